@@ -1,0 +1,1 @@
+"""The science of the siege: models, training, attacks, rules. Tensors in, tensors out."""

@@ -1,0 +1,137 @@
+"""Named, parameterised things: rules, attacks, partitions. ``krum:f=20`` is one of them."""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from fedsiege.errors import InvalidValue
+
+T = TypeVar("T")
+Thing = TypeVar("Thing", bound=type)
+
+_TRUE = {"true", "yes", "on", "1"}
+_FALSE = {"false", "no", "off", "0"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One parameter of a catalogued thing: its name, type and default as text."""
+
+    name: str
+    type: str
+    default: str
+
+
+class Catalogue(Generic[T]):
+    """Frozen dataclasses by name.
+
+    Each class carries ``name`` and ``summary`` (one line) as class variables and validates its own
+    parameters in ``__post_init__`` by raising InvalidValue.
+
+    Args:
+        noun: what is listed, for error texts: "rule", "attack".
+    """
+
+    def __init__(self, noun: str) -> None:
+        self.noun = noun
+        self._classes: dict[str, type[Any]] = {}
+
+    def register(self, cls: Thing) -> Thing:
+        """Class decorator that lists a dataclass under its ``name``."""
+        if cls.name in self._classes:
+            raise RuntimeError(f"two {self.noun}s are called {cls.name!r}")
+        self._classes[cls.name] = cls
+        return cls
+
+    def names(self) -> list[str]:
+        """All names in alphabetical order."""
+        return sorted(self._classes)
+
+    def __iter__(self) -> Iterator[type[Any]]:
+        return (self._classes[name] for name in self.names())
+
+    def get(self, name: str) -> type[Any]:
+        """Return the class of that name; an unknown name raises InvalidValue with the nearest."""
+        if name not in self._classes:
+            near = difflib.get_close_matches(name, self._classes, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise InvalidValue(self.noun, name, f"{hint}There are: {', '.join(self.names())}")
+        return self._classes[name]
+
+    def parameters(self, name: str) -> list[Parameter]:
+        """Return the parameters of a thing, for listings."""
+        cls = self.get(name)
+        hints = get_type_hints(cls)
+        return [
+            Parameter(field.name, _type_name(hints[field.name]), str(field.default))
+            for field in dataclasses.fields(cls)
+        ]
+
+    def create(self, name: str, /, **parameters: object) -> T:
+        """Create a thing by name with keyword parameters.
+
+        Raises:
+            InvalidValue: unknown name, unknown parameter, or a value out of range.
+        """
+        cls = self.get(name)
+        known = [field.name for field in dataclasses.fields(cls)]
+        for key, value in parameters.items():
+            if key not in known:
+                allowed = f"it takes {', '.join(known)}" if known else "it takes no parameters"
+                raise InvalidValue(f"{name}:{key}", value, allowed)
+        thing: T = cls(**parameters)
+        return thing
+
+    def parse(self, text: str, **defaults: object) -> T:
+        """Create a thing from text: ``name`` or ``name:key=value,key=value``.
+
+        Args:
+            text: what the user wrote.
+            defaults: parameters used where the thing has them and the text does not set them.
+        """
+        name, _, rest = text.partition(":")
+        name = name.strip()
+        cls = self.get(name)
+        hints = get_type_hints(cls)
+        known = {field.name for field in dataclasses.fields(cls)}
+        parameters: dict[str, object] = {k: v for k, v in defaults.items() if k in known}
+        for item in filter(None, (part.strip() for part in rest.split(","))):
+            key, equals, value = (part.strip() for part in item.partition("="))
+            if not equals or not value:
+                raise InvalidValue(self.noun, text, f"write it as {name}:key=value,key=value")
+            if key not in known:
+                self.create(name, **{key: value})  # raises with the list of what is known
+            parameters[key] = _convert(f"{name}:{key}", value, hints[key])
+        return self.create(name, **parameters)
+
+
+def spell(thing: Any) -> str:  # any catalogued dataclass
+    """Write a thing as text that ``parse`` reads back, parameters that are None left out."""
+    values = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+    given = ",".join(f"{key}={value}" for key, value in values.items() if value is not None)
+    return f"{thing.name}:{given}" if given else str(thing.name)
+
+
+def _type_name(hint: Any) -> str:  # a type or a union of types
+    return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def _convert(name: str, text: str, hint: Any) -> object:  # a type or a union with None
+    """Read a parameter's text as the type its dataclass field declares."""
+    options = [t for t in getattr(hint, "__args__", (hint,)) if t is not type(None)]
+    kind = options[0]
+    if kind is bool:
+        if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        raise InvalidValue(name, text, "true or false")
+    readers: dict[type, tuple[Callable[[str], object], str]] = {
+        int: (int, "a whole number"),
+        float: (float, "a number"),
+        str: (str, "text"),
+    }
+    reader, allowed = readers[kind]
+    try:
+        return reader(text)
+    except ValueError:
+        raise InvalidValue(name, text, allowed) from None

@@ -1,0 +1,1 @@
+"""Thin asyncio gRPC services around the science in fedsiege."""

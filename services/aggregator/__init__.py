@@ -1,0 +1,1 @@
+"""Holds the global model; streams it out, takes updates in, aggregates, tests, remembers."""

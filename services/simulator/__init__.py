@@ -1,0 +1,1 @@
+"""Schedules the rounds, knows who is hostile, collects history and reports."""

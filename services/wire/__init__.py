@@ -1,0 +1,1 @@
+"""What crosses the wire: tensor streams, channels, servers, the error catalogue."""
