@@ -1,0 +1,112 @@
+"""Where a round's updates lie until they are aggregated.
+
+Rules that need to see all updates at once get a matrix with a row for each participant, filled in
+place. Rules that are sums get a running sum, whose memory does not depend on how many take part.
+"""
+
+import abc
+import os
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fedsiege.aggregation import Aggregation, Rule, RunningSum, StreamingRule
+from fedsiege.errors import UnfitRound
+from services.wire.errors import Exhausted
+from services.wire.tensors import FLOAT_BYTES, Floats
+
+
+class Collector(abc.ABC):
+    """Takes checked updates."""
+
+    @abc.abstractmethod
+    def target(self, row: int) -> Floats | None:
+        """Return where the row's chunks may be written as they arrive, or None for nowhere."""
+
+    @abc.abstractmethod
+    def put(self, row: int, update: Floats, norm: float, num_samples: int) -> None:
+        """Take a complete update; ``update`` is the row's target or lies elsewhere."""
+
+    @abc.abstractmethod
+    def aggregate(self, rule: Rule, rows: NDArray[np.intp]) -> Aggregation:
+        """Run the rule over the given rows, ascending."""
+
+
+class MatrixCollector(Collector):
+    """An ``(n, d)`` float32 matrix.
+
+    Args:
+        matrix: rows by participant index; kept from round to round by the federation.
+        device: where the rule runs.
+
+    """
+
+    def __init__(self, matrix: Floats, device: str) -> None:
+        self._matrix = matrix
+        self._device = device
+        self._samples = np.zeros(len(matrix))
+
+    def target(self, row: int) -> Floats:
+        """Return the row itself."""
+        view: Floats = self._matrix[row]
+        return view
+
+    def put(self, row: int, update: Floats, norm: float, num_samples: int) -> None:
+        """Copy the update to its row, unless it was written there."""
+        self._samples[row] = num_samples
+        if not np.shares_memory(update, self._matrix):
+            self._matrix[row] = update
+
+    def aggregate(self, rule: Rule, rows: NDArray[np.intp]) -> Aggregation:
+        """Close the gaps in place, keeping the order, and run the rule."""
+        if len(rows) < len(self._matrix):
+            for place, row in enumerate(rows):
+                if place != row:
+                    self._matrix[place] = self._matrix[row]
+        updates = torch.from_numpy(self._matrix[: len(rows)]).to(self._device)
+        weights = torch.from_numpy(self._samples[rows]).to(self._device)
+        return rule(updates, weights=weights)
+
+
+class SumCollector(Collector):
+    """A running sum, exact and so the same in whatever order the updates come."""
+
+    def __init__(self, total: RunningSum, rule: StreamingRule) -> None:
+        self._total = total
+        self._rule = rule
+        total.reset()
+
+    def target(self, row: int) -> None:
+        """Return None: nothing may be added to a sum that is not complete and checked."""
+        return
+
+    def put(self, row: int, update: Floats, norm: float, num_samples: int) -> None:
+        """Add the update."""
+        weight = self._rule.weight_of(norm, num_samples)
+        self._total.add(update, weight, self._rule.mass_of(norm, num_samples))
+
+    def aggregate(self, rule: Rule, rows: NDArray[np.intp]) -> Aggregation:
+        """Divide by what was added."""
+        if len(rows) == 0:
+            raise UnfitRound("no update came in")
+        rule.check(len(rows))
+        return Aggregation(self._total.mean(), torch.ones(len(rows), dtype=torch.bool))
+
+
+def new_matrix(participants: int, size: int) -> Floats:
+    """Allocate the matrix of a round.
+
+    Raises:
+        Exhausted: it would take more than three quarters of the machine's memory.
+
+    """
+    needed = participants * size * FLOAT_BYTES
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    if needed > available:
+        raise Exhausted(
+            "ROUND_TOO_LARGE",
+            f"{participants} updates of {size} parameters need {needed >> 20} MiB; this aggregator "
+            f"gives a round {available >> 20} MiB",
+        )
+    return np.empty((participants, size), np.float32)

@@ -1,0 +1,334 @@
+"""A federation: one global model, its participants, its rounds and its history."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from fedsiege.evaluation import Evaluator
+from google.protobuf import duration_pb2
+from numpy.typing import NDArray
+
+from fedsiege.aggregation import Aggregation, Rule, RunningSum, StreamingRule, spell
+from fedsiege.errors import UnfitRound
+from fedsiege.v1 import aggregator_pb2 as pb
+from services.aggregator.collecting import Collector, MatrixCollector, SumCollector, new_matrix
+from services.aggregator.participants import Participants
+from services.aggregator.round import Round
+from services.wire.errors import Duplicate, FutureRound, Malformed, NotFound, WrongState
+from services.wire.tensors import Floats, Layout, encode_model
+
+log = logging.getLogger(__name__)
+
+#: Closed rounds kept in detail for ListParticipants.
+ROUNDS_IN_DETAIL = 32
+LONGEST_DEADLINE = 86_400.0
+
+
+@dataclass(frozen=True)
+class RoundDetail:
+    """What became of each scheduled participant of a closed round, by ascending index."""
+
+    indices: list[int]
+    outcomes: NDArray[np.int8]
+    norms: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    problems: dict[int, str]
+
+
+class Federation:
+    """The global model and everything that happens to it.
+
+    All methods run on the event loop; rule and test run in a thread and see only what a closed
+    round no longer changes.
+
+    Args:
+        federation_id: its name on the wire.
+        spec: settled.
+        layout: name and shape of each tensor of the model.
+        weights: ``(d,)`` the initial model.
+        rule: the aggregation rule.
+        evaluator: tests a model on the held-out set.
+
+    """
+
+    def __init__(
+        self,
+        federation_id: str,
+        spec: pb.FederationSpec,
+        layout: Layout,
+        weights: Floats,
+        rule: Rule,
+        evaluator: Evaluator,
+    ) -> None:
+        self.federation_id = federation_id
+        self.spec = spec
+        self.created_at = time.time()
+        self.participants = Participants(spec.capacity)
+        self.history: list[pb.AccuracyEntry] = []
+        self.round: Round | None = None
+        self.closed = False
+        self._layout = layout
+        self._weights = weights
+        self._encoded: list[bytes] = encode_model(1, layout, weights)
+        self._rule = rule
+        self._evaluator = evaluator
+        self._details: deque[tuple[int, RoundDetail]] = deque(maxlen=ROUNDS_IN_DETAIL)
+        self._matrix: Floats | None = None
+        self._total: RunningSum | None = None
+        self._finishing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def size(self) -> int:
+        """How many parameters the model has."""
+        return self._weights.size
+
+    @property
+    def closed_rounds(self) -> int:
+        """The last round in the history."""
+        return len(self.history) - 1
+
+    def describe(self) -> pb.Federation:
+        """Say what the federation is and where it stands."""
+        message = pb.Federation(
+            federation_id=self.federation_id,
+            spec=self.spec,
+            participants=len(self.participants),
+            closed_rounds=self.closed_rounds,
+            open_round=self.round.number if self.round and self.round.is_open else 0,
+            parameters=self.size,
+        )
+        message.create_time.FromMicroseconds(int(self.created_at * 1e6))
+        return message
+
+    async def measure_initial_model(self) -> None:
+        """Write entry 0 of the history."""
+        started = time.monotonic()
+        score = await asyncio.to_thread(self._evaluator, torch.from_numpy(self._weights))
+        self.history.append(
+            pb.AccuracyEntry(
+                accuracy=score.accuracy,
+                loss=score.loss,
+                seconds=time.monotonic() - started,
+                model_finite=bool(np.isfinite(self._weights).all()),
+            )
+        )
+
+    def encoded_model(self, round_number: int) -> list[bytes]:
+        """Return the serialised messages of GetModel.
+
+        Args:
+            round_number: the round the caller wants to take part in; 0 for the current model.
+
+        """
+        if round_number:
+            self.require_current(round_number)
+        return self._encoded
+
+    def require_current(self, round_number: int) -> Round:
+        """Return the open round if it has this number; say precisely why not otherwise."""
+        newest = self.round.number if self.round else 0
+        if round_number > newest:
+            raise FutureRound(
+                "FUTURE_ROUND", f"round {round_number} has not been opened; the last is {newest}"
+            )
+        if self.round is None or round_number < newest or not self.round.is_open:
+            raise WrongState(
+                "STALE_ROUND",
+                f"round {round_number} takes no more updates; the last to open is {newest}",
+            )
+        return self.round
+
+    def open_round(
+        self, number: int, indices: Sequence[int], threshold: int, deadline: float
+    ) -> Round:
+        """Open the next round.
+
+        Args:
+            number: one more than the last closed round.
+            indices: who may take part; empty for all who have enrolled.
+            threshold: updates that close it; 0 for all.
+            deadline: seconds until it closes in any case.
+
+        Raises:
+            WrongState, Malformed, NotFound, UnfitRound: why it cannot be opened.
+
+        """
+        if self.round is not None:
+            state = "open" if self.round.is_open else "being aggregated"
+            raise WrongState("ROUND_OPEN", f"round {self.round.number} is still {state}")
+        if number != self.closed_rounds + 1:
+            raise WrongState(
+                "WRONG_ROUND", f"the next round is {self.closed_rounds + 1}, not {number}"
+            )
+        scheduled = sorted(indices) if indices else self.participants.indices()
+        if not scheduled:
+            raise WrongState("NO_PARTICIPANTS", "nobody has enrolled")
+        for before, index in zip([-1, *scheduled], scheduled, strict=False):
+            if index == before:
+                raise Duplicate("DUPLICATE_INDEX", f"participant {index} is scheduled twice")
+            if index not in self.participants:
+                raise NotFound("UNKNOWN_PARTICIPANT", f"nobody has enrolled with index {index}")
+        if threshold > len(scheduled):
+            raise Malformed(
+                "INVALID_VALUE",
+                f"a threshold of {threshold} cannot be reached by {len(scheduled)} participants",
+            )
+        if not 0 < deadline <= LONGEST_DEADLINE:
+            raise Malformed(
+                "INVALID_VALUE",
+                f"a deadline of {deadline} s: more than 0 and at most {LONGEST_DEADLINE:.0f}",
+            )
+        self._rule.for_participants(threshold or len(scheduled))
+        collector = self._collector(len(scheduled))
+        self.round = Round(number, scheduled, threshold or len(scheduled), deadline, collector)
+        self._timer = asyncio.get_running_loop().call_later(deadline, self._deadline_passed)
+        self._notify()
+        return self.round
+
+    def _collector(self, participants: int) -> Collector:
+        """Return an empty collector; matrix and sum are kept and used again."""
+        rule = self._rule
+        if isinstance(rule, StreamingRule) and rule.streams:
+            if self._total is None:
+                self._total = RunningSum(self.size)
+            return SumCollector(self._total, rule)
+        if self._matrix is None or len(self._matrix) < participants:
+            self._matrix = None  # before the new one is there, not after
+            self._matrix = new_matrix(participants, self.size)
+        return MatrixCollector(self._matrix[:participants], self.spec.device)
+
+    def _deadline_passed(self) -> None:
+        if self.round is not None:
+            self.round.close(pb.CLOSE_REASON_DEADLINE)
+            self.after_change()
+
+    def after_change(self) -> None:
+        """Aggregate if the round has closed. Called after every update taken or refused."""
+        if self.round is None or self.round.is_open or self._finishing is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._finishing = asyncio.create_task(self._finish(self.round))
+
+    async def _finish(self, closed: Round) -> None:
+        """Aggregate, test, write the history, tell everyone."""
+        try:
+            aggregation, problem = await asyncio.to_thread(self._aggregate, closed)
+            score = await asyncio.to_thread(self._evaluator, torch.from_numpy(self._weights))
+            self._remember(closed, aggregation)
+            entry = pb.AccuracyEntry(
+                round=closed.number,
+                accuracy=score.accuracy,
+                loss=score.loss,
+                updates=closed.taken,
+                rejected=closed.rejected,
+                seconds=time.monotonic() - closed.opened_at,
+                close_reason=closed.close_reason,
+                model_finite=bool(np.isfinite(self._weights).all()),
+                problem=problem,
+            )
+            if not entry.model_finite:
+                log.warning("round %d: the global model is no longer finite", closed.number)
+            self._encoded = encode_model(closed.number + 1, self._layout, self._weights)
+            self.history.append(entry)
+        finally:
+            self.round = None
+            self._finishing = None
+            self._notify()
+
+    def _aggregate(self, closed: Round) -> tuple[Aggregation | None, str]:
+        """Move the model by the rule's update; runs in a thread.
+
+        Whatever goes wrong in a rule, the round ends and says so; a federation that waits for ever
+        helps nobody.
+        """
+        try:
+            aggregation = closed.aggregate(self._rule)
+        except UnfitRound as error:
+            log.warning("round %d: %s; the model is kept", closed.number, error)
+            return None, f"{error}; the model is kept"
+        except (RuntimeError, ArithmeticError, MemoryError) as error:
+            log.exception("round %d: the rule failed; the model is kept", closed.number)
+            return None, f"rule {spell(self._rule)} failed ({error}); the model is kept"
+        with np.errstate(over="ignore", invalid="ignore"):  # a destroyed model is reported, below
+            self._weights = self._weights + aggregation.update.cpu().numpy()
+        return aggregation, ""
+
+    def _remember(self, closed: Round, aggregation: Aggregation | None) -> None:
+        outcomes = closed.outcomes(None if aggregation is None else aggregation.accepted)
+        scores = np.full(len(closed.indices), np.nan)
+        if aggregation is not None and aggregation.scores is not None:
+            scores[closed.taken_rows()] = aggregation.scores.cpu().numpy()
+        for index, outcome in zip(closed.indices, outcomes, strict=True):
+            self.participants[index].accepted += int(outcome == pb.OUTCOME_ACCEPTED)
+            self.participants[index].rejected += int(outcome == pb.OUTCOME_REJECTED)
+        detail = RoundDetail(closed.indices, outcomes, closed.norms, scores, closed.problems)
+        self._details.append((closed.number, detail))
+
+    def detail(self, round_number: int) -> tuple[int, RoundDetail | None]:
+        """Return a closed round in detail; 0 for the last, None before any.
+
+        Raises:
+            NotFound: it has not closed, or is too long ago.
+
+        """
+        if round_number == 0:
+            return self._details[-1] if self._details else (0, None)
+        for number, detail in self._details:
+            if number == round_number:
+                return number, detail
+        raise NotFound(
+            "UNKNOWN_ROUND",
+            f"round {round_number} is not among the last {ROUNDS_IN_DETAIL} that closed; "
+            f"the newest is {self.closed_rounds}",
+        )
+
+    async def watch(self, from_round: int) -> AsyncIterator[pb.WatchRoundsResponse]:
+        """Yield the history from an entry on, then every round as it opens and closes."""
+        position, opened = from_round, 0
+        while True:
+            while position < len(self.history):
+                closed = pb.RoundClosed(entry=self.history[position])
+                yield pb.WatchRoundsResponse(closed=closed)
+                position += 1
+            if self.round is not None and self.round.number > opened:
+                opened = self.round.number
+                yield pb.WatchRoundsResponse(opened=_opened(self.round))
+            if self.closed:
+                return
+            if position >= len(self.history):
+                await self._changed.wait()
+
+    def _notify(self) -> None:
+        """Wake everyone who watches."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def close(self) -> None:
+        """End the federation and free its memory."""
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.round is not None:
+            self.round.close(pb.CLOSE_REASON_DEADLINE)
+        if self._finishing is not None:
+            await asyncio.wait([self._finishing])
+        self._notify()
+
+
+def _opened(current: Round) -> pb.RoundOpened:
+    deadline = duration_pb2.Duration()
+    deadline.FromMicroseconds(int(current.deadline * 1e6))
+    return pb.RoundOpened(
+        round=current.number,
+        participants=len(current.indices),
+        threshold=current.threshold,
+        deadline=deadline,
+    )

@@ -1,0 +1,162 @@
+"""Takes one update from the wire: every check at the door, before anything counts."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import numpy as np
+
+from fedsiege.aggregation import norm_of
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import tensors_pb2
+from services.aggregator.federation import Federation
+from services.aggregator.round import Round
+from services.wire.errors import Malformed, TooSlow
+from services.wire.tensors import FLOAT_BYTES, Assembly, Floats
+
+#: Seconds that a sender may be silent between two messages.
+PATIENCE = 10.0
+#: Larger than any honest value; small enough that a running sum of such values stays exact.
+LARGEST_VALUE = 1e15
+#: Updates larger than this are checked in a thread, to keep the event loop responsive.
+_CHECKED_ON_THE_LOOP = 1 << 20
+#: Buffers for updates that come in several chunks and have no row of their own to be written to.
+_STAGING_BUFFERS = 8
+
+Messages = AsyncIterator[pb.SubmitUpdateRequest]
+
+
+async def next_message(messages: Messages) -> pb.SubmitUpdateRequest | None:
+    """Return the next message, or None at the end of the stream.
+
+    Raises:
+        TooSlow: nothing came for ``PATIENCE`` seconds.
+
+    """
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await anext(messages, None)
+    except TimeoutError:
+        raise TooSlow(
+            "STREAM_IDLE", f"nothing came for {PATIENCE:.0f} s; send it again in one go"
+        ) from None
+
+
+class Intake:
+    """The door of one federation."""
+
+    def __init__(self, federation: Federation) -> None:
+        self._federation = federation
+        self._staging: list[Floats] = []
+        self._room = asyncio.Semaphore(_STAGING_BUFFERS)
+
+    async def receive(
+        self, first: pb.SubmitUpdateRequest, rest: Messages
+    ) -> pb.SubmitUpdateResponse:
+        """Take one update in, or refuse it.
+
+        Args:
+            first: the message with the header.
+            rest: the messages after it.
+
+        Raises:
+            ServiceError: why it was refused. The round goes on without it.
+
+        """
+        federation, header = self._federation, first.header
+        federation.participants.authenticate(header.participant_index, header.credential)
+        current = federation.require_current(header.round)
+        row = current.reserve(header.participant_index)
+        try:
+            self._check_header(header)
+            async with self._target(current, row, first) as target:
+                assembly = Assembly(federation.size, header.checksum, target)
+                await self._fill(assembly, current, first, rest)
+                update = assembly.finish()
+                norm = await self._check_values(update)
+                current.accept(row, update, norm, header.num_samples)
+        except Malformed as error:
+            current.reject(row, error)
+            raise
+        finally:
+            current.release(row)
+            federation.after_change()
+        return pb.SubmitUpdateResponse(
+            round=header.round, participant_index=header.participant_index
+        )
+
+    def _check_header(self, header: pb.UpdateHeader) -> None:
+        size = self._federation.size
+        if header.data_type != tensors_pb2.DATA_TYPE_FLOAT32:
+            known = header.data_type in tensors_pb2.DataType.values()
+            name = tensors_pb2.DataType.Name(header.data_type) if known else header.data_type
+            raise Malformed(
+                "WRONG_DATA_TYPE", f"the update is {name}; this federation takes DATA_TYPE_FLOAT32"
+            )
+        if list(header.shape) != [size]:
+            raise Malformed(
+                "WRONG_SHAPE",
+                f"the update has shape {list(header.shape[:8])}; this federation's model has shape "
+                f"[{size}]",
+            )
+
+    @contextlib.asynccontextmanager
+    async def _target(
+        self, current: Round, row: int, first: pb.SubmitUpdateRequest
+    ) -> AsyncIterator[Floats | None]:
+        """Lend a place for the chunks: the update's row, a staging buffer, or none if not needed.
+
+        Staging buffers are few, so that memory does not grow with the number of senders; who finds
+        none waits, and flow control makes the sender wait.
+        """
+        target, size = current.target(row), self._federation.size
+        if target is not None or len(first.chunk.data) >= size * FLOAT_BYTES:
+            yield target
+            return
+        async with self._room:
+            buffer = self._staging.pop() if self._staging else np.empty(size, np.float32)
+            try:
+                yield buffer
+            finally:
+                self._staging.append(buffer)
+
+    @staticmethod
+    async def _fill(
+        assembly: Assembly, current: Round, first: pb.SubmitUpdateRequest, rest: Messages
+    ) -> None:
+        """Read the stream to its end."""
+        message: pb.SubmitUpdateRequest | None = first
+        while message is not None:
+            current.require_open()  # a closed round's rows belong to the rule
+            if message.HasField("chunk"):
+                assembly.add(message.chunk)
+            elif message is not first:
+                raise Malformed("MALFORMED_STREAM", "a message after the first carries no chunk")
+            message = await next_message(rest)
+
+    @staticmethod
+    async def _check_values(update: Floats) -> float:
+        """Return the L2 norm of an update whose every value is usable."""
+        if update.size <= _CHECKED_ON_THE_LOOP:
+            norm = norm_of(update)
+        else:
+            norm = await asyncio.to_thread(norm_of, update)
+        if norm <= LARGEST_VALUE:
+            return norm
+        # The norm bounds every value, so only now it is worth looking at each.
+        finite = np.isfinite(update)
+        if not finite.all():
+            first = int(np.argmin(finite))
+            raise Malformed(
+                "NOT_FINITE",
+                f"{update.size - int(finite.sum())} of {update.size} values are not finite; the "
+                f"first is {update[first]} at position {first}",
+            )
+        largest = int(np.argmax(np.abs(update)))
+        if abs(update[largest]) > LARGEST_VALUE:
+            raise Malformed(
+                "TOO_LARGE",
+                f"the value {update[largest]:g} at position {largest}; values up to "
+                f"{LARGEST_VALUE:g} are taken",
+            )
+        return norm

@@ -1,0 +1,184 @@
+"""One round's door: who may still submit, who has, and where each update lies.
+
+A plain state machine without any asyncio, so that every order of events can be tried in a test.
+Each scheduled participant has a row; rows are ordered by participant index, whatever the order of
+arrival.
+"""
+
+import enum
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fedsiege.aggregation import Aggregation, Rule
+from fedsiege.v1 import aggregator_pb2 as pb
+from services.aggregator.collecting import Collector
+from services.wire.errors import Duplicate, ServiceError, WrongState
+from services.wire.tensors import Floats
+
+
+class Slot(enum.IntEnum):
+    """Where a scheduled participant stands."""
+
+    MISSING = 0
+    ARRIVING = 1
+    REJECTED = 2
+    TAKEN = 3
+
+
+class Round:
+    """A round that takes updates.
+
+    Args:
+        number: 1 or more.
+        indices: the scheduled participants, ascending, without repetition.
+        threshold: how many updates close it, 1 to ``len(indices)``.
+        deadline: seconds after which it closes in any case.
+        collector: where the updates go.
+
+    """
+
+    def __init__(
+        self,
+        number: int,
+        indices: Sequence[int],
+        threshold: int,
+        deadline: float,
+        collector: Collector,
+    ) -> None:
+        self.number = number
+        self.indices = list(indices)
+        self.threshold = threshold
+        self.deadline = deadline
+        self.opened_at = time.monotonic()
+        self.close_reason = pb.CLOSE_REASON_UNSPECIFIED
+        self.problems: dict[int, str] = {}
+        self._collector = collector
+        self._rows = {index: row for row, index in enumerate(self.indices)}
+        self._slots = np.zeros(len(self.indices), np.int8)
+        self.norms: NDArray[np.float64] = np.full(len(self.indices), np.nan)
+        self._taken = 0
+        self._rejected = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still takes updates."""
+        return self.close_reason == pb.CLOSE_REASON_UNSPECIFIED
+
+    @property
+    def taken(self) -> int:
+        """How many updates are in."""
+        return self._taken
+
+    @property
+    def rejected(self) -> int:
+        """How many participants had their update refused."""
+        return self._rejected
+
+    def reserve(self, index: int) -> int:
+        """Let a participant's update begin to arrive; return its row.
+
+        Raises:
+            WrongState: the round is closed, or the participant is not scheduled.
+            Duplicate: it has submitted already, or does so at this moment.
+
+        """
+        self.require_open()
+        row = self._rows.get(index)
+        if row is None:
+            raise WrongState(
+                "NOT_SCHEDULED", f"participant {index} is not scheduled in round {self.number}"
+            )
+        if self._slots[row] == Slot.REJECTED:
+            raise Duplicate(
+                "DUPLICATE_UPDATE",
+                f"participant {index} had its update for round {self.number} refused: "
+                f"{self.problems[index]}",
+            )
+        if self._slots[row] != Slot.MISSING:
+            raise Duplicate(
+                "DUPLICATE_UPDATE",
+                f"participant {index} has already submitted an update for round {self.number}",
+            )
+        self._slots[row] = Slot.ARRIVING
+        return row
+
+    def require_open(self) -> None:
+        """Raise WrongState if the round is closed."""
+        if not self.is_open:
+            raise WrongState("ROUND_CLOSED", f"round {self.number} is closed")
+
+    def target(self, row: int) -> Floats | None:
+        """Return where the row's chunks may be written while they arrive, if anywhere."""
+        return self._collector.target(row)
+
+    def accept(self, row: int, update: Floats, norm: float, num_samples: int) -> None:
+        """Count a complete, checked update. From here on it is part of the aggregate."""
+        self.require_open()
+        self._collector.put(row, update, norm, num_samples)
+        self._slots[row] = Slot.TAKEN
+        self.norms[row] = norm
+        self._taken += 1
+        if self._taken >= self.threshold:
+            self.close(pb.CLOSE_REASON_THRESHOLD)
+        else:
+            self._close_if_everyone_was_heard()
+
+    def reject(self, row: int, error: ServiceError) -> None:
+        """Remember that a participant sent what can never be right; it gets no second try.
+
+        So a hostile participant that sends NaN cannot keep the round open until its deadline.
+        """
+        if self.is_open and self._slots[row] == Slot.ARRIVING:
+            self._slots[row] = Slot.REJECTED
+            self.problems[self.indices[row]] = error.message
+            self._rejected += 1
+            self._close_if_everyone_was_heard()
+
+    def release(self, row: int) -> None:
+        """Give a row back whose stream died, so that its participant may try again."""
+        if self._slots[row] == Slot.ARRIVING:
+            self._slots[row] = Slot.MISSING
+
+    def _close_if_everyone_was_heard(self) -> None:
+        if self._taken + self._rejected == len(self.indices):
+            self.close(pb.CLOSE_REASON_EVERYONE_HEARD)
+
+    def close(self, reason: pb.CloseReason.ValueType) -> None:
+        """Stop taking updates; closing twice keeps the first reason."""
+        if self.is_open:
+            self.close_reason = reason
+
+    def aggregate(self, rule: Rule) -> Aggregation:
+        """Run the rule over what came in. The round must be closed.
+
+        Returns:
+            The update, and ``accepted`` and ``scores`` by row of the updates taken, ascending.
+
+        Raises:
+            UnfitRound: the rule cannot work with these updates.
+
+        """
+        return self._collector.aggregate(rule, self.taken_rows())
+
+    def taken_rows(self) -> NDArray[np.intp]:
+        """Return the rows whose update is in, ascending."""
+        return np.flatnonzero(self._slots == Slot.TAKEN)
+
+    def outcomes(self, accepted: torch.Tensor | None) -> NDArray[np.int8]:
+        """Return what became of each scheduled participant.
+
+        Args:
+            accepted: bool for each taken row, or None if no rule ran.
+
+        """
+        outcomes = np.full(len(self.indices), pb.OUTCOME_MISSING, np.int8)
+        outcomes[self._slots == Slot.REJECTED] = pb.OUTCOME_REJECTED
+        taken = self.taken_rows()
+        outcomes[taken] = pb.OUTCOME_EXCLUDED
+        if accepted is not None:
+            outcomes[taken[accepted.cpu().numpy()]] = pb.OUTCOME_ACCEPTED
+        return outcomes

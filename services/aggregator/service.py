@@ -1,0 +1,250 @@
+"""The aggregator's gRPC face: looks things up, checks requests, hands them to a federation."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fedsiege.evaluation import Evaluator
+
+from fedsiege import aggregation, datasets, models
+from fedsiege.errors import InvalidValue
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.aggregator.federation import Federation, RoundDetail
+from services.aggregator.intake import Intake, next_message
+from services.aggregator.participants import Participant
+from services.wire.errors import Exhausted, Malformed, NotFound
+
+log = logging.getLogger(__name__)
+
+NAME_LENGTH = 100
+DEFAULT_PAGE = 1_000
+LARGEST_PAGE = 10_000
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one aggregator gives.
+
+    Attributes:
+        federations: held at a time.
+        participants: in one federation.
+
+    """
+
+    federations: int = 64
+    participants: int = 100_000
+
+
+class AggregatorService(rpc.AggregatorServiceServicer):
+    """Serves federations.
+
+    Args:
+        data: the folder of the data sets.
+        limits: what this aggregator gives.
+
+    """
+
+    def __init__(self, data: Path, limits: Limits | None = None) -> None:
+        self._data = data
+        self._limits = limits or Limits()
+        self._federations: dict[str, Federation] = {}
+        self._doors: dict[str, Intake] = {}
+        self._evaluators: dict[tuple[str, str, str], Evaluator] = {}
+        self._creating = asyncio.Lock()
+
+    def _find(self, federation_id: str) -> Federation:
+        federation = self._federations.get(federation_id)
+        if federation is None:
+            raise NotFound("UNKNOWN_FEDERATION", f"there is no federation {federation_id[:100]!r}")
+        return federation
+
+    async def CreateFederation(
+        self, request: pb.CreateFederationRequest, context: Any
+    ) -> pb.CreateFederationResponse:
+        """Build the initial model, measure it, start to take participants."""
+        spec = request.spec
+        rule = aggregation.parse(spec.rule or "fedavg")
+        device = spec.device or "cpu"
+        if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
+            raise InvalidValue("device", device, "cpu, or cuda where this aggregator has one")
+        if len(spec.name) > NAME_LENGTH:
+            raise Malformed("INVALID_VALUE", f"a name may have {NAME_LENGTH} characters")
+        capacity = spec.capacity or self._limits.participants
+        if capacity > self._limits.participants:
+            raise Exhausted(
+                "TOO_MANY_PARTICIPANTS",
+                f"a capacity of {capacity}; this aggregator takes {self._limits.participants}",
+            )
+        async with self._creating:
+            if len(self._federations) >= self._limits.federations:
+                raise Exhausted(
+                    "TOO_MANY_FEDERATIONS",
+                    f"this aggregator holds {self._limits.federations} federations; close one",
+                )
+            weights, init = await asyncio.to_thread(
+                models.initial_weights, spec.model, spec.init, spec.dataset, spec.seed
+            )
+            evaluator = await self._evaluator(spec.model, spec.dataset, device)
+            settled = pb.FederationSpec()
+            settled.CopyFrom(spec)
+            settled.MergeFrom(
+                pb.FederationSpec(
+                    init=init, rule=aggregation.spell(rule), capacity=capacity, device=device
+                )
+            )
+            federation = Federation(
+                secrets.token_hex(6),
+                settled,
+                models.layout(spec.model),
+                weights.numpy(),
+                rule,
+                evaluator,
+            )
+            await federation.measure_initial_model()
+            self._federations[federation.federation_id] = federation
+            self._doors[federation.federation_id] = Intake(federation)
+        log.info("federation %s: %s, %s, %s", federation.federation_id, spec.model, init, spec.rule)
+        return pb.CreateFederationResponse(federation=federation.describe())
+
+    async def _evaluator(self, model: str, dataset: str, device: str) -> Evaluator:
+        """Return the test of a model on a data set's held-out part, made once."""
+        key = (model, dataset, device)
+        if key not in self._evaluators:
+            data = await asyncio.to_thread(datasets.load, dataset, self._data)
+            self._evaluators[key] = await asyncio.to_thread(
+                Evaluator, model, data.test_images, data.test_labels, device
+            )
+        return self._evaluators[key]
+
+    async def GetFederation(
+        self, request: pb.GetFederationRequest, context: Any
+    ) -> pb.GetFederationResponse:
+        """Describe a federation."""
+        return pb.GetFederationResponse(federation=self._find(request.federation_id).describe())
+
+    async def ListFederations(
+        self, request: pb.ListFederationsRequest, context: Any
+    ) -> pb.ListFederationsResponse:
+        """Describe all federations."""
+        described = [federation.describe() for federation in self._federations.values()]
+        return pb.ListFederationsResponse(federations=described)
+
+    async def CloseFederation(
+        self, request: pb.CloseFederationRequest, context: Any
+    ) -> pb.CloseFederationResponse:
+        """End a federation."""
+        federation = self._find(request.federation_id)
+        del self._federations[request.federation_id], self._doors[request.federation_id]
+        await federation.close()
+        return pb.CloseFederationResponse()
+
+    async def Enroll(self, request: pb.EnrollRequest, context: Any) -> pb.EnrollResponse:
+        """Enrol identities."""
+        enrolled = self._find(request.federation_id).participants.enroll(request.enrollments)
+        return pb.EnrollResponse(
+            memberships=[
+                pb.Membership(identity=someone.identity, participant_index=someone.index)
+                for someone in enrolled
+            ]
+        )
+
+    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> AsyncIterator[Any]:
+        """Stream the model; the messages were serialised when the round began."""
+        for message in self._find(request.federation_id).encoded_model(request.round):
+            yield message
+
+    async def OpenRound(self, request: pb.OpenRoundRequest, context: Any) -> pb.OpenRoundResponse:
+        """Open the next round."""
+        opened = self._find(request.federation_id).open_round(
+            request.round,
+            request.participant_indices,
+            request.threshold,
+            request.deadline.ToTimedelta().total_seconds(),
+        )
+        return pb.OpenRoundResponse(
+            round=opened.number, participants=len(opened.indices), threshold=opened.threshold
+        )
+
+    async def SubmitUpdate(
+        self, request_iterator: AsyncIterator[pb.SubmitUpdateRequest], context: Any
+    ) -> pb.SubmitUpdateResponse:
+        """Take one update."""
+        first = await next_message(request_iterator)
+        if first is None or not first.HasField("header"):
+            raise Malformed("MALFORMED_STREAM", "the first message must carry the header")
+        self._find(first.header.federation_id)
+        door = self._doors[first.header.federation_id]
+        return await door.receive(first, request_iterator)
+
+    async def WatchRounds(
+        self, request: pb.WatchRoundsRequest, context: Any
+    ) -> AsyncIterator[pb.WatchRoundsResponse]:
+        """Stream the rounds."""
+        async for event in self._find(request.federation_id).watch(request.from_round):
+            yield event
+
+    async def GetAccuracyHistory(
+        self, request: pb.GetAccuracyHistoryRequest, context: Any
+    ) -> pb.GetAccuracyHistoryResponse:
+        """Return the accuracy history."""
+        history = self._find(request.federation_id).history
+        return pb.GetAccuracyHistoryResponse(historical_accuracy=history)
+
+    async def ListParticipants(
+        self, request: pb.ListParticipantsRequest, context: Any
+    ) -> pb.ListParticipantsResponse:
+        """Return a page of participants."""
+        federation = self._find(request.federation_id)
+        size = request.page_size or DEFAULT_PAGE
+        if size > LARGEST_PAGE:
+            raise Malformed("INVALID_VALUE", f"a page of {size}; up to {LARGEST_PAGE} are given")
+        after = _read_token(request.page_token)
+        number, detail = federation.detail(request.round)
+        page = federation.participants.page(after, size)
+        places = {} if detail is None else {i: place for place, i in enumerate(detail.indices)}
+        more = len(page) == size and page[-1].index < max(federation.participants.indices())
+        return pb.ListParticipantsResponse(
+            participants=[_describe(one, detail, places.get(one.index)) for one in page],
+            next_page_token=str(page[-1].index) if more else "",
+            round=number,
+        )
+
+    async def close(self) -> None:
+        """End all federations, so that no stream keeps the server from stopping."""
+        for federation in self._federations.values():
+            await federation.close()
+
+
+def _read_token(token: str) -> int:
+    if token and not (token.isascii() and token.isdigit() and len(token) < 12):
+        raise Malformed("INVALID_VALUE", f"page_token {token[:40]!r} was not given by this server")
+    return int(token) if token else -1
+
+
+def _describe(
+    someone: Participant, detail: RoundDetail | None, place: int | None
+) -> pb.Participant:
+    message = pb.Participant(
+        participant_index=someone.index,
+        identity=someone.identity,
+        accepted_total=someone.accepted,
+        rejected_total=someone.rejected,
+        outcome=pb.OUTCOME_NOT_SCHEDULED,
+    )
+    message.enroll_time.FromMicroseconds(int(someone.enrolled_at * 1e6))
+    if detail is not None and place is not None:
+        message.outcome = pb.Outcome.ValueType(detail.outcomes[place])
+        message.problem = detail.problems.get(someone.index, "")
+        if not np.isnan(detail.norms[place]):
+            message.norm = detail.norms[place]
+        if not np.isnan(detail.scores[place]):
+            message.score = detail.scores[place]
+    return message

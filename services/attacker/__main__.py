@@ -1,0 +1,24 @@
+"""Starts a worker of hostile participants: ``python -m services.attacker``."""
+
+import argparse
+from collections.abc import Sequence
+
+from fedsiege.v1 import simulator_pb2 as pb
+from services.wire import worker
+
+
+def make_crew(options: argparse.Namespace) -> worker.Crew:
+    """Make the crew of one experiment; torch is imported only now that it is needed."""
+    from services.attacker.crew import HostileCrew
+
+    return HostileCrew()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and work."""
+    parser = argparse.ArgumentParser(prog="services.attacker", description=__doc__)
+    worker.main(pb.WORKER_KIND_ATTACKER, arguments, make_crew, parser)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Starts a worker of benign participants: ``python -m services.client --participants 50``."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from fedsiege.v1 import simulator_pb2 as pb
+from services.wire import worker
+
+
+def make_crew(options: argparse.Namespace) -> worker.Crew:
+    """Make the crew of one experiment; torch is imported only now that it is needed."""
+    from services.client.crew import BenignCrew
+
+    return BenignCrew(options.data)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and work."""
+    parser = argparse.ArgumentParser(prog="services.client", description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets")
+    worker.main(pb.WORKER_KIND_CLIENT, arguments, make_crew, parser)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The command line: ``fedsiege sim``, ``serve``, ``classifier``, ``rules``, ``attacks``."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fedsiege.errors import FedSiegeError
+from fedsiege.spec import ExperimentSpec, settings_from_yaml
+
+#: Exit status after something impossible was asked for.
+IMPOSSIBLE = 2
+
+app = typer.Typer(
+    help="A siege range for federated learning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[
+    Path, typer.Option(help="Folder of the data sets.", envvar="FEDSIEGE_DATA", show_default=True)
+]
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option for each setting of an experiment.
+
+    The options are text: ExperimentSpec reads and checks them, so that a wrong value gets the same
+    answer on the command line, in a file and over gRPC.
+    """
+    own = list(inspect.signature(command).parameters.values())
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=typer.Option(
+                None,
+                envvar=f"FEDSIEGE_{name.upper()}",
+                help=f"{field.description} [default: {field.default}]",
+                show_default=False,
+                show_envvar=False,
+                metavar=name.upper(),
+            ),
+            annotation=str | None,
+        )
+        for name, field in ExperimentSpec.model_fields.items()
+    ]
+    kept = [one for one in own if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    command.__signature__ = inspect.Signature(kept + options)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in kept + options}
+    return command
+
+
+@app.command()
+@with_settings
+def sim(
+    *,
+    spec: Annotated[
+        Path | None, typer.Option(help="A spec.yaml to start from; options override it.")
+    ] = None,
+    data: Data = Path("data"),
+    out: Annotated[
+        Path | None, typer.Option(help="Results folder [default: runs/<time-and-name>]")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that the benign participants share.")] = 1,
+    **settings: str | None,
+) -> None:
+    """Run an experiment on this machine: all four services, over real gRPC."""
+    from services.simulator import siege
+    from services.simulator.laptop import Ports
+    from services.simulator.screen import Screen
+
+    given = {name: value for name, value in settings.items() if value is not None}
+    from_file = settings_from_yaml(read_text(spec)) if spec else {}
+    finished = siege.run(
+        ExperimentSpec.of({**from_file, **given}), data, out, workers, Ports(), Screen()
+    )
+    if not finished:
+        raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    data: Data = Path("data"),
+    runs: Annotated[Path, typer.Option(help="Where results folders are created.")] = Path("runs"),
+    clients: Annotated[int, typer.Option(help="Places for benign participants.")] = 100,
+    attackers: Annotated[int, typer.Option(help="Places for hostile participants.")] = 100,
+    workers: Annotated[int, typer.Option(help="Processes for benign participants.")] = 1,
+    port: Annotated[int, typer.Option(help="The aggregator's port; the simulator's is next.")] = (
+        50051
+    ),
+) -> None:
+    """Run the four services on this machine until Ctrl-C, to be driven over gRPC."""
+    from services.simulator import standing
+    from services.simulator.screen import Screen
+
+    standing.run(data, runs, clients, attackers, workers, port, Screen())
+
+
+@app.command()
+def classifier(
+    model: Annotated[str, typer.Option(help="net, lenet5 or cnn")] = "net",
+    dataset: Annotated[str, typer.Option(help="auto, digits, mnist or fashion")] = "auto",
+    data: Data = Path("data"),
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Checkpoint [default: <model>-<dataset>.safetensors]")
+    ] = None,
+) -> None:
+    """Train and test a base model, and write it as a checkpoint."""
+
+
+@app.command()
+def rules() -> None:
+    """List the aggregation rules and their parameters."""
+    from fedsiege import aggregation
+
+    print_catalogue(aggregation.catalogue)
+
+
+@app.command()
+def attacks() -> None:
+    """List the attacks and their parameters."""
+    from fedsiege import attacks as science
+
+    print_catalogue(science.catalogue)
+
+
+def print_catalogue(catalogue: Any) -> None:  # a Catalogue of anything
+    """Print the names of a catalogue with what each is and takes."""
+    table = Table(box=None, padding=(0, 2))
+    for heading in ("name", "parameters", "what it is"):
+        table.add_column(heading, overflow="fold")
+    for thing in catalogue:
+        parameters = catalogue.parameters(thing.name)
+        spelled = ", ".join(f"{one.name}={one.default}" for one in parameters)
+        table.add_row(Text(thing.name, style="bold"), Text(spelled), Text(thing.summary))
+    Console().print(table)
+
+
+def read_text(path: Path) -> str:
+    """Read a file the user named."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FedSiegeError(f"{path} cannot be read: {error}") from error
+
+
+def main() -> None:
+    """Run the command line; errors of ours are sentences, not tracebacks."""
+    try:
+        app()
+    except FedSiegeError as error:
+        Console(stderr=True).print(Text(str(error), style="bold red"))
+        sys.exit(IMPOSSIBLE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""One experiment from its start to its results."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+
+import grpc
+
+from fedsiege.errors import FedSiegeError
+from fedsiege.spec import Settled
+from fedsiege.v1 import aggregator_pb2 as data_pb
+from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
+from fedsiege.v1 import simulator_pb2 as pb
+from services.simulator.cadence import hostile_indices
+from services.simulator.conversion import history_row, participant_row, to_message
+from services.simulator.muster import Muster
+from services.simulator.remote_federation import RemoteFederation
+from services.simulator.results import ParticipantRow, ResultsFolder
+from services.simulator.workers import AttachedWorker, Workers
+from services.wire.errors import Refusal
+
+log = logging.getLogger(__name__)
+
+ENDED = frozenset(
+    {
+        pb.EXPERIMENT_STATE_FINISHED,
+        pb.EXPERIMENT_STATE_FAILED,
+        pb.EXPERIMENT_STATE_CANCELLED,
+    }
+)
+#: Notes kept; a flood of complaints from workers must not fill the memory.
+_MOST_NOTES = 200
+
+
+class Experiment:
+    """Schedules the rounds of one experiment and collects what they show.
+
+    Args:
+        experiment_id: its name on the wire.
+        settled: what to do; the data set is a real one, not "auto".
+        dataset_reason: why this data set, where it was chosen and not named.
+        workers: who is attached.
+        aggregator: the data plane.
+        make_folder: creates the results folder.
+
+    """
+
+    def __init__(
+        self,
+        experiment_id: str,
+        settled: Settled,
+        dataset_reason: str,
+        workers: Workers,
+        aggregator: "data_rpc.AggregatorServiceAsyncStub",
+        make_folder: Callable[[], ResultsFolder],
+    ) -> None:
+        self.experiment_id = experiment_id
+        self.settled = settled
+        self.state: pb.ExperimentState.ValueType = pb.EXPERIMENT_STATE_WAITING
+        self.history: list[data_pb.AccuracyEntry] = []
+        self.notes = [*filter(None, [dataset_reason]), *settled.notes]
+        self.problem = ""
+        self.results = ""
+        self.federation: RemoteFederation | None = None
+        self.hostile = set(hostile_indices(settled.spec.clients, settled.spec.attack))
+        self.created_at = time.time()
+        self.ended_at = 0.0
+        self._dataset_reason = dataset_reason
+        self._aggregator = aggregator
+        self._make_folder = make_folder
+        self._muster = Muster(experiment_id, settled.spec, self.hostile, workers, self._note)
+        self._changed = asyncio.Event()
+        self._version = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.state in ENDED
+
+    def describe(self, *, with_history: bool = True) -> pb.Experiment:
+        """Say what it is and where it stands."""
+        message = pb.Experiment(
+            experiment_id=self.experiment_id,
+            spec=to_message(self.settled.spec),
+            state=self.state,
+            historical_accuracy=self.history if with_history else [],
+            results=self.results,
+            problem=self.problem,
+            federation_id=self.federation.federation_id if self.federation else "",
+            hostile_indices=sorted(self.hostile),
+            notes=self.notes,
+        )
+        message.create_time.FromMicroseconds(int(self.created_at * 1e6))
+        if self.ended_at:
+            message.end_time.FromMicroseconds(int(self.ended_at * 1e6))
+        return message
+
+    async def watch(self) -> AsyncIterator[pb.WatchExperimentResponse]:
+        """Yield the experiment as it stands, then what happens, then the experiment as it ended."""
+        version, position = self._version, len(self.history)
+        yield pb.WatchExperimentResponse(experiment=self.describe())
+        while not self.ended:
+            if version != self._version:
+                version = self._version
+                yield pb.WatchExperimentResponse(experiment=self.describe(with_history=False))
+            elif position < len(self.history):
+                yield pb.WatchExperimentResponse(entry=self.history[position])
+                position += 1
+            else:
+                await self._changed.wait()
+        for entry in self.history[position:]:
+            yield pb.WatchExperimentResponse(entry=entry)
+        yield pb.WatchExperimentResponse(experiment=self.describe())
+
+    def _tell_watchers(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _restate(self) -> None:
+        """Let watchers see the experiment anew."""
+        self._version += 1
+        self._tell_watchers()
+
+    def _note(self, note: str) -> None:
+        log.info("experiment %s: %s", self.experiment_id, note)
+        if len(self.notes) < _MOST_NOTES:
+            self.notes.append(note)
+            self._restate()
+
+    def start(self, turn: asyncio.Lock) -> None:
+        """Begin as soon as it is this experiment's turn."""
+        self._task = asyncio.create_task(self._run(turn))
+
+    async def cancel(self) -> None:
+        """Stop it; what there is so far is written."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def hear(self, worker: AttachedWorker, message: pb.AttachRequest) -> None:
+        """Take what a worker says about this experiment."""
+        if not self.ended:
+            self._muster.hear(worker, message)
+
+    async def _run(self, turn: asyncio.Lock) -> None:
+        """Do it all; however it ends, the state says so."""
+        state = pb.EXPERIMENT_STATE_FAILED
+        try:
+            if turn.locked():
+                self.problem = "waiting for another experiment to end"
+            async with turn:
+                await self._siege()
+            state = pb.EXPERIMENT_STATE_FINISHED
+        except asyncio.CancelledError:
+            state, self.problem = pb.EXPERIMENT_STATE_CANCELLED, "cancelled"
+        except FedSiegeError as error:
+            self.problem = str(error)
+        except grpc.aio.AioRpcError as error:
+            self.problem = f"the aggregator: {Refusal.of(error)}"
+        except Exception as error:  # the last resort: an experiment that ends must say so
+            log.exception("experiment %s", self.experiment_id)
+            self.problem = f"{type(error).__name__}: {error}"
+        finally:
+            self._muster.dismiss()
+            self.state, self.ended_at = state, time.time()
+            self._restate()
+            name = pb.ExperimentState.Name(state).removeprefix("EXPERIMENT_STATE_").lower()
+            log.info("experiment %s %s %s", self.experiment_id, name, self.problem)
+
+    async def _siege(self) -> None:
+        """Wait for workers, set up the federation, do the rounds, write the results."""
+        while (missing := self._muster.missing()) != "":
+            if missing != self.problem:
+                self.problem = missing
+                self._restate()
+            await self._muster.changed()
+        self.problem, self.state = "", pb.EXPERIMENT_STATE_RUNNING
+        self._restate()
+        with self._make_folder() as folder:
+            self.results = str(folder.path)
+            folder.write_spec(self.settled, dataset_reason=self._dataset_reason)
+            federation = await RemoteFederation.create(self._aggregator, self.settled.spec)
+            self.federation = federation
+            follower = asyncio.create_task(federation.follow())
+            try:
+                self._note(f"initial weights: {federation.described.spec.init}")
+                self._muster.assign(federation.federation_id)
+                self._add(folder, await self._next_entry(federation, follower), [])
+                await self._muster.ready()
+                for number in range(1, self.settled.spec.rounds + 1):
+                    await self._play(number, folder, federation, follower)
+            finally:
+                follower.cancel()
+                if self.history:
+                    await asyncio.shield(self._conclude(folder, federation))
+
+    async def _play(
+        self,
+        number: int,
+        folder: ResultsFolder,
+        federation: RemoteFederation,
+        follower: asyncio.Task[None],
+    ) -> None:
+        """Do one round."""
+        spec = self.settled.spec
+        there = await self._muster.present(spec.deadline)
+        threshold = min(spec.threshold or len(there), len(there))
+        await federation.open_round(number, there, threshold, spec.deadline)
+        self._muster.call_out(number, spec.deadline)
+        entry = await self._next_entry(federation, follower)
+        if entry.problem:
+            self._note(f"round {number}: {entry.problem}")
+        seen = await federation.participants(number)
+        self._add(folder, entry, [participant_row(one, number, self.hostile) for one in seen])
+
+    @staticmethod
+    async def _next_entry(
+        federation: RemoteFederation, follower: asyncio.Task[None]
+    ) -> data_pb.AccuracyEntry:
+        """Wait for the next entry of the history, or for the reason why there will be none."""
+        getter = asyncio.create_task(federation.entries.get())
+        try:
+            await asyncio.wait([getter, follower], return_when=asyncio.FIRST_COMPLETED)
+            if not getter.done():
+                await follower
+                raise FedSiegeError("the aggregator closed the federation")
+            return getter.result()
+        finally:
+            getter.cancel()
+
+    def _add(
+        self, folder: ResultsFolder, entry: data_pb.AccuracyEntry, seen: list[ParticipantRow]
+    ) -> None:
+        self.history.append(entry)
+        folder.add_round(history_row(entry), seen)
+        self._tell_watchers()
+
+    async def _conclude(self, folder: ResultsFolder, federation: RemoteFederation) -> None:
+        """Write the model and the picture of what there is."""
+        weights, header = await federation.model()
+        layout = [(one.name, tuple(one.shape)) for one in header.manifest.tensors]
+        spec = self.settled.spec
+        folder.write_model(layout, weights, {"rounds": str(header.round - 1), "model": spec.model})
+        attack = f"{spec.attack_name}, {spec.attack:.0%} hostile" if spec.hostile else "no attack"
+        await asyncio.to_thread(
+            folder.write_picture,
+            spec.name or f"{spec.model} on {spec.dataset}",
+            f"{attack} · {spec.rule} · {spec.clients} participants · {spec.partition} · "
+            f"seed {spec.seed}",
+        )

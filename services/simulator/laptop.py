@@ -1,0 +1,218 @@
+"""All four services on this machine, over real gRPC: what ``make sim`` runs.
+
+The simulator runs in this process; aggregator, clients and attackers are forked from it after
+torch has been imported once, which costs a second of processor time each otherwise. Every child
+runs the same ``main`` as its container does.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import importlib
+import json
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from fedsiege.errors import FedSiegeError
+from services.simulator.__main__ import simulating
+from services.simulator.service import SimulatorService
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a child gets to end by itself before it is killed.
+_GRACE = 8.0
+#: Seconds that the aggregator gets to answer.
+_START_PATIENCE = 60.0
+_PR_SET_PDEATHSIG = 1
+
+
+class ServiceDied(FedSiegeError):
+    """One of the services ended though it should not have."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the services listen on this machine; 0 takes a free port."""
+
+    aggregator: int = 0
+    simulator: int = 0
+
+
+class Child:
+    """A service in a process of its own, forked now, started when told its command line.
+
+    Args:
+        name: for people and for the log file.
+        module: whose ``main`` it runs.
+        logs: the folder for its log.
+
+    """
+
+    def __init__(self, name: str, module: str, logs: Path) -> None:
+        self.name = name
+        self.log_file = logs / f"{name}.log"
+        self._pipe, theirs = multiprocessing.Pipe()
+        self._process = multiprocessing.get_context("fork").Process(
+            target=_live, args=(module, self.log_file, theirs), name=name, daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def begin(self, *arguments: str) -> None:
+        """Send the command line; the service starts."""
+        self._pipe.send_bytes(json.dumps(arguments).encode())
+
+    async def port(self) -> int:
+        """Wait for the port the service listens on."""
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(self._pipe.fileno(), readable.set)
+        try:
+            async with asyncio.timeout(_START_PATIENCE):
+                await readable.wait()
+            return int(self._pipe.recv_bytes())
+        except (EOFError, TimeoutError):
+            raise ServiceDied(f"{self.name} did not start; see {self.log_file}") from None
+        finally:
+            loop.remove_reader(self._pipe.fileno())
+
+    async def death(self) -> None:
+        """Wait until the process ends.
+
+        Raises:
+            ServiceDied: always, once it has.
+
+        """
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        loop.add_reader(self._process.sentinel, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(self._process.sentinel)
+        self._process.join()
+        raise ServiceDied(
+            f"{self.name} ended with status {self._process.exitcode}; see {self.log_file}"
+        )
+
+    async def stop(self) -> None:
+        """End the process: kindly, then not."""
+        if self._process.is_alive():
+            self._process.terminate()
+            await asyncio.to_thread(self._process.join, _GRACE)
+        if self._process.is_alive():
+            log.warning("%s did not end; killed", self.name)
+            self._process.kill()
+            await asyncio.to_thread(self._process.join)
+
+
+def _live(module: str, log_file: Path, pipe: Connection) -> None:
+    """Be a service: the life of a child process."""
+    # A session of its own, so that Ctrl-C reaches the parent alone, which then ends all in order;
+    # and an end of its own, should the parent be killed.
+    os.setsid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    try:
+        arguments = json.loads(pipe.recv_bytes())
+    except EOFError:
+        return
+    with log_file.open("ab", buffering=0) as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    main = importlib.import_module(f"{module}.__main__").main
+    if module == "services.aggregator":
+        main(arguments, ready=lambda port: pipe.send_bytes(str(port).encode()))
+    else:
+        main(arguments)
+
+
+class Laptop:
+    """The processes of a federation on this machine; create it before any event loop or thread.
+
+    Args:
+        clients: how many benign participants each client worker can host.
+        attackers: how many hostile participants each attacker worker can host.
+        data: the folder of the data sets.
+        runs: where results folders are created.
+        logs: the folder for the services' logs.
+        ports: where to listen.
+        host: the address to listen on.
+
+    """
+
+    def __init__(
+        self,
+        clients: Sequence[int],
+        attackers: Sequence[int],
+        data: Path,
+        runs: Path,
+        logs: Path,
+        ports: Ports | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self._data, self._runs = data, runs
+        self._ports, self._host = ports or Ports(), host
+        self._aggregator = Child("aggregator", "services.aggregator", logs)
+        self._workers = [
+            (Child(f"{kind}-{number}", f"services.{kind}", logs), kind, capacity)
+            for kind, capacities in (("client", clients), ("attacker", attackers))
+            for number, capacity in enumerate(capacities, start=1)
+            if capacity
+        ]
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[tuple[SimulatorService, Ports]]:
+        """Run all services while the block runs.
+
+        Raises:
+            ServiceDied: a service ended before the block did.
+
+        """
+        try:
+            self._aggregator.begin(
+                f"--address={self._host}:{self._ports.aggregator}", f"--data={self._data}"
+            )
+            port = await self._aggregator.port()
+            aggregator = f"127.0.0.1:{port}"
+            address = f"{self._host}:{self._ports.simulator}"
+            async with simulating(address, aggregator, self._data, self._runs) as (
+                service,
+                simulator_port,
+            ):
+                for child, kind, capacity in self._workers:
+                    child.begin(
+                        f"--name={child.name}",
+                        f"--participants={capacity}",
+                        f"--aggregator={aggregator}",
+                        f"--simulator=127.0.0.1:{simulator_port}",
+                        *([f"--data={self._data}"] if kind == "client" else []),
+                    )
+                yield service, Ports(port, simulator_port)
+        finally:
+            await self.stop()
+
+    async def death(self) -> None:
+        """Wait until any service ends.
+
+        Raises:
+            ServiceDied: which one.
+
+        """
+        async with asyncio.TaskGroup() as watchers:
+            for child in self._children():
+                watchers.create_task(child.death())
+
+    def _children(self) -> list[Child]:
+        return [self._aggregator, *(child for child, _, _ in self._workers)]
+
+    async def stop(self) -> None:
+        """End all processes, workers first."""
+        await asyncio.gather(*(child.stop() for child, _, _ in self._workers))
+        await self._aggregator.stop()

@@ -1,0 +1,229 @@
+"""The workers of one experiment: who hosts which participants, and whether they are ready."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from google.protobuf import duration_pb2
+
+from fedsiege.errors import FedSiegeError
+from fedsiege.spec import ExperimentSpec
+from fedsiege.v1 import simulator_pb2 as pb
+from services.simulator.workers import AttachedWorker, Workers, share_out
+
+#: Seconds that workers get to join: they load data and measure how to train.
+JOIN_PATIENCE = 120.0
+
+
+class WorkersMissing(FedSiegeError):
+    """The workers that an experiment needs are not there, or cannot do it."""
+
+
+@dataclass
+class Berth:
+    """A worker's part in the experiment.
+
+    Attributes:
+        join: the assignment; sent again when the worker comes back.
+        worker: its line, or None while it is away.
+        joined: whether its participants have enrolled over this line.
+
+    """
+
+    join: pb.Join
+    worker: AttachedWorker | None
+    joined: bool = False
+
+
+class Muster:
+    """Assigns the participants of one experiment to workers and keeps up with them.
+
+    Args:
+        experiment_id: the experiment.
+        spec: what it does.
+        hostile: the hostile participants.
+        workers: who is attached.
+        note: told what people should know.
+
+    """
+
+    def __init__(
+        self,
+        experiment_id: str,
+        spec: ExperimentSpec,
+        hostile: set[int],
+        workers: Workers,
+        note: Callable[[str], None],
+    ) -> None:
+        self._experiment_id = experiment_id
+        self._spec = spec
+        self._workers = workers
+        self._note = note
+        self._berths: dict[str, Berth] = {}
+        self._failure = ""
+        self._wake = asyncio.Event()
+        self._unlisten = workers.listen(self._workers_changed)
+        everyone = range(spec.clients)
+        self._needed: dict[pb.WorkerKind.ValueType, list[int]] = {
+            pb.WORKER_KIND_CLIENT: [i for i in everyone if i not in hostile],
+            pb.WORKER_KIND_ATTACKER: sorted(hostile),
+        }
+
+    def _workers_changed(self) -> None:
+        """Send a worker of ours that came back to its berth again."""
+        self._wake.set()
+        for name, berth in self._berths.items():
+            worker = self._workers.get(name)
+            if worker is berth.worker:
+                continue
+            berth.worker, berth.joined = worker, False
+            if worker is None:
+                self._note(f"worker {name} is gone; its participants miss rounds")
+            else:
+                self._note(f"worker {name} is back")
+                self._send(berth, worker)
+
+    def _send(self, berth: Berth, worker: AttachedWorker) -> None:
+        worker.experiment_id = self._experiment_id
+        worker.tell(pb.AttachResponse(join=berth.join))
+
+    def missing(self) -> str:
+        """Say which workers are still needed; empty if there are enough."""
+        wanting = []
+        for kind, indices in self._needed.items():
+            places = sum(worker.hello.capacity for worker in self._workers.of_kind(kind))
+            if places < len(indices):
+                name = pb.WorkerKind.Name(kind).removeprefix("WORKER_KIND_").lower()
+                wanting.append(f"{len(indices)} places on {name} workers ({places} are there)")
+        return f"waiting for {' and '.join(wanting)}" if wanting else ""
+
+    async def changed(self) -> None:
+        """Wait for the next change of the workers or of what they say."""
+        await self._wake.wait()
+        self._wake.clear()
+
+    def assign(self, federation_id: str) -> None:
+        """Give every participant a worker, and the workers their assignments."""
+        for kind, indices in self._needed.items():
+            workers = {worker.name: worker for worker in self._workers.of_kind(kind)}
+            capacities = {name: worker.hello.capacity for name, worker in workers.items()}
+            for name, share in share_out(indices, capacities).items():
+                berth = Berth(self._assignment(kind, federation_id, share), workers[name])
+                self._berths[name] = berth
+                self._send(berth, workers[name])
+
+    def _assignment(
+        self, kind: pb.WorkerKind.ValueType, federation_id: str, share: list[int]
+    ) -> pb.Join:
+        spec = self._spec
+        join = pb.Join(
+            experiment_id=self._experiment_id,
+            federation_id=federation_id,
+            model=spec.model,
+            dataset=spec.dataset,
+            seed=spec.seed,
+            num_participants=spec.clients,
+            participant_indices=share,
+            device=spec.device,
+        )
+        if kind == pb.WORKER_KIND_ATTACKER:
+            join.attack.attack = spec.attack_name
+            return join
+        join.training.CopyFrom(
+            pb.TrainingTask(
+                partition=spec.partition,
+                samples=spec.samples,
+                learning_rate=spec.lr,
+                momentum=spec.momentum,
+                epochs=spec.epochs,
+                batch_size=spec.batch,
+                trainer=spec.trainer,
+            )
+        )
+        return join
+
+    async def ready(self) -> None:
+        """Wait until every worker's participants have enrolled.
+
+        Raises:
+            WorkersMissing: one cannot, or takes too long.
+
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(JOIN_PATIENCE):
+                while not self._failure and not all(b.joined for b in self._berths.values()):
+                    await self.changed()
+        if self._failure:
+            raise WorkersMissing(self._failure)
+        late = [name for name, berth in self._berths.items() if not berth.joined]
+        if late:
+            raise WorkersMissing(f"not ready after {JOIN_PATIENCE:.0f} s: {', '.join(late)}")
+
+    async def present(self, patience: float) -> list[int]:
+        """Return the participants whose workers are there, ascending; wait if there are none.
+
+        Raises:
+            WorkersMissing: nobody came back for that many seconds.
+
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while not any(berth.joined for berth in self._berths.values()):
+                    await self.changed()
+        there = [b.join.participant_indices for b in self._berths.values() if b.joined]
+        if not there:
+            raise WorkersMissing(f"no worker has been there for {patience:g} s")
+        return sorted(index for indices in there for index in indices)
+
+    def call_out(self, round_number: int, deadline: float) -> None:
+        """Send everyone who is there into a round."""
+        order = pb.TakePart(experiment_id=self._experiment_id, round=round_number)
+        order.deadline.CopyFrom(seconds(deadline))
+        for berth in self._berths.values():
+            if berth.joined and berth.worker is not None:
+                message = pb.AttachResponse(take_part=order)
+                message.take_part.participant_indices[:] = berth.join.participant_indices
+                berth.worker.tell(message)
+
+    def hear(self, worker: AttachedWorker, message: pb.AttachRequest) -> None:
+        """Take what a worker says. What it says about others' participants changes nothing."""
+        berth = self._berths.get(worker.name)
+        if berth is None or berth.worker is not worker:
+            return
+        match message.WhichOneof("message"):
+            case "joined":
+                given = [one.participant_index for one in message.joined.memberships]
+                if given != list(berth.join.participant_indices):
+                    self._failure = f"worker {worker.name} enrolled others than it was told to"
+                elif not berth.joined:
+                    berth.joined = True
+                    self._note(f"worker {worker.name}: {message.joined.method}")
+            case "round_report" if message.round_report.problem:
+                report = message.round_report
+                self._note(
+                    f"round {report.round}: {report.refused} updates of {worker.name} were "
+                    f"refused; the first: {report.problem}"
+                )
+            case "failure" if berth.joined:
+                self._note(f"worker {worker.name}: {message.failure.problem}")
+            case "failure":
+                self._failure = f"worker {worker.name}: {message.failure.problem}"
+        self._wake.set()
+
+    def dismiss(self) -> None:
+        """Send everyone home."""
+        self._unlisten()
+        for berth in self._berths.values():
+            if berth.worker is not None:
+                berth.worker.experiment_id = ""
+                leave = pb.Leave(experiment_id=self._experiment_id)
+                berth.worker.tell(pb.AttachResponse(leave=leave))
+        self._berths.clear()
+
+
+def seconds(value: float) -> duration_pb2.Duration:
+    """Spell a duration in seconds as protobuf does."""
+    duration = duration_pb2.Duration()
+    duration.FromMicroseconds(int(value * 1e6))
+    return duration

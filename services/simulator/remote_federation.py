@@ -1,0 +1,105 @@
+"""The simulator's side of one federation at the aggregator."""
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc
+
+from fedsiege.spec import ExperimentSpec
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.simulator.muster import seconds
+from services.wire.channel import TRANSIENT, attempts
+from services.wire.pulling import pull_model
+from services.wire.tensors import Floats
+
+_PAGE = 5_000
+
+
+class RemoteFederation:
+    """One federation, as its scheduler uses it.
+
+    Args:
+        aggregator: the data plane.
+        described: what the aggregator said when it was created.
+
+    """
+
+    def __init__(
+        self, aggregator: "rpc.AggregatorServiceAsyncStub", described: pb.Federation
+    ) -> None:
+        self._aggregator = aggregator
+        self.described = described
+        self.federation_id = described.federation_id
+        self.entries: asyncio.Queue[pb.AccuracyEntry] = asyncio.Queue()
+
+    @classmethod
+    async def create(
+        cls, aggregator: "rpc.AggregatorServiceAsyncStub", spec: ExperimentSpec
+    ) -> "RemoteFederation":
+        """Create the federation of an experiment; waits for an aggregator that is not there yet."""
+        request = pb.CreateFederationRequest(
+            spec=pb.FederationSpec(
+                name=spec.name,
+                model=spec.model,
+                init=spec.init or "",
+                dataset=spec.dataset,
+                rule=spec.rule,
+                seed=spec.seed,
+                capacity=spec.clients,
+                device=spec.device,
+            )
+        )
+        response = await aggregator.CreateFederation(request, wait_for_ready=True)
+        return cls(aggregator, response.federation)
+
+    async def follow(self) -> None:
+        """Put every entry of the history into ``entries``, each once, over broken lines too."""
+        following = 0
+        async for _ in attempts():
+            request = pb.WatchRoundsRequest(federation_id=self.federation_id, from_round=following)
+            try:
+                async for event in self._aggregator.WatchRounds(request):
+                    if event.HasField("closed"):
+                        following = event.closed.entry.round + 1
+                        self.entries.put_nowait(event.closed.entry)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in TRANSIENT:
+                    raise
+            else:
+                return
+
+    async def open_round(
+        self, number: int, indices: Sequence[int], threshold: int, deadline: float
+    ) -> None:
+        """Open the next round."""
+        request = pb.OpenRoundRequest(
+            federation_id=self.federation_id,
+            round=number,
+            participant_indices=indices,
+            threshold=threshold,
+            deadline=seconds(deadline),
+        )
+        await self._aggregator.OpenRound(request)
+
+    async def participants(self, round_number: int) -> list[pb.Participant]:
+        """Return all participants with what became of them in a closed round."""
+        request = pb.ListParticipantsRequest(
+            federation_id=self.federation_id, round=round_number, page_size=_PAGE
+        )
+        found: list[pb.Participant] = []
+        while True:
+            response = await self._aggregator.ListParticipants(request)
+            found.extend(response.participants)
+            if not response.next_page_token:
+                return found
+            request.page_token = response.next_page_token
+
+    async def model(self) -> tuple[Floats, pb.ModelHeader]:
+        """Return the current global model."""
+        return await pull_model(self._aggregator, self.federation_id, 0, self.described.parameters)
+
+    async def close(self) -> None:
+        """Let the aggregator forget the federation."""
+        request = pb.CloseFederationRequest(federation_id=self.federation_id)
+        await self._aggregator.CloseFederation(request)

@@ -1,0 +1,189 @@
+"""What a run shows on the screen.
+
+On a terminal the rounds are a progress bar; where the output goes to a file or a pipe they are one
+line each. All text is printed as it is: brackets in a name are brackets.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from fedsiege.spec import Settled
+from services.simulator.results import Cost, HistoryRow
+
+#: A longer history is thinned out on the screen; history.csv has it all.
+_MOST_ROWS = 26
+
+
+class Screen:
+    """Prints what people want to know about a run.
+
+    Args:
+        console: where to; None for the standard output.
+
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+
+    def say(self, text: str) -> None:
+        """Print a plain line."""
+        self.console.print(Text(text))
+
+    def warn(self, text: str, title: str = "Please note") -> None:
+        """Print something that must not be overlooked, in a panel."""
+        panel = Panel(
+            Text(text), title=Text(title), title_align="left", border_style="bold yellow", padding=1
+        )
+        self.console.print(panel)
+
+    def print_spec(self, settled: Settled) -> None:
+        """Print a settled specification and its notes."""
+        spec = settled.spec
+        samples = f"{spec.samples} samples each" if spec.samples else "all samples shared out"
+        lines = {
+            "experiment": spec.name,
+            "participants": f"{spec.clients}, {spec.hostile} of them hostile",
+            "attack": spec.attack_name if spec.hostile else "none",
+            "rule": spec.rule,
+            "rounds": f"{spec.rounds}, each closed by {spec.threshold} updates "
+            f"or after {spec.deadline:g} s",
+            "model": f"{spec.model}, {spec.init or 'pretrained where a checkpoint ships'}",
+            "data": f"{spec.dataset}, {spec.partition}, {samples}",
+            "training": f"SGD, lr {spec.lr:g}, momentum {spec.momentum:g}, {spec.epochs} epochs, "
+            f"batch {spec.batch}, trainer {spec.trainer}",
+            "seed": f"{spec.seed}, device {spec.device}",
+        }
+        grid = _grid()
+        for name, value in lines.items():
+            if value:
+                grid.add_row(Text(name, style="dim"), Text(value))
+        for note in settled.notes:
+            grid.add_row(Text("note", style="yellow"), Text(note))
+        self.console.print(grid)
+        self.console.print()
+
+    @contextmanager
+    def rounds(self, total: int) -> Iterator[Callable[[HistoryRow], None]]:
+        """Show the progress of the rounds; call what this gives with each row of the history.
+
+        Args:
+            total: the rounds to come, 1 or more.
+
+        """
+        if not self.console.is_terminal:
+            yield lambda row: self.say(_one_line(row, total))
+            return
+        progress = Progress(
+            TextColumn("rounds"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[accuracy]}", style="bold", markup=False),
+            TextColumn("time left"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        with progress:
+            bar = progress.add_task("rounds", total=total, accuracy="")
+
+            def show(row: HistoryRow) -> None:
+                accuracy = f"accuracy {row.accuracy:.1%}"
+                progress.update(bar, completed=row.round, accuracy=accuracy)
+
+            yield show
+
+    def print_history(self, rows: Sequence[HistoryRow]) -> None:
+        """Print the history as a table, a long one thinned out."""
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            title="Accuracy history",
+            title_justify="left",
+            title_style="bold",
+            caption_justify="left",
+        )
+        for heading in ("round", "accuracy", "change", "loss", "updates", "rejected", "seconds"):
+            table.add_column(heading, justify="right")
+        shown = _thinned(len(rows))
+        before = None
+        for row in (rows[i] for i in shown):
+            change = "" if before is None else f"{100 * (row.accuracy - before.accuracy):+.1f}"
+            table.add_row(
+                str(row.round),
+                f"{row.accuracy:.1%}",
+                change,
+                f"{row.loss:.4g}",
+                str(row.updates),
+                str(row.rejected),
+                f"{row.seconds:.2f}",
+            )
+            before = row
+        if len(shown) < len(rows):
+            table.caption = f"{len(shown)} of {len(rows)} rows; history.csv has all"
+        self.console.print(table)
+
+    def print_cost(
+        self, settled: Settled, rows: Sequence[HistoryRow], folder: Path, *, chance: float = 0.1
+    ) -> None:
+        """Print what the attack cost and where the results lie.
+
+        Args:
+            settled: what ran.
+            rows: the history from round 0 on, at least that one.
+            folder: the results folder.
+            chance: accuracy of random guessing, 0 to 1.
+
+        """
+        spec, cost = settled.spec, Cost.of(rows, chance=chance)
+        points = (
+            f"{abs(cost.points_lost):.1f} points {'lost' if cost.points_lost > 0 else 'gained'}"
+        )
+        if cost.half_gone is not None:
+            half = f"after round {cost.half_gone}"
+        else:
+            half = "never" if cost.before > chance else "not counted: it began no better"
+        if spec.hostile:
+            title = f"What {spec.attack_name} by {spec.hostile} of {spec.clients} participants cost"
+        else:
+            title = "Without an attack"
+        grid = _grid()
+        for name, value in {
+            "accuracy before": f"{cost.before:.1%}",
+            "accuracy after": f"{cost.after:.1%}, {points}",
+            "lowest accuracy": f"{cost.lowest:.1%}, in round {cost.lowest_round}",
+            "half above chance lost": half,
+        }.items():
+            grid.add_row(Text(name, style="dim"), Text(value, style="bold"))
+        self.console.print(Text(title, style="bold"))
+        self.console.print()
+        self.console.print(grid)
+        self.console.print()
+        # on one line however narrow the window is: paths are copied, and read by scripts
+        self.console.print(Text(f"Results: {folder}"), soft_wrap=True)
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 3))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def _one_line(row: HistoryRow, total: int) -> str:
+    text = f"round {row.round}/{total}: accuracy {row.accuracy:.1%}, loss {row.loss:.4g}"
+    if row.round:
+        text += f", {row.updates} updates, {row.rejected} rejected, {row.seconds:.2f} s"
+    return text
+
+
+def _thinned(count: int) -> list[int]:
+    """Return up to ``_MOST_ROWS`` positions below ``count``, evenly spread, both ends included."""
+    if count <= _MOST_ROWS:
+        return list(range(count))
+    return [i * (count - 1) // (_MOST_ROWS - 1) for i in range(_MOST_ROWS)]

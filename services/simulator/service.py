@@ -1,0 +1,239 @@
+"""The simulator's gRPC face: workers attach, people start and follow experiments."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from fedsiege.spec import ExperimentSpec, Settled
+from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
+from fedsiege.v1 import simulator_pb2 as pb
+from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.simulator.conversion import from_message
+from services.simulator.experiment import Experiment
+from services.simulator.results import ResultsFolder
+from services.simulator.workers import AttachedWorker, Workers
+from services.wire.errors import Exhausted, Malformed, NotFound, Refusal
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PAGE = 100
+LARGEST_PAGE = 1_000
+#: Experiments that may wait or run at a time.
+MOST_UNFINISHED = 100
+#: Ended experiments remembered; their results stay on disk.
+MOST_REMEMBERED = 1_000
+#: Federations of ended experiments that the aggregator keeps for inspection.
+FEDERATIONS_KEPT = 8
+#: Seconds within which MNIST must have been downloaded for "auto" to take it.
+DOWNLOAD_PATIENCE = 5.0
+
+
+def choose_dataset(settled: Settled, data: Path) -> tuple[Settled, str]:
+    """Settle the data set too: choose one for "auto", make sure that a named one is there.
+
+    Args:
+        settled: everything else is settled.
+        data: the folder of the data sets.
+
+    Returns:
+        What runs, and why this data set; empty if it was named.
+
+    Raises:
+        MissingData: a named data set is neither there nor to be had.
+
+    """
+    # torch costs a second to import: only experiments need it, not the service.
+    from fedsiege import datasets
+
+    spec = settled.spec
+    if spec.dataset != "auto":
+        datasets.load(spec.dataset, data)
+        return settled, ""
+    name, reason = datasets.resolve("auto", data, DOWNLOAD_PATIENCE)
+    return Settled(spec.model_copy(update={"dataset": name}), settled.notes), reason
+
+
+class SimulatorService(rpc.SimulatorServiceServicer):
+    """Serves the control plane.
+
+    Args:
+        aggregator: a channel to the data plane.
+        data: the folder of the data sets, looked at where an experiment says "auto".
+        runs: where results folders are created.
+
+    """
+
+    def __init__(self, aggregator: grpc.aio.Channel, data: Path, runs: Path) -> None:
+        self._aggregator = data_rpc.AggregatorServiceStub(aggregator)
+        self._data = data
+        self._runs = runs
+        self._workers = Workers()
+        self._experiments: dict[str, Experiment] = {}
+        self._turn = asyncio.Lock()
+
+    def _find(self, experiment_id: str) -> Experiment:
+        experiment = self._experiments.get(experiment_id)
+        if experiment is None:
+            raise NotFound("UNKNOWN_EXPERIMENT", f"there is no experiment {experiment_id[:100]!r}")
+        return experiment
+
+    # --- workers
+
+    async def Attach(
+        self, request_iterator: AsyncIterator[pb.AttachRequest], context: Any
+    ) -> AsyncIterator[pb.AttachResponse]:
+        """Hold a worker's line: what it says goes to its experiment, what it is told goes out."""
+        first = await anext(request_iterator, None)
+        if first is None or not first.HasField("hello"):
+            raise Malformed("MALFORMED_STREAM", "the first message must be hello")
+        worker = self._workers.attach(first.hello)
+        log.info("worker %s attached, %d places", worker.name, worker.hello.capacity)
+        listening = asyncio.create_task(self._listen(worker, request_iterator))
+        try:
+            while (message := await worker.outbox.get()) is not None:
+                yield message
+        finally:
+            listening.cancel()
+            self._workers.detach(worker)
+            log.info("worker %s detached", worker.name)
+
+    async def _listen(
+        self, worker: AttachedWorker, messages: AsyncIterator[pb.AttachRequest]
+    ) -> None:
+        try:
+            async for message in messages:
+                kind = message.WhichOneof("message")
+                if kind in (None, "hello"):
+                    continue
+                experiment = self._experiments.get(getattr(message, kind).experiment_id)
+                if experiment is not None:
+                    experiment.hear(worker, message)
+        finally:
+            worker.outbox.put_nowait(None)  # the worker has hung up: so do we
+
+    async def ListWorkers(
+        self, request: pb.ListWorkersRequest, context: Any
+    ) -> pb.ListWorkersResponse:
+        """List the attached workers."""
+        response = pb.ListWorkersResponse()
+        for worker in self._workers:
+            described = response.workers.add(
+                worker=worker.name,
+                kind=worker.hello.kind,
+                capacity=worker.hello.capacity,
+                experiment_id=worker.experiment_id,
+            )
+            described.attach_time.FromMicroseconds(int(worker.attached_at * 1e6))
+        return response
+
+    # --- experiments
+
+    async def StartExperiment(
+        self, request: pb.StartExperimentRequest, context: Any
+    ) -> pb.StartExperimentResponse:
+        """Start an experiment in a results folder of its own."""
+        settled, reason = await asyncio.to_thread(self._settle, from_message(request.spec))
+        experiment = await self.start(settled, reason, None)
+        return pb.StartExperimentResponse(experiment=experiment.describe())
+
+    def _settle(self, spec: ExperimentSpec) -> tuple[Settled, str]:
+        return choose_dataset(spec.settle(), self._data)
+
+    async def start(
+        self, settled: Settled, dataset_reason: str, folder: ResultsFolder | None
+    ) -> Experiment:
+        """Start an experiment.
+
+        Args:
+            settled: what to do.
+            dataset_reason: why its data set was chosen; empty if it was named.
+            folder: where the results go; None for a new folder under ``runs``. Only the command
+                line may name one: who calls from outside must not choose where files are written.
+
+        Raises:
+            Exhausted: too many experiments wait already.
+
+        """
+        unfinished = sum(not one.ended for one in self._experiments.values())
+        if unfinished >= MOST_UNFINISHED:
+            raise Exhausted("TOO_MANY_EXPERIMENTS", f"{unfinished} experiments wait or run already")
+        experiment = Experiment(
+            secrets.token_hex(6),
+            settled,
+            dataset_reason,
+            self._workers,
+            self._aggregator,
+            lambda: folder or ResultsFolder.named_after(settled.spec, root=self._runs),
+        )
+        await self._forget_old()
+        self._experiments[experiment.experiment_id] = experiment
+        experiment.start(self._turn)
+        return experiment
+
+    async def _forget_old(self) -> None:
+        """Keep memory bounded, here and at the aggregator."""
+        ended = [one for one in self._experiments.values() if one.ended]
+        for experiment in ended[:-FEDERATIONS_KEPT]:
+            federation, experiment.federation = experiment.federation, None
+            if federation is not None:
+                try:
+                    await federation.close()
+                except grpc.aio.AioRpcError as error:
+                    log.warning("federation not closed: %s", Refusal.of(error))
+        for experiment in ended[:-MOST_REMEMBERED]:
+            del self._experiments[experiment.experiment_id]
+
+    async def WatchExperiment(
+        self, request: pb.WatchExperimentRequest, context: Any
+    ) -> AsyncIterator[pb.WatchExperimentResponse]:
+        """Stream an experiment."""
+        async for event in self._find(request.experiment_id).watch():
+            yield event
+
+    async def GetExperiment(
+        self, request: pb.GetExperimentRequest, context: Any
+    ) -> pb.GetExperimentResponse:
+        """Describe an experiment."""
+        return pb.GetExperimentResponse(experiment=self._find(request.experiment_id).describe())
+
+    async def ListExperiments(
+        self, request: pb.ListExperimentsRequest, context: Any
+    ) -> pb.ListExperimentsResponse:
+        """List experiments, newest first."""
+        size = request.page_size or DEFAULT_PAGE
+        if size > LARGEST_PAGE:
+            raise Malformed("INVALID_VALUE", f"a page of {size}; up to {LARGEST_PAGE} are given")
+        newest_first = list(reversed(self._experiments.values()))
+        start = 0
+        if request.page_token:
+            identifiers = [one.experiment_id for one in newest_first]
+            if request.page_token not in identifiers:
+                token = request.page_token[:40]
+                raise Malformed("INVALID_VALUE", f"page_token {token!r} is not known any more")
+            start = identifiers.index(request.page_token) + 1
+        page = newest_first[start : start + size]
+        more = start + size < len(newest_first)
+        return pb.ListExperimentsResponse(
+            experiments=[one.describe(with_history=False) for one in page],
+            next_page_token=page[-1].experiment_id if more else "",
+        )
+
+    async def CancelExperiment(
+        self, request: pb.CancelExperimentRequest, context: Any
+    ) -> pb.CancelExperimentResponse:
+        """Stop an experiment; one that has ended stays as it is."""
+        experiment = self._find(request.experiment_id)
+        await experiment.cancel()
+        return pb.CancelExperimentResponse(experiment=experiment.describe())
+
+    async def close(self) -> None:
+        """Stop all experiments and hang up on all workers."""
+        for experiment in list(self._experiments.values()):
+            await experiment.cancel()
+        for worker in self._workers:
+            worker.outbox.put_nowait(None)

@@ -1,0 +1,59 @@
+"""Channels and servers: the options that both ends must agree on, and how to wait for a peer."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+
+import grpc
+
+log = logging.getLogger(__name__)
+
+#: A dead peer is noticed within 40 s even when no data flows. A default server would hang up on
+#: clients that ping under 300 s without data, so both ends are told.
+_KEEPALIVE = [
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+
+#: The receive limit of gRPC, 4 MiB, stays: models cross in chunks, and an oversized message is
+#: refused before it is buffered.
+CHANNEL_OPTIONS = [
+    *_KEEPALIVE,
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 3_000),
+]
+
+SERVER_OPTIONS = [
+    *_KEEPALIVE,
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    # A second server on the same port is a mistake, not load balancing.
+    ("grpc.so_reuseport", 0),
+]
+
+#: Status codes of a line that may heal by itself.
+TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+
+
+def connect(address: str) -> grpc.aio.Channel:
+    """Open a channel to ``host:port``. It connects when first used and reconnects by itself."""
+    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+
+
+async def attempts(first: float = 0.1, longest: float = 3.0) -> AsyncIterator[int]:
+    """Yield 0, 1, 2 ... without end, waiting longer and longer in between, with jitter.
+
+    Args:
+        first: the first wait, seconds.
+        longest: the longest wait, seconds.
+
+    """
+    number, pause = 0, first
+    while True:
+        yield number
+        # Jitter is no secret: it keeps fifty workers from knocking in step.
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+        number, pause = number + 1, min(longest, pause * 2)

@@ -1,0 +1,146 @@
+"""The error catalogue: what a caller is told when a call is refused.
+
+Every refusal carries a gRPC status code, a sentence for people, and a ``google.rpc.ErrorInfo``
+whose ``reason`` programs can rely on. ``FedSiegeError`` of the science becomes INVALID_ARGUMENT;
+anything unforeseen becomes INTERNAL and is logged, never shown.
+
+    ServiceError
+      NotFound            UNKNOWN_FEDERATION, UNKNOWN_PARTICIPANT, UNKNOWN_ROUND, UNKNOWN_EXPERIMENT
+      Malformed           MALFORMED_MESSAGE, MALFORMED_STREAM, WRONG_DATA_TYPE, WRONG_SHAPE,
+                          TOO_MANY_BYTES, NOT_FINITE, TOO_LARGE, INVALID_VALUE
+      Damaged             TRUNCATED, CHECKSUM_MISMATCH
+      Unauthenticated     WRONG_CREDENTIAL
+      Duplicate           DUPLICATE_UPDATE, INDEX_TAKEN, ROUND_OPEN, WORKER_ATTACHED
+      WrongState          STALE_ROUND, ROUND_CLOSED, NOT_SCHEDULED, NO_OPEN_ROUND, ...
+      FutureRound         FUTURE_ROUND
+      Exhausted           TOO_MANY_FEDERATIONS, FEDERATION_FULL, ROUND_TOO_LARGE, ...
+      TooSlow             STREAM_IDLE
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, cast
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from fedsiege.errors import FedSiegeError, InvalidValue
+
+DOMAIN = "fedsiege"
+_DETAILS_KEY = "grpc-status-details-bin"
+
+
+class ServiceError(FedSiegeError):
+    """A call is refused.
+
+    Args:
+        reason: stable, upper-case, for programs.
+        message: a sentence for people: what was wrong, with which value, what is allowed.
+
+    """
+
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        self.message = message
+        super().__init__(message)
+
+
+class NotFound(ServiceError):
+    """What the caller names does not exist."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class Malformed(ServiceError):
+    """What the caller sent can never be right."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class Damaged(ServiceError):
+    """What the caller sent did not arrive whole; sending it again may help."""
+
+    code = grpc.StatusCode.DATA_LOSS
+
+
+class Unauthenticated(ServiceError):
+    """The caller did not show that it is who it says."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+
+
+class Duplicate(ServiceError):
+    """It exists already."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+
+
+class WrongState(ServiceError):
+    """Not now."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class FutureRound(ServiceError):
+    """The round has not come yet."""
+
+    code = grpc.StatusCode.OUT_OF_RANGE
+
+
+class Exhausted(ServiceError):
+    """A limit of this server is reached."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class TooSlow(ServiceError):
+    """The caller kept a stream open and said nothing."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def to_status(error: FedSiegeError) -> tuple[grpc.StatusCode, status_pb2.Status]:
+    """Say an error in gRPC's words."""
+    code = error.code if isinstance(error, ServiceError) else grpc.StatusCode.INVALID_ARGUMENT
+    reason = error.reason if isinstance(error, ServiceError) else "INVALID_VALUE"
+    status = status_pb2.Status(code=code.value[0], message=str(error))
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN)
+    if isinstance(error, InvalidValue):
+        info.metadata.update(field=error.name, value=str(error.value), allowed=error.allowed)
+    detail = any_pb2.Any()
+    detail.Pack(info)
+    status.details.append(detail)
+    return code, status
+
+
+def to_trailers(status: status_pb2.Status) -> Sequence[tuple[str, bytes]]:
+    """Pack the details as the trailing metadata where gRPC clients look for them."""
+    return ((_DETAILS_KEY, status.SerializeToString()),)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refusal as the caller sees it."""
+
+    code: grpc.StatusCode
+    reason: str
+    message: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, error: grpc.aio.AioRpcError) -> "Refusal":
+        """Read a failed call; ``reason`` is empty if the peer gave none, as for a lost line."""
+        for key, value in error.trailing_metadata() or ():
+            if key == _DETAILS_KEY:
+                status = status_pb2.Status.FromString(cast("bytes", value))
+                info = error_details_pb2.ErrorInfo()
+                for detail in status.details:
+                    if detail.Unpack(info):
+                        return cls(error.code(), info.reason, status.message, dict(info.metadata))
+        return cls(error.code(), "", error.details() or error.code().name)
+
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.message}"

@@ -1,0 +1,45 @@
+"""Pulling a model from the aggregator."""
+
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.wire.errors import Malformed
+from services.wire.tensors import FLOAT_BYTES, Assembly, Floats
+
+
+async def pull_model(
+    aggregator: "rpc.AggregatorServiceAsyncStub", federation_id: str, round_number: int, size: int
+) -> tuple[Floats, pb.ModelHeader]:
+    """Pull a global model.
+
+    Args:
+        aggregator: the data plane.
+        federation_id: whose model.
+        round_number: the round to take part in; 0 for the current model.
+        size: how many parameters it must have. Checked before memory is given: an aggregator that
+            announces a petabyte gets none.
+
+    Returns:
+        ``(d,)`` the weights, read-only where they came in one chunk, and the header.
+
+    Raises:
+        Malformed, Damaged: the model is not what it should be.
+
+    """
+    request = pb.GetModelRequest(federation_id=federation_id, round=round_number)
+    header: pb.ModelHeader | None = None
+    assembly = Assembly(size, 0)
+    async for message in aggregator.GetModel(request, wait_for_ready=True):
+        if header is None:
+            header = message.header
+            announced = header.manifest.byte_length
+            if announced != size * FLOAT_BYTES:
+                raise Malformed(
+                    "WRONG_SHAPE",
+                    f"the aggregator sends a model of {announced} bytes; {size * FLOAT_BYTES} "
+                    "were expected",
+                )
+            assembly.checksum = header.manifest.checksum
+        assembly.add(message.chunk)
+    if header is None:
+        raise Malformed("MALFORMED_STREAM", "the aggregator sent no model")
+    return assembly.finish(), header

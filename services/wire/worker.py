@@ -1,0 +1,323 @@
+"""A worker: attaches to the simulator, hosts participants, talks to the aggregator for them.
+
+Client and attacker are the same worker with different crews; to the aggregator they look alike.
+A worker only dials out. It waits for peers that are not there yet, and a lost line is opened again.
+"""
+
+import abc
+import argparse
+import asyncio
+import logging
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TypeVar
+
+import grpc
+
+from fedsiege.errors import FedSiegeError
+from fedsiege.v1 import aggregator_pb2 as data_pb
+from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
+from fedsiege.v1 import simulator_pb2 as pb
+from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.wire import process
+from services.wire.channel import TRANSIENT, attempts, connect
+from services.wire.errors import Refusal
+from services.wire.tensors import FLOAT_BYTES, Assembly, Floats, encode_update
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Updates of one worker on the wire at a time: enough to keep it busy, few enough for memory.
+UPLOADS = 16
+#: Identities enrolled in one call.
+ENROLLMENTS_AT_ONCE = 5_000
+
+
+class WorkerError(FedSiegeError):
+    """This worker cannot do what it was told; the text is for people."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One participant's contribution to a round.
+
+    Attributes:
+        index: the participant.
+        delta: ``(d,)`` its model minus the round's global model.
+        num_samples: the sample count it reports.
+        num_steps: the number of local steps it reports.
+
+    """
+
+    index: int
+    delta: Floats
+    num_samples: int
+    num_steps: int
+
+
+class Crew(abc.ABC):
+    """What the participants of one worker do in one experiment. Runs in one thread."""
+
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """How many parameters the model has; known once prepared."""
+
+    @abc.abstractmethod
+    def prepare(self, join: pb.Join) -> str:
+        """Get ready; return in a few words how the participants compute."""
+
+    @abc.abstractmethod
+    def updates(
+        self, round_number: int, weights: Floats, indices: Sequence[int]
+    ) -> Iterator[list[Update]]:
+        """Yield the updates of these participants, a block at a time.
+
+        Args:
+            round_number: 1 or more.
+            weights: ``(d,)`` the round's global model; not to be changed.
+            indices: the participants, ascending.
+
+        """
+
+
+@dataclass
+class Post:
+    """A worker's place in one experiment."""
+
+    join: pb.Join
+    crew: Crew
+    method: str = ""
+    credentials: dict[int, bytes] = field(default_factory=dict)
+    busy: asyncio.Task[None] | None = None
+
+
+class Worker:
+    """Hosts participants for whatever experiments the simulator runs.
+
+    Args:
+        hello: who this worker is and how many participants it can host.
+        make_crew: makes the crew of an experiment.
+        simulator: the simulator's ``host:port``.
+        aggregator: the aggregator's ``host:port``.
+
+    """
+
+    def __init__(
+        self, hello: pb.Hello, make_crew: Callable[[], Crew], simulator: str, aggregator: str
+    ) -> None:
+        self._hello = hello
+        self._make_crew = make_crew
+        self._simulator = simulator
+        self._aggregator = aggregator
+        self._posts: dict[str, Post] = {}
+        self._outbox: asyncio.Queue[pb.AttachRequest] = asyncio.Queue()
+        self._uploads = asyncio.Semaphore(UPLOADS)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="crew")
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with connect(self._simulator) as line, connect(self._aggregator) as data:
+            self._control = rpc.SimulatorServiceStub(line)
+            self._data = data_rpc.AggregatorServiceStub(data)
+            async for attempt in attempts():
+                try:
+                    await self._attach()
+                    log.info("the simulator closed the line; attaching again")
+                except grpc.aio.AioRpcError as error:
+                    if error.code() not in TRANSIENT:
+                        log.warning("not attached: %s", Refusal.of(error))
+                    elif attempt == 0:
+                        log.info("waiting for the simulator at %s", self._simulator)
+
+    async def _attach(self) -> None:
+        """Hold one line to the simulator until it breaks."""
+        self._outbox = asyncio.Queue()
+        self._outbox.put_nowait(pb.AttachRequest(hello=self._hello))
+        async for message in self._control.Attach(_drain(self._outbox)):
+            match message.WhichOneof("message"):
+                case "join":
+                    join = message.join
+                    post = self._posts.setdefault(join.experiment_id, Post(join, self._make_crew()))
+                    self._set_to_work(post, self._join(post))
+                case "take_part":
+                    ordered = self._posts.get(message.take_part.experiment_id)
+                    if ordered is not None:
+                        self._set_to_work(ordered, self._take_part(ordered, message.take_part))
+                case "leave":
+                    left = self._posts.pop(message.leave.experiment_id, None)
+                    if left is not None and left.busy is not None:
+                        left.busy.cancel()
+
+    def _set_to_work(self, post: Post, work: Coroutine[None, None, None]) -> None:
+        """Do the newest assignment; an older one of the same experiment is no longer wanted."""
+        if post.busy is not None:
+            post.busy.cancel()
+        post.busy = asyncio.create_task(self._do(post, work))
+
+    async def _do(self, post: Post, work: Coroutine[None, None, None]) -> None:
+        """Work, and tell the simulator if it cannot be done."""
+        try:
+            await work
+        except grpc.aio.AioRpcError as error:
+            problem = f"the aggregator refused: {Refusal.of(error)}"
+        except FedSiegeError as error:
+            problem = str(error)
+        except Exception as error:
+            log.exception("assignment failed")
+            problem = f"{type(error).__name__}: {error}"
+        else:
+            return
+        log.warning("%s", problem)
+        failure = pb.WorkerFailure(experiment_id=post.join.experiment_id, problem=problem)
+        self._outbox.put_nowait(pb.AttachRequest(failure=failure))
+
+    async def _compute(self, function: Callable[[], T]) -> T:
+        """Run in the one thread that computes, so that crews need no locks."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    async def _join(self, post: Post) -> None:
+        """Get ready, enrol, report."""
+        join = post.join
+        if not post.method:
+            post.method = await self._compute(lambda: post.crew.prepare(join))
+            log.info("experiment %s: %s", join.experiment_id, post.method)
+        memberships: list[data_pb.Membership] = []
+        for start in range(0, len(join.participant_indices), ENROLLMENTS_AT_ONCE):
+            some = join.participant_indices[start : start + ENROLLMENTS_AT_ONCE]
+            request = data_pb.EnrollRequest(federation_id=join.federation_id)
+            for index in some:
+                credential = post.credentials.setdefault(index, secrets.token_bytes(32))
+                request.enrollments.add(
+                    identity=f"{self._hello.worker}/{index}",
+                    credential=credential,
+                    participant_index=index,
+                )
+            response = await self._data.Enroll(request, wait_for_ready=True)
+            memberships.extend(response.memberships)
+        joined = pb.Joined(
+            experiment_id=join.experiment_id, memberships=memberships, method=post.method
+        )
+        self._outbox.put_nowait(pb.AttachRequest(joined=joined))
+
+    async def _take_part(self, post: Post, order: pb.TakePart) -> None:
+        """Do one round: get the model, compute block by block, upload while the next computes."""
+        deadline = time.monotonic() + order.deadline.ToTimedelta().total_seconds()
+        weights = await self._get_model(post, order.round)
+        report = pb.RoundReport(experiment_id=order.experiment_id, round=order.round)
+        blocks = post.crew.updates(order.round, weights, list(order.participant_indices))
+        async with asyncio.TaskGroup() as uploads:
+            while True:
+                started = time.perf_counter()
+                block = await self._compute(lambda: next(blocks, None))
+                report.compute_seconds += time.perf_counter() - started
+                if block is None:
+                    break
+                for update in block:
+                    await self._uploads.acquire()
+                    uploads.create_task(self._upload(post, update, report, deadline))
+        self._outbox.put_nowait(pb.AttachRequest(round_report=report))
+
+    async def _get_model(self, post: Post, round_number: int) -> Floats:
+        """Pull the round's global model.
+
+        Raises:
+            WorkerError: it is not the model this worker was told of.
+
+        """
+        request = data_pb.GetModelRequest(federation_id=post.join.federation_id, round=round_number)
+        assembly: Assembly | None = None
+        async for message in self._data.GetModel(request, wait_for_ready=True):
+            if assembly is None:
+                manifest = message.header.manifest
+                if manifest.byte_length != post.crew.size * FLOAT_BYTES:
+                    raise WorkerError(
+                        f"the aggregator sends a model of {manifest.byte_length} bytes; "
+                        f"{post.join.model} has {post.crew.size * FLOAT_BYTES}"
+                    )
+                assembly = Assembly(post.crew.size, manifest.checksum)
+            assembly.add(message.chunk)
+        if assembly is None:
+            raise WorkerError("the aggregator sent no model")
+        return assembly.finish()
+
+    async def _upload(
+        self, post: Post, update: Update, report: pb.RoundReport, deadline: float
+    ) -> None:
+        """Submit one update; a broken line is tried again until the round's deadline."""
+        header = data_pb.UpdateHeader(
+            federation_id=post.join.federation_id,
+            round=report.round,
+            participant_index=update.index,
+            credential=post.credentials[update.index],
+            num_samples=update.num_samples,
+            num_steps=update.num_steps,
+        )
+        try:
+            async for attempt in attempts():
+                try:
+                    await self._data.SubmitUpdate(
+                        encode_update(header, update.delta),
+                        timeout=max(0.001, deadline - time.monotonic()),
+                    )
+                except grpc.aio.AioRpcError as error:
+                    refusal = Refusal.of(error)
+                    if error.code() in TRANSIENT and time.monotonic() < deadline:
+                        continue
+                    if attempt > 0 and refusal.reason == "DUPLICATE_UPDATE":
+                        report.submitted += 1  # the answer was lost, not the update
+                        return
+                    report.refused += 1
+                    report.problem = report.problem or str(refusal)
+                    return
+                report.submitted += 1
+                return
+        finally:
+            self._uploads.release()
+
+
+async def _drain(outbox: asyncio.Queue[pb.AttachRequest]) -> AsyncIterator[pb.AttachRequest]:
+    while True:
+        yield await outbox.get()
+
+
+def main(
+    kind: pb.WorkerKind.ValueType,
+    arguments: Sequence[str] | None,
+    make_crew: Callable[[argparse.Namespace], Crew],
+    parser: argparse.ArgumentParser,
+) -> None:
+    """Parse a worker's command line and work.
+
+    Args:
+        kind: what its participants are.
+        arguments: the command line; None for the process's own.
+        make_crew: makes a crew from the parsed options.
+        parser: with the options that only this kind of worker has.
+
+    """
+    role = pb.WorkerKind.Name(kind).removeprefix("WORKER_KIND_").lower()
+    parser.add_argument("--simulator", default="localhost:50052", help="host:port")
+    parser.add_argument("--aggregator", default="localhost:50051", help="host:port")
+    parser.add_argument("--participants", type=int, default=1, help="how many it can host")
+    parser.add_argument("--name", default=f"{role}-{socket.gethostname()}")
+    parser.add_argument("--log-level", default="INFO")
+    options = parser.parse_args(arguments)
+    if options.participants < 1:
+        parser.error(f"--participants={options.participants}: at least 1")
+    process.tune_allocator()
+    process.set_up_logging(options.name, options.log_level)
+    hello = pb.Hello(
+        worker=options.name,
+        kind=kind,
+        capacity=options.participants,
+        version=version("fedsiege"),
+    )
+    worker = Worker(hello, lambda: make_crew(options), options.simulator, options.aggregator)
+    process.run(worker.run)
