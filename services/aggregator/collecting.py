@@ -16,6 +16,13 @@ from fedsiege.errors import UnfitRound
 from services.wire.errors import Exhausted
 from services.wire.tensors import FLOAT_BYTES, Floats
 
+#: The wire carries 64 bits without a sign, the rules work with 64 bits signed.
+_LARGEST_COUNT = 2**63 - 1
+
+
+#: Sample counts are the participants' own words; no rule needs to tell larger ones apart.
+LARGEST_COUNT = 2**31
+
 
 class Collector(abc.ABC):
     """Takes checked updates."""
@@ -45,7 +52,7 @@ class MatrixCollector(Collector):
     def __init__(self, matrix: Floats, device: str) -> None:
         self._matrix = matrix
         self._device = device
-        self._samples = np.zeros(len(matrix))
+        self._samples = np.zeros(len(matrix), np.int64)
 
     def target(self, row: int) -> Floats:
         """Return the row itself."""
@@ -54,7 +61,7 @@ class MatrixCollector(Collector):
 
     def put(self, row: int, update: Floats, norm: float, num_samples: int) -> None:
         """Copy the update to its row, unless it was written there."""
-        self._samples[row] = num_samples
+        self._samples[row] = min(num_samples, _LARGEST_COUNT)
         if not np.shares_memory(update, self._matrix):
             self._matrix[row] = update
 

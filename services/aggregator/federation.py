@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from fedsiege.evaluation import Evaluator
 from google.protobuf import duration_pb2
 from numpy.typing import NDArray
 
 from fedsiege.aggregation import Aggregation, Rule, RunningSum, StreamingRule, spell
 from fedsiege.errors import UnfitRound
+from fedsiege.evaluation import Evaluator
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.collecting import Collector, MatrixCollector, SumCollector, new_matrix
 from services.aggregator.participants import Participants
@@ -133,7 +133,7 @@ class Federation:
 
     def require_current(self, round_number: int) -> Round:
         """Return the open round if it has this number; say precisely why not otherwise."""
-        newest = self.round.number if self.round else 0
+        newest = self.round.number if self.round else self.closed_rounds
         if round_number > newest:
             raise FutureRound(
                 "FUTURE_ROUND", f"round {round_number} has not been opened; the last is {newest}"

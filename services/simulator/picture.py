@@ -155,7 +155,7 @@ def _draw_loss(axes: "Axes", rows: "Sequence[HistoryRow]") -> None:
     finite = [row.loss for row in rows if math.isfinite(row.loss)]
     axes.plot(
         [row.round for row in rows],
-        [row.loss if math.isfinite(row.loss) else math.nan for row in rows],
+        [row.loss for row in rows],  # matplotlib leaves gaps where it is not finite
         color=_LOSS,
         linewidth=2,
         marker="o" if len(rows) <= _MARKED_ROUNDS else "",

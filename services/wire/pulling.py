@@ -19,7 +19,7 @@ async def pull_model(
             announces a petabyte gets none.
 
     Returns:
-        ``(d,)`` the weights, read-only where they came in one chunk, and the header.
+        ``(d,)`` the weights, the caller's own, and the header.
 
     Raises:
         Malformed, Damaged: the model is not what it should be.
@@ -42,4 +42,5 @@ async def pull_model(
         assembly.add(message.chunk)
     if header is None:
         raise Malformed("MALFORMED_STREAM", "the aggregator sent no model")
-    return assembly.finish(), header
+    weights = assembly.finish()
+    return weights if weights.flags.writeable else weights.copy(), header

@@ -151,7 +151,7 @@ class Assembly:
         self.filled += len(data)
 
     def finish(self) -> Floats:
-        """Return the vector: ``target``, or a view of the one message that held everything.
+        """Return the vector: ``target``, or a read-only view of the message that held everything.
 
         Raises:
             Damaged: bytes are missing, or they are not what the sender sent.

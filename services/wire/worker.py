@@ -27,7 +27,9 @@ from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.wire import process
 from services.wire.channel import TRANSIENT, attempts, connect
 from services.wire.errors import Refusal
-from services.wire.tensors import FLOAT_BYTES, Assembly, Floats, encode_update
+from services.wire.pulling import pull_model
+from services.wire.submitting import submit_update
+from services.wire.tensors import Floats
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +37,10 @@ T = TypeVar("T")
 
 #: Updates of one worker on the wire at a time: enough to keep it busy, few enough for memory.
 UPLOADS = 16
+#: Refusals that only say that the round went on without this worker.
+TOO_LATE = frozenset({"STALE_ROUND", "ROUND_CLOSED"})
 #: Identities enrolled in one call.
 ENROLLMENTS_AT_ONCE = 5_000
-
-
-class WorkerError(FedSiegeError):
-    """This worker cannot do what it was told; the text is for people."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ class Worker:
     async def run(self) -> None:
         """Work until cancelled."""
         async with connect(self._simulator) as line, connect(self._aggregator) as data:
-            self._control = rpc.SimulatorServiceStub(line)
-            self._data = data_rpc.AggregatorServiceStub(data)
+            self._control: rpc.SimulatorServiceAsyncStub = rpc.SimulatorServiceStub(line)
+            self._data: data_rpc.AggregatorServiceAsyncStub = data_rpc.AggregatorServiceStub(data)
             async for attempt in attempts():
                 try:
                     await self._attach()
@@ -209,48 +209,44 @@ class Worker:
     async def _take_part(self, post: Post, order: pb.TakePart) -> None:
         """Do one round: get the model, compute block by block, upload while the next computes."""
         deadline = time.monotonic() + order.deadline.ToTimedelta().total_seconds()
-        weights = await self._get_model(post, order.round)
         report = pb.RoundReport(experiment_id=order.experiment_id, round=order.round)
-        blocks = post.crew.updates(order.round, weights, list(order.participant_indices))
-        async with asyncio.TaskGroup() as uploads:
-            while True:
-                started = time.perf_counter()
-                block = await self._compute(lambda: next(blocks, None))
-                report.compute_seconds += time.perf_counter() - started
-                if block is None:
-                    break
+        uploads: list[asyncio.Task[None]] = []
+        try:
+            weights, _ = await pull_model(
+                self._data, post.join.federation_id, order.round, post.crew.size
+            )
+            blocks = post.crew.updates(order.round, weights, list(order.participant_indices))
+            while (block := await self._next_block(blocks, report)) is not None:
                 for update in block:
                     await self._uploads.acquire()
-                    uploads.create_task(self._upload(post, update, report, deadline))
+                    upload = asyncio.create_task(self._upload(post, update, report, deadline))
+                    upload.add_done_callback(lambda _: self._uploads.release())
+                    uploads.append(upload)
+            await asyncio.gather(*uploads)
+        except grpc.aio.AioRpcError as error:
+            refusal = Refusal.of(error)
+            if refusal.reason not in TOO_LATE:
+                raise
+            report.refused = len(order.participant_indices)
+            report.problem = str(refusal)
+        finally:
+            for upload in uploads:
+                upload.cancel()
         self._outbox.put_nowait(pb.AttachRequest(round_report=report))
 
-    async def _get_model(self, post: Post, round_number: int) -> Floats:
-        """Pull the round's global model.
-
-        Raises:
-            WorkerError: it is not the model this worker was told of.
-
-        """
-        request = data_pb.GetModelRequest(federation_id=post.join.federation_id, round=round_number)
-        assembly: Assembly | None = None
-        async for message in self._data.GetModel(request, wait_for_ready=True):
-            if assembly is None:
-                manifest = message.header.manifest
-                if manifest.byte_length != post.crew.size * FLOAT_BYTES:
-                    raise WorkerError(
-                        f"the aggregator sends a model of {manifest.byte_length} bytes; "
-                        f"{post.join.model} has {post.crew.size * FLOAT_BYTES}"
-                    )
-                assembly = Assembly(post.crew.size, manifest.checksum)
-            assembly.add(message.chunk)
-        if assembly is None:
-            raise WorkerError("the aggregator sent no model")
-        return assembly.finish()
+    async def _next_block(
+        self, blocks: Iterator[list[Update]], report: pb.RoundReport
+    ) -> list[Update] | None:
+        """Compute the next block of updates; None after the last."""
+        started = time.perf_counter()
+        block = await self._compute(lambda: next(blocks, None))
+        report.compute_seconds += time.perf_counter() - started
+        return block
 
     async def _upload(
         self, post: Post, update: Update, report: pb.RoundReport, deadline: float
     ) -> None:
-        """Submit one update; a broken line is tried again until the round's deadline."""
+        """Submit one update and note what became of it."""
         header = data_pb.UpdateHeader(
             federation_id=post.join.federation_id,
             round=report.round,
@@ -259,27 +255,12 @@ class Worker:
             num_samples=update.num_samples,
             num_steps=update.num_steps,
         )
-        try:
-            async for attempt in attempts():
-                try:
-                    await self._data.SubmitUpdate(
-                        encode_update(header, update.delta),
-                        timeout=max(0.001, deadline - time.monotonic()),
-                    )
-                except grpc.aio.AioRpcError as error:
-                    refusal = Refusal.of(error)
-                    if error.code() in TRANSIENT and time.monotonic() < deadline:
-                        continue
-                    if attempt > 0 and refusal.reason == "DUPLICATE_UPDATE":
-                        report.submitted += 1  # the answer was lost, not the update
-                        return
-                    report.refused += 1
-                    report.problem = report.problem or str(refusal)
-                    return
-                report.submitted += 1
-                return
-        finally:
-            self._uploads.release()
+        refusal = await submit_update(self._data, header, update.delta, deadline)
+        if refusal is None:
+            report.submitted += 1
+        else:
+            report.refused += 1
+            report.problem = report.problem or str(refusal)
 
 
 async def _drain(outbox: asyncio.Queue[pb.AttachRequest]) -> AsyncIterator[pb.AttachRequest]:
