@@ -3,12 +3,20 @@
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
 from fedsiege.errors import InvalidValue
 
+
+class Named(Protocol):
+    """What a catalogue needs to know of a class."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+
 T = TypeVar("T")
-Thing = TypeVar("Thing", bound=type)
+Thing = TypeVar("Thing", bound=Named)
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
@@ -37,7 +45,7 @@ class Catalogue(Generic[T]):
         self.noun = noun
         self._classes: dict[str, type[Any]] = {}
 
-    def register(self, cls: Thing) -> Thing:
+    def register(self, cls: type[Thing]) -> type[Thing]:
         """Class decorator that lists a dataclass under its ``name``."""
         if cls.name in self._classes:
             raise RuntimeError(f"two {self.noun}s are called {cls.name!r}")
@@ -89,26 +97,40 @@ class Catalogue(Generic[T]):
         Args:
             text: what the user wrote.
             defaults: parameters used where the thing has them and the text does not set them.
+
+        Raises:
+            InvalidValue: as ``create``; also text of another form, or a parameter given twice.
         """
         name, _, rest = text.partition(":")
         name = name.strip()
         cls = self.get(name)
         hints = get_type_hints(cls)
         known = {field.name for field in dataclasses.fields(cls)}
-        parameters: dict[str, object] = {k: v for k, v in defaults.items() if k in known}
+        given: dict[str, object] = {}
         for item in filter(None, (part.strip() for part in rest.split(","))):
             key, equals, value = (part.strip() for part in item.partition("="))
             if not equals or not value:
                 raise InvalidValue(self.noun, text, f"write it as {name}:key=value,key=value")
             if key not in known:
                 self.create(name, **{key: value})  # raises with the list of what is known
-            parameters[key] = _convert(f"{name}:{key}", value, hints[key])
-        return self.create(name, **parameters)
+            if key in given:  # the last one would win without a word
+                raise InvalidValue(f"{name}:{key}", value, f"it is already {given[key]}")
+            given[key] = _convert(f"{name}:{key}", value, hints[key])
+        fitting = {key: value for key, value in defaults.items() if key in known}
+        return self.create(name, **{**fitting, **given})
 
 
 def spell(thing: Any) -> str:  # any catalogued dataclass
-    """Write a thing as text that ``parse`` reads back, parameters that are None left out."""
+    """Write a thing as text that ``parse`` reads back, parameters that are None left out.
+
+    Raises:
+        InvalidValue: a parameter is text that ``parse`` would read as something else.
+    """
     values = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+    for key, value in values.items():
+        if isinstance(value, str) and (not value or "," in value or value != value.strip()):
+            allowed = "text without commas, and without spaces around it"
+            raise InvalidValue(f"{thing.name}:{key}", value, allowed)
     given = ",".join(f"{key}={value}" for key, value in values.items() if value is not None)
     return f"{thing.name}:{given}" if given else str(thing.name)
 

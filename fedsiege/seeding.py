@@ -9,6 +9,8 @@ import zlib
 import numpy as np
 import torch
 
+from fedsiege.errors import InvalidValue
+
 
 def sequence(
     seed: int, purpose: str, round_number: int = 0, participant: int = 0
@@ -20,24 +22,30 @@ def sequence(
         purpose: what it is for, for instance "batch order"; distinct purposes are independent.
         round_number: the round; 0 for what is drawn once per run.
         participant: the participant's index; 0 for what all share.
+
+    Raises:
+        InvalidValue: the seed is out of its range.
     """
-    return np.random.SeedSequence(
-        [seed, zlib.crc32(purpose.encode()), round_number, participant]
-    )
+    if not 0 <= seed < 2**64:
+        raise InvalidValue("seed", seed, "a whole number from 0 to 2**64 - 1")
+    return np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), round_number, participant])
 
 
 def generator(
     seed: int, purpose: str, round_number: int = 0, participant: int = 0
 ) -> np.random.Generator:
     """Return a numpy generator for one purpose; arguments as for ``sequence``."""
-    return np.random.Generator(
-        np.random.PCG64(sequence(seed, purpose, round_number, participant))
-    )
+    return np.random.Generator(np.random.PCG64(sequence(seed, purpose, round_number, participant)))
 
 
 def torch_generator(
     seed: int, purpose: str, round_number: int = 0, participant: int = 0
 ) -> torch.Generator:
-    """Return a CPU torch generator for one purpose; arguments as for ``sequence``."""
+    """Return a CPU torch generator for one purpose; arguments as for ``sequence``.
+
+    Torch keeps 32 bits of a CPU seed: enough for a few draws a run, such as initial weights. Among
+    the 100,000 streams of a draw by round and participant one pair would probably be the same;
+    take ``generator`` for those.
+    """
     state = sequence(seed, purpose, round_number, participant).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]) & (2**63 - 1))

@@ -6,14 +6,14 @@ the rows; it neither changes its input nor depends on the order of the rows.
 """
 
 import abc
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from fedsiege.catalogue import Catalogue
-from fedsiege.errors import UnfitRound
+from fedsiege.errors import InvalidValue, UnfitRound
 
 #: Share of hostile participants a rule assumes where nobody says otherwise.
 ASSUMED_HOSTILE_SHARE = 0.2
@@ -24,9 +24,10 @@ class Aggregation:
     """What a rule made of a round.
 
     Attributes:
-        update: ``(d,)``, what the global model takes.
-        accepted: ``(n,)`` bool, the rows that had weight.
-        scores: ``(n,)`` the rule's score of each row, or None for rules that give none.
+        update: ``(d,)`` float32 on the device of the updates, what the global model takes.
+        accepted: ``(n,)`` bool on the CPU, the rows that had weight.
+        scores: ``(n,)`` float64 on the CPU, the rule's score of each row, NaN for rows that were
+            left out; None for rules that give none.
     """
 
     update: Tensor
@@ -34,78 +35,118 @@ class Aggregation:
     scores: Tensor | None = None
 
 
+@dataclass(frozen=True)
 class Rule(abc.ABC):
-    """Base of all rules.
-
-    A rule that needs the assumed number of hostile participants has a field ``f: int | None``;
-    None stands for ``floor(0.2 n)``.
-    """
+    """Base of all rules."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
 
+    @property
+    def streams(self) -> bool:
+        """Whether updates can be taken one by one, without the matrix: see StreamingRule."""
+        return False
+
     def for_participants(self, n: int) -> Self:
-        """Return this rule with ``f`` settled for n participants, and check that it can work.
+        """Return this rule with what depends on n settled, and check that it can work.
 
         Raises:
             UnfitRound: the rule cannot work with n updates.
         """
-        settled = self
-        if any(field.name == "f" for field in fields(self)) and getattr(self, "f") is None:  # type: ignore[arg-type]  # noqa: B009
-            settled = replace(self, f=int(ASSUMED_HOSTILE_SHARE * n))  # type: ignore[type-var]
-        settled.check(n)
-        return settled
+        self.check(n)
+        return self
 
     def check(self, n: int) -> None:  # noqa: B027 - most rules work with any n
-        """Raise UnfitRound if this rule, its ``f`` settled, cannot work with n updates."""
+        """Raise UnfitRound if this rule cannot work with n updates."""
 
-    def __call__(self, updates: Tensor, *, weights: Tensor | None = None) -> Aggregation:
+    def __call__(self, updates: Tensor, weights: Tensor | None = None) -> Aggregation:
         """Aggregate.
 
         Args:
-            updates: ``(n, d)`` floating point, one update per row, rows by participant index. Rows
-                with a NaN or an infinity are left out, as if they had not come.
-            weights: ``(n,)`` the sample counts the participants report, or None. Rules that use
-                them bound them.
+            updates: ``(n, d)`` floating point, one update per row, rows by participant index; the
+                rules work in float32. Rows with a NaN or an infinity, or beyond float32, are left
+                out as if they had not come. (Only then the matrix is copied, without them.)
+            weights: ``(n,)`` whole numbers, the sample counts the participants report, or None.
+                Rules that use them bound them.
 
         Raises:
             UnfitRound: no usable row, or the rule cannot work with that many.
         """
-        if updates.ndim != 2 or not updates.is_floating_point():
+        if updates.ndim != 2 or not updates.is_floating_point() or updates.shape[1] == 0:
             raise UnfitRound(
                 f"updates must be a floating point matrix (n, d), not {updates.dtype} "
                 f"{tuple(updates.shape)}"
             )
-        if weights is not None and weights.shape != updates.shape[:1]:
+        if weights is not None and (
+            weights.shape != updates.shape[:1]
+            or weights.is_floating_point()
+            or weights.is_complex()
+        ):
             raise UnfitRound(
-                f"weights must be one number per row, {updates.shape[0]}, "
-                f"not {tuple(weights.shape)}"
+                f"weights must be one whole number per row, {updates.shape[0]}, "
+                f"not {weights.dtype} {tuple(weights.shape)}"
             )
-        usable = finite_rows(updates)
+        updates = updates.detach()
+        usable = finite_rows(updates).cpu()
         count = int(usable.sum())
         if count == 0:
             raise UnfitRound(f"none of the {updates.shape[0]} updates is usable")
         rule = self.for_participants(count)
         if count == updates.shape[0]:
             return rule.combine(updates, weights)
-        result = rule.combine(updates[usable], weights[usable] if weights is not None else None)
+        result = rule.combine(
+            updates[usable.to(updates.device)],
+            weights[usable.to(weights.device)] if weights is not None else None,
+        )
         accepted = torch.zeros_like(usable)
         accepted[usable] = result.accepted
         scores = None
         if result.scores is not None:
-            scores = torch.full(usable.shape, torch.nan, dtype=result.scores.dtype)
-            scores = scores.to(result.scores.device)
+            scores = torch.full(usable.shape, torch.nan, dtype=torch.float64)
             scores[usable] = result.scores
         return Aggregation(result.update, accepted, scores)
 
     @abc.abstractmethod
     def combine(self, updates: Tensor, weights: Tensor | None) -> Aggregation:
-        """Do it: all rows are finite, ``f`` is settled, ``check`` has passed."""
+        """Do it: all rows are finite, the rule is settled for them and ``check`` has passed."""
+
+
+@dataclass(frozen=True)
+class TolerantRule(Rule):
+    """Base of the rules that must be told how many hostile participants to tolerate.
+
+    Args:
+        f: the assumed number of hostile participants, 0 or more; None for ``floor(0.2 n)``.
+    """
+
+    f: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.f is not None:
+            require_whole_number(f"{self.name}:f", self.f, least=0)
+
+    def tolerated(self, n: int) -> int:
+        """Return f as it holds among n participants."""
+        return int(ASSUMED_HOSTILE_SHARE * n) if self.f is None else self.f
+
+    def for_participants(self, n: int) -> Self:
+        """Return this rule with ``f`` settled for n participants, and check that it can work."""
+        settled = replace(self, f=self.tolerated(n))
+        settled.check(n)
+        return settled
+
+
+def require_whole_number(name: str, value: object, least: int) -> None:
+    """Raise InvalidValue unless a parameter is an int of at least ``least``."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InvalidValue(name, value, f"a whole number, {least} or more")
 
 
 def finite_rows(updates: Tensor) -> Tensor:
-    """Return ``(n,)`` bool: which rows hold neither NaN nor infinity. Works in column blocks."""
-    raise NotImplementedError
+    """Return ``(n,)`` bool: which rows hold only values that are finite in float32."""
+    limit = torch.finfo(torch.float32).max
+    # NaN passes through amax and amin and then fails both comparisons; neither makes a copy.
+    return (updates.amax(dim=1) <= limit) & (updates.amin(dim=1) >= -limit)
 
 
 catalogue: Catalogue[Rule] = Catalogue("rule")

@@ -6,6 +6,7 @@ declared in ``knowledge`` and enforced by what it is handed.
 
 import abc
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,6 +14,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from fedsiege.catalogue import Catalogue
+from fedsiege.errors import InvalidValue
 
 
 class Knowledge(enum.Enum):
@@ -50,9 +52,24 @@ class Attack(abc.ABC):
     summary: ClassVar[str]
     knowledge: ClassVar[Knowledge]
 
+    def require_positive(self, parameter: str, *, or_zero: bool = False) -> None:
+        """Check one of this attack's own parameters, for ``__post_init__``.
+
+        Raises:
+            InvalidValue: it is not a finite number above 0 (or 0 itself, if ``or_zero``).
+        """
+        value = getattr(self, parameter)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or value < 0 or (value == 0 and not or_zero):
+            allowed = "a finite number, 0 or more" if or_zero else "a finite number greater than 0"
+            raise InvalidValue(f"{self.name}:{parameter}", value, allowed)
+
     @abc.abstractmethod
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return the updates of these participants.
+
+        The update of a participant is the same whichever worker hosts it: what is random is drawn
+        by participant index. Nothing that was broadcast is changed.
 
         Args:
             broadcast: what they see.

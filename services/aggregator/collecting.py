@@ -16,10 +16,6 @@ from fedsiege.errors import UnfitRound
 from services.wire.errors import Exhausted
 from services.wire.tensors import FLOAT_BYTES, Floats
 
-#: The wire carries 64 bits without a sign, the rules work with 64 bits signed.
-_LARGEST_COUNT = 2**63 - 1
-
-
 #: Sample counts are the participants' own words; no rule needs to tell larger ones apart.
 LARGEST_COUNT = 2**31
 
@@ -61,7 +57,7 @@ class MatrixCollector(Collector):
 
     def put(self, row: int, update: Floats, norm: float, num_samples: int) -> None:
         """Copy the update to its row, unless it was written there."""
-        self._samples[row] = min(num_samples, _LARGEST_COUNT)
+        self._samples[row] = min(num_samples, LARGEST_COUNT)
         if not np.shares_memory(update, self._matrix):
             self._matrix[row] = update
 

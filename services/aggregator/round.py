@@ -94,7 +94,7 @@ class Round:
             )
         if self._slots[row] == Slot.REJECTED:
             raise Duplicate(
-                "DUPLICATE_UPDATE",
+                "UPDATE_REFUSED",
                 f"participant {index} had its update for round {self.number} refused: "
                 f"{self.problems[index]}",
             )

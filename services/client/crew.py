@@ -36,8 +36,8 @@ class BenignCrew(Crew):
         task = join.training
         sgd = LocalSGD(task.learning_rate, task.momentum, task.epochs, task.batch_size)
         data = datasets.load(join.dataset, self._data)
-        shares = partition.assign(
-            task.partition, data.train_labels, join.num_participants, task.samples, join.seed
+        shares = partition.create(task.partition).assign(
+            data.train_labels, join.num_participants, task.samples, join.seed
         )
         self._seed, self._sgd, self._device = join.seed, sgd, join.device or "cpu"
         for index in join.participant_indices:

@@ -238,11 +238,8 @@ class Experiment:
         self._tell_watchers()
 
     async def _conclude(self, folder: ResultsFolder, federation: RemoteFederation) -> None:
-        """Write the model and the picture of what there is."""
-        weights, header = await federation.model()
-        layout = [(one.name, tuple(one.shape)) for one in header.manifest.tensors]
+        """Draw the picture and keep the model of what there is."""
         spec = self.settled.spec
-        folder.write_model(layout, weights, {"rounds": str(header.round - 1), "model": spec.model})
         attack = f"{spec.attack_name}, {spec.attack:.0%} hostile" if spec.hostile else "no attack"
         await asyncio.to_thread(
             folder.write_picture,
@@ -250,3 +247,10 @@ class Experiment:
             f"{attack} · {spec.rule} · {spec.clients} participants · {spec.partition} · "
             f"seed {spec.seed}",
         )
+        try:
+            weights, header = await federation.model()
+        except grpc.aio.AioRpcError as error:
+            self._note(f"the model could not be kept: {Refusal.of(error)}")
+            return
+        layout = [(one.name, tuple(one.shape)) for one in header.manifest.tensors]
+        folder.write_model(layout, weights, {"rounds": str(header.round - 1), "model": spec.model})

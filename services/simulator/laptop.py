@@ -205,9 +205,15 @@ class Laptop:
             ServiceDied: which one.
 
         """
-        async with asyncio.TaskGroup() as watchers:
-            for child in self._children():
-                watchers.create_task(child.death())
+        watchers = [asyncio.create_task(child.death()) for child in self._children()]
+        try:
+            await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
+            for watcher in watchers:
+                if watcher.done():
+                    await watcher
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
 
     def _children(self) -> list[Child]:
         return [self._aggregator, *(child for child, _, _ in self._workers)]

@@ -57,7 +57,8 @@ def run(
         choice = background.submit(choose_dataset, settled, data)
         try:
             return asyncio.run(_Siege(laptop, folder, screen).run(choice))
-        except KeyboardInterrupt:
+        except asyncio.CancelledError:
+            screen.say("Stopped. What there is has been kept.")
             return False
 
 
@@ -75,7 +76,8 @@ class _Siege:
         """Start the services, follow the experiment; Ctrl-C and SIGTERM end both in order."""
         here = asyncio.current_task()
         assert here is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, here.cancel)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, here.cancel)
         state = pb.EXPERIMENT_STATE_CANCELLED
         chosen: Settled | None = None
         try:

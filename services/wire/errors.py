@@ -10,10 +10,13 @@ anything unforeseen becomes INTERNAL and is logged, never shown.
                           TOO_MANY_BYTES, NOT_FINITE, TOO_LARGE, INVALID_VALUE
       Damaged             TRUNCATED, CHECKSUM_MISMATCH
       Unauthenticated     WRONG_CREDENTIAL
-      Duplicate           DUPLICATE_UPDATE, INDEX_TAKEN, ROUND_OPEN, WORKER_ATTACHED
-      WrongState          STALE_ROUND, ROUND_CLOSED, NOT_SCHEDULED, NO_OPEN_ROUND, ...
+      Duplicate           DUPLICATE_UPDATE, UPDATE_REFUSED, DUPLICATE_INDEX, INDEX_TAKEN,
+                          IDENTITY_ENROLLED
+      WrongState          STALE_ROUND, ROUND_CLOSED, ROUND_OPEN, WRONG_ROUND, NOT_SCHEDULED,
+                          NO_PARTICIPANTS
       FutureRound         FUTURE_ROUND
-      Exhausted           TOO_MANY_FEDERATIONS, FEDERATION_FULL, ROUND_TOO_LARGE, ...
+      Exhausted           TOO_MANY_FEDERATIONS, TOO_MANY_PARTICIPANTS, TOO_MANY_EXPERIMENTS,
+                          FEDERATION_FULL, ROUND_TOO_LARGE
       TooSlow             STREAM_IDLE
 """
 
@@ -29,6 +32,9 @@ from fedsiege.errors import FedSiegeError, InvalidValue
 
 DOMAIN = "fedsiege"
 _DETAILS_KEY = "grpc-status-details-bin"
+#: Bytes of each text in a refusal. gRPC drops metadata beyond 8 KiB, and there are five texts: the
+#: message twice, once with three bytes for one, and up to three in the metadata.
+_LONGEST = 700
 
 
 class ServiceError(FedSiegeError):
@@ -106,14 +112,21 @@ def to_status(error: FedSiegeError) -> tuple[grpc.StatusCode, status_pb2.Status]
     """Say an error in gRPC's words."""
     code = error.code if isinstance(error, ServiceError) else grpc.StatusCode.INVALID_ARGUMENT
     reason = error.reason if isinstance(error, ServiceError) else "INVALID_VALUE"
-    status = status_pb2.Status(code=code.value[0], message=str(error))
+    status = status_pb2.Status(code=code.value[0], message=_shortened(str(error)))
     info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN)
     if isinstance(error, InvalidValue):
-        info.metadata.update(field=error.name, value=str(error.value), allowed=error.allowed)
+        texts = {"field": error.name, "value": str(error.value), "allowed": error.allowed}
+        info.metadata.update({key: _shortened(text) for key, text in texts.items()})
     detail = any_pb2.Any()
     detail.Pack(info)
     status.details.append(detail)
     return code, status
+
+
+def _shortened(text: str) -> str:
+    """Return a text fit for the wire: a caller's megabyte must not come back in the refusal."""
+    data = text.encode(errors="replace")
+    return data.decode() if len(data) <= _LONGEST else data[:_LONGEST].decode(errors="ignore") + "…"
 
 
 def to_trailers(status: status_pb2.Status) -> Sequence[tuple[str, bytes]]:

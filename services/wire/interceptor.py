@@ -116,7 +116,7 @@ async def _checked_stream(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
 
 async def _refuse(context: Any, error: FedSiegeError) -> NoReturn:
     code, status = to_status(error)
-    await context.abort(code, str(error), to_trailers(status))
+    await context.abort(code, status.message, to_trailers(status))
     raise AssertionError("abort returned")
 
 

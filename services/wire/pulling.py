@@ -7,7 +7,12 @@ from services.wire.tensors import FLOAT_BYTES, Assembly, Floats
 
 
 async def pull_model(
-    aggregator: "rpc.AggregatorServiceAsyncStub", federation_id: str, round_number: int, size: int
+    aggregator: "rpc.AggregatorServiceAsyncStub",
+    federation_id: str,
+    round_number: int,
+    size: int,
+    *,
+    patient: bool = True,
 ) -> tuple[Floats, pb.ModelHeader]:
     """Pull a global model.
 
@@ -17,6 +22,7 @@ async def pull_model(
         round_number: the round to take part in; 0 for the current model.
         size: how many parameters it must have. Checked before memory is given: an aggregator that
             announces a petabyte gets none.
+        patient: wait for an aggregator that is not there.
 
     Returns:
         ``(d,)`` the weights, the caller's own, and the header.
@@ -28,7 +34,7 @@ async def pull_model(
     request = pb.GetModelRequest(federation_id=federation_id, round=round_number)
     header: pb.ModelHeader | None = None
     assembly = Assembly(size, 0)
-    async for message in aggregator.GetModel(request, wait_for_ready=True):
+    async for message in aggregator.GetModel(request, wait_for_ready=patient):
         if header is None:
             header = message.header
             announced = header.manifest.byte_length

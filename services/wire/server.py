@@ -49,6 +49,8 @@ async def serving(
         port = server.add_insecure_port(address)
     except RuntimeError as error:
         raise InvalidValue("address", address, f"cannot be served on: {error}") from error
+    if address.rpartition(":")[2] not in ("0", str(port)):  # gRPC takes port 99999 for 34463
+        raise InvalidValue("address", address, "host:port, the port from 0 to 65535")
     await server.start()
     for name in ("", *service_names):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)

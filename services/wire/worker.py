@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: All crews of a process compute in this one thread: more would only contend for its core, and
+#: torch.fx, which the cohort engine reads models with, is not safe with others at work.
+_COMPUTING = ThreadPoolExecutor(1, thread_name_prefix="crew")
 #: Updates of one worker on the wire at a time: enough to keep it busy, few enough for memory.
 UPLOADS = 16
 #: Refusals that only say that the round went on without this worker.
@@ -117,9 +120,8 @@ class Worker:
         self._simulator = simulator
         self._aggregator = aggregator
         self._posts: dict[str, Post] = {}
-        self._outbox: asyncio.Queue[pb.AttachRequest] = asyncio.Queue()
+        self._outbox: asyncio.Queue[pb.AttachRequest | None] = asyncio.Queue()
         self._uploads = asyncio.Semaphore(UPLOADS)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="crew")
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -138,22 +140,29 @@ class Worker:
 
     async def _attach(self) -> None:
         """Hold one line to the simulator until it breaks."""
-        self._outbox = asyncio.Queue()
-        self._outbox.put_nowait(pb.AttachRequest(hello=self._hello))
-        async for message in self._control.Attach(_drain(self._outbox)):
-            match message.WhichOneof("message"):
-                case "join":
-                    join = message.join
-                    post = self._posts.setdefault(join.experiment_id, Post(join, self._make_crew()))
-                    self._set_to_work(post, self._join(post))
-                case "take_part":
-                    ordered = self._posts.get(message.take_part.experiment_id)
-                    if ordered is not None:
-                        self._set_to_work(ordered, self._take_part(ordered, message.take_part))
-                case "leave":
-                    left = self._posts.pop(message.leave.experiment_id, None)
-                    if left is not None and left.busy is not None:
-                        left.busy.cancel()
+        outbox = self._outbox = asyncio.Queue()
+        outbox.put_nowait(pb.AttachRequest(hello=self._hello))
+        try:
+            async for message in self._control.Attach(_drain(outbox)):
+                self._obey(message)
+        finally:
+            outbox.put_nowait(None)  # else grpc waits for a next message for ever
+
+    def _obey(self, message: pb.AttachResponse) -> None:
+        """Begin to do what the simulator says."""
+        match message.WhichOneof("message"):
+            case "join":
+                join = message.join
+                post = self._posts.setdefault(join.experiment_id, Post(join, self._make_crew()))
+                self._set_to_work(post, self._join(post))
+            case "take_part":
+                ordered = self._posts.get(message.take_part.experiment_id)
+                if ordered is not None:
+                    self._set_to_work(ordered, self._take_part(ordered, message.take_part))
+            case "leave":
+                left = self._posts.pop(message.leave.experiment_id, None)
+                if left is not None and left.busy is not None:
+                    left.busy.cancel()
 
     def _set_to_work(self, post: Post, work: Coroutine[None, None, None]) -> None:
         """Do the newest assignment; an older one of the same experiment is no longer wanted."""
@@ -180,7 +189,7 @@ class Worker:
 
     async def _compute(self, function: Callable[[], T]) -> T:
         """Run in the one thread that computes, so that crews need no locks."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+        return await asyncio.get_running_loop().run_in_executor(_COMPUTING, function)
 
     async def _join(self, post: Post) -> None:
         """Get ready, enrol, report."""
@@ -263,9 +272,9 @@ class Worker:
             report.problem = report.problem or str(refusal)
 
 
-async def _drain(outbox: asyncio.Queue[pb.AttachRequest]) -> AsyncIterator[pb.AttachRequest]:
-    while True:
-        yield await outbox.get()
+async def _drain(outbox: asyncio.Queue[pb.AttachRequest | None]) -> AsyncIterator[pb.AttachRequest]:
+    while (message := await outbox.get()) is not None:
+        yield message
 
 
 def main(

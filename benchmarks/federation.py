@@ -1,0 +1,152 @@
+"""A whole FedSiege federation for a benchmark: aggregator, simulator and workers, as processes.
+
+Everything crosses the real wire and runs the real code, started the way ``docker-compose`` does.
+"""
+
+import itertools
+import re
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from benchmarks.contest import ContenderError
+from benchmarks.processes import Process, running
+from fedsiege.v1 import simulator_pb2 as pb
+from fedsiege.v1 import simulator_pb2_grpc as rpc
+
+NAME = "FedSiege"
+#: Participants who only send back what they get, and those who train.
+ECHO, CLIENT = "benchmarks.echo", "services.client"
+_PATIENCE = 180.0
+
+
+@dataclass(frozen=True)
+class Federation:
+    """Running services.
+
+    Attributes:
+        aggregator: the aggregator's process.
+        everyone: all processes.
+        simulator: how experiments are started.
+    """
+
+    aggregator: Process
+    everyone: Sequence[Process]
+    simulator: rpc.SimulatorServiceStub
+
+    def round_seconds(self, **settings: Any) -> list[float]:
+        """Run an experiment and return the time from one round's end to the next.
+
+        Args:
+            settings: fields of ExperimentSpec; ``rounds`` must be 2 or more.
+
+        Raises:
+            ContenderError: it did not finish, or an update of a round is missing.
+        """
+        spec = pb.ExperimentSpec(attack=0.0, dataset="digits", deadline=_PATIENCE, **settings)
+        request = pb.StartExperimentRequest(spec=spec)
+        with self._guarded(
+            self.simulator.StartExperiment.future(request, timeout=_PATIENCE, wait_for_ready=True)
+        ) as start:
+            last = start.result().experiment
+        closed = []
+        watch = pb.WatchExperimentRequest(experiment_id=last.experiment_id)
+        with self._guarded(self.simulator.WatchExperiment(watch, timeout=_PATIENCE)) as events:
+            for event in events:
+                if event.WhichOneof("event") == "experiment":
+                    last = event.experiment
+                elif event.entry.round > 0:
+                    closed.append(time.perf_counter())
+                    if event.entry.updates != spec.clients or event.entry.problem:
+                        raise ContenderError(f"a round of {spec.clients} went wrong: {event.entry}")
+        if last.state != pb.EXPERIMENT_STATE_FINISHED or len(closed) != spec.rounds:
+            raise ContenderError(f"{len(closed)} of {spec.rounds} rounds: {last.problem}")
+        return [later - earlier for earlier, later in itertools.pairwise(closed)]
+
+    @contextmanager
+    def _guarded(self, call: Any) -> Iterator[Any]:  # gRPC's calls share no public type
+        """Give up a call as soon as one of the processes ends; say what went wrong."""
+        done = threading.Event()
+
+        def guard() -> None:
+            while not done.wait(0.1):
+                if any(process.child.poll() is not None for process in self.everyone):
+                    call.cancel()
+                    return
+
+        thread = threading.Thread(target=guard)
+        thread.start()
+        try:
+            yield call
+        except (grpc.RpcError, grpc.FutureCancelledError) as error:
+            words = "; ".join(f"{one.name}: {one.last_words()}" for one in self.everyone)
+            why = error.details() if isinstance(error, grpc.Call) else "a service ended"
+            raise ContenderError(f"{why}; {words}") from error
+        finally:
+            done.set()
+            thread.join()
+
+    def peak_memory(self) -> int:
+        """Return the most bytes of memory the aggregator has held so far."""
+        status = Path(f"/proc/{self.aggregator.child.pid}/status").read_text()
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        if found is None:
+            raise ContenderError("this system does not tell a process's peak memory")
+        return int(found[1]) * 1024
+
+
+@contextmanager
+def federation(worker: str, participants: int, workers: int = 2) -> Iterator[Federation]:
+    """Keep a federation running while the block runs.
+
+    Args:
+        worker: the module of the workers, ``ECHO`` or ``CLIENT``.
+        participants: how many they host together.
+        workers: how many worker processes.
+    """
+    aggregator_at, simulator_at = _free_addresses(2)
+    with ExitStack() as stack:
+        runs = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-runs-"))
+
+        def start(module: str, *options: str) -> Process:
+            command = [sys.executable, "-m", module, "--log-level=WARNING", *options]
+            return stack.enter_context(running(command))
+
+        aggregator = start("services.aggregator", f"--address={aggregator_at}")
+        simulator = start(
+            "services.simulator",
+            f"--address={simulator_at}",
+            f"--aggregator={aggregator_at}",
+            f"--runs={runs}",
+        )
+        hosts = [
+            start(
+                worker,
+                f"--aggregator={aggregator_at}",
+                f"--simulator={simulator_at}",
+                f"--participants={-(-participants // workers)}",
+                f"--name=bench-{number}",
+            )
+            for number in range(workers)
+        ]
+        channel = stack.enter_context(grpc.insecure_channel(simulator_at))
+        everyone = [aggregator, simulator, *hosts]
+        yield Federation(aggregator, everyone, rpc.SimulatorServiceStub(channel))
+
+
+def _free_addresses(count: int) -> list[str]:
+    """Return addresses on this machine that nobody serves on now."""
+    with ExitStack() as stack:
+        listeners = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]

@@ -1,0 +1,45 @@
+"""Flower as a contender: its simulation engine, run by its own interpreter."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.environments import PEERS, Environment
+from benchmarks.processes import last_json
+
+NAME = "Flower"
+ENVIRONMENT = Environment("flower")
+_TIMEOUT = 240.0
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What a run of the engine took.
+
+    Attributes:
+        round_seconds: from one round's end to the next, so all rounds but the first.
+        first_round_seconds: from the start of the process to the end of the first round.
+    """
+
+    round_seconds: Sequence[float]
+    first_round_seconds: float
+
+
+def simulate(work: str, rounds: int, **options: object) -> Rounds:
+    """Run the engine in a fresh process.
+
+    Args:
+        work: rounds (echo) or training.
+        rounds: how many, 1 or more.
+        options: of ``peers/flower_simulation.py``, by name.
+    """
+    command = [str(ENVIRONMENT.python), str(PEERS / "flower_simulation.py"), work]
+    for name, value in {"rounds": rounds, **options}.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    # Ray keeps its sessions; here they go with the run. Its sockets need a short path.
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
+        surroundings = {"RAY_TMPDIR": folder, "HOME": folder, "OMP_NUM_THREADS": "1"}
+        started = time.monotonic()
+        answer = last_json(command, _TIMEOUT, surroundings)
+    return Rounds(answer["round_seconds"], answer["first_round_closed_at"] - started)

@@ -1,0 +1,111 @@
+"""A model of any size behind the real aggregator service, and workers that pull it.
+
+The house's own models are small, so a federation with a synthetic one is put into the service;
+from there on everything is what any federation and any worker run::
+
+    python -m benchmarks.large_model serve --mebibytes 64
+    python -m benchmarks.large_model pull --address 127.0.0.1:50051 --mebibytes 64 --pulls 10
+
+``serve`` prints ``port N``, ``pull`` the seconds of each pull as JSON on its last line. One more
+pull before them is not counted: it pays for connections and memory.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import cast
+
+import grpc
+import numpy as np
+
+from fedsiege import aggregation
+from fedsiege.evaluation import Evaluator
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.aggregator.federation import Federation
+from services.aggregator.service import AggregatorService
+from services.wire import process
+from services.wire.channel import CHANNEL_OPTIONS
+from services.wire.server import serving
+from services.wire.tensors import FLOAT_BYTES, Assembly, Floats
+
+_FEDERATION = "large"
+_UNCOUNTED = 1
+
+
+def main() -> None:
+    """Do one or the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("role", choices=["serve", "pull"])
+    parser.add_argument("--mebibytes", type=int, required=True, help="size of the model")
+    parser.add_argument("--address", help="where it is served")
+    parser.add_argument("--workers", type=int, default=1, help="workers that pull at a time")
+    parser.add_argument("--pulls", type=int, default=10, help="how often each of them pulls")
+    options = parser.parse_args()
+    process.tune_allocator()
+    size = (options.mebibytes << 20) // FLOAT_BYTES
+    if options.role == "serve":
+        process.run(lambda: _serve(size))
+    else:
+        seconds = asyncio.run(_pull(options.address, size, options.workers, options.pulls))
+        print(json.dumps({"seconds": seconds}))
+
+
+async def _serve(size: int) -> None:
+    weights = np.random.default_rng(0).standard_normal(size, np.float32)
+    service = AggregatorService(Path("data"))
+    # The model is never tested here, so there is nothing to test it with.
+    service._federations[_FEDERATION] = Federation(
+        _FEDERATION,
+        pb.FederationSpec(),
+        [("weights", (size,))],
+        weights,
+        aggregation.create("fedavg"),
+        cast("Evaluator", None),
+    )
+
+    def register(server: grpc.aio.Server) -> None:
+        rpc.add_AggregatorServiceServicer_to_server(service, server)
+
+    async with serving("127.0.0.1:0", register, ["fedsiege.v1.AggregatorService"]) as port:
+        print("port", port, flush=True)
+        await asyncio.Event().wait()
+
+
+async def _pull(address: str, size: int, workers: int, pulls: int) -> Sequence[float]:
+    """Let all workers pull at once; return for each time the seconds until the last one had it."""
+    # Workers are processes of their own elsewhere: each gets a connection of its own here too.
+    options = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
+    async with AsyncExitStack() as stack:
+        stubs = []
+        for _ in range(workers):
+            channel = await stack.enter_async_context(
+                grpc.aio.insecure_channel(address, options=options)
+            )
+            await asyncio.wait_for(channel.channel_ready(), timeout=30)
+            stubs.append(rpc.AggregatorServiceStub(channel))
+        seconds = []
+        for _ in range(pulls + _UNCOUNTED):
+            started = time.perf_counter()
+            await asyncio.gather(*(_pull_once(stub, size) for stub in stubs))
+            seconds.append(time.perf_counter() - started)
+        return seconds[_UNCOUNTED:]
+
+
+async def _pull_once(stub: "rpc.AggregatorServiceAsyncStub", size: int) -> Floats:
+    """Pull the model as a worker does: assembled, checked."""
+    assembly = None
+    async for message in stub.GetModel(pb.GetModelRequest(federation_id=_FEDERATION)):
+        if assembly is None:
+            assembly = Assembly(size, message.header.manifest.checksum)
+        assembly.add(message.chunk)
+    assert assembly is not None
+    return assembly.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Processes that do a contender's work: run one to its end, or keep one while a block runs."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contest import ContenderError
+
+ROOT = Path(__file__).parent.parent
+
+
+def last_json(
+    command: Sequence[str], timeout: float, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Run a command to its end and return the JSON object on the last line of its output.
+
+    Args:
+        command: program and arguments.
+        timeout: seconds after which it, and all it started, is killed.
+        environment: variables added to ours.
+
+    Raises:
+        ContenderError: it took too long, ended with a status other than 0, or printed no such line.
+    """
+    with running(command, environment) as process:
+        with suppress(subprocess.TimeoutExpired):
+            process.child.wait(timeout)
+        if process.child.returncode is None:
+            raise ContenderError(
+                f"{process.name} took more than {timeout:g} s: {process.last_words()}"
+            )
+        if process.child.returncode != 0:
+            raise ContenderError(
+                f"{process.name} ended with status {process.child.returncode}: "
+                f"{process.last_words()}"
+            )
+        lines = process.output.read_text().strip().splitlines() or [""]
+        try:
+            answer: dict[str, Any] = json.loads(lines[-1])
+        except ValueError:
+            raise ContenderError(
+                f"{process.name} printed no JSON: {process.last_words()}"
+            ) from None
+        return answer
+
+
+class Process:
+    """A running process.
+
+    Attributes:
+        name: for people.
+        child: the process itself.
+        output: the file its output goes to.
+        errors: the file its log goes to.
+        grace: seconds within which it must end once it is asked to.
+    """
+
+    grace = 10.0
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None, folder: Path
+    ) -> None:
+        self.name = " ".join(Path(part).name if part[:1] == "/" else part for part in command[:3])
+        self.output = folder / "stdout"
+        self.errors = folder / "stderr"
+        with self.output.open("wb") as output, self.errors.open("wb") as errors:
+            self.child = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+            )
+
+    def last_words(self) -> str:
+        """Return the last lines of its log, or of its output if it logged nothing."""
+        text = self.errors.read_text(errors="replace") or self.output.read_text(errors="replace")
+        return " | ".join(text.strip().splitlines()[-4:]) or "no output"
+
+    def line(self, prefix: str, timeout: float) -> str:
+        """Wait for a line of output that begins with a prefix and return the rest of it.
+
+        Raises:
+            ContenderError: the process ended, or time was up, before such a line came.
+        """
+        until = time.monotonic() + timeout
+        while True:
+            ended = self.child.poll() is not None
+            for line in self.output.read_text(errors="replace").splitlines(keepends=True):
+                if line.startswith(prefix) and line.endswith("\n"):
+                    return line[len(prefix) :].strip()
+            if ended or time.monotonic() > until:
+                raise ContenderError(f"{self.name} never said {prefix!r}: {self.last_words()}")
+            time.sleep(0.01)
+
+    def end(self) -> None:
+        """Ask it to stop; kill it, and everything it started, if it does not."""
+        if self.child.poll() is None:
+            self.child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.child.wait(self.grace)
+        with suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+        if self.child.stdin:
+            self.child.stdin.close()
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Iterator[Process]:
+    """Keep a process running while the block runs; arguments as for ``last_json``."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        process = Process(command, environment, Path(folder))
+        try:
+            yield process
+        finally:
+            process.end()

@@ -1,0 +1,52 @@
+"""Federated averaging."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from fedsiege.aggregation.base import Aggregation, catalogue, require_whole_number
+from fedsiege.aggregation.streaming import StreamingRule
+from fedsiege.errors import InvalidValue, UnfitRound
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class FedAvg(StreamingRule):
+    """The mean of the updates: ``sum_i n_i g_i / sum_i n_i``, all ``n_i = 1`` unless weighted.
+
+    No defence: one update among n moves the model as far as it likes. A sample count is only what
+    a participant says, so it is bounded.
+
+    McMahan et al., *Communication-Efficient Learning of Deep Networks from Decentralized Data*,
+    AISTATS 2017, algorithm 1.
+
+    Args:
+        weighted: weigh each update by the sample count ``n_i`` that its participant reports.
+        bound: the largest ``n_i`` that is believed, 1 or more; counts below 1 count as 1.
+    """
+
+    name: ClassVar[str] = "fedavg"
+    summary: ClassVar[str] = "the mean, on request weighted by bounded sample counts"
+
+    weighted: bool = False
+    bound: int = 1000
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.weighted, bool):
+            raise InvalidValue(f"{self.name}:weighted", self.weighted, "true or false")
+        require_whole_number(f"{self.name}:bound", self.bound, least=1)
+
+    def weight_of(self, norm: float, num_samples: int) -> float:
+        """Return the believed sample count, or 1 if not weighted."""
+        return float(min(max(num_samples, 1), self.bound)) if self.weighted else 1.0
+
+    def mass_of(self, norm: float, num_samples: int) -> float:
+        """Return the same as ``weight_of``."""
+        return self.weight_of(norm, num_samples)
+
+    def combine(self, updates: Tensor, weights: Tensor | None) -> Aggregation:
+        """Aggregate; a weighted mean without sample counts raises UnfitRound."""
+        if self.weighted and weights is None:
+            raise UnfitRound(f"{self.name} with weighted=True needs the sample counts")
+        return super().combine(updates, weights)

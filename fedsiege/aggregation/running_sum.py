@@ -1,0 +1,146 @@
+"""A running weighted mean that is exact, and therefore the same for every order of arrival."""
+
+import math
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fedsiege.errors import InvalidValue, UnfitRound
+
+#: Bits of the sum that one limb stands for.
+_LIMB_BITS = 50
+#: What one unit of each limb is worth: 2^-50, 1, 2^50, 2^100.
+_UNITS = [2.0 ** (_LIMB_BITS * k) for k in range(-1, 3)]
+#: Adding 1.5 * 2^52 units to a float64 of less than 2^51 units leaves no bits for fractions of a
+#: unit: it rounds to whole units, and the low bits of the result are their number.
+_MAGIC = [1.5 * 2.0**52 * unit for unit in _UNITS]
+#: Those low bits sit on top of the bits of the magic number itself.
+_BIAS = [int(np.float64(magic).view(np.int64)) for magic in _MAGIC]
+#: Each addition changes a limb by at most 2^50 units; before 2^63 is reached, limbs are carried.
+_ADDS_BETWEEN_CARRIES = 2**11
+#: Largest |weight * value|, so that the top limb has room for 2^22 additions of that size.
+_LARGEST = 2.0**140
+#: Floats at a time: two float64 buffers of a block stay in the cache of a core.
+_BLOCK = 16384
+
+
+class RunningSum:
+    """Sums ``weight * row`` over rows of d floats in memory that does not depend on how many.
+
+    A floating point sum depends on the order of its terms, and the order of arrival over a network
+    is chance. So every term ``weight * x`` (one float64 product) is rounded to a multiple of
+    2^-50, about 9e-16, and those multiples are added as integers. Integer sums are exact: any order
+    gives the same bits. With weight 1, values of 7.5e-9 and more, and every value that is 0, are
+    not rounded at all; what is rounded is off by 4.4e-16 at most.
+
+    The integers have up to four limbs of 50 bits, each an int64 per coordinate. Rows within +-1
+    touch the lowest limb only; the others come into being when they are needed.
+
+    Not safe for use by two threads at once.
+
+    Args:
+        d: how many numbers a row has, 1 or more.
+    """
+
+    def __init__(self, d: int) -> None:
+        if d < 1:
+            raise InvalidValue("d", d, "1 or more")
+        self.d = d
+        self._rounded = np.empty(min(d, _BLOCK))
+        self._rest = np.empty(min(d, _BLOCK))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        self._limbs: list[NDArray[np.int64]] = []
+        self._adds: list[int] = []  # additions to each limb since its bias was taken off
+        self._top = 0  # the highest limb a row has touched
+        self._mass = Fraction(0)
+        self.count = 0
+
+    def add(self, row: NDArray[np.float32], weight: float = 1.0, mass: float | None = None) -> None:
+        """Add ``weight * row`` to the numerator of the mean and ``mass`` to its denominator.
+
+        Args:
+            row: ``(d,)`` float32, finite; it is not kept.
+            weight: finite, ``|weight * x| <= 2^140`` for every x of the row.
+            mass: finite, 0 or more; None for ``weight``.
+
+        Raises:
+            InvalidValue: a wrong shape, or a number out of range; nothing was added.
+        """
+        if row.shape != (self.d,):
+            raise InvalidValue("row", row.shape, f"its shape must be ({self.d},)")
+        peak = max(float(row.max()), -float(row.min())) * abs(weight)
+        if not peak <= _LARGEST:
+            raise InvalidValue("weight * row", peak, f"finite and at most {_LARGEST:.3g}")
+        share = weight if mass is None else mass
+        if not (math.isfinite(share) and share >= 0):
+            raise InvalidValue("mass", share, "a finite number, 0 or more")
+        top = next(k for k, unit in enumerate(_UNITS) if peak <= unit * 2.0**_LIMB_BITS)
+        self._top = max(self._top, top)
+        self._grow(top)
+        for start in range(0, self.d, _BLOCK):
+            columns = slice(start, min(start + _BLOCK, self.d))
+            self._add_block(row[columns], weight, columns, top)
+        for k in range(top + 1):
+            self._adds[k] += 1
+        self._mass += Fraction(share)
+        self.count += 1
+        if self.count % _ADDS_BETWEEN_CARRIES == 0:
+            self._carry()
+
+    def mean(self) -> Tensor:
+        """Return ``(d,)`` float32: the sum of ``weight * row`` divided by the sum of ``mass``.
+
+        Raises:
+            UnfitRound: the masses add up to nothing.
+        """
+        if self._mass <= 0:
+            raise UnfitRound(f"{self.count} updates of total weight 0 have no mean")
+        self._carry()
+        total = np.zeros(self.d)
+        for limb, unit in reversed(list(zip(self._limbs, _UNITS, strict=False))):
+            total += limb * unit
+        total /= float(self._mass)
+        with np.errstate(over="ignore"):  # mass below weight can lead beyond float32
+            return torch.from_numpy(total.astype(np.float32))
+
+    def _add_block(self, row: NDArray[np.float32], weight: float, columns: slice, top: int) -> None:
+        rest, rounded = self._rest[: row.size], self._rounded[: row.size]
+        rest[...] = row
+        if weight != 1.0:
+            rest *= weight
+        for k in range(top, -1, -1):
+            np.add(rest, _MAGIC[k], out=rounded)
+            limb = self._limbs[k][columns]
+            limb += rounded.view(np.int64)
+            if k > 0:  # both subtractions are exact
+                rounded -= _MAGIC[k]
+                rest -= rounded
+
+    def _grow(self, top: int) -> None:
+        while len(self._limbs) <= top:
+            self._limbs.append(np.zeros(self.d, np.int64))
+            self._adds.append(0)
+
+    def _carry(self) -> None:
+        """Bring every limb but the highest into 0 .. 2^50 - 1: one form for one sum.
+
+        The number of limbs, too, must depend on which rows came and not on when.
+        """
+        if self.count >= _ADDS_BETWEEN_CARRIES:
+            self._grow(min(self._top + 1, len(_UNITS) - 1))
+        for k, limb in enumerate(self._limbs):
+            bias = self._adds[k] * _BIAS[k] % 2**64
+            np.subtract(limb, np.array(bias, np.uint64).view(np.int64), out=limb)  # wraps around
+            self._adds[k] = 0
+        for low, high in pairwise(self._limbs):
+            carried = low >> _LIMB_BITS
+            np.add(high, carried, out=high)
+            carried <<= _LIMB_BITS
+            np.subtract(low, carried, out=low)

@@ -1,0 +1,47 @@
+"""Coordinate-wise trimmed mean."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.aggregation.base import Aggregation, TolerantRule, catalogue
+from fedsiege.aggregation.matrix import sorted_columns
+from fedsiege.errors import UnfitRound
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class TrimmedMean(TolerantRule):
+    """The mean of each coordinate without its f smallest and its f largest values.
+
+    It trims values, not participants: each coordinate may lose other rows. ``f = 0`` is the mean.
+
+    Yin et al., *Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates*, ICML
+    2018, definition 2, with ``beta = f / n``.
+
+    Args:
+        f: how many values are trimmed on either side, ``0 <= 2 f < n``; None for ``floor(0.2 n)``.
+    """
+
+    name: ClassVar[str] = "trimmed-mean"
+    summary: ClassVar[str] = "the mean of each coordinate without its f smallest and f largest"
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound unless more than 2 f updates are there."""
+        f = self.tolerated(n)
+        if n <= 2 * f:
+            raise UnfitRound(
+                f"{self.name} with f={f} needs more than 2f = {2 * f} updates, there are {n}"
+            )
+
+    def combine(self, updates: Tensor, weights: Tensor | None) -> Aggregation:
+        """Aggregate; every row counts, ``weights`` are not used."""
+        n, d = updates.shape
+        f = self.tolerated(n)
+        update = torch.empty(d, device=updates.device)
+        for columns, ordered in sorted_columns(updates):
+            # Sorted values in float64: one sum, whatever the order of the rows was.
+            update[columns] = ordered[:, f : n - f].mean(dim=1, dtype=torch.float64)
+        return Aggregation(update, torch.ones(n, dtype=torch.bool))

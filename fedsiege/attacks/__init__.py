@@ -1,0 +1,34 @@
+"""The attacks by name: ``attacks.create("mpaf", scale=2)``, ``attacks.parse("mpaf:scale=2")``.
+
+To add an attack, write one file like ``history.py`` and import it below.
+"""
+
+from fedsiege.attacks.base import Attack, Broadcast, Knowledge, catalogue
+from fedsiege.attacks.history import History
+from fedsiege.attacks.mpaf import Mpaf
+from fedsiege.attacks.mpaf_matched import MpafMatched
+from fedsiege.attacks.mpaf_spread import MpafSpread
+from fedsiege.attacks.random import Random
+from fedsiege.catalogue import spell
+
+create = catalogue.create
+names = catalogue.names
+parameters = catalogue.parameters
+parse = catalogue.parse
+
+__all__ = [
+    "Attack",
+    "Broadcast",
+    "History",
+    "Knowledge",
+    "Mpaf",
+    "MpafMatched",
+    "MpafSpread",
+    "Random",
+    "catalogue",
+    "create",
+    "names",
+    "parameters",
+    "parse",
+    "spell",
+]

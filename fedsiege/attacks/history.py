@@ -1,0 +1,53 @@
+"""History attack: undo the last step of the global model, many times over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.attacks.base import Attack, Broadcast, Knowledge, catalogue
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class History(Attack):
+    """The last global step, reversed and magnified.
+
+    Every fake sends the same update::
+
+        g = -scale * (w_t - w_{t-1})
+
+    In the first round there is no step to reverse: the fakes send zeros.
+
+    Args:
+        scale: lambda, greater than 0.
+
+    Raises:
+        InvalidValue: scale is not a finite number greater than 0.
+
+    Source: Cao and Gong, MPAF, CVPR workshops 2022, section 5.1, "history attack".
+    """
+
+    name: ClassVar[str] = "history"
+    summary: ClassVar[str] = "all fakes reverse the last global step, lambda times (first: zeros)"
+    knowledge: ClassVar[Knowledge] = Knowledge.NONE
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.require_positive("scale")
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return ``(k, d)``; the rows are one row in memory."""
+        update = -self.scale * last_step(broadcast)
+        return update.float().expand(len(participants), -1)
+
+
+def last_step(broadcast: Broadcast) -> Tensor:
+    """Return ``G = w_t - w_{t-1}``, ``(d,)`` in float64; zeros in the first round."""
+    model = broadcast.model.to(torch.float64)
+    if broadcast.previous is None:
+        return torch.zeros_like(model)
+    return model - broadcast.previous.to(model)

@@ -1,0 +1,49 @@
+"""Random updates: the weakest of the fake-client attacks, a baseline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedsiege.attacks.base import Attack, Broadcast, Knowledge, catalogue
+from fedsiege.seeding import generator
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Random(Attack):
+    """Gaussian noise in place of an update.
+
+    Every fake draws its own in every round::
+
+        g_i = scale * eps_i,    eps_i ~ N(0, I)
+
+    Args:
+        scale: lambda, greater than 0: the standard deviation of each element.
+
+    Raises:
+        InvalidValue: scale is not a finite number greater than 0.
+
+    Source: Cao and Gong, MPAF, CVPR workshops 2022, section 5.1, "random attack".
+    """
+
+    name: ClassVar[str] = "random"
+    summary: ClassVar[str] = "each fake sends Gaussian noise of standard deviation lambda"
+    knowledge: ClassVar[Knowledge] = Knowledge.NONE
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.require_positive("scale")
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return ``(k, d)``, every row drawn afresh."""
+        updates = torch.empty(len(participants), broadcast.model.numel())
+        for row, participant in zip(updates, participants, strict=True):
+            draw = generator(broadcast.seed, "random attack", broadcast.round_number, participant)
+            eps = torch.from_numpy(draw.standard_normal(row.numel(), dtype=np.float32))
+            row.copy_(self.scale * eps.to(torch.float64))
+        return updates

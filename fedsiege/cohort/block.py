@@ -1,0 +1,69 @@
+"""A block of participants in training, and parameters that each of them has for itself."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fedsiege.training import LocalSGD
+
+
+@dataclass
+class Block:
+    """What every layer of a block knows.
+
+    Attributes:
+        participants: how many, P.
+        batch: samples a step, B; shorter batches are filled up with samples of weight 0.
+        lengths: how many steps each participant makes, longest first.
+        sgd: the optimiser.
+        weights: the start values by parameter name.
+        step: the step being made, from 0.
+        active: how many participants make it: the first ``active`` ones.
+    """
+
+    participants: int
+    batch: int
+    lengths: list[int]
+    sgd: LocalSGD
+    weights: dict[str, Tensor]
+    step: int = 0
+    active: int = 0
+
+    @property
+    def steps(self) -> int:
+        """How many steps the longest training has."""
+        return self.lengths[0]
+
+
+class Stacked:
+    """One parameter with values ``(P, *shape)``: each participant has its own, moved by SGD.
+
+    Args:
+        start: the values that all start from, in the memory layout to be kept.
+        block: whose.
+    """
+
+    def __init__(self, start: Tensor, block: Block) -> None:
+        self._start, self._block, self._sgd = start, block, block.sgd
+        self._values = start.repeat(block.participants, *[1] * start.ndim)
+        self._velocity = torch.zeros_like(self._values) if block.sgd.momentum else None
+
+    @property
+    def values(self) -> Tensor:
+        """``(A, *shape)`` of the participants that make this step."""
+        return self._values[: self._block.active]
+
+    def step(self, gradient: Tensor) -> None:
+        """Make a step of SGD with ``(A, *shape)`` gradients; the other participants stay."""
+        values, sgd = self.values, self._sgd
+        if sgd.weight_decay:
+            gradient = gradient.add(values, alpha=sgd.weight_decay)
+        if self._velocity is not None:
+            velocity = self._velocity[: self._block.active]
+            gradient = velocity.mul_(sgd.momentum).add_(gradient)
+        values.add_(gradient, alpha=-sgd.learning_rate)
+
+    def write(self, delta: Tensor) -> None:
+        """Write ``(P, *shape)`` how far the values moved."""
+        torch.sub(self._values, self._start, out=delta)

@@ -1,0 +1,93 @@
+"""Who trains on which samples at which step."""
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The steps of a block of participants.
+
+    Those with the longest training come first, so that the participants that make a step are always
+    the first ones. Batches are filled up to B samples with samples of weight 0. Within a batch
+    the samples are in the order of the shard: their mean is the same, and a shard that is one batch
+    gives the same batch every time.
+
+    Attributes:
+        participants: the participants, longest training first.
+        lengths: the number of steps of each of them.
+        samples: ``(T, B, P)`` int64, into the samples of all shards, one shard after the other.
+        shares: ``(T, P, B)`` the weight of each sample in the mean of its batch; 0 for padding.
+    """
+
+    participants: list[int]
+    lengths: list[int]
+    samples: Tensor
+    shares: Tensor
+
+    @classmethod
+    def of(cls, sizes: Sequence[int], orders: Sequence[Tensor], batch_size: int) -> "Schedule":
+        """Plan the training.
+
+        Args:
+            sizes: the samples of each participant.
+            orders: ``(epochs, size)`` of each.
+            batch_size: the samples of a full batch.
+        """
+        batch = min(batch_size, max(sizes))
+        steps = [
+            len(order) * math.ceil(size / batch_size)
+            for size, order in zip(sizes, orders, strict=True)
+        ]
+        participants = sorted(range(len(sizes)), key=lambda p: -steps[p])
+        firsts = torch.tensor([0, *itertools.accumulate(sizes)])
+        samples = torch.zeros(len(sizes), max(steps), batch, dtype=torch.int64)
+        shares = torch.zeros(samples.shape, dtype=torch.float64)
+        for size in set(sizes) - {0}:
+            rows = [row for row, p in enumerate(participants) if sizes[p] == size]
+            members = [participants[row] for row in rows]
+            order = torch.stack([orders[p] for p in members]).cpu()
+            filled = F.pad(order, (0, -size % batch), value=size)  # sorts behind the samples
+            batches = filled.view(len(rows), -1, batch).sort(2).values
+            real = batches < size
+            index = batches.where(real, 0) + firsts[members][:, None, None]
+            samples[rows, : index.shape[1]] = index
+            shares[rows, : index.shape[1]] = real.double() / real.sum(2, keepdim=True)
+        return cls(
+            participants=participants,
+            lengths=[steps[p] for p in participants],
+            samples=samples.permute(1, 2, 0).contiguous(),
+            shares=shares.permute(1, 0, 2).contiguous(),
+        )
+
+    @property
+    def batch(self) -> int:
+        """The most samples in a batch, B."""
+        return self.samples.shape[1]
+
+    @functools.cached_property
+    def extents(self) -> list[tuple[int, int]]:
+        """For each step, how many participants make it and how large their largest batch is."""
+        filled = (self.shares > 0).any(1).sum(1).tolist()
+        return [
+            (sum(length > step for length in self.lengths), width)
+            for step, width in enumerate(filled)
+        ]
+
+    def repeats(self, step: int) -> bool:
+        """Return whether a step has the samples and participants of the one before."""
+        return step > 0 and self._same[step - 1]
+
+    @functools.cached_property
+    def _same(self) -> list[bool]:
+        equal = (self.samples[1:] == self.samples[:-1]).flatten(1).all(1).tolist()
+        return [
+            e and a == b for e, a, b in zip(equal, self.extents[:-1], self.extents[1:], strict=True)
+        ]

@@ -1,0 +1,113 @@
+"""What is not arithmetic: flattening, residual additions, layers that do nothing."""
+
+import operator
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedsiege.cohort.block import Block
+from fedsiege.cohort.convolution import channels_last
+from fedsiege.cohort.layers import ROWS, Call, Layer, rule
+from fedsiege.errors import InvalidValue
+
+
+@rule(nn.Flatten, torch.flatten, "flatten", "view", "reshape")
+class Flatten(Layer):
+    """Images ``(B, A·K, H, W)`` to rows ``(A, B, K·H·W)``; rows stay as they are."""
+
+    gives = ROWS
+
+    @staticmethod
+    def objection(call: Call) -> str | None:
+        if _features(call) is None:
+            return "only flattening to (batch, features) is known"
+        return None
+
+    def __init__(self, call: Call, block: Block) -> None:
+        self._name, self._features, self._participants = call.name, _features(call), block
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        self._shape = x.shape
+        if x.ndim == 4:
+            batch, _, height, width = x.shape
+            apart = x.view(batch, self._participants.active, -1, height, width)
+            x = apart.transpose(0, 1).reshape(self._participants.active, batch, -1)
+        if self._features not in (-1, x.shape[2]):
+            raise InvalidValue(self._name, self._features, f"there are {x.shape[2]} features")
+        return x
+
+    def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        if len(self._shape) == 3:
+            return (gradient,)
+        batch, channels, height, width = self._shape
+        apart = gradient.view(gradient.shape[0], batch, -1, height, width)
+        last = apart.permute(1, 3, 4, 0, 2).reshape(batch, height, width, channels)
+        return (channels_last(last.permute(0, 3, 1, 2)),)
+
+
+def _features(call: Call) -> int | None:
+    """Return how many features a flattening is to give, -1 for all, None if it is none."""
+    if isinstance(call.module, nn.Flatten):
+        return -1 if (call.module.start_dim, call.module.end_dim) == (1, -1) else None
+    settings = call.settings
+    if call.kind in ("view", "reshape"):
+        shape = settings[0] if len(settings) == 1 else settings
+        if not isinstance(shape, tuple) or len(shape) != 2 or shape == (-1, -1):
+            return None
+        return shape[1] if shape[0] in (-1, ...) and isinstance(shape[1], int) else None
+    given = dict(zip(("start_dim", "end_dim"), settings, strict=False)) | call.options
+    return (
+        -1 if {"start_dim": 0, "end_dim": -1} | given == {"start_dim": 1, "end_dim": -1} else None
+    )
+
+
+@rule(operator.add, operator.iadd, torch.add, "add", "add_")
+class Add(Layer):
+    """The sum of two values of one shape: a residual connection."""
+
+    inputs = 2
+
+    @staticmethod
+    def objection(call: Call) -> str | None:
+        return "only x + y is known" if call.settings or call.options else None
+
+    def __init__(self, call: Call, block: Block) -> None:
+        self._name = call.name
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        left, right = inputs
+        if left.shape != right.shape:
+            shapes = f"{tuple(left.shape)} + {tuple(right.shape)}"
+            raise InvalidValue(self._name, shapes, "both of one shape")
+        return left + right
+
+    def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        return gradient, gradient
+
+
+@rule(nn.Identity, nn.Dropout, nn.Dropout2d, F.dropout)
+class Nothing(Layer):
+    """The identity, and dropout that is switched off."""
+
+    @staticmethod
+    def objection(call: Call) -> str | None:
+        if isinstance(call.module, nn.Dropout | nn.Dropout2d):
+            drops = call.module.training and call.module.p > 0
+        elif call.module is None:
+            given = dict(zip(("p", "training"), call.settings, strict=False)) | call.options
+            drops = bool(given.get("training", True)) and cast(float, given.get("p", 0.5)) > 0
+        else:
+            drops = False
+        return "it drops at random" if drops else None
+
+    def __init__(self, call: Call, block: Block) -> None:
+        pass
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return inputs[0]
+
+    def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        return (gradient,)

@@ -1,0 +1,95 @@
+"""The cohort engine as a trainer: a round, block by block."""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Self
+
+from torch import Tensor, nn
+
+from fedsiege.cohort import engine
+from fedsiege.cohort.graph import trace
+from fedsiege.cohort.layers import RULES
+from fedsiege.errors import InvalidValue
+from fedsiege.training import LocalSGD, Shard, Trainer
+
+#: Bytes of results that the operations of one block may produce at a step. Beyond, they fall out of
+#: the cache before the backward pass comes for them. Found by measurement.
+CACHE = 4_500_000
+
+#: The fewest and the most participants in a block.
+FEWEST, MOST = 2, 128
+
+
+class CohortTrainer(Trainer):
+    """Trains many participants together; see the package's text for how.
+
+    Args:
+        module: the architecture, of layers that the engine has rules for.
+        sgd: the optimiser.
+        at_a_time: participants in a block, 1 or more; None for as many as fit into the cache.
+
+    Raises:
+        InvalidValue: the engine has no rule for a layer, which is named.
+    """
+
+    def __init__(self, module: nn.Module, sgd: LocalSGD, at_a_time: int | None = None) -> None:
+        super().__init__(module, sgd)
+        if at_a_time is not None and at_a_time < 1:
+            raise InvalidValue("at_a_time", at_a_time, "a whole number, 1 or more")
+        self.at_a_time = at_a_time
+        self._graph = trace(module)
+
+    @property
+    def method(self) -> str:
+        """How, for people."""
+        return "cohort engine" + (f", {self.at_a_time} at a time" if self.at_a_time else "")
+
+    def sized_for(self, shards: Sequence[Shard]) -> Self:
+        """Return this trainer with the block size for shards like these.
+
+        It follows from the model and the size of its batches alone.
+
+        Raises:
+            InvalidValue: the engine cannot train on these shards.
+        """
+        self._check(shards)
+        return type(self)(self.module, self.sgd, self.at_a_time or self._fitting(shards))
+
+    def train(
+        self, weights: Tensor, shards: Sequence[Shard], orders: Sequence[Tensor]
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Train all from the same weights, see Trainer; the blocks are of nearly the same size."""
+        self._check(shards)
+        return super().train(weights, shards, orders)
+
+    def _blocks(
+        self, weights: Tensor, shards: Sequence[Shard], orders: Sequence[Tensor]
+    ) -> Iterator[tuple[slice, Tensor]]:
+        blocks = math.ceil(len(shards) / (self.at_a_time or self._fitting(shards)))
+        bounds = [round(i * len(shards) / blocks) for i in range(blocks + 1)] if blocks else []
+        for first, last in itertools.pairwise(bounds):
+            block = slice(first, last)
+            yield block, engine.train(self._graph, self.sgd, weights, shards[block], orders[block])
+
+    def _check(self, shards: Sequence[Shard]) -> None:
+        """Raise InvalidValue where layers that mix the samples of a batch would see padding."""
+        batch_size = self.sgd.batch_size
+        sizes = {len(shard) for shard in shards}
+        if len(sizes) > 1 and any(size % batch_size for size in sizes):
+            uneven = (
+                f"with batches of unequal size (shards of {min(sizes)} to {max(sizes)} samples)"
+            )
+            for call in self._graph.calls:
+                if RULES[call.kind].mixes_samples:
+                    allowed = f"the cohort engine cannot run it {uneven}"
+                    raise InvalidValue("layer", call.name, allowed)
+
+    def _fitting(self, shards: Sequence[Shard]) -> int:
+        """Return how many participants fit into the cache, going by the first image there is."""
+        if not shards:
+            return MOST
+        batch = min(self.sgd.batch_size, max(len(shard) for shard in shards))
+        size = shards[0].images.shape[1:]
+        floats = batch * engine.floats_per_sample(self._graph, size)
+        return max(FEWEST, min(MOST, round(CACHE / (4 * max(1, floats)))))

@@ -1,0 +1,82 @@
+"""The handwritten digits embedded in scikit-learn, as 28x28 images: no download, no network."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fedsiege.datasets.base import Dataset, Source, catalogue
+from fedsiege.errors import MissingData
+
+_SIDE = 8  # of the originals
+_LEVELS = 16  # their grey levels are 0 to 16
+_BOX = 20  # MNIST too puts its digits into a box of 20x20 in the middle of 28x28
+_FRAME = 28
+_CLASSES = 10
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Digits(Source):
+    """1,797 digits by 13 writers, 8x8 pixels, 17 grey levels.
+
+    Enlarged to 20x20 by bilinear interpolation and centred in 28x28, as MNIST's are: beside looking
+    alike, the black margin keeps the single filter of ``net`` from dying at a rare initialisation
+    (1 of 20 seeds stayed at 10 % when the digits filled the frame, none with the margin).
+
+    The held-out fifth: of each class every fifth in the order of the file, the fifth first. That
+    makes 1,442 to train on and 355 to test on. Writers are in both.
+
+    Source: Alpaydin, Kaynak, Optical Recognition of Handwritten Digits, UCI 1998 (its test part).
+    """
+
+    name = "digits"
+    summary = "1,797 real handwritten digits from scikit-learn"
+
+    def read(self, root: Path) -> Dataset:
+        """Read them out of the installed scikit-learn, wherever ``root`` is."""
+        # Not through sklearn.datasets: its import takes 0.85 s in every process, this 0.02 s.
+        table = np.loadtxt(_file(), delimiter=",", dtype=np.uint8)
+        images = enlarge(table[:, :-1].reshape(-1, _SIDE, _SIDE))
+        labels = table[:, -1].astype(np.int64)
+        test = held_out(labels)
+        train_images, test_images = images[~test], images[test]
+        train_images.flags.writeable = test_images.flags.writeable = False
+        return Dataset(self.name, train_images, labels[~test], test_images, labels[test], _CLASSES)
+
+
+def enlarge(originals: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Enlarge ``(N, 8, 8)`` grey levels 0 to 16 to ``(N, 28, 28)`` of 0 to 255.
+
+    Exact: in tenths of a pixel all weights are whole numbers, so every machine gets the same.
+    """
+    # Output pixel i samples the input at (i + 0.5) * 8/20 - 0.5 = (4i - 3) / 10, within the edges.
+    tenths = np.clip(4 * np.arange(_BOX) - 3, 0, 10 * (_SIDE - 1))
+    pixels = 10 * np.arange(_SIDE)
+    weights = np.maximum(0, 10 - np.abs(tenths[:, None] - pixels)).astype(np.float64)
+    hundredfold = (weights @ originals @ weights.T).astype(np.int64)
+    boxes = (2 * 255 * hundredfold + 100 * _LEVELS) // (2 * 100 * _LEVELS)  # rounded, halves up
+    images = np.zeros((len(originals), _FRAME, _FRAME), np.uint8)
+    margin = (_FRAME - _BOX) // 2
+    images[:, margin:-margin, margin:-margin] = boxes
+    return images
+
+
+def held_out(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return ``(N,)`` bool: which samples are for the test, of each class every fifth."""
+    test = np.zeros(len(labels), np.bool_)
+    for label in np.unique(labels):
+        test[np.flatnonzero(labels == label)[4::5]] = True
+    return test
+
+
+def _file() -> Path:
+    """Find the file without importing scikit-learn."""
+    package = importlib.util.find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        path = Path(folder, "datasets", "data", "digits.csv.gz")
+        if path.is_file():
+            return path
+    raise MissingData("scikit-learn with its file datasets/data/digits.csv.gz is not installed")

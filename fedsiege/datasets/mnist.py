@@ -1,0 +1,90 @@
+"""MNIST and Fashion-MNIST, from IDX files in torchvision's layout."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fedsiege.datasets import idx
+from fedsiege.datasets.base import Dataset, Source, catalogue
+from fedsiege.datasets.download import Download
+from fedsiege.errors import MissingData
+
+_CLASSES = 10
+_FILES = tuple(
+    Path("raw", f"{part}-{kind}-ubyte")
+    for part in ("train", "t10k")
+    for kind in ("images-idx3", "labels-idx1")
+)
+
+
+class MnistLike(Source):
+    """A data set of 28x28 images in the four files of MNIST, ``<root>/<torchvision's class>/raw``.
+
+    Attributes:
+        download: where torchvision has it from.
+    """
+
+    download: ClassVar[Download]
+
+    def is_here(self, root: Path) -> bool:
+        """Say whether all four files are there."""
+        folder = root / self.download.class_name
+        return all((folder / file).is_file() for file in self.download.files)
+
+    def fetch(self, root: Path, limit_s: float) -> None:
+        """Download the four files through torchvision."""
+        self.download.into(root, limit_s)
+
+    def read(self, root: Path) -> Dataset:
+        """Map the four files into memory."""
+        raw = root / self.download.class_name / "raw"
+        return Dataset(self.name, *_read_part(raw, "train"), *_read_part(raw, "t10k"), _CLASSES)
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Mnist(MnistLike):
+    """MNIST: 60,000 + 10,000 handwritten digits (LeCun, Cortes, Burges 1998)."""
+
+    name = "mnist"
+    summary = "70,000 handwritten digits"
+    download = Download(
+        "MNIST",
+        "MNIST",
+        _FILES,
+        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
+    )
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Fashion(MnistLike):
+    """Fashion-MNIST: 60,000 + 10,000 articles of clothing (Xiao, Rasul, Vollgraf 2017)."""
+
+    name = "fashion"
+    summary = "70,000 articles of clothing"
+    download = Download(
+        "Fashion-MNIST",
+        "FashionMNIST",
+        _FILES,
+        ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+    )
+
+
+def _read_part(raw: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Read the images and labels of one part and check that they belong together."""
+    image_path, label_path = raw / f"{part}-images-idx3-ubyte", raw / f"{part}-labels-idx1-ubyte"
+    images = idx.read(image_path, dimensions=3)
+    labels = idx.read(label_path, dimensions=1).astype(np.int64)
+    if images.shape[1:] != (28, 28):
+        raise MissingData(f"{image_path} holds images of {images.shape[1:]}, not (28, 28)")
+    if len(images) != len(labels):
+        raise MissingData(
+            f"{image_path} holds {len(images):,} images, {label_path.name} {len(labels):,} labels"
+        )
+    if labels.max() >= _CLASSES:
+        raise MissingData(f"{label_path} holds the label {labels.max()}; 0 to 9 are possible")
+    return images, labels

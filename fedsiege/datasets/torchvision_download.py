@@ -1,0 +1,50 @@
+"""The process behind ``download``: ``CLASS FOLDER LIMIT_S MIRROR...``.
+
+It ends with status 0, or with another and the reason in the last line of stderr.
+"""
+
+import http.client
+import math
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+
+#: A mirror that says nothing for so long is taken for dead.
+SILENCE_S = 20.0
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Download one data set into a folder."""
+    class_name, folder, limit_s, *mirrors = arguments
+    # The parent kills us when time is up; should it be gone by then, the kernel does.
+    signal.alarm(math.ceil(float(limit_s)) + 1)
+    socket.setdefaulttimeout(SILENCE_S)
+    # Without a network this answers in milliseconds, the import of torchvision in seconds.
+    problems = [unreachable(mirror) for mirror in mirrors]
+    if all(problems):
+        sys.exit(f"no network: {problems[0]}")
+    from fedsiege import torchvision_import
+
+    try:
+        getattr(torchvision_import.load().datasets, class_name)(folder, download=True)
+    except (RuntimeError, OSError) as error:
+        sys.exit(" ".join(str(error).split()))
+
+
+def unreachable(address: str) -> str | None:
+    """Say why nothing answers at an address, or None if something does, be it an error."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(address, method="HEAD")).close()  # noqa: S310
+    except urllib.error.HTTPError:
+        return None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)  # URLError wraps the actual one
+        return getattr(reason, "strerror", None) or str(reason) or type(error).__name__
+    return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

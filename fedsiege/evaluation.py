@@ -1,0 +1,104 @@
+"""Tests a model on held-out samples."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fedsiege import datasets, models
+from fedsiege.errors import InvalidValue
+
+#: Samples at a time. Measured on one thread: 100 to 500 are equally fast for all models, from 1,000
+#: on the activations fall out of the cache and it takes two to three times as long.
+_BATCH = 100
+#: Test sets up to this many bytes as float32 are kept ready; MNIST's 10,000 images take 31 MB.
+_KEPT_READY = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a model does on the held-out samples.
+
+    Attributes:
+        accuracy: share of the samples classified correctly, 0 to 1.
+        loss: mean cross entropy, in nats; infinite or NaN for a destroyed model.
+    """
+
+    accuracy: float
+    loss: float
+
+
+class Evaluator:
+    """Scores weights of one model on one set of samples.
+
+    Memory beyond the samples is bounded by one batch. Calls from several threads take turns.
+
+    Args:
+        model_name: the model.
+        images: ``(M, 28, 28)`` uint8.
+        labels: ``(M,)`` integers, 0 to 9.
+        device: where to compute, "cpu" or "cuda".
+
+    Raises:
+        InvalidValue: unknown model, no samples, or not as many labels as images.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        images: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int64],
+        device: str = "cpu",
+    ) -> None:
+        if len(images) == 0 or len(images) != len(labels):
+            raise InvalidValue("labels", len(labels), f"one per image, and there are {len(images)}")
+        self._device = torch.device(device)
+        self._module = _for_inference(models.create(model_name)).to(self._device)
+        self._images = images
+        self._labels = torch.from_numpy(labels.astype(np.int64)).to(self._device)
+        kept = 4 * images.size <= _KEPT_READY
+        self._ready = datasets.to_tensor(images).to(self._device) if kept else None
+        self._turn = threading.Lock()
+
+    def __call__(self, weights: Tensor) -> Score:
+        """Score weights, ``(d,)``.
+
+        Any float goes: where weights make logits overflow, the class of the largest logit counts,
+        and a sample with a NaN among its logits counts as wrong.
+
+        Raises:
+            InvalidValue: the weights have another shape.
+        """
+        correct = torch.zeros((), dtype=torch.int64, device=self._device)
+        loss = torch.zeros((), dtype=torch.float64, device=self._device)
+        with self._turn, torch.inference_mode():
+            models.unflatten_into(self._module, weights)
+            for start in range(0, len(self._labels), _BATCH):
+                labels = self._labels[start : start + _BATCH]
+                logits = self._module(self._batch(start))
+                defined = ~logits.isnan().any(dim=1)
+                correct += ((logits.argmax(dim=1) == labels) & defined).sum()
+                loss += F.cross_entropy(logits, labels, reduction="sum")
+        count = len(self._labels)
+        return Score(accuracy=int(correct) / count, loss=float(loss) / count)
+
+    def _batch(self, start: int) -> Tensor:
+        if self._ready is not None:
+            return self._ready[start : start + _BATCH]
+        return datasets.to_tensor(self._images[start : start + _BATCH]).to(self._device)
+
+
+def _for_inference(module: nn.Module) -> nn.Module:
+    """Lay out the weights of convolutions with several input channels for speed.
+
+    With the channels innermost, oneDNN is twice as fast on ``cnn`` and a fifth faster on
+    ``lenet5``. With a single input channel, as everywhere in ``net``, it would be slower.
+    """
+    for parameter in module.parameters():
+        if parameter.ndim == 4 and parameter.shape[1] > 1:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module.eval()

@@ -1,0 +1,148 @@
+"""Checkpoints: weights in safetensors files, never pickle, one tensor per parameter.
+
+The ones that ship lie in ``fedsiege/checkpoints`` as ``<model>-<dataset>.safetensors``.
+"""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from fedsiege.errors import InvalidValue, MissingData
+from fedsiege.models.weights import layout, random_weights, size
+
+_SHIPPED = Path(__file__).parent.parent / "checkpoints"
+
+
+def checkpoint_path(name: str, dataset: str) -> Path | None:
+    """Return the checkpoint that ships for a model trained on a data set, or None."""
+    path = _SHIPPED / f"{name}-{dataset}.safetensors"
+    return path if path.is_file() else None
+
+
+def read_checkpoint(path: Path, name: str) -> Tensor:
+    """Return the weights in a file, ``(d,)`` float32.
+
+    The file is not trusted: names, shapes and types are checked before a tensor is read. Weights
+    that are not finite are returned as they are, since a destroyed model can be looked at too.
+
+    Raises:
+        MissingData: there is no such file, or it cannot be opened.
+        InvalidValue: it is no safetensors file, or not one of this model.
+    """
+    expected = dict(layout(name))
+    if not path.is_file():
+        raise MissingData(f"there is no checkpoint {path}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 - no dict
+            found = {key: (*piece.get_shape(), piece.get_dtype()) for key, piece in slices.items()}
+            wanted = {key: (*shape, "F32") for key, shape in expected.items()}
+            if found != wanted:
+                raise InvalidValue(
+                    "checkpoint", str(path), f"{name} has {_differences(wanted, found)}"
+                )
+            return torch.cat([file.get_tensor(key).reshape(-1) for key in expected])
+    except safetensors.SafetensorError as error:
+        raise InvalidValue(
+            "checkpoint", str(path), f"it must be a safetensors file ({error})"
+        ) from None
+    except OSError as error:
+        raise MissingData(f"checkpoint {path} cannot be read: {error}") from None
+
+
+def write_checkpoint(path: Path, name: str, weights: Tensor, metadata: dict[str, str]) -> None:
+    """Write weights, ``(d,)`` float32, and a few words on where they come from.
+
+    The file appears complete or not at all, and the same content gives the same bytes.
+
+    Args:
+        path: the file; its folder exists, a file already there is replaced.
+        name: the model.
+        weights: its weights, on any device.
+        metadata: text by key; the key "model" is added.
+
+    Raises:
+        InvalidValue: the weights do not fit the model. Nothing is written.
+    """
+    if weights.shape != (size(name),) or weights.dtype != torch.float32:
+        given = f"{weights.dtype} {tuple(weights.shape)}"
+        raise InvalidValue("weights", given, f"{name} takes float32 ({size(name)},)")
+    lengths = [math.prod(shape) for _, shape in layout(name)]
+    pieces = torch.split(weights.detach().cpu(), lengths)
+    tensors = {
+        key: piece.reshape(shape).clone()  # the library refuses tensors that share memory
+        for (key, shape), piece in zip(layout(name), pieces, strict=True)
+    }
+    content = safetensors.torch.save(tensors, metadata={**metadata, "model": name})
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(_with_sorted_header(content))
+    os.replace(partial, path)
+
+
+def initial_weights(name: str, init: str, dataset: str, seed: int) -> tuple[Tensor, str]:
+    """Return the weights a run begins with and what they are.
+
+    Args:
+        name: the model.
+        init: "pretrained", "random", the path of a safetensors file, or "": pretrained where a
+            checkpoint ships for the model and the data set, else random.
+        dataset: the data set of the run, by name.
+        seed: the run's seed, for random weights.
+
+    Returns:
+        ``(d,)`` float32, and "pretrained", "random" or the path.
+
+    Raises:
+        InvalidValue: unknown model, "pretrained" where no checkpoint ships, neither a known word
+            nor a file, a file that does not fit the model or holds weights that are not finite.
+    """
+    shipped = checkpoint_path(name, dataset)
+    if init == "pretrained" and shipped is None:
+        there = ", ".join(sorted(path.stem for path in _SHIPPED.glob("*.safetensors")))
+        raise InvalidValue(
+            "init",
+            init,
+            f"no checkpoint ships for {name} on {dataset}. There are: {there}. "
+            "Use random or the path of a safetensors file",
+        )
+    if init == "random" or (init == "" and shipped is None):
+        return random_weights(name, seed), "random"
+    if init in ("", "pretrained") and shipped is not None:
+        return read_checkpoint(shipped, name), "pretrained"
+    path = Path(init)
+    if not path.is_file():
+        raise InvalidValue(
+            "init", init, "pretrained, random, or the path of a safetensors file; this is no file"
+        )
+    weights = read_checkpoint(path, name)
+    if not bool(weights.isfinite().all()):
+        raise InvalidValue("init", init, "a run begins with finite weights; these have NaN or Inf")
+    return weights, init
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """Sort the header of a safetensors file: the library writes metadata in random order."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)  # the format keeps the tensors aligned to 8 bytes
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
+
+
+def _differences(
+    wanted: dict[str, tuple[object, ...]], found: dict[str, tuple[object, ...]]
+) -> str:
+    """Name the first tensor that is not as the model has it."""
+    for key, (*shape, kind) in wanted.items():
+        if key not in found:
+            return f"{key} {shape} {kind}, the file does not"
+        if found[key] != wanted[key]:
+            *other_shape, other_kind = found[key]
+            return f"{key} {shape} {kind}, the file has it as {other_shape} {other_kind}"
+    extra = next(key for key in found if key not in wanted)
+    return f"no {extra[:100]!r}, the file has"

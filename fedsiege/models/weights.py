@@ -1,0 +1,77 @@
+"""A model's weights as one flat float32 vector, in the order of its parameters.
+
+That vector, ``(d,)``, is what rules, attacks and the wire work on. Each parameter lies in it row
+by row, outermost dimension first, whatever its memory format in a module.
+"""
+
+import functools
+import math
+
+import torch
+from torch import Tensor, nn
+
+from fedsiege import seeding
+from fedsiege.errors import InvalidValue
+from fedsiege.models import architectures
+
+Layout = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@functools.cache
+def layout(name: str) -> Layout:
+    """Return the names and shapes of a model's parameters in the order of the flat vector.
+
+    Raises:
+        InvalidValue: unknown model.
+    """
+    architecture = architectures.catalogue.create(name)
+    with torch.device("meta"):  # shapes only: nothing is allocated or drawn
+        module = architecture.build()
+    return tuple((key, tuple(value.shape)) for key, value in module.named_parameters())
+
+
+def size(name: str) -> int:
+    """Return ``d``, the number of a model's parameters.
+
+    Raises:
+        InvalidValue: unknown model.
+    """
+    return sum(math.prod(shape) for _, shape in layout(name))
+
+
+def flatten(module: nn.Module) -> Tensor:
+    """Return a copy of a module's parameters as ``(d,)`` float32 on its device."""
+    return torch.cat([p.detach().reshape(-1) for p in module.parameters()]).float()
+
+
+def unflatten_into(module: nn.Module, weights: Tensor) -> None:
+    """Copy ``weights``, ``(d,)``, into a module's parameters. They share no memory afterwards.
+
+    Raises:
+        InvalidValue: the vector has another shape; the module is unchanged.
+    """
+    parameters = list(module.parameters())
+    d = sum(parameter.numel() for parameter in parameters)
+    if weights.shape != (d,):
+        raise InvalidValue("weights", tuple(weights.shape), f"this model takes the shape ({d},)")
+    pieces = torch.split(weights, [parameter.numel() for parameter in parameters])
+    with torch.no_grad():
+        for parameter, piece in zip(parameters, pieces, strict=True):
+            parameter.copy_(piece.view(parameter.shape))
+
+
+def random_weights(name: str, seed: int, purpose: str = "initial weights") -> Tensor:
+    """Return torch's default initialisation of a model, ``(d,)`` float32.
+
+    For all layers here that is U(-1/sqrt(fan_in), 1/sqrt(fan_in)), weights and biases.
+
+    Args:
+        name: the model.
+        seed: the run's seed; the same seed and purpose give the same weights.
+        purpose: what they are for; purposes are independent of each other.
+
+    Raises:
+        InvalidValue: unknown model.
+    """
+    torch_seed = seeding.torch_generator(seed, purpose).initial_seed()
+    return flatten(architectures.create_seeded(name, torch_seed))

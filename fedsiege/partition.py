@@ -1,0 +1,255 @@
+"""How the training samples are shared out among the participants.
+
+Every worker computes the same shares from (labels, participants, samples, seed) and takes those of
+the participants it hosts. Fake clients have shares too, which nobody uses.
+"""
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fedsiege import seeding
+from fedsiege.catalogue import Catalogue
+from fedsiege.errors import InvalidValue
+
+Labels = npt.NDArray[np.int64]
+#: Positions in the training set, int64.
+Indices = npt.NDArray[np.int64]
+
+_PURPOSE = "partition"
+
+
+class Partition(abc.ABC):
+    """Base of all partitions. ``str(partition)`` is what ``create`` reads back."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @abc.abstractmethod
+    def assign(
+        self, labels: Labels, participants: int, samples: int, seed: int
+    ) -> Sequence[Indices]:
+        """Share out the samples.
+
+        Args:
+            labels: ``(N,)``, the labels of the training set.
+            participants: how many there are, 1 or more.
+            samples: how many each gets; 0 for all there are, shared out.
+            seed: the run's seed.
+
+        Returns:
+            By participant index, the positions in ``labels`` of its samples, in random order.
+
+        Raises:
+            InvalidValue: there are not enough samples, or this partition cannot do it.
+        """
+
+
+catalogue: Catalogue[Partition] = Catalogue("partition")
+
+
+def names() -> list[str]:
+    """Return the names of all partitions in alphabetical order."""
+    return catalogue.names()
+
+
+def create(text: str) -> Partition:
+    """Create a partition from text: ``sample``, ``iid``, ``dirichlet:0.5``.
+
+    Raises:
+        InvalidValue: unknown name, or a parameter that is out of range or not taken.
+    """
+    name, colon, parameter = text.partition(":")
+    if colon and "=" not in parameter:
+        text = f"{name}:alpha={parameter}"
+    return catalogue.parse(text)
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Sample(Partition):
+    """Each participant draws from the whole set with replacement, as in the seed project.
+
+    A draw depends on the seed and the participant alone, and is made when it is looked at: one of
+    5,000 participants costs 30 us.
+    """
+
+    name = "sample"
+    summary = "each draws from the whole set, with replacement"
+
+    def assign(
+        self, labels: Labels, participants: int, samples: int, seed: int
+    ) -> Sequence[Indices]:
+        """Share out the samples; 0 is not possible, since drawing never uses up the set."""
+        _check(labels, participants, samples)
+        if samples == 0:
+            raise InvalidValue(
+                "samples", 0, "partition sample needs 1 or more; iid and dirichlet share out all"
+            )
+        return _Draws(len(labels), participants, samples, seed)
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Iid(Partition):
+    """Disjoint random shares of equal size (with ``samples=0`` they differ by one at most)."""
+
+    name = "iid"
+    summary = "disjoint random shares"
+
+    def assign(
+        self, labels: Labels, participants: int, samples: int, seed: int
+    ) -> Sequence[Indices]:
+        """Share out the samples."""
+        _check_enough(labels, participants, samples)
+        order = seeding.generator(seed, _PURPOSE).permutation(len(labels))
+        dealt = order[: participants * samples] if samples else order
+        return np.array_split(dealt, participants)
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Dirichlet(Partition):
+    """Disjoint shares with skewed labels; the smaller alpha, the more skewed.
+
+    With ``samples``: participant i draws class proportions ``q_i ~ Dir(alpha * prior)``, the prior
+    being the class frequencies of the set, and its samples from those classes without replacement;
+    where a class is used up, ``q_i`` is renormalised over the others (Hsu, Qi, Brown 2019,
+    arXiv 1909.06335, section 3.1).
+
+    With ``samples=0``: each class is cut into pieces of ``p_c ~ Dir(alpha, .., alpha)`` over the
+    participants (Yurochkin et al. 2019, arXiv 1905.12022); shares differ in size, and who got
+    nothing is given one sample of the largest share.
+
+    Attributes:
+        alpha: concentration, 1e-6 to 1e6. 0.1 is very skewed, 100 nearly iid.
+    """
+
+    name = "dirichlet"
+    summary = "disjoint shares with skewed labels, dirichlet:ALPHA"
+
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 1e-6 <= self.alpha <= 1e6:
+            raise InvalidValue("dirichlet:alpha", self.alpha, "1e-6 to 1e6")
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.alpha}"
+
+    def assign(
+        self, labels: Labels, participants: int, samples: int, seed: int
+    ) -> Sequence[Indices]:
+        """Share out the samples."""
+        _check_enough(labels, participants, samples)
+        rng = seeding.generator(seed, _PURPOSE)
+        piles = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
+        if samples == 0:
+            shares = self._cut(piles, participants, rng)
+        else:
+            shares = self._deal(piles, participants, samples, rng)
+        return [rng.permutation(share) for share in shares]
+
+    def _deal(
+        self, piles: list[Indices], participants: int, samples: int, rng: np.random.Generator
+    ) -> list[Indices]:
+        """Deal the same number of samples to each participant, from the top of the piles."""
+        left = np.array([len(pile) for pile in piles])
+        prior = left / left.sum()
+        shares = []
+        for _ in range(participants):
+            taken = _draw_counts(rng.dirichlet(self.alpha * prior), left, samples, rng)
+            shares.append(
+                np.concatenate(
+                    [pile[n - t : n] for pile, n, t in zip(piles, left, taken, strict=True)]
+                )
+            )
+            left = left - taken
+        return shares
+
+    def _cut(
+        self, piles: list[Indices], participants: int, rng: np.random.Generator
+    ) -> list[Indices]:
+        """Cut each pile over all participants."""
+        pieces = []
+        for pile in piles:
+            proportions = rng.dirichlet(np.full(participants, self.alpha))
+            cuts = np.rint(np.cumsum(proportions)[:-1] * len(pile)).astype(np.int64)
+            pieces.append(np.split(pile, cuts))
+        shares = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+        sizes = np.array([len(share) for share in shares])
+        for empty in np.flatnonzero(sizes == 0):
+            largest = int(sizes.argmax())
+            shares[empty], shares[largest] = shares[largest][:1], shares[largest][1:]
+            sizes[largest] -= 1
+        return shares
+
+
+class _Draws(Sequence[Indices]):
+    """Draws with replacement, made when looked at."""
+
+    def __init__(self, population: int, participants: int, samples: int, seed: int) -> None:
+        self._population = population
+        self._participants = participants
+        self._samples = samples
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._participants
+
+    @overload
+    def __getitem__(self, index: int) -> Indices: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Indices]: ...
+    def __getitem__(self, index: int | slice) -> Indices | list[Indices]:
+        chosen = range(self._participants)[index]  # understands negative indices and slices
+        if isinstance(chosen, range):
+            return [self[i] for i in chosen]
+        rng = seeding.generator(self._seed, _PURPOSE, participant=chosen)
+        return rng.integers(self._population, size=self._samples)
+
+
+def _draw_counts(
+    proportions: npt.NDArray[np.float64],
+    left: npt.NDArray[np.int64],
+    samples: int,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int64]:
+    """Draw how many samples to take of each class, none beyond what is left of it."""
+    taken = np.zeros_like(left)
+    while (missing := samples - int(taken.sum())) > 0:
+        weights = np.where(taken < left, proportions, 0)
+        if weights.sum() == 0:  # the classes left had no share: take them as they come
+            weights = (left - taken).astype(np.float64)
+        drawn = rng.multinomial(missing, weights / weights.sum())
+        taken = np.minimum(taken + drawn, left)
+    return taken
+
+
+def _check(labels: Labels, participants: int, samples: int) -> None:
+    if participants < 1:
+        raise InvalidValue("participants", participants, "1 or more")
+    if samples < 0:
+        raise InvalidValue("samples", samples, "0 (all) or more")
+    if len(labels) == 0:
+        raise InvalidValue("labels", 0, "there must be samples to share out")
+
+
+def _check_enough(labels: Labels, participants: int, samples: int) -> None:
+    _check(labels, participants, samples)
+    needed = participants * max(samples, 1)
+    if needed > len(labels):
+        raise InvalidValue(
+            "samples",
+            samples,
+            f"{participants:,} participants with {max(samples, 1):,} of their own each need "
+            f"{needed:,} samples, the data set has {len(labels):,}; "
+            "partition sample draws with replacement and needs no more than one",
+        )

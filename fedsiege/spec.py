@@ -1,0 +1,327 @@
+"""One frozen specification of an experiment.
+
+A file, the environment, flags and the gRPC message all become an ExperimentSpec; its fields are
+those of the message of the same name in ``protos/fedsiege/v1/simulator.proto``, and their
+descriptions are the help texts of the command line.
+
+Reading a specification costs no torch. ``ExperimentSpec.settle`` looks names up and needs it.
+"""
+
+import difflib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from fedsiege.catalogue import spell
+from fedsiege.errors import InvalidValue, UnfitRound
+
+_MOST = 1_000_000
+
+
+def _setting(default: object, what: str, allowed: str, **bounds: Any) -> Any:  # as pydantic's Field
+    """Describe a field once, for the help text and for the error."""
+    return Field(
+        default,
+        description=f"{what}: {allowed}",
+        json_schema_extra={"allowed": allowed},
+        **bounds,
+    )
+
+
+def _count(default: int, what: str, least: int) -> Any:  # as pydantic's Field
+    return _setting(default, what, f"a whole number from {least} to {_MOST}", ge=least, le=_MOST)
+
+
+class ExperimentSpec(BaseModel):
+    """What an experiment does; every field has a default.
+
+    Build one with ``ExperimentSpec.of``, whose errors are for people; the plain constructor raises
+    pydantic's ValidationError. Units and ranges stand in the fields' descriptions.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = _setting(
+        "",
+        "Name for people and for the results folder",
+        "up to 100 printable characters, in quotes where it looks like a number or a date",
+        pattern=r"^[^\p{C}\p{Zl}\p{Zp}]{0,100}$",
+    )
+    attack: float = _setting(
+        0.2, "Share of participants that are hostile", "a fraction from 0 to 1", ge=0, le=1
+    )
+    attack_name: str = _setting("mpaf", "Attack", "a name, or name:key=value,key=value")
+    scale: float = _setting(1.0, "Strength lambda of the attack", "a number above 0", gt=0)
+    clients: int = _count(100, "All participants, benign and hostile", 1)
+    samples: int = _count(4, "Samples per benign participant, 0 for all, shared out", 0)
+    rounds: int = _count(10, "Rounds", 1)
+    threshold: int | None = _setting(
+        None,
+        "Updates that close a round",
+        "a whole number from 1 to CLIENTS; unset: all scheduled",
+        ge=1,
+    )
+    rule: str = _setting("fedavg", "Aggregation rule", "a name, or name:key=value,key=value")
+    model: str = _setting("net", "Model", "net, lenet5 or cnn")
+    lr: float = _setting(0.001, "Learning rate of local training", "a number above 0", gt=0)
+    momentum: float = _setting(
+        0.9, "Momentum of local training", "a number from 0 to less than 1", ge=0, lt=1
+    )
+    epochs: int = _count(2, "Local epochs a round", 1)
+    batch: int = _count(4, "Local batch size", 1)
+    dataset: str = _setting("auto", "Data set", "auto, digits, mnist or fashion")
+    partition: str = _setting(
+        "sample", "How samples go to participants", "sample, iid or dirichlet:ALPHA"
+    )
+    init: Literal["pretrained", "random"] | None = _setting(
+        None,
+        "Initial weights",
+        "pretrained or random; unset: pretrained where a checkpoint ships",
+    )
+    seed: int = _setting(
+        0, "Seed of all random draws", "a whole number from 0 to 2**64 - 1", ge=0, le=2**64 - 1
+    )
+    deadline: float = _setting(
+        30.0,
+        "Seconds after which a round closes in any case",
+        "a number above 0, at most 86400 (a day)",
+        gt=0,
+        le=86_400,
+    )
+    device: Literal["cpu", "cuda"] = _setting("cpu", "Where rule and test run", "cpu or cuda")
+    trainer: Literal["auto", "cohort", "loop"] = _setting(
+        "auto", "How benign participants compute", "auto (measured), cohort or loop"
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_values(cls, value: object) -> object:
+        # pydantic takes True for 1, so that `attack: yes` in a file would attack with everyone
+        if isinstance(value, bool):
+            raise ValueError("a truth value")
+        return value
+
+    @model_validator(mode="after")
+    def _threshold_is_within_reach(self) -> Self:
+        if self.threshold is not None and self.threshold > self.clients:
+            allowed = f"a whole number from 1 to {self.clients}, the number of participants"
+            raise InvalidValue("THRESHOLD", self.threshold, allowed)
+        return self
+
+    @classmethod
+    def of(cls, settings: Mapping[str, object]) -> Self:
+        """Build a specification from settings by name; what is left out takes its default.
+
+        Args:
+            settings: values by field name; numbers may be written as text.
+
+        Raises:
+            InvalidValue: a value is out of its range or of the wrong type, named as the variable
+                (``ATTACK``), or there is no such setting.
+
+        """
+        for key in settings:
+            if key not in cls.model_fields:
+                raise InvalidValue(key, settings[key], _no_such("setting", key, cls.model_fields))
+        try:
+            return cls.model_validate(settings)
+        except ValidationError as problems:
+            problem = problems.errors()[0]
+        cause = problem.get("ctx", {}).get("error")
+        if isinstance(cause, InvalidValue):
+            raise cause
+        key = str(problem["loc"][0])
+        raise InvalidValue(key.upper(), settings[key], _allowed(key))
+
+    @property
+    def hostile(self) -> int:
+        """How many participants are hostile."""
+        return hostile_count(self.clients, self.attack)
+
+    def settle(self) -> "Settled":
+        """Look every name up, check that it all fits together, and fill in what follows.
+
+        Filled in are the threshold, all parameters of the rule with the ``f`` it assumes, and all
+        parameters of the attack with ``scale`` where it has one. The initial weights are left to
+        the aggregator. Settling twice changes nothing.
+
+        Raises:
+            InvalidValue: an unknown name, or a rule that cannot work with that many updates.
+
+        """
+        # Here and not above: these bring torch, which a help text must not wait for.
+        from fedsiege import aggregation, attacks, datasets, models, partition
+
+        if self.model not in models.names():
+            raise InvalidValue("MODEL", self.model, _no_such("model", self.model, models.names()))
+        sets = ["auto", *(name for name in datasets.names() if name != "auto")]
+        if self.dataset not in sets:
+            raise InvalidValue("DATASET", self.dataset, _no_such("data set", self.dataset, sets))
+        with _about("PARTITION", self.partition, "partition"):
+            partition.create(self.partition)
+        with _about("ATTACK_NAME", self.attack_name, "attack"):
+            attack = attacks.parse(self.attack_name, scale=self.scale)
+            attack_name = spell(attack)
+        updates = self.threshold or self.clients
+        with _about("RULE", self.rule, "rule"):
+            asked = aggregation.parse(self.rule)
+            rule = asked.for_participants(updates)
+            rule_name = spell(rule)
+
+        settled = self.model_copy(
+            update={
+                "attack_name": attack_name,
+                "scale": getattr(attack, "scale", self.scale),
+                "threshold": updates,
+                "rule": rule_name,
+            }
+        )
+        assumed = getattr(asked, "f", 0) is None
+        notes = (*self._notes_on_attack(attack), *self._notes_on_rule(rule, updates, assumed))
+        return Settled(settled, notes)
+
+    def _notes_on_attack(self, attack: Any) -> Iterator[str]:  # any catalogued attack
+        strength = getattr(attack, "scale", None)
+        if strength is None and self.scale != type(self).model_fields["scale"].default:
+            yield f"SCALE={self.scale:g} has no effect: {attack.name} has no scale"
+        elif strength is not None and strength != self.scale and "scale" in self.model_fields_set:
+            yield f"SCALE={self.scale:g} has no effect: ATTACK_NAME={self.attack_name} sets it"
+        exact = _exactly(self.attack) * self.clients
+        if exact != self.hostile:
+            yield (
+                f"ATTACK={self.attack:g} of {self.clients} participants is {float(exact):g}: "
+                f"{self.hostile} are hostile"
+            )
+
+    def _notes_on_rule(self, rule: Any, updates: int, assumed: bool) -> Iterator[str]:  # any rule
+        f = getattr(rule, "f", None)
+        if assumed:
+            yield (
+                f"{rule.name} assumes f={f} hostile participants, a fifth of {updates}; "
+                f"set RULE={rule.name}:f=N to change it"
+            )
+        if 2 * self.hostile > self.clients:
+            yield (
+                f"{self.hostile} of {self.clients} participants are hostile, "
+                "more than half: no rule can hold"
+            )
+        elif f is not None and self.hostile > f:
+            yield f"{self.hostile} participants are hostile, more than the f={f} of {rule.name}"
+
+    def to_yaml(self) -> str:
+        """Write all settings as YAML that ``from_yaml`` reads back."""
+        text: str = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True)
+        return text
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Self:
+        """Read a specification from YAML: one ``setting: value`` per line, in any order.
+
+        Raises:
+            InvalidValue: not YAML, a setting twice, or what ``of`` raises.
+
+        """
+        return cls.of(settings_from_yaml(text))
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A specification with nothing left open.
+
+    Attributes:
+        spec: threshold, rule and attack are complete; feeding it back gives the same experiment.
+        notes: what was assumed or noticed, one sentence each, for people.
+
+    """
+
+    spec: ExperimentSpec
+    notes: tuple[str, ...] = ()
+
+
+def settings_from_yaml(text: str) -> dict[str, object]:
+    """Read the settings a YAML text gives, not yet validated; an empty text gives none.
+
+    Raises:
+        InvalidValue: not YAML, not a mapping, or a setting twice.
+
+    """
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        settings = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date or number
+        raise InvalidValue("SPEC", _shortened(text), f"not YAML: {error}") from None
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict) or not isinstance(tree, yaml.MappingNode):
+        raise InvalidValue("SPEC", _shortened(text), "settings, one `setting: value` per line")
+    seen = set()
+    for key, value in tree.value:
+        if key.value in seen:  # YAML would let the last one win without a word
+            raise InvalidValue(key.value, value.value, "this setting stands twice")
+        seen.add(key.value)
+    return {str(key): value for key, value in settings.items()}
+
+
+def hostile_count(participants: int, fraction: float) -> int:
+    """Return how many of the participants are hostile: ``fraction * participants``, half up.
+
+    The fraction counts as it is written: 0.29 of 100 is 29, though the binary number below 0.29
+    times 100 is less.
+
+    Args:
+        participants: how many there are, 0 or more.
+        fraction: 0 to 1.
+
+    Raises:
+        InvalidValue: a value out of its range.
+
+    """
+    if participants < 0:
+        raise InvalidValue("participants", participants, "a whole number, 0 or more")
+    if not 0 <= fraction <= 1:
+        raise InvalidValue("fraction", fraction, "a fraction from 0 to 1")
+    return math.floor(_exactly(fraction) * participants + Fraction(1, 2))
+
+
+def _exactly(number: float) -> Fraction:
+    """Return the decimal number a float was written as."""
+    return Fraction(repr(float(number)))
+
+
+@contextmanager
+def _about(variable: str, value: str, noun: str) -> Iterator[None]:
+    """Name the variable of the command line in errors about a thing it describes."""
+    try:
+        yield
+    except InvalidValue as error:
+        where = "" if error.name == noun else f"at {error.name}, "
+        raise InvalidValue(variable, value, where + error.allowed) from error
+    except UnfitRound as error:
+        raise InvalidValue(variable, value, str(error)) from error
+
+
+def _allowed(key: str) -> str:
+    """Return what a field allows, in words."""
+    extra = ExperimentSpec.model_fields[key].json_schema_extra
+    assert isinstance(extra, dict)
+    return str(extra["allowed"])
+
+
+def _no_such(noun: str, name: str, names: Iterable[str]) -> str:
+    """Say that a name is unknown, which is nearest, and which there are."""
+    names = list(names)
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    hint = f", did you mean {near[0]}?" if near else "."
+    return f"there is no such {noun}{hint} There are: {', '.join(names)}"
+
+
+def _shortened(text: str) -> str:
+    """Return the first line that says something, for error texts."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    return lines[0][:60]

@@ -1,0 +1,297 @@
+"""Local training: what a benign participant does between two messages.
+
+Everyone starts from the same global weights and makes a few steps of SGD on samples of its own; its
+update is the difference (*delta*). There are two ways to train many participants, with the same
+result up to rounding: one after the other (LoopTrainer, any module) and many in one computation
+(CohortTrainer in fedsiege/cohort, modules built of the layers it knows). ``choose`` takes the
+faster one and says which.
+"""
+
+import abc
+import copy
+import itertools
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from fedsiege import seeding
+from fedsiege.errors import InvalidValue
+
+#: From this batch size on, one participant alone keeps a core busy, and the loop is as good.
+LARGE_BATCH = 16
+
+#: How much faster the other way must be in the measurement before it replaces the one that the
+#: batch size suggests. Wide, so that a busy machine does not change which numbers a run computes.
+MARGIN = 1.5
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The samples of one participant.
+
+    Attributes:
+        images: ``(S, C, H, W)`` floating point; S may be 0, such a participant does not move.
+        labels: ``(S,)`` int64, the classes.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or not self.images.is_floating_point():
+            given = f"{self.images.dtype} {tuple(self.images.shape)}"
+            raise InvalidValue("images", given, "floating point (samples, channels, height, width)")
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
+            given = f"{self.labels.dtype} {tuple(self.labels.shape)}"
+            raise InvalidValue("labels", given, f"int64, one per image: ({len(self.images)},)")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class LocalSGD:
+    """The participant's optimiser, exactly ``torch.optim.SGD`` on the mean cross entropy.
+
+    ``g = ∇loss + weight_decay·w;  v = momentum·v + g;  w = w - learning_rate·v``, with ``v`` zero
+    at the start of every round. The last batch of an epoch may be smaller.
+
+    Args:
+        learning_rate: > 0.
+        momentum: in [0, 1).
+        epochs: passes over the shard, >= 1.
+        batch_size: samples a step, >= 1.
+        weight_decay: >= 0.
+    """
+
+    learning_rate: float = 0.001
+    momentum: float = 0.9
+    epochs: int = 2
+    batch_size: int = 4
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < math.inf:
+            raise InvalidValue("learning_rate", self.learning_rate, "a number above 0")
+        if not 0 <= self.momentum < 1:
+            raise InvalidValue("momentum", self.momentum, "0 or more, below 1")
+        if self.epochs < 1:
+            raise InvalidValue("epochs", self.epochs, "a whole number, 1 or more")
+        if self.batch_size < 1:
+            raise InvalidValue("batch_size", self.batch_size, "a whole number, 1 or more")
+        if not 0 <= self.weight_decay < math.inf:
+            raise InvalidValue("weight_decay", self.weight_decay, "0 or more")
+
+
+def batch_order(
+    seed: int, round_number: int, participant: int, samples: int, epochs: int
+) -> Tensor:
+    """Return ``(epochs, samples)`` int64: the order of a participant's samples in each epoch.
+
+    It depends on the arguments alone, so it is the same whichever worker hosts the participant.
+    """
+    random = seeding.generator(seed, "batch order", round_number, participant)
+    rows = np.tile(np.arange(samples, dtype=np.int64), (epochs, 1))
+    return torch.from_numpy(random.permuted(rows, axis=1))
+
+
+class Trainer(abc.ABC):
+    """Trains participants.
+
+    Args:
+        module: the architecture, a template: its weights do not matter and are never changed, the
+            train or eval mode of its layers does. All its parameters are trained.
+        sgd: the optimiser.
+
+    Raises:
+        InvalidValue: a parameter of the module is frozen.
+    """
+
+    def __init__(self, module: nn.Module, sgd: LocalSGD) -> None:
+        for name, parameter in module.named_parameters():
+            if not parameter.requires_grad:
+                raise InvalidValue(name, "frozen", "local training trains all parameters")
+        self.module = module
+        self.sgd = sgd
+
+    @property
+    @abc.abstractmethod
+    def method(self) -> str:
+        """How, for people: "cohort engine, 34 at a time"."""
+
+    def train(
+        self, weights: Tensor, shards: Sequence[Shard], orders: Sequence[Tensor]
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Train all from the same weights; yield block by block, so that one can be sent on.
+
+        Args:
+            weights: ``(d,)`` the global model, flat, in the order of ``module.parameters()``. Its
+                device and dtype are those of the computation. Not changed.
+            shards: the samples of each participant, images of one size.
+            orders: ``(epochs, S_i)`` int64 of each, see ``batch_order``.
+
+        Yields:
+            Which participants, in order and without gaps, and their updates ``(k, d)``: trained
+            weights minus ``weights``.
+
+        Raises:
+            InvalidValue: at once, if weights, shards and orders do not fit each other.
+        """
+        expected = sum(parameter.numel() for parameter in self.module.parameters())
+        if weights.shape != (expected,):
+            raise InvalidValue("weights", tuple(weights.shape), f"({expected},), one per parameter")
+        if len(orders) != len(shards):
+            raise InvalidValue("orders", len(orders), f"one per shard: {len(shards)}")
+        for index, (shard, order) in enumerate(zip(shards, orders, strict=True)):
+            if order.shape != (self.sgd.epochs, len(shard)) or order.dtype != torch.int64:
+                given = f"{order.dtype} {tuple(order.shape)}"
+                allowed = f"int64 (epochs, samples): ({self.sgd.epochs}, {len(shard)})"
+                raise InvalidValue(f"orders[{index}]", given, allowed)
+            if shard.images.shape[1:] != shards[0].images.shape[1:]:
+                allowed = f"all the same, as of shard 0: {tuple(shards[0].images.shape[1:])}"
+                raise InvalidValue(f"image size of shard {index}", shard.images.shape[1:], allowed)
+        return self._blocks(weights, shards, orders)
+
+    @abc.abstractmethod
+    def _blocks(
+        self, weights: Tensor, shards: Sequence[Shard], orders: Sequence[Tensor]
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Do it; everything fits."""
+
+
+class LoopTrainer(Trainer):
+    """Trains one participant after the other, with any module.
+
+    All parameters are views of one flat buffer and all gradients of another, so that a step is one
+    operation for the whole model; convolution weights lie in them channels last, as oneDNN wants
+    them. A module that draws at random (dropout) draws from torch's global generator.
+    """
+
+    @property
+    def method(self) -> str:
+        """How, for people."""
+        return "one by one"
+
+    def _blocks(
+        self, weights: Tensor, shards: Sequence[Shard], orders: Sequence[Tensor]
+    ) -> Iterator[tuple[slice, Tensor]]:
+        model = copy.deepcopy(self.module).to(weights)
+        parameters = list(model.parameters())
+        vector_to_parameters(weights, parameters)
+        start, values, gradient, velocity = (torch.zeros_like(weights) for _ in range(4))
+        places = (_views(flat, parameters) for flat in (start, values, gradient))
+        for parameter, origin, value, slope in zip(parameters, *places, strict=True):
+            origin.copy_(parameter.detach())
+            parameter.data, parameter.grad = value, slope
+        for index, (shard, order) in enumerate(zip(shards, orders, strict=True)):
+            values.copy_(start)
+            velocity.zero_()
+            self._train(model, shard, order, values, gradient, velocity)
+            moved = _views(values - start, parameters)
+            yield slice(index, index + 1), torch.cat([view.flatten() for view in moved])[None]
+
+    def _train(
+        self,
+        model: nn.Module,
+        shard: Shard,
+        order: Tensor,
+        values: Tensor,
+        gradient: Tensor,
+        velocity: Tensor,
+    ) -> None:
+        """Train one participant; the model's parameters and gradients are views of the buffers."""
+        images = shard.images.to(gradient)
+        labels = shard.labels.to(gradient.device)
+        batches = [batch for epoch in order for batch in epoch.split(self.sgd.batch_size)]
+        for batch in batches if len(shard) else ():  # splitting nothing gives one empty batch
+            gradient.zero_()
+            loss = F.cross_entropy(model(images[batch]), labels[batch])
+            loss.backward()  # type: ignore[no-untyped-call]
+            if self.sgd.weight_decay:
+                gradient.add_(values, alpha=self.sgd.weight_decay)
+            velocity.mul_(self.sgd.momentum).add_(gradient)
+            values.add_(velocity, alpha=-self.sgd.learning_rate)
+
+
+def _views(flat: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+    """Return the parameters as views of a flat buffer, convolution weights channels last."""
+    views, first = [], 0
+    for parameter in parameters:
+        piece = flat[first : first + parameter.numel()]
+        first += parameter.numel()
+        if parameter.ndim == 4:
+            outputs, inputs, height, width = parameter.shape
+            views.append(piece.view(outputs, height, width, inputs).permute(0, 3, 1, 2))
+        else:
+            views.append(piece.view(parameter.shape))
+    return views
+
+
+def choose(
+    module: nn.Module, sgd: LocalSGD, shards: Sequence[Shard], prefer: str = "auto"
+) -> tuple[Trainer, str]:
+    """Return the trainer to use, and a sentence that says which and why.
+
+    The cohort engine is expected to win with small batches, the loop from LARGE_BATCH on; a short
+    measurement with the first shards overrules this only where the other is MARGIN times faster.
+
+    Args:
+        module: the architecture.
+        sgd: the optimiser.
+        shards: what is to be trained on, or shards like those.
+        prefer: "cohort" or "loop" to have it so, "auto" to choose.
+
+    Raises:
+        InvalidValue: ``prefer`` is none of these, or "cohort" and the engine cannot run this.
+    """
+    # Late: the engine is built on the definitions above.
+    from fedsiege.cohort import CohortTrainer
+
+    if prefer not in ("auto", "cohort", "loop"):
+        raise InvalidValue("prefer", prefer, "auto, cohort or loop")
+    loop = LoopTrainer(module, sgd)
+    if prefer == "loop":
+        return loop, f"{loop.method}, as asked"
+    try:
+        cohort = CohortTrainer(module, sgd).sized_for(shards)
+    except InvalidValue as reason:
+        if prefer == "cohort":
+            raise
+        return loop, f"{loop.method}: the cohort engine cannot run this model, {reason}"
+    if prefer == "cohort":
+        return cohort, f"{cohort.method}, as asked"
+    if len(shards) < 2:
+        return loop, f"{loop.method}: there is nobody to be trained together with"
+    seconds = _measure((cohort, loop), shards[: cohort.at_a_time])
+    expected, other = (cohort, loop) if sgd.batch_size < LARGE_BATCH else (loop, cohort)
+    chosen = other if seconds[expected] > MARGIN * seconds[other] else expected
+    gain = seconds[loop] / seconds[cohort]
+    return chosen, f"{chosen.method}: together {gain:.1f} times as fast as one by one when tried"
+
+
+def _measure(trainers: Sequence[Trainer], shards: Sequence[Shard]) -> dict[Trainer, float]:
+    """Return the seconds each trainer takes for one participant: the best of a few short trials.
+
+    All shards are cut to one batch; the loop, whose participants cost the same each, trains four.
+    """
+    batch_size, epochs = trainers[0].sgd.batch_size, trainers[0].sgd.epochs
+    trial = [Shard(shard.images[:batch_size], shard.labels[:batch_size]) for shard in shards]
+    orders = [batch_order(0, 0, i, len(shard), epochs) for i, shard in enumerate(trial)]
+    weights = parameters_to_vector(trainers[0].module.parameters()).detach().to(shards[0].images)
+    best = dict.fromkeys(trainers, math.inf)
+    for repetition, trainer in itertools.product(range(4), trainers):
+        count = 4 if isinstance(trainer, LoopTrainer) else len(trial)
+        start = time.perf_counter()
+        for _, deltas in trainer.train(weights, trial[:count], orders[:count]):
+            deltas[0, 0].item()  # waits for a device that works on its own
+        seconds = (time.perf_counter() - start) / len(trial[:count])
+        if repetition:  # the first one warms up
+            best[trainer] = min(best[trainer], seconds)
+    return best

@@ -1,0 +1,45 @@
+"""A model of three weights, small enough to compute attacks on it by hand."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+import torch
+
+from fedsiege import models
+from fedsiege.attacks import Broadcast
+from fedsiege.attacks.mpaf import random_base
+from fedsiege.attacks.mpaf_spread import own_bases
+
+SHARED_BASE = [3.0, -1.0, 0.5]
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Random initialisation gives SHARED_BASE, or the participant's index three times."""
+
+    def weights(name: str, seed: int, purpose: str = "initial weights") -> torch.Tensor:
+        assert name == "tiny"
+        last = purpose.rsplit(maxsplit=1)[-1]
+        return torch.full((3,), float(last)) if last.isdigit() else torch.tensor(SHARED_BASE)
+
+    monkeypatch.setattr(models, "random_weights", weights)
+    monkeypatch.setattr(models, "size", lambda name: 3)
+    yield
+    random_base.cache_clear()
+    own_bases.cache_clear()
+
+
+@pytest.fixture
+def hear() -> Callable[..., Broadcast]:
+    """Build what a participant of a tiny federation hears."""
+
+    def broadcast(
+        model: Sequence[float],
+        previous: Sequence[float] | None = None,
+        round_number: int = 2,
+        seed: int = 0,
+    ) -> Broadcast:
+        before = None if previous is None else torch.tensor(previous)
+        return Broadcast(round_number, torch.tensor(model), before, "tiny", seed)
+
+    return broadcast

@@ -1,0 +1,114 @@
+"""What holds for every attack of a fake client that knows the broadcast model only."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from fedsiege import attacks
+from fedsiege.attacks import Broadcast, Knowledge
+from fedsiege.errors import InvalidValue
+
+FAKES = ["history", "mpaf", "mpaf-matched", "mpaf-spread", "random"]
+VARIANTS = [*FAKES, "mpaf-spread:own_base=false,noise=0.5", "mpaf-spread:noise=0.5"]
+SCALED = ["history", "mpaf", "mpaf-spread", "mpaf-spread:noise=0.5", "random"]
+POSITIVE = [
+    ("history", "scale"),
+    ("mpaf", "scale"),
+    ("mpaf-matched", "c"),
+    ("mpaf-spread", "scale"),
+    ("random", "scale"),
+]
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+
+@pytest.fixture(params=[None, [0.5, 0.0, -1.0]], ids=["first round", "later round"])
+def broadcast(request, hear) -> Broadcast:
+    return hear([1.0, -2.0, 0.25], previous=request.param)
+
+
+def test_all_of_them_are_listed():
+    assert attacks.names() == FAKES
+
+
+def test_the_public_names_are_those_of_all():
+    assert all(hasattr(attacks, name) for name in attacks.__all__)
+
+
+@pytest.mark.parametrize("cls", list(attacks.catalogue), ids=lambda cls: cls.name)
+def test_they_declare_that_they_know_the_broadcast_only(cls):
+    assert cls.knowledge is Knowledge.NONE
+    assert len(cls.summary) < 90
+
+
+@pytest.mark.parametrize("text", VARIANTS)
+def test_one_float32_row_per_participant(text, broadcast):
+    updates = attacks.parse(text).craft(broadcast, [2, 5, 9])
+    assert updates.shape == (3, 3)
+    assert updates.dtype == torch.float32
+    assert updates.isfinite().all()
+    assert attacks.parse(text).craft(broadcast, []).shape == (0, 3)
+
+
+@pytest.mark.parametrize("text", VARIANTS)
+def test_the_split_over_workers_changes_nothing(text, broadcast):
+    together = attacks.parse(text).craft(broadcast, [2, 5, 9])
+    apart = [attacks.parse(text).craft(broadcast, part) for part in ([2], [5, 9])]
+    assert torch.equal(together, torch.cat(apart))
+
+
+@pytest.mark.parametrize("text", VARIANTS)
+def test_what_was_broadcast_stays_as_it_was(text, broadcast):
+    model = broadcast.model.clone()
+    previous = None if broadcast.previous is None else broadcast.previous.clone()
+    attacks.parse(text).craft(broadcast, [0, 1])
+    assert torch.equal(broadcast.model, model)
+    assert previous is None or torch.equal(broadcast.previous, previous)
+
+
+@pytest.mark.parametrize("text", SCALED)
+def test_lambda_of_a_million_is_exact_and_finite(text, hear):
+    broadcast = hear([1.0, -2.0, 0.25], previous=[0.5, 0.0, -1.0])
+    attack = attacks.parse(text)
+    by_a_million = dataclasses.replace(attack, scale=1e6).craft(broadcast, [1, 2])
+    assert by_a_million.isfinite().all()
+    expected = attack.craft(broadcast, [1, 2]).double() * 1e6
+    torch.testing.assert_close(by_a_million.double(), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("text", SCALED)
+def test_lambda_beyond_float32_overflows_to_infinity_and_never_to_nan(text, hear):
+    broadcast = hear([1.0, -1.0, 0.25], previous=[0.5, -1.0, -1.0])
+    updates = dataclasses.replace(attacks.parse(text), scale=1e300).craft(broadcast, [1, 2])
+    assert updates.isinf().any()
+    assert not updates.isnan().any()
+
+
+def test_lambda_beyond_float32_leaves_finite_what_is_finite(hear):
+    broadcast = hear([3.0, -1.0 + 2**-20, 0.0])
+    updates = attacks.create("mpaf", scale=1e40).craft(broadcast, [1])
+    assert updates[0].tolist() == [0.0, pytest.approx(-1e40 / 2**20), math.inf]
+
+
+@pytest.mark.parametrize("text", VARIANTS)
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf, 3e38])
+def test_a_destroyed_model_does_not_stop_the_fakes(text, broken, hear):
+    broadcast = hear([broken, 1.0, 0.0], previous=[-3e38, 0.0, 0.0])
+    updates = attacks.parse(text).craft(broadcast, [1, 2])
+    assert updates.shape == (2, 3)
+
+
+@pytest.mark.parametrize(("name", "parameter"), POSITIVE)
+@pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, True, "much"])
+def test_strength_must_be_a_finite_number_above_zero(name, parameter, value):
+    with pytest.raises(InvalidValue, match="finite number greater than 0") as caught:
+        attacks.create(name, **{parameter: value})
+    assert caught.value.name == f"{name}:{parameter}"
+
+
+@pytest.mark.parametrize("text", [*VARIANTS, "mpaf:scale=1e6,base=models/other.safetensors"])
+def test_spelt_out_they_read_back(text):
+    attack = attacks.parse(text)
+    assert attacks.parse(attacks.spell(attack)) == attack

@@ -1,0 +1,152 @@
+"""Where updates lie: in place, in order, and for sums in memory that does not grow."""
+
+import dataclasses
+import tracemalloc
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from fedsiege import aggregation
+from fedsiege.aggregation import Aggregation, Rule, RunningSum
+from fedsiege.errors import UnfitRound
+from services.aggregator import collecting
+from services.aggregator.collecting import MatrixCollector, SumCollector, new_matrix
+from services.wire.errors import Exhausted
+
+D = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Witness(Rule):
+    """Remembers what it was handed."""
+
+    name: ClassVar[str] = "witness"
+    summary: ClassVar[str] = "sees"
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = dataclasses.field(default_factory=list)
+
+    def combine(self, updates: torch.Tensor, weights: torch.Tensor) -> Aggregation:
+        self.seen.append((updates, weights))
+        return Aggregation(updates.sum(0), torch.ones(len(updates), dtype=torch.bool))
+
+
+def update(row: int) -> np.ndarray:
+    return np.full(D, row + 0.5, np.float32)
+
+
+def rows(*numbers: int) -> np.ndarray:
+    return np.array(numbers, np.intp)
+
+
+@pytest.mark.parametrize(
+    "present", [(0, 1, 2, 3, 4), (1, 3), (4,), (0, 4), (0, 1, 2), (2, 3, 4), (1, 2, 4)]
+)
+@pytest.mark.parametrize("streamed", [True, False], ids=["into the row", "from elsewhere"])
+def test_gaps_are_closed_in_place_and_in_order(present, streamed):
+    matrix = np.full((5, D), 99, np.float32)
+    collector = MatrixCollector(matrix, "cpu")
+    for row in reversed(present):
+        arrived = update(row)
+        if streamed:
+            target = collector.target(row)
+            target[:] = arrived
+            arrived = target
+        collector.put(row, arrived, 1.0, 10 + row)
+    rule = Witness()
+    found = collector.aggregate(rule, rows(*present))
+    ((updates, weights),) = rule.seen
+    np.testing.assert_array_equal(updates, [update(row) for row in present])
+    assert weights.tolist() == [10 + row for row in present]
+    assert updates.data_ptr() == matrix.ctypes.data, "no second matrix"
+    np.testing.assert_array_equal(found.update, sum(update(row) for row in present))
+    assert len(found.accepted) == len(present)
+
+
+def test_an_update_that_was_streamed_into_its_row_is_not_copied():
+    matrix = np.zeros((2, D), np.float32)
+    collector = MatrixCollector(matrix, "cpu")
+    target = collector.target(1)
+    assert target.base is matrix
+    target[:] = 7
+    target.flags.writeable = False  # a copy onto itself would fail
+    matrix.flags.writeable = False
+    collector.put(1, target, 1.0, 1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2**31, 2**63, 2**64 - 1])
+def test_any_sample_count_of_the_wire_is_a_weight(count):
+    collector = MatrixCollector(np.zeros((1, D), np.float32), "cpu")
+    collector.put(0, update(0), 1.0, count)
+    rule = Witness()
+    collector.aggregate(rule, rows(0))
+    ((_, weights),) = rule.seen
+    assert weights.tolist() == [min(count, collecting.LARGEST_COUNT)]
+    weighted = aggregation.parse("fedavg:weighted=true")
+    total = SumCollector(RunningSum(D), weighted)
+    total.put(0, update(0), 1.0, count)
+    np.testing.assert_array_equal(total.aggregate(weighted, rows(0)).update, update(0))
+
+
+@pytest.mark.parametrize("text", ["fedavg", "fedavg:weighted=true", "norm-clipping"])
+def test_a_sum_and_a_matrix_agree_bit_for_bit(text):
+    rule = aggregation.parse(text)
+    rng = np.random.default_rng(3)
+    updates = rng.normal(size=(7, D)).astype(np.float32) * 10 ** rng.uniform(-9, 9, (7, 1))
+    updates = updates.astype(np.float32)
+    matrix = MatrixCollector(np.empty((7, D), np.float32), "cpu")
+    present = [0, 2, 3, 6]
+    for row in present:
+        matrix.put(row, updates[row], aggregation.norm_of(updates[row]), 5 * row)
+    by_matrix = matrix.aggregate(rule, rows(*present)).update
+    if not rule.streams:
+        pytest.skip(f"{text} needs the matrix")
+    total = SumCollector(RunningSum(D), rule)
+    for row in reversed(present):
+        total.put(row, updates[row], aggregation.norm_of(updates[row]), 5 * row)
+    by_sum = total.aggregate(rule, rows(*present)).update
+    assert by_sum.numpy().tobytes() == by_matrix.numpy().tobytes()
+
+
+def test_the_memory_of_a_sum_does_not_depend_on_how_many_take_part():
+    rule, d = aggregation.parse("fedavg"), 50_000
+    arrived = np.random.default_rng(0).normal(size=d).astype(np.float32)
+
+    def peak(n: int) -> int:
+        tracemalloc.start()
+        try:
+            collector = SumCollector(RunningSum(d), rule)
+            for row in range(n):
+                assert collector.target(row) is None
+                collector.put(row, arrived, 1.0, 4)
+            collector.aggregate(rule, rows(*range(n)))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = peak(3), peak(300)
+    assert many < 1.05 * few
+    assert few < 6 * d * 8
+
+
+def test_a_sum_begins_anew_each_round():
+    rule, total = aggregation.parse("fedavg"), RunningSum(D)
+    for value in (3.0, 5.0):
+        collector = SumCollector(total, rule)
+        collector.put(0, np.full(D, value, np.float32), 1.0, 1)
+        assert collector.aggregate(rule, rows(0)).update.tolist() == [value] * D
+
+
+@pytest.mark.parametrize("rule", ["fedavg", "median", "krum:f=0"])
+def test_nothing_to_aggregate_is_said(rule):
+    rule = aggregation.parse(rule)
+    sums = SumCollector(RunningSum(D), rule) if rule.streams else None
+    collector = sums or MatrixCollector(np.zeros((3, D), np.float32), "cpu")
+    with pytest.raises(UnfitRound):
+        collector.aggregate(rule, rows())
+
+
+def test_a_round_that_no_machine_can_hold_is_refused_with_figures():
+    with pytest.raises(Exhausted, match=r"100000 updates of 1000000000 parameters need 381469726"):
+        new_matrix(100_000, 1_000_000_000)
+    assert new_matrix(3, 4).shape == (3, 4)

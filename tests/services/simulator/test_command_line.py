@@ -1,0 +1,167 @@
+"""The command people type, run as they run it: a process of its own, four services, real gRPC."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from fedsiege.spec import ExperimentSpec
+
+FEDSIEGE = [sys.executable, "-m", "services.simulator.cli"]
+SMALL = ["--dataset=digits", "--clients=10", "--attack=0.3"]
+
+
+def fedsiege(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*FEDSIEGE, *arguments], cwd=cwd, capture_output=True, text=True, timeout=50, check=False
+    )
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def children_of(process_id: int) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process_id)], capture_output=True, text=True, check=False
+    )
+    return [int(word) for word in listed.stdout.split()]
+
+
+def test_sim_runs_everything_and_leaves_its_results(tmp_path):
+    done = fedsiege("sim", *SMALL, "--rounds=2", "--rule=krum", "--out=here", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    out = tmp_path / "here"
+    names = {"spec.yaml", "history.csv", "participants.csv", "accuracy.png", "model.safetensors"}
+    assert names <= {path.name for path in out.iterdir()}
+    history = table(out / "history.csv")
+    assert list(history[0]) == ["round", "accuracy", "loss", "updates", "rejected", "seconds"]
+    assert [row["round"] for row in history] == ["0", "1", "2"]
+    assert all(0 <= float(row["accuracy"]) <= 1 for row in history)
+    people = table(out / "participants.csv")
+    assert {row["hostile"] for row in people} == {"true", "false"}
+    assert sum(row["hostile"] == "true" for row in people) == 2 * 3
+    assert all(row["identity"].startswith("attacker") == (row["hostile"] == "true") for row in people)
+    assert load_file(out / "model.safetensors")
+    assert "krum assumes f=2" in done.stdout
+    assert "What mpaf" in done.stdout
+    assert str(Path("here")) in done.stdout
+
+    again = fedsiege("sim", "--spec=here/spec.yaml", "--out=again", cwd=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    repeated = table(tmp_path / "again" / "history.csv")
+    for one, other in zip(history, repeated, strict=True):
+        assert {**one, "seconds": ""} == {**other, "seconds": ""}
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--attack=1.5", "ATTACK='1.5' is not possible: a fraction from 0 to 1"),
+        ("--attack=many", "ATTACK='many' is not possible: a fraction from 0 to 1"),
+        ("--rounds=0", "ROUNDS='0'"),
+        ("--rule=crum", "krum"),
+        ("--rule=krum:f=49", "RULE"),
+        ("--attack-name=mpav", "mpaf"),
+        ("--model=resnet", "lenet5"),
+        ("--dataset=minst", "mnist"),
+        ("--threshold=101", "THRESHOLD"),
+        ("--partition=dirichlet:0", "PARTITION"),
+        ("--workers=0", "WORKERS"),
+        ("--lr=nan", "LR='nan'"),
+    ],
+)
+def test_the_impossible_is_refused_before_anything_starts(tmp_path, argument, words):
+    done = fedsiege("sim", argument, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split()), done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_are_never_overwritten(tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "precious").write_text("mine")
+    done = fedsiege("sim", "--out=here", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "OUT" in done.stderr
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["precious"]
+
+
+@pytest.fixture
+def endless(tmp_path):
+    """A run that would take for ever and has got to its fourth round."""
+    process = subprocess.Popen(
+        [*FEDSIEGE, "sim", *SMALL, "--rounds=100000", "--out=here"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    history = tmp_path / "here" / "history.csv"
+    give_up = time.monotonic() + 40
+    while not (history.exists() and len(history.read_text().splitlines()) > 4):
+        assert time.monotonic() < give_up
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    with process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_one_interruption_stops_everything_and_keeps_what_there_is(tmp_path, endless, how):
+    services = children_of(endless.pid)
+    assert len(services) == 3, "aggregator, client, attacker"
+    endless.send_signal(how)
+    output, _ = endless.communicate(timeout=30)
+    assert endless.returncode == 1, output
+    assert "Traceback" not in output, output
+    assert "Accuracy history" in output
+    for service in services:
+        with pytest.raises(ProcessLookupError):
+            os.kill(service, 0)
+    assert len(table(tmp_path / "here" / "history.csv")) > 4
+    assert (tmp_path / "here" / "accuracy.png").exists()
+    assert (tmp_path / "here" / "model.safetensors").exists()
+
+
+def test_when_a_service_dies_the_run_ends_and_names_it(endless):
+    os.kill(children_of(endless.pid)[0], signal.SIGKILL)
+    output, _ = endless.communicate(timeout=40)
+    assert endless.returncode == 2, output
+    assert "aggregator ended" in output
+    assert "Traceback" not in output, output
+
+
+def test_services_do_not_outlive_a_parent_that_is_killed(endless):
+    services = children_of(endless.pid)
+    endless.kill()
+    endless.communicate(timeout=30)
+    give_up = time.monotonic() + 20
+    while any(Path(f"/proc/{service}").exists() for service in services):
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def test_every_setting_is_an_option_with_its_help(tmp_path):
+    done = fedsiege("sim", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for name in ExperimentSpec.model_fields:
+        assert f"--{name.replace('_', '-')}" in done.stdout
+
+
+@pytest.mark.parametrize("what", ["rules", "attacks"])
+def test_listings_name_everything_with_its_parameters(tmp_path, what):
+    from fedsiege import aggregation, attacks
+
+    done = fedsiege(what, cwd=tmp_path)
+    assert done.returncode == 0
+    for name in (aggregation if what == "rules" else attacks).names():
+        assert name in done.stdout

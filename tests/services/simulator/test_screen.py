@@ -1,0 +1,147 @@
+"""The screen: people see what they should, on a terminal and in a file."""
+
+import io
+import math
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fedsiege.spec import ExperimentSpec, Settled
+from services.simulator.results import HistoryRow
+from services.simulator.screen import Screen
+
+SETTLED = Settled(
+    ExperimentSpec(attack_name="mpaf:scale=1.0", rule="krum:f=20", threshold=100),
+    ("krum assumes f=20",),
+)
+CALM = Settled(ExperimentSpec(attack=0, threshold=100))
+PATH = Path("runs/a")
+
+
+def history(*accuracies: float) -> list[HistoryRow]:
+    return [HistoryRow(i, a, 0.5, 100, 3, 0.25) for i, a in enumerate(accuracies)]
+
+
+class Captured(Screen):
+    def __init__(self, *, terminal: bool = False, width: int = 100) -> None:
+        self.output = io.StringIO()
+        super().__init__(
+            Console(file=self.output, force_terminal=terminal, width=width, highlight=False)
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """What was printed, runs of blanks as one."""
+        return [" ".join(line.split()) for line in self.output.getvalue().splitlines()]
+
+
+@pytest.fixture
+def screen() -> Captured:
+    return Captured()
+
+
+def test_the_spec_shows_the_setting_and_the_notes(screen: Captured) -> None:
+    screen.print_spec(SETTLED)
+    assert "participants 100, 20 of them hostile" in screen.lines
+    assert "attack mpaf:scale=1.0" in screen.lines
+    assert "rule krum:f=20" in screen.lines
+    assert "note krum assumes f=20" in screen.lines
+
+
+def test_without_hostile_participants_there_is_no_attack(screen: Captured) -> None:
+    screen.print_spec(CALM)
+    assert "attack none" in screen.lines
+    screen.print_cost(CALM, history(0.9, 0.9), PATH)
+    assert "Without an attack" in screen.lines
+
+
+def test_without_a_terminal_each_round_is_a_line(screen: Captured) -> None:
+    with screen.rounds(2) as show:
+        for row in history(0.932, 0.743, 0.32):
+            show(row)
+            assert screen.lines[-1].startswith(f"round {row.round}/2: accuracy {row.accuracy:.1%}")
+    assert len(screen.lines) == 3
+    assert screen.lines[1].endswith("100 updates, 3 rejected, 0.25 s")
+
+
+def test_on_a_terminal_a_bar_counts_the_rounds() -> None:
+    screen = Captured(terminal=True, width=80)
+    with screen.rounds(2) as show:
+        for row in history(0.932, 0.743, 0.32):
+            show(row)
+    text = screen.output.getvalue()
+    assert "2/2" in text
+    assert "accuracy 32.0%" in text
+
+
+def test_a_broken_run_leaves_the_terminal_in_order() -> None:
+    screen = Captured(terminal=True)
+    with pytest.raises(KeyboardInterrupt), screen.rounds(2):
+        raise KeyboardInterrupt
+    hidden, shown = "\x1b[?25l", "\x1b[?25h"
+    assert screen.output.getvalue().rindex(shown) > screen.output.getvalue().rindex(hidden)
+
+
+def test_the_table_tells_each_round_and_its_change(screen: Captured) -> None:
+    screen.print_history(
+        [*history(0.932, 0.743), HistoryRow(2, 0.098, math.inf, 99, 1, 1.5)],
+    )
+    assert "round accuracy change loss updates rejected seconds" in screen.lines
+    assert "0 93.2% 0.5 100 3 0.25" in screen.lines
+    assert "1 74.3% -18.9 0.5 100 3 0.25" in screen.lines
+    assert "2 9.8% -64.5 inf 99 1 1.50" in screen.lines
+
+
+@pytest.mark.parametrize("count", [1, 26, 27, 1001])
+def test_a_long_table_is_thinned_but_keeps_both_ends(screen: Captured, count: int) -> None:
+    screen.print_history(history(*[0.5] * count))
+    rounds = [int(line.split()[0]) for line in screen.lines if line.endswith("100 3 0.25")]
+    assert (rounds[0], rounds[-1]) == (0, count - 1)
+    assert len(rounds) == len(set(rounds)) == min(count, 26)
+    assert any("history.csv has all" in line for line in screen.lines) == (count > 26)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "expected"),
+    [
+        (
+            (0.932, 0.911, 0.743, 0.32, 0.098, 0.12),
+            [
+                "accuracy before 93.2%",
+                "accuracy after 12.0%, 81.2 points lost",
+                "lowest accuracy 9.8%, in round 4",
+                "half above chance lost after round 3",
+            ],
+        ),
+        ((0.9, 0.92), ["accuracy after 92.0%, 2.0 points gained", "half above chance lost never"]),
+        ((0.1, 0.1), ["half above chance lost not counted: it began no better"]),
+    ],
+)
+def test_the_cost_in_words(
+    screen: Captured, accuracies: tuple[float, ...], expected: list[str]
+) -> None:
+    screen.print_cost(SETTLED, history(*accuracies), PATH)
+    assert "What mpaf:scale=1.0 by 20 of 100 participants cost" in screen.lines
+    assert set(expected) <= set(screen.lines)
+
+
+def test_the_path_of_the_results_stays_on_one_line() -> None:
+    screen = Captured(width=40)
+    path = Path("/home/somebody/a/rather/long/way/down/runs/20261120-141500-mpaf-krum")
+    screen.print_cost(SETTLED, history(0.9, 0.1), path)
+    assert f"Results: {path}" in screen.lines
+
+
+def test_a_warning_is_loud_and_text_is_no_markup() -> None:
+    screen = Captured(terminal=True)
+    screen.warn("no [bold]MNIST[/bold] in [data]", title="Another [data] set")
+    text = screen.output.getvalue()
+    assert "no [bold]MNIST[/bold] in [data]" in text
+    assert "Another [data] set" in text
+    assert "\x1b[1;33m" in text
+
+
+def test_names_are_no_markup(screen: Captured) -> None:
+    screen.print_spec(Settled(ExperimentSpec(name="[red]x[/red]", threshold=1)))
+    assert "experiment [red]x[/red]" in screen.lines

@@ -1,0 +1,32 @@
+"""Servers on loopback for servicers that a test makes up."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest_asyncio
+
+from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
+from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.wire import server
+from services.wire.server import serving
+
+Servicer = data_rpc.AggregatorServiceServicer | rpc.SimulatorServiceServicer
+Serve = Callable[[Servicer], Awaitable[str]]
+
+
+@pytest_asyncio.fixture
+async def serve(monkeypatch) -> AsyncIterator[Serve]:
+    """Serve an aggregator or a simulator; returns its address. All end with the test, at once."""
+    monkeypatch.setattr(server, "GRACE", 0.0)
+    async with AsyncExitStack() as stack:
+
+        async def start(servicer: Servicer, port: int = 0) -> str:
+            add = (
+                data_rpc.add_AggregatorServiceServicer_to_server
+                if isinstance(servicer, data_rpc.AggregatorServiceServicer)
+                else rpc.add_SimulatorServiceServicer_to_server
+            )
+            running = serving(f"127.0.0.1:{port}", lambda one: add(servicer, one), [])
+            return f"127.0.0.1:{await stack.enter_async_context(running)}"
+
+        yield start

@@ -1,0 +1,626 @@
+"""A real worker with a made-up crew, between a made-up simulator and a made-up aggregator."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from functools import partial
+
+import grpc
+import numpy as np
+import pytest
+
+from fedsiege.errors import InvalidValue
+from fedsiege.v1 import aggregator_pb2 as data_pb
+from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
+from fedsiege.v1 import simulator_pb2 as pb
+from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.wire import channel, submitting, worker
+from services.wire.errors import Duplicate, Exhausted, Malformed, NotFound, WrongState
+from services.wire.tensors import Floats, encode_model
+from services.wire.worker import Crew, Update, Worker
+
+SIZE = 5
+PATIENCE = 10.0
+
+
+class ToyCrew(Crew):
+    """Sends, for participant i in round t of model w, the update ``w + 100 t + i``."""
+
+    def __init__(self) -> None:
+        self.prepared: list[pb.Join] = []
+        self.thread = ""
+        self.rounds: list[int] = []
+        self.error: Exception | None = None
+        self.error_in_prepare: Exception | None = None
+        self.computing = threading.Event()
+        self.go_on: threading.Event | None = None
+        self.block = 2
+        self.wrong_index = False
+
+    @property
+    def size(self) -> int:
+        return SIZE
+
+    def prepare(self, join: pb.Join) -> str:
+        self.prepared.append(join)
+        self.thread = threading.current_thread().name
+        if self.error_in_prepare is not None:
+            raise self.error_in_prepare
+        return "by guessing"
+
+    def updates(
+        self, round_number: int, weights: Floats, indices: Sequence[int]
+    ) -> Iterator[list[Update]]:
+        self.rounds.append(round_number)
+        for start in range(0, len(indices), self.block):
+            yield [
+                Update(
+                    index + 1_000 * self.wrong_index, weights + 100 * round_number + index, 7, 3
+                )
+                for index in indices[start : start + self.block]
+            ]
+            self.computing.set()
+            if self.go_on is not None:
+                assert self.go_on.wait(PATIENCE)
+            if self.error is not None:
+                raise self.error
+
+
+class Line:
+    """The simulator's end of a worker's line."""
+
+    def __init__(self) -> None:
+        self.heard: asyncio.Queue[pb.AttachRequest] = asyncio.Queue()
+        self.tells: asyncio.Queue[pb.AttachResponse | Exception | None] = asyncio.Queue()
+        self.gone = asyncio.Event()
+
+    async def hear(self, kind: str):
+        """Return the next thing the worker says, which must be of this kind."""
+        message = await asyncio.wait_for(self.heard.get(), PATIENCE)
+        assert message.WhichOneof("message") == kind, message
+        return getattr(message, kind)
+
+    def join(self, indices: Sequence[int] = (2, 4, 5), experiment: str = "e") -> None:
+        self.tells.put_nowait(
+            pb.AttachResponse(
+                join=pb.Join(
+                    experiment_id=experiment,
+                    federation_id="f",
+                    model="toy",
+                    participant_indices=indices,
+                )
+            )
+        )
+
+    def take_part(
+        self,
+        round_number: int,
+        indices: Sequence[int] = (2, 4, 5),
+        deadline: float = PATIENCE,
+        experiment: str = "e",
+    ) -> None:
+        order = pb.TakePart(
+            experiment_id=experiment, round=round_number, participant_indices=indices
+        )
+        order.deadline.FromMicroseconds(int(deadline * 1e6))
+        self.tells.put_nowait(pb.AttachResponse(take_part=order))
+
+    def leave(self) -> None:
+        self.tells.put_nowait(pb.AttachResponse(leave=pb.Leave(experiment_id="e")))
+
+
+class Simulator(rpc.SimulatorServiceServicer):
+    """Lets a test speak to the workers that attach."""
+
+    def __init__(self) -> None:
+        self.lines: asyncio.Queue[Line] = asyncio.Queue()
+
+    async def Attach(self, request_iterator, context):
+        line = Line()
+        listening = asyncio.create_task(self._listen(line, request_iterator))
+        self.lines.put_nowait(line)
+        try:
+            while (message := await line.tells.get()) is not None:
+                if isinstance(message, Exception):
+                    raise message
+                if isinstance(message, grpc.StatusCode):
+                    await context.abort(message, "by the test")
+                yield message
+        finally:
+            listening.cancel()
+            line.gone.set()
+
+    @staticmethod
+    async def _listen(line: Line, messages: AsyncIterator[pb.AttachRequest]) -> None:
+        async for message in messages:
+            line.heard.put_nowait(message)
+
+    async def line(self) -> Line:
+        return await asyncio.wait_for(self.lines.get(), PATIENCE)
+
+    async def attached(self) -> Line:
+        """A line whose hello has been said."""
+        line = await self.line()
+        await line.hear("hello")
+        return line
+
+    async def joined(self, **fields: object) -> Line:
+        line = await self.attached()
+        line.join(**fields)
+        await line.hear("joined")
+        return line
+
+
+Hook = Callable[[data_pb.UpdateHeader, grpc.aio.ServicerContext], Awaitable[None]]
+
+
+class Aggregator(data_rpc.AggregatorServiceServicer):
+    """Takes everything; what a test puts into the hooks happens before or after that."""
+
+    def __init__(self) -> None:
+        self.enrolled: list[data_pb.Enrollment] = []
+        self.requests: list[int] = []
+        self.models: list[int] = []
+        self.taken: dict[tuple[int, int], tuple[data_pb.UpdateHeader, np.ndarray]] = {}
+        self.submissions = 0
+        self.at_once = 0
+        self.most_at_once = 0
+        self.before: Hook | None = None
+        self.after: Hook | None = None
+        self.enroll_error: Exception | None = None
+        self.model_error: Exception | None = None
+        self.size = SIZE
+        self.hold_models: asyncio.Event | None = None
+        self.asked_for_model = asyncio.Event()
+        self.model_cancelled = asyncio.Event()
+
+    async def Enroll(self, request, context):
+        if self.enroll_error is not None:
+            raise self.enroll_error
+        self.requests.append(len(request.enrollments))
+        self.enrolled.extend(request.enrollments)
+        return data_pb.EnrollResponse(
+            memberships=[
+                data_pb.Membership(identity=e.identity, participant_index=e.participant_index)
+                for e in request.enrollments
+            ]
+        )
+
+    async def GetModel(self, request, context):
+        self.models.append(request.round)
+        self.asked_for_model.set()
+        if self.model_error is not None:
+            raise self.model_error
+        if self.hold_models is not None:
+            try:
+                await self.hold_models.wait()
+            except asyncio.CancelledError:
+                self.model_cancelled.set()
+                raise
+        weights = np.arange(self.size, dtype=np.float32)
+        for message in encode_model(request.round, [("w", (self.size,))], weights):
+            yield message
+
+    async def SubmitUpdate(self, request_iterator, context):
+        self.submissions += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            messages = [message async for message in request_iterator]
+            header = messages[0].header
+            if self.before is not None:
+                await self.before(header, context)
+            key = header.round, header.participant_index
+            if key in self.taken:
+                raise Duplicate("DUPLICATE_UPDATE", "already submitted")
+            update = np.frombuffer(b"".join(m.chunk.data for m in messages), np.float32)
+            self.taken[key] = header, update
+            if self.after is not None:
+                await self.after(header, context)
+        finally:
+            self.at_once -= 1
+        return data_pb.SubmitUpdateResponse()
+
+
+class Scene:
+    """Everyone on stage."""
+
+    def __init__(self, serve) -> None:
+        self.simulator = Simulator()
+        self.aggregator = Aggregator()
+        self.crews: list[ToyCrew] = []
+        self._next_crew: ToyCrew | None = None
+        self._serve = serve
+        self.hello = pb.Hello(worker="w1", kind=pb.WORKER_KIND_CLIENT, capacity=9, version="0")
+
+    @property
+    def crew(self) -> ToyCrew:
+        """The crew that the next experiment gets, or the one that it got."""
+        if not self.crews and self._next_crew is None:
+            self._next_crew = ToyCrew()
+        return self.crews[0] if self.crews else self._next_crew
+
+    def _make_crew(self) -> ToyCrew:
+        crew, self._next_crew = self._next_crew or ToyCrew(), None
+        self.crews.append(crew)
+        return crew
+
+    async def start(self) -> "asyncio.Task[None]":
+        simulator = await self._serve(self.simulator)
+        aggregator = await self._serve(self.aggregator)
+        return asyncio.create_task(
+            Worker(self.hello, self._make_crew, simulator, aggregator).run()
+        )
+
+
+@pytest.fixture
+async def scene(serve, monkeypatch) -> AsyncIterator[Scene]:
+    """A worker at work, impatient, so that no test waits for its pauses."""
+    impatient = partial(channel.attempts, 0.001, 0.01)
+    monkeypatch.setattr(worker, "attempts", impatient)
+    monkeypatch.setattr(submitting, "attempts", impatient)
+    scene = Scene(serve)
+    running = await scene.start()
+    yield scene
+    if scene.crew.go_on is not None:
+        scene.crew.go_on.set()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what happens on the other side of a line."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+async def refuse(index: int, error: Exception, header: data_pb.UpdateHeader, _: object) -> None:
+    if header.participant_index == index:
+        raise error
+
+
+async def lose(losses: dict[int, int], header: data_pb.UpdateHeader, context) -> None:
+    """Break the line as often as said for each participant."""
+    if losses.get(header.participant_index, 0) > 0:
+        losses[header.participant_index] -= 1
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "the line broke")
+
+
+async def test_it_says_who_it_is_joins_and_takes_part(scene):
+    line = await scene.simulator.line()
+    assert await line.hear("hello") == scene.hello
+    line.join()
+    joined = await line.hear("joined")
+    assert joined.experiment_id == "e"
+    assert joined.method == "by guessing"
+    assert [(m.identity, m.participant_index) for m in joined.memberships] == [
+        ("w1/2", 2),
+        ("w1/4", 4),
+        ("w1/5", 5),
+    ]
+    assert scene.crew.prepared[0].model == "toy"
+    assert scene.crew.thread.startswith("crew"), "the event loop must not compute"
+    secrets = {e.credential for e in scene.aggregator.enrolled}
+    assert len(secrets) == 3
+    assert {len(secret) for secret in secrets} == {32}
+
+    line.take_part(1)
+    report = await line.hear("round_report")
+    assert (report.experiment_id, report.round) == ("e", 1)
+    assert (report.submitted, report.refused, report.problem) == (3, 0, "")
+    assert report.compute_seconds > 0
+    for enrolled in scene.aggregator.enrolled:
+        header, update = scene.aggregator.taken[1, enrolled.participant_index]
+        assert header.credential == enrolled.credential
+        assert header.federation_id == "f"
+        assert (header.num_samples, header.num_steps) == (7, 3)
+        expected = np.arange(SIZE) + 100 + enrolled.participant_index
+        np.testing.assert_array_equal(update, expected)
+
+
+async def test_the_model_is_pulled_once_however_many_it_hosts_and_anew_every_round(scene):
+    line = await scene.simulator.joined()
+    for number in (1, 2, 3):
+        line.take_part(number)
+        await line.hear("round_report")
+    assert scene.aggregator.models == [1, 2, 3]
+    assert scene.crew.rounds == [1, 2, 3]
+
+
+async def test_only_those_take_part_who_are_called(scene):
+    line = await scene.simulator.joined()
+    line.take_part(1, [4])
+    assert (await line.hear("round_report")).submitted == 1
+    assert list(scene.aggregator.taken) == [(1, 4)]
+
+
+async def test_many_enrol_in_several_requests(scene, monkeypatch):
+    monkeypatch.setattr(worker, "ENROLLMENTS_AT_ONCE", 3)
+    line = await scene.simulator.attached()
+    line.join(indices=range(8))
+    joined = await line.hear("joined")
+    assert [m.participant_index for m in joined.memberships] == list(range(8))
+    assert scene.aggregator.requests == [3, 3, 2]
+
+
+async def test_refusals_are_counted_and_the_first_is_told(scene):
+    scene.aggregator.before = partial(refuse, 4, Malformed("NOT_FINITE", "a NaN at position 3"))
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    report = await line.hear("round_report")
+    assert (report.submitted, report.refused) == (2, 1)
+    assert report.problem == "INVALID_ARGUMENT: a NaN at position 3"
+    assert scene.aggregator.submissions == 3, "what can never be right is not tried again"
+
+
+async def test_a_broken_line_is_tried_again(scene):
+    scene.aggregator.before = partial(lose, {2: 3, 5: 1})
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    report = await line.hear("round_report")
+    assert (report.submitted, report.refused, report.problem) == (3, 0, "")
+    assert scene.aggregator.submissions == 3 + 4
+
+
+async def test_an_update_whose_answer_was_lost_has_been_submitted(scene):
+    scene.aggregator.after = partial(lose, {4: 1})
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    report = await line.hear("round_report")
+    assert (report.submitted, report.refused, report.problem) == (3, 0, "")
+    assert scene.aggregator.submissions == 4
+
+
+async def test_a_duplicate_that_was_not_its_own_is_a_refusal(scene):
+    scene.aggregator.before = partial(refuse, 4, Duplicate("DUPLICATE_UPDATE", "somebody did"))
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    report = await line.hear("round_report")
+    assert (report.submitted, report.refused) == (2, 1)
+    assert "somebody did" in report.problem
+
+
+async def test_a_refusal_whose_answer_was_lost_is_a_refusal(scene):
+    tries: list[int] = []
+
+    async def refused_then_told_so(header, context):
+        if header.participant_index == 4:
+            tries.append(4)
+            if len(tries) == 1:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the line broke")
+            raise Duplicate("UPDATE_REFUSED", "had its update refused: a NaN")
+
+    scene.aggregator.before = refused_then_told_so
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    report = await line.hear("round_report")
+    assert (report.submitted, report.refused) == (2, 1)
+    assert "a NaN" in report.problem
+
+
+async def test_a_line_that_stays_broken_is_given_up_at_the_deadline(scene):
+    scene.aggregator.before = partial(lose, {5: 1_000_000})
+    line = await scene.simulator.joined()
+    line.take_part(1, deadline=0.2)
+    report = await line.hear("round_report")
+    assert (report.submitted, report.refused) == (2, 1)
+    assert report.problem
+
+
+async def test_an_aggregator_that_does_not_answer_is_given_up_at_the_deadline(scene):
+    async def never(header, context):
+        await asyncio.Event().wait()
+
+    scene.aggregator.before = never
+    line = await scene.simulator.joined()
+    line.take_part(1, deadline=0.2)
+    report = await line.hear("round_report")
+    assert (report.submitted, report.refused) == (0, 3)
+    assert "DEADLINE_EXCEEDED" in report.problem
+
+
+async def test_a_round_that_went_on_without_it_is_reported_as_such(scene):
+    scene.aggregator.model_error = WrongState("STALE_ROUND", "round 1 takes no more updates")
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    report = await line.hear("round_report")
+    assert (report.submitted, report.refused) == (0, 3)
+    assert report.problem == "FAILED_PRECONDITION: round 1 takes no more updates"
+
+
+async def test_an_aggregator_without_a_model_is_quoted(scene):
+    scene.aggregator.model_error = NotFound("UNKNOWN_FEDERATION", "there is no federation 'f'")
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    failure = await line.hear("failure")
+    assert failure.problem == "the aggregator refused: NOT_FOUND: there is no federation 'f'"
+
+
+@pytest.mark.parametrize("how", [None, grpc.StatusCode.UNAVAILABLE, Malformed("NO", "not you")])
+async def test_a_lost_line_is_opened_again_and_the_work_goes_on(scene, how):
+    line = await scene.simulator.joined()
+    secrets = [e.credential for e in scene.aggregator.enrolled]
+    line.tells.put_nowait(how)
+    again = await scene.simulator.line()
+    assert await again.hear("hello") == scene.hello
+    again.join()
+    joined = await again.hear("joined")
+    assert joined.method == "by guessing"
+    assert [e.credential for e in scene.aggregator.enrolled] == secrets * 2, "same secrets"
+    again.take_part(1)
+    assert (await again.hear("round_report")).submitted == 3
+    assert len(scene.crew.prepared) == 1, "it is ready already"
+
+
+async def test_a_line_lost_many_times_leaves_nothing_behind(scene):
+    line = await scene.simulator.attached()
+    for _ in range(3):
+        line.tells.put_nowait(None)
+        line = await scene.simulator.attached()
+    before = len(asyncio.all_tasks())
+    for _ in range(10):
+        line.tells.put_nowait(None)
+        line = await scene.simulator.attached()
+    await until(lambda: len(asyncio.all_tasks()) <= before)
+
+
+async def test_nobody_need_be_there_first(serve, scene):
+    late = Simulator()
+    port = int((await serve(Simulator())).rpartition(":")[2])
+    hello = pb.Hello(worker="early", kind=pb.WORKER_KIND_ATTACKER, capacity=1, version="0")
+    # Nobody listens on the port below the one just taken, or somebody who is no simulator.
+    early = asyncio.create_task(
+        Worker(hello, ToyCrew, f"127.0.0.1:{port - 1}", "127.0.0.1:1").run()
+    )
+    await asyncio.sleep(0.05)
+    assert not early.done()
+    await serve(late, port - 1)
+    line = await late.line()
+    assert (await line.hear("hello")).worker == "early"
+    early.cancel()
+
+
+async def test_who_is_sent_home_stops_and_says_nothing(scene):
+    scene.crew.go_on = threading.Event()
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    assert await asyncio.to_thread(scene.crew.computing.wait, PATIENCE)
+    line.leave()
+    line.join(experiment="next", indices=[0])
+    await until(lambda: len(scene.crews) == 2)
+    scene.crew.go_on.set()
+    joined = await line.hear("joined")
+    assert joined.experiment_id == "next"
+    assert scene.aggregator.submissions <= scene.crew.block, "nothing after leave"
+    line.take_part(2)  # of an experiment it has forgotten
+    line.take_part(1, [0], experiment="next")
+    assert (await line.hear("round_report")).experiment_id == "next"
+
+
+async def test_a_newer_round_takes_the_place_of_an_older_one(scene):
+    scene.aggregator.hold_models = asyncio.Event()
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    await asyncio.wait_for(scene.aggregator.asked_for_model.wait(), PATIENCE)
+    line.take_part(2)
+    await asyncio.wait_for(scene.aggregator.model_cancelled.wait(), PATIENCE)
+    scene.aggregator.hold_models.set()
+    report = await line.hear("round_report")
+    assert (report.round, report.submitted) == (2, 3)
+    assert {number for number, _ in scene.aggregator.taken} == {2}
+    assert scene.crew.rounds == [2]
+    assert line.heard.empty()
+
+
+async def test_a_newer_round_ends_the_uploads_of_an_older_one(scene):
+    held = asyncio.Event()
+    cut: list[int] = []
+
+    async def hold_round_one(header, context):
+        if header.round == 1:
+            held.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cut.append(header.participant_index)
+                raise
+
+    scene.aggregator.before = hold_round_one
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    await asyncio.wait_for(held.wait(), PATIENCE)
+    line.take_part(2)
+    report = await line.hear("round_report")
+    assert (report.round, report.submitted) == (2, 3)
+    assert cut
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (InvalidValue("momentum", 3, "below 1"), "momentum=3 is not possible: below 1"),
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero"),
+    ],
+)
+@pytest.mark.parametrize("block", [1, 2], ids=["uploads under way", "one block"])
+async def test_a_crew_that_fails_says_why_and_may_try_the_next_round(scene, error, words, block):
+    scene.crew.error, scene.crew.block = error, block
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    failure = await line.hear("failure")
+    assert (failure.experiment_id, failure.problem) == ("e", words)
+    scene.crew.error = None
+    line.take_part(2)
+    assert (await line.hear("round_report")).submitted == 3
+
+
+async def test_a_crew_that_cannot_prepare_says_why(scene):
+    scene.crew.error_in_prepare = InvalidValue("data set", "mnst", "did you mean mnist?")
+    line = await scene.simulator.attached()
+    line.join()
+    failure = await line.hear("failure")
+    assert failure.problem == "data set='mnst' is not possible: did you mean mnist?"
+    scene.crew.error_in_prepare = None
+    line.join()
+    await line.hear("joined")
+
+
+async def test_an_aggregator_that_does_not_want_it_is_quoted(scene):
+    scene.aggregator.enroll_error = Exhausted("FEDERATION_FULL", "room for 2")
+    line = await scene.simulator.attached()
+    line.join()
+    failure = await line.hear("failure")
+    assert failure.problem == "the aggregator refused: RESOURCE_EXHAUSTED: room for 2"
+
+
+async def test_a_model_of_another_size_is_not_trained(scene):
+    scene.aggregator.size = SIZE + 1
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    failure = await line.hear("failure")
+    assert f"{4 * SIZE + 4} bytes" in failure.problem
+    assert scene.crew.rounds == []
+
+
+async def test_uploads_are_bounded(scene):
+    go_on = asyncio.Event()
+    full = asyncio.Event()
+
+    async def hold(header, context):
+        if scene.aggregator.at_once >= worker.UPLOADS:
+            full.set()
+        await go_on.wait()
+
+    scene.aggregator.before = hold
+    scene.crew.block = 7
+    line = await scene.simulator.joined(indices=range(60))
+    line.take_part(1, range(60))
+    await asyncio.wait_for(full.wait(), PATIENCE)
+    go_on.set()
+    assert (await line.hear("round_report")).submitted == 60
+    assert scene.aggregator.most_at_once == worker.UPLOADS
+
+
+async def test_failed_uploads_give_their_places_back(scene):
+    line = await scene.simulator.joined()
+    scene.crew.wrong_index = True
+    for number in range(1, worker.UPLOADS + 2):
+        line.take_part(number)
+        await line.hear("failure")
+    scene.crew.wrong_index = False
+    line.take_part(worker.UPLOADS + 2)
+    assert (await line.hear("round_report")).submitted == 3
+
+
+async def test_two_experiments_do_not_mix(scene):
+    line = await scene.simulator.joined()
+    line.join(experiment="other", indices=[0, 1])
+    assert (await line.hear("joined")).experiment_id == "other"
+    line.take_part(1)
+    line.take_part(1, [0, 1], experiment="other")
+    reports = [await line.hear("round_report") for _ in range(2)]
+    assert {(r.experiment_id, r.submitted) for r in reports} == {("e", 3), ("other", 2)}
+    assert len(scene.crews) == 2
