@@ -108,8 +108,8 @@ help: ## Print this help
 sim: $(VENV)/.ready ## Run an experiment: four services on this machine, a table and files at the end
 	@exec $(VENV)/bin/fedsiege sim $(call options,$(SETTINGS)) $(ARGS)
 
-serve: $(VENV)/.ready ## Serve aggregator and simulator until Ctrl-C, for workers from anywhere
-	@exec $(VENV)/bin/fedsiege serve $(ARGS)
+serve: $(VENV)/.ready ## Run the services until Ctrl-C, to be driven over gRPC; takes DATA, WORKERS
+	@exec $(VENV)/bin/fedsiege serve $(call options,$(call chosen,DATA WORKERS)) $(ARGS)
 
 classifier: $(VENV)/.ready ## Train and test the base model; takes MODEL, DATASET, DATA, SEED, OUT
 	@exec $(VENV)/bin/fedsiege classifier $(call options,$(call chosen,MODEL DATASET DATA SEED OUT)) $(ARGS)

@@ -124,7 +124,6 @@ class ExperimentSpec(BaseModel):
         Raises:
             InvalidValue: a value is out of its range or of the wrong type, named as the variable
                 (``ATTACK``), or there is no such setting.
-
         """
         for key in settings:
             if key not in cls.model_fields:
@@ -153,7 +152,6 @@ class ExperimentSpec(BaseModel):
 
         Raises:
             InvalidValue: an unknown name, or a rule that cannot work with that many updates.
-
         """
         # Here and not above: these bring torch, which a help text must not wait for.
         from fedsiege import aggregation, attacks, datasets, models, partition
@@ -164,7 +162,10 @@ class ExperimentSpec(BaseModel):
         if self.dataset not in sets:
             raise InvalidValue("DATASET", self.dataset, _no_such("data set", self.dataset, sets))
         with _about("PARTITION", self.partition, "partition"):
-            partition.create(self.partition)
+            share = partition.create(self.partition)
+        if share.name == "sample" and self.samples == 0:
+            allowed = "partition sample needs 1 or more; iid and dirichlet share out all there are"
+            raise InvalidValue("SAMPLES", self.samples, allowed)
         with _about("ATTACK_NAME", self.attack_name, "attack"):
             attack = attacks.parse(self.attack_name, scale=self.scale)
             attack_name = spell(attack)
@@ -225,7 +226,6 @@ class ExperimentSpec(BaseModel):
 
         Raises:
             InvalidValue: not YAML, a setting twice, or what ``of`` raises.
-
         """
         return cls.of(settings_from_yaml(text))
 
@@ -237,7 +237,6 @@ class Settled:
     Attributes:
         spec: threshold, rule and attack are complete; feeding it back gives the same experiment.
         notes: what was assumed or noticed, one sentence each, for people.
-
     """
 
     spec: ExperimentSpec
@@ -249,7 +248,6 @@ def settings_from_yaml(text: str) -> dict[str, object]:
 
     Raises:
         InvalidValue: not YAML, not a mapping, or a setting twice.
-
     """
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -280,7 +278,6 @@ def hostile_count(participants: int, fraction: float) -> int:
 
     Raises:
         InvalidValue: a value out of its range.
-
     """
     if participants < 0:
         raise InvalidValue("participants", participants, "a whole number, 0 or more")

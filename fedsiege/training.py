@@ -31,6 +31,9 @@ LARGE_BATCH = 16
 #: batch size suggests. Wide, so that a busy machine does not change which numbers a run computes.
 MARGIN = 1.5
 
+#: How often each way is tried.
+TRIALS = 3
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -197,6 +200,7 @@ class LoopTrainer(Trainer):
             moved = _views(values - start, parameters)
             yield slice(index, index + 1), torch.cat([view.flatten() for view in moved])[None]
 
+    @torch.enable_grad()
     def _train(
         self,
         model: nn.Module,
@@ -264,34 +268,37 @@ def choose(
     except InvalidValue as reason:
         if prefer == "cohort":
             raise
-        return loop, f"{loop.method}: the cohort engine cannot run this model, {reason}"
+        return loop, f"{loop.method}, because {reason}"
     if prefer == "cohort":
         return cohort, f"{cohort.method}, as asked"
     if len(shards) < 2:
-        return loop, f"{loop.method}: there is nobody to be trained together with"
+        return loop, f"{loop.method}, with nobody to be trained together with"
     seconds = _measure((cohort, loop), shards[: cohort.at_a_time])
     expected, other = (cohort, loop) if sgd.batch_size < LARGE_BATCH else (loop, cohort)
     chosen = other if seconds[expected] > MARGIN * seconds[other] else expected
     gain = seconds[loop] / seconds[cohort]
-    return chosen, f"{chosen.method}: together {gain:.1f} times as fast as one by one when tried"
+    return (
+        chosen,
+        f"{chosen.method}; the engine was {gain:.1f} times as fast as the loop when tried",
+    )
 
 
 def _measure(trainers: Sequence[Trainer], shards: Sequence[Shard]) -> dict[Trainer, float]:
     """Return the seconds each trainer takes for one participant: the best of a few short trials.
 
-    All shards are cut to one batch; the loop, whose participants cost the same each, trains four.
+    Shards are cut to one batch; the loop, whose participants cost the same each, trains only a few.
     """
-    batch_size, epochs = trainers[0].sgd.batch_size, trainers[0].sgd.epochs
-    trial = [Shard(shard.images[:batch_size], shard.labels[:batch_size]) for shard in shards]
-    orders = [batch_order(0, 0, i, len(shard), epochs) for i, shard in enumerate(trial)]
+    sgd = trainers[0].sgd
+    trial = [Shard(s.images[: sgd.batch_size], s.labels[: sgd.batch_size]) for s in shards]
+    orders = [batch_order(0, 0, i, len(shard), sgd.epochs) for i, shard in enumerate(trial)]
     weights = parameters_to_vector(trainers[0].module.parameters()).detach().to(shards[0].images)
     best = dict.fromkeys(trainers, math.inf)
-    for repetition, trainer in itertools.product(range(4), trainers):
+    for repetition, trainer in itertools.product(range(1 + TRIALS), trainers):
         count = 4 if isinstance(trainer, LoopTrainer) else len(trial)
         start = time.perf_counter()
         for _, deltas in trainer.train(weights, trial[:count], orders[:count]):
             deltas[0, 0].item()  # waits for a device that works on its own
         seconds = (time.perf_counter() - start) / len(trial[:count])
-        if repetition:  # the first one warms up
+        if repetition > 0:  # the first warms up
             best[trainer] = min(best[trainer], seconds)
     return best

@@ -34,7 +34,8 @@ class Mpaf(Attack):
             from the run's seed, or the path of a safetensors checkpoint of that architecture.
 
     Raises:
-        InvalidValue: scale is not a finite number greater than 0, or base is empty.
+        InvalidValue: scale is not a finite number greater than 0, or base is empty; from ``craft``,
+            the checkpoint is of another architecture.
         MissingData: from ``craft``, the checkpoint is not there.
 
     Source: Cao and Gong, MPAF: Model Poisoning Attacks to Federated Learning based on Fake

@@ -46,11 +46,11 @@ class MpafMatched(Attack):
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``; the rows are one row in memory."""
         target = gap(broadcast, random_base(broadcast.architecture, broadcast.seed))
-        length = self.c * last_step(broadcast).norm()
+        length = self.c * float(last_step(broadcast).norm())
         return (length * unit(target)).float().expand(len(participants), -1)
 
 
 def unit(vector: Tensor) -> Tensor:
     """Return the vector at length 1; zeros stay zeros."""
-    norm = vector.norm()
+    norm = float(vector.norm())
     return vector / norm if norm > 0 else torch.zeros_like(vector)

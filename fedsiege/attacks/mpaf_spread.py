@@ -75,8 +75,9 @@ class MpafSpread(Attack):
         return updates
 
 
-# One set, as large as the updates it makes: a worker hosts the same fakes round after round.
-@lru_cache(maxsize=1)
+# Few, since each is as large as the updates made from it: a worker asks for the same fakes, some at
+# a time, round after round.
+@lru_cache(maxsize=4)
 def own_bases(architecture: str, seed: int, participants: tuple[int, ...]) -> Tensor:
     """Return a random base model for each participant, ``(k, d)``, the same in every round."""
     bases = torch.empty(len(participants), models.size(architecture))

@@ -23,10 +23,12 @@ class ReLU(Layer):
         pass
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        """Cut off what is below 0."""
         self._result = torch.relu(inputs[0])
         return self._result
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Let the gradient through where the result is above 0."""
         return (torch.ops.aten.threshold_backward(gradient, self._result, 0),)
 
 
@@ -38,7 +40,8 @@ class MaxPool(Layer):
 
     @staticmethod
     def objection(call: Call) -> str | None:
-        return "return_indices is not known" if _pooling(call)["return_indices"] else None
+        """Refuse to give the places of the maxima as well."""
+        return "return_indices is not covered" if _pooling(call)["return_indices"] else None
 
     def __init__(self, call: Call, block: Block) -> None:
         chosen = _pooling(call)
@@ -47,11 +50,13 @@ class MaxPool(Layer):
         self._settings = (kernel, stride, padding, dilation, chosen["ceil_mode"])
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        """Take the maximum of each window, and remember where it was."""
         (self._input,) = inputs
         result, self._where = torch.ops.aten.max_pool2d_with_indices(self._input, *self._settings)
         return cast(Tensor, result)
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Send each gradient to where the maximum was."""
         backward = torch.ops.aten.max_pool2d_with_indices_backward
         return (backward(gradient, self._input, *self._settings, self._where),)
 
@@ -75,12 +80,15 @@ class Elementwise(Layer):
         self._function = _out_of_place(call)
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        """Run the layer under autograd."""
         with torch.inference_mode(False), torch.enable_grad():
-            self._input = inputs[0].clone().requires_grad_()  # autograd cannot use the original
+            # Autograd cannot use what inference mode made.
+            self._input = inputs[0].clone().requires_grad_()
             self._result = self._function(self._input)
         return self._result.detach()
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Ask autograd."""
         return torch.autograd.grad(self._result, self._input, gradient)
 
 

@@ -16,11 +16,12 @@ class Convolution(Layer):
 
     @staticmethod
     def objection(call: Call) -> str | None:
+        """Refuse padding that is not a number of zeros."""
         layer = _layer(call)
         if isinstance(layer.padding, str):
-            return f"padding={layer.padding!r}, numbers are known"
+            return f"padding={layer.padding!r}, only numbers are covered"
         if layer.padding_mode != "zeros":
-            return f"padding_mode={layer.padding_mode!r}, 'zeros' is known"
+            return f"padding_mode={layer.padding_mode!r}, only 'zeros' is covered"
         return None
 
     def __init__(self, call: Call, block: Block) -> None:
@@ -36,6 +37,7 @@ class Convolution(Layer):
             self._bias = Stacked(block.weights[self._names["bias"]], block)
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        """Convolve everyone's images with filters of their own."""
         (images,) = inputs
         self._shape = images.shape
         self._input = self._slim(channels_last(images))
@@ -52,6 +54,7 @@ class Convolution(Layer):
         return self._wide(result, self._shape[0])
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Pass the gradient on; filters and biases make their step."""
         gradient = self._slim(channels_last(gradient))
         before, filters, _ = torch.ops.aten.convolution_backward(
             gradient,
@@ -72,6 +75,7 @@ class Convolution(Layer):
         return (self._wide(before, self._shape[0]) if wanted else None,)
 
     def write(self, deltas: dict[str, Tensor]) -> None:
+        """Write how far filters and biases moved."""
         self._weight.write(deltas[self._names["weight"]].permute(0, 1, 3, 4, 2))
         if self._bias is not None:
             self._bias.write(deltas[self._names["bias"]])

@@ -31,8 +31,8 @@ def train(
     schedule = Schedule.of([len(shard) for shard in shards], orders, sgd.batch_size)
     if not any(schedule.lengths):
         return weights.new_zeros(len(shards), len(weights))
-    deltas = weights.new_empty(len(shards), len(weights))  # here, for all to be able to change it
-    with torch.inference_mode():
+    deltas = weights.new_empty(len(shards), len(weights))  # made here: others may change it
+    with torch.inference_mode():  # no_grad, and less to do for the many small views
         block = Block(len(shards), schedule.batch, schedule.lengths, sgd, graph.by_name(weights))
         network = Network(graph, block)
         samples = schedule.samples.to(weights.device)

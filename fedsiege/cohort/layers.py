@@ -54,7 +54,7 @@ class Layer(abc.ABC):
 
     @staticmethod
     def objection(call: Call) -> str | None:
-        """Return why this call is not covered, None if it is."""
+        """Return why the rule does not cover this call, None if it does."""
         return None
 
     @classmethod

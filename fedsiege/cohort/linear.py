@@ -24,6 +24,7 @@ class Linear(Layer):
 
     @classmethod
     def begin(cls, call: Call, block: Block) -> Layer:
+        """Take the low rank while it is the less work, and its tables stay small."""
         outputs, inputs = block.weights[call.parameters["weight"]].shape
         rows = block.steps * block.batch
         # Operations a step, per sample: rows · (in + out) on average, against 3 in · out and the
@@ -63,6 +64,7 @@ class LowRankLinear(Linear):
         )
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        """Multiply with the start values, and with what the history adds to them."""
         (x,) = inputs
         seen, now = self._rows(x)
         old_inputs = self._inputs[: len(x)]
@@ -77,6 +79,7 @@ class LowRankLinear(Linear):
         return z
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Add the gradient to the history: that is the step."""
         seen, now = self._rows(gradient)
         old_gradients = self._gradients[: len(gradient)]
         old_gradients[:, now] = gradient
@@ -91,6 +94,7 @@ class LowRankLinear(Linear):
         return (dx,)
 
     def write(self, deltas: dict[str, Tensor]) -> None:
+        """Build the matrices' movements, the first time they are needed."""
         lengths = self._block.lengths
         self._gradients.mul_(self._of_rows[lengths][:, :, None])
         torch.bmm(self._gradients.mT, self._inputs, out=deltas[self._weight_name])
@@ -122,12 +126,14 @@ class StackedLinear(Linear):
         self._bias = None if self._bias_start is None else Stacked(self._bias_start, block)
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        """Multiply with everyone's own matrix."""
         (self._x,) = inputs
         if self._bias is None:
             return torch.bmm(self._x, self._weight.values.mT)
         return torch.baddbmm(self._bias.values[:, None], self._x, self._weight.values.mT)
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Pass the gradient on; matrix and bias make their step."""
         before = torch.bmm(gradient, self._weight.values) if wanted else None
         self._weight.step(torch.bmm(gradient.mT, self._x))
         if self._bias is not None:
@@ -135,6 +141,7 @@ class StackedLinear(Linear):
         return (before,)
 
     def write(self, deltas: dict[str, Tensor]) -> None:
+        """Write how far matrix and bias moved."""
         self._weight.write(deltas[self._weight_name])
         if self._bias is not None and self._bias_name:
             self._bias.write(deltas[self._bias_name])

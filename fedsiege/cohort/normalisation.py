@@ -24,11 +24,13 @@ class Normalisation(Layer):
         }
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        """Normalise, scale and shift."""
         self._input = channels_last(inputs[0])
         result, *self._statistics = self._normalise(self._input)
         return result
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Pass the gradient on; scale and shift make their step."""
         mask = [wanted, "weight" in self._names, "bias" in self._names]
         before, *slopes = self._gradients(channels_last(gradient), mask)
         for name, slope in zip(("weight", "bias"), slopes, strict=True):
@@ -37,6 +39,7 @@ class Normalisation(Layer):
         return (before if wanted else None,)
 
     def write(self, deltas: dict[str, Tensor]) -> None:
+        """Write how far scale and shift moved."""
         for name, full in self._names.items():
             self._scale_and_shift[name].write(deltas[full])
 
@@ -91,8 +94,9 @@ class BatchNorm(Normalisation):
 
     @staticmethod
     def objection(call: Call) -> str | None:
+        """Refuse eval mode, which needs the running averages."""
         if call.module is not None and not call.module.training:
-            return "it is in eval mode, train mode is known"
+            return "it is in eval mode, only train mode is covered"
         return None
 
     def __init__(self, call: Call, block: Block) -> None:

@@ -21,25 +21,26 @@ class Flatten(Layer):
 
     @staticmethod
     def objection(call: Call) -> str | None:
-        if _features(call) is None:
-            return "only flattening to (batch, features) is known"
-        return None
+        """Refuse other shapes than one row of all features per sample."""
+        return "only (batch, features) is covered" if _features(call) is None else None
 
     def __init__(self, call: Call, block: Block) -> None:
-        self._name, self._features, self._participants = call.name, _features(call), block
+        self._block, self._name, self._features = block, call.name, _features(call)
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        """Give everyone a matrix of its own, the features in torch's order."""
         (x,) = inputs
         self._shape = x.shape
         if x.ndim == 4:
             batch, _, height, width = x.shape
-            apart = x.view(batch, self._participants.active, -1, height, width)
-            x = apart.transpose(0, 1).reshape(self._participants.active, batch, -1)
+            apart = x.view(batch, self._block.active, -1, height, width)
+            x = apart.transpose(0, 1).reshape(self._block.active, batch, -1)
         if self._features not in (-1, x.shape[2]):
             raise InvalidValue(self._name, self._features, f"there are {x.shape[2]} features")
         return x
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Fold the gradient back into channels."""
         if len(self._shape) == 3:
             return (gradient,)
         batch, channels, height, width = self._shape
@@ -59,9 +60,7 @@ def _features(call: Call) -> int | None:
             return None
         return shape[1] if shape[0] in (-1, ...) and isinstance(shape[1], int) else None
     given = dict(zip(("start_dim", "end_dim"), settings, strict=False)) | call.options
-    return (
-        -1 if {"start_dim": 0, "end_dim": -1} | given == {"start_dim": 1, "end_dim": -1} else None
-    )
+    return -1 if (given.get("start_dim", 0), given.get("end_dim", -1)) == (1, -1) else None
 
 
 @rule(operator.add, operator.iadd, torch.add, "add", "add_")
@@ -72,12 +71,14 @@ class Add(Layer):
 
     @staticmethod
     def objection(call: Call) -> str | None:
-        return "only x + y is known" if call.settings or call.options else None
+        """Refuse factors, constants and output tensors."""
+        return "only x + y is covered" if call.settings or call.options else None
 
     def __init__(self, call: Call, block: Block) -> None:
         self._name = call.name
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        """Add."""
         left, right = inputs
         if left.shape != right.shape:
             shapes = f"{tuple(left.shape)} + {tuple(right.shape)}"
@@ -85,15 +86,17 @@ class Add(Layer):
         return left + right
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Give the gradient to both."""
         return gradient, gradient
 
 
 @rule(nn.Identity, nn.Dropout, nn.Dropout2d, F.dropout)
-class Nothing(Layer):
+class Identity(Layer):
     """The identity, and dropout that is switched off."""
 
     @staticmethod
     def objection(call: Call) -> str | None:
+        """Refuse dropout that drops."""
         if isinstance(call.module, nn.Dropout | nn.Dropout2d):
             drops = call.module.training and call.module.p > 0
         elif call.module is None:
@@ -107,7 +110,9 @@ class Nothing(Layer):
         pass
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        """Pass on."""
         return inputs[0]
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Pass on."""
         return (gradient,)

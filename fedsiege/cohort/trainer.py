@@ -1,5 +1,6 @@
 """The cohort engine as a trainer: a round, block by block."""
 
+import copy
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,9 @@ FEWEST, MOST = 2, 128
 
 class CohortTrainer(Trainer):
     """Trains many participants together; see the package's text for how.
+
+    To read the module, torch.fx replaces ``nn.Module.__call__`` for a moment: construct it while no
+    other thread runs modules.
 
     Args:
         module: the architecture, of layers that the engine has rules for.
@@ -54,7 +58,9 @@ class CohortTrainer(Trainer):
             InvalidValue: the engine cannot train on these shards.
         """
         self._check(shards)
-        return type(self)(self.module, self.sgd, self.at_a_time or self._fitting(shards))
+        sized = copy.copy(self)
+        sized.at_a_time = self.at_a_time or self._fitting(shards)
+        return sized
 
     def train(
         self, weights: Tensor, shards: Sequence[Shard], orders: Sequence[Tensor]

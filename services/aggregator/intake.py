@@ -23,10 +23,12 @@ _CHECKED_ON_THE_LOOP = 1 << 20
 #: Buffers for updates that come in several chunks and have no row of their own to be written to.
 _STAGING_BUFFERS = 8
 
-Messages = AsyncIterator[pb.SubmitUpdateRequest]
+#: A piece of an update; the two messages are the same on the wire.
+Piece = pb.SubmitUpdateRequest | pb.SubmitUpdatesRequest
+Pieces = AsyncIterator[Piece]
 
 
-async def next_message(messages: Messages) -> pb.SubmitUpdateRequest | None:
+async def next_piece(pieces: Pieces) -> Piece | None:
     """Return the next message, or None at the end of the stream.
 
     Raises:
@@ -35,11 +37,45 @@ async def next_message(messages: Messages) -> pb.SubmitUpdateRequest | None:
     """
     try:
         async with asyncio.timeout(PATIENCE):
-            return await anext(messages, None)
+            return await anext(pieces, None)
     except TimeoutError:
         raise TooSlow(
             "STREAM_IDLE", f"nothing came for {PATIENCE:.0f} s; send it again in one go"
         ) from None
+
+
+class Updates:
+    """A stream of several updates, taken apart at the headers.
+
+    Args:
+        pieces: the stream.
+    """
+
+    def __init__(self, pieces: AsyncIterator[pb.SubmitUpdatesRequest]) -> None:
+        self._pieces = pieces
+        self._ahead: Piece | None = None
+        self._inside = False
+
+    async def first(self) -> Piece | None:
+        """Return the first piece of the next update, or None at the end of the stream.
+
+        What is left of an update that was refused half way is passed over.
+        """
+        piece, self._ahead = self._ahead, None
+        if piece is None:
+            piece = await next_piece(self._pieces)
+            while self._inside and piece is not None and not piece.HasField("header"):
+                piece = await next_piece(self._pieces)
+        self._inside = True
+        return piece
+
+    async def rest(self) -> Pieces:
+        """Yield the other pieces of the update."""
+        async for piece in self._pieces:
+            if piece.HasField("header"):
+                self._ahead = piece
+                return
+            yield piece
 
 
 class Intake:
@@ -50,14 +86,12 @@ class Intake:
         self._staging: list[Floats] = []
         self._room = asyncio.Semaphore(_STAGING_BUFFERS)
 
-    async def receive(
-        self, first: pb.SubmitUpdateRequest, rest: Messages
-    ) -> pb.SubmitUpdateResponse:
+    async def receive(self, first: Piece, rest: Pieces) -> None:
         """Take one update in, or refuse it.
 
         Args:
             first: the message with the header.
-            rest: the messages after it.
+            rest: the messages after it, to the end of this update.
 
         Raises:
             ServiceError: why it was refused. The round goes on without it.
@@ -81,9 +115,6 @@ class Intake:
         finally:
             current.release(row)
             federation.after_change()
-        return pb.SubmitUpdateResponse(
-            round=header.round, participant_index=header.participant_index
-        )
 
     def _check_header(self, header: pb.UpdateHeader) -> None:
         size = self._federation.size
@@ -101,9 +132,7 @@ class Intake:
             )
 
     @contextlib.asynccontextmanager
-    async def _target(
-        self, current: Round, row: int, first: pb.SubmitUpdateRequest
-    ) -> AsyncIterator[Floats | None]:
+    async def _target(self, current: Round, row: int, first: Piece) -> AsyncIterator[Floats | None]:
         """Lend a place for the chunks: the update's row, a staging buffer, or none if not needed.
 
         Staging buffers are few, so that memory does not grow with the number of senders; who finds
@@ -121,18 +150,16 @@ class Intake:
                 self._staging.append(buffer)
 
     @staticmethod
-    async def _fill(
-        assembly: Assembly, current: Round, first: pb.SubmitUpdateRequest, rest: Messages
-    ) -> None:
+    async def _fill(assembly: Assembly, current: Round, first: Piece, rest: Pieces) -> None:
         """Read the stream to its end."""
-        message: pb.SubmitUpdateRequest | None = first
+        message: Piece | None = first
         while message is not None:
             current.require_open()  # a closed round's rows belong to the rule
             if message.HasField("chunk"):
                 assembly.add(message.chunk)
             elif message is not first:
                 raise Malformed("MALFORMED_STREAM", "a message after the first carries no chunk")
-            message = await next_message(rest)
+            message = await next_piece(rest)
 
     @staticmethod
     async def _check_values(update: Floats) -> float:

@@ -10,22 +10,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from fedsiege.evaluation import Evaluator
 
 from fedsiege import aggregation, datasets, models
 from fedsiege.errors import InvalidValue
+from fedsiege.evaluation import Evaluator
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.aggregator.federation import Federation, RoundDetail
-from services.aggregator.intake import Intake, next_message
+from services.aggregator.intake import Intake, Piece, Updates, next_piece
 from services.aggregator.participants import Participant
-from services.wire.errors import Exhausted, Malformed, NotFound
+from services.wire.errors import Exhausted, Malformed, NotFound, ServiceError
 
 log = logging.getLogger(__name__)
 
 NAME_LENGTH = 100
 DEFAULT_PAGE = 1_000
 LARGEST_PAGE = 10_000
+#: Updates in one stream; the answer, a receipt for each, must fit into one message.
+UPDATES_AT_ONCE = 10_000
 DEVICES = ("cpu", "cuda")
 
 
@@ -177,12 +179,41 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         self, request_iterator: AsyncIterator[pb.SubmitUpdateRequest], context: Any
     ) -> pb.SubmitUpdateResponse:
         """Take one update."""
-        first = await next_message(request_iterator)
+        first = await next_piece(request_iterator)
+        door = self._door(first)
+        assert first is not None
+        await door.receive(first, request_iterator)
+        header = first.header
+        return pb.SubmitUpdateResponse(
+            round=header.round, participant_index=header.participant_index
+        )
+
+    async def SubmitUpdates(
+        self, request_iterator: AsyncIterator[pb.SubmitUpdatesRequest], context: Any
+    ) -> pb.SubmitUpdatesResponse:
+        """Take many updates, each judged by itself."""
+        updates = Updates(request_iterator)
+        response = pb.SubmitUpdatesResponse()
+        while (first := await updates.first()) is not None:
+            if len(response.receipts) == UPDATES_AT_ONCE:
+                raise Malformed("TOO_MANY_UPDATES", f"more than {UPDATES_AT_ONCE} in one stream")
+            door = self._door(first)
+            receipt = response.receipts.add(
+                round=first.header.round, participant_index=first.header.participant_index
+            )
+            try:
+                await door.receive(first, updates.rest())
+            except ServiceError as error:
+                receipt.code = error.number
+                receipt.reason, receipt.message = error.reason, error.message
+        return response
+
+    def _door(self, first: Piece | None) -> Intake:
+        """Return the door of the federation that an update is for."""
         if first is None or not first.HasField("header"):
             raise Malformed("MALFORMED_STREAM", "the first message must carry the header")
-        self._find(first.header.federation_id)
-        door = self._doors[first.header.federation_id]
-        return await door.receive(first, request_iterator)
+        federation = self._find(first.header.federation_id)
+        return self._doors[federation.federation_id]
 
     async def WatchRounds(
         self, request: pb.WatchRoundsRequest, context: Any

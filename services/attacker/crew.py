@@ -7,8 +7,9 @@ import torch
 from fedsiege import attacks, models
 from fedsiege.attacks import Attack, Broadcast
 from fedsiege.v1 import simulator_pb2 as pb
+from services.wire.submitting import Update
 from services.wire.tensors import Floats
-from services.wire.worker import Crew, Update
+from services.wire.worker import Crew
 
 #: Updates crafted and handed to the wire at a time.
 _BLOCK = 64

@@ -8,8 +8,9 @@ import torch
 from fedsiege import datasets, models, partition
 from fedsiege.training import LocalSGD, Shard, batch_order, choose
 from fedsiege.v1 import simulator_pb2 as pb
+from services.wire.submitting import Update
 from services.wire.tensors import Floats
-from services.wire.worker import Crew, Update
+from services.wire.worker import Crew
 
 
 class BenignCrew(Crew):

@@ -22,7 +22,6 @@ def hostile_indices(participants: int, fraction: float) -> list[int]:
 
     Raises:
         InvalidValue: a value out of its range.
-
     """
     hostile = hostile_count(participants, fraction)
     return [-(-(2 * j - 1) * participants // (2 * hostile)) - 1 for j in range(1, hostile + 1)]

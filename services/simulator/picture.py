@@ -38,7 +38,6 @@ def draw_history(
 
     Raises:
         InvalidValue: there are no rows.
-
     """
     # Importing matplotlib takes 0.3 s, and Figure without pyplot opens no window anywhere.
     from matplotlib.figure import Figure
@@ -135,7 +134,6 @@ def _labels(percent: Sequence[float]) -> dict[int, tuple[int, int, str, str]]:
 
     Returns:
         By position in ``percent``: offset to the right and upwards in points, alignments.
-
     """
     last = len(percent) - 1
     above, below = (0, 12, "center", "bottom"), (0, -12, "center", "top")

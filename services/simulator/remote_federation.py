@@ -97,7 +97,9 @@ class RemoteFederation:
 
     async def model(self) -> tuple[Floats, pb.ModelHeader]:
         """Return the current global model; fails at once if the aggregator is gone."""
-        return await pull_model(self._aggregator, self.federation_id, 0, self.described.parameters, patient=False)
+        return await pull_model(
+            self._aggregator, self.federation_id, 0, self.described.parameters, patient=False
+        )
 
     async def close(self) -> None:
         """Let the aggregator forget the federation."""

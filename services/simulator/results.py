@@ -58,7 +58,6 @@ class HistoryRow:
         updates: updates aggregated.
         rejected: participants whose update was refused.
         seconds: from the opening of the round to the end of the test.
-
     """
 
     round: int
@@ -91,7 +90,6 @@ class ParticipantRow:
         norm: L2 norm of the update, or None if none was taken in.
         outcome: what became of the update.
         flagged: a detector holds the participant suspect.
-
     """
 
     index: int
@@ -119,7 +117,6 @@ class Cost:
         lowest_round: the first round in which it was that low.
         half_gone: the first round after which half of the accuracy above chance, or more, was
             gone; None if it never was, or if the model began at chance.
-
     """
 
     before: float
@@ -140,7 +137,6 @@ class Cost:
         Args:
             rows: the history from round 0 on, at least that one.
             chance: accuracy of random guessing, 0 to 1; one tenth for ten classes.
-
         """
         before = rows[0].accuracy
         lowest = min(rows, key=lambda row: row.accuracy)
@@ -157,7 +153,6 @@ class ResultsFolder:
 
     Raises:
         InvalidValue: the folder is not empty, is no folder, or cannot be written to.
-
     """
 
     def __init__(self, path: Path) -> None:
@@ -188,7 +183,6 @@ class ResultsFolder:
             spec: the specification.
             root: the parent folder.
             now: the time in the name; None for the present.
-
         """
         attack = spec.attack_name.partition(":")[0] if spec.hostile else "no-attack"
         name = spec.name or f"{attack}-{spec.rule.partition(':')[0]}"
@@ -214,7 +208,6 @@ class ResultsFolder:
         Args:
             settled: what runs; its notes become comments.
             dataset_reason: why this data set was chosen, one sentence; empty where it was named.
-
         """
         comments = [
             f"FedSiege experiment of {datetime.now().astimezone().isoformat(timespec='seconds')}.",
@@ -264,7 +257,6 @@ class ResultsFolder:
 
         Raises:
             InvalidValue: the weights are not as many as the layout asks for.
-
         """
         tensors: dict[str, npt.NDArray[np.float32]] = {}
         begin = 0

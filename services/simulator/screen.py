@@ -27,7 +27,6 @@ class Screen:
 
     Args:
         console: where to; None for the standard output.
-
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -76,7 +75,6 @@ class Screen:
 
         Args:
             total: the rounds to come, 1 or more.
-
         """
         if not self.console.is_terminal:
             yield lambda row: self.say(_one_line(row, total))
@@ -138,7 +136,6 @@ class Screen:
             rows: the history from round 0 on, at least that one.
             folder: the results folder.
             chance: accuracy of random guessing, 0 to 1.
-
         """
         spec, cost = settled.spec, Cost.of(rows, chance=chance)
         points = (

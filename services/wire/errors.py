@@ -29,9 +29,11 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from fedsiege.errors import FedSiegeError, InvalidValue
+from fedsiege.v1 import aggregator_pb2 as pb
 
 DOMAIN = "fedsiege"
 _DETAILS_KEY = "grpc-status-details-bin"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 #: Bytes of each text in a refusal. gRPC drops metadata beyond 8 KiB, and there are five texts: the
 #: message twice, once with three bytes for one, and up to three in the metadata.
 _LONGEST = 700
@@ -47,6 +49,12 @@ class ServiceError(FedSiegeError):
     """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
+
+    @property
+    def number(self) -> int:
+        """The status code as a number."""
+        number: int = self.code.value[0]
+        return number
 
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
@@ -154,6 +162,13 @@ class Refusal:
                     if detail.Unpack(info):
                         return cls(error.code(), info.reason, status.message, dict(info.metadata))
         return cls(error.code(), "", error.details() or error.code().name)
+
+    @classmethod
+    def in_receipt(cls, receipt: pb.UpdateReceipt) -> "Refusal | None":
+        """Read what became of one of many updates; None if it was taken in."""
+        if receipt.code == 0:
+            return None
+        return cls(_CODES[receipt.code], receipt.reason, receipt.message)
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"

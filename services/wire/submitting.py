@@ -1,6 +1,8 @@
-"""Submitting an update to the aggregator."""
+"""Submitting updates to the aggregator."""
 
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import grpc
 
@@ -11,35 +13,77 @@ from services.wire.errors import Refusal
 from services.wire.tensors import Floats, encode_update
 
 
-async def submit_update(
-    aggregator: "rpc.AggregatorServiceAsyncStub",
-    header: pb.UpdateHeader,
-    delta: Floats,
-    deadline: float,
-) -> Refusal | None:
-    """Submit one update; over a broken line it is tried again until the deadline.
+@dataclass(frozen=True)
+class Update:
+    """One participant's contribution to a round.
 
-    Args:
-        aggregator: the data plane.
-        header: federation, round, participant and credential.
-        delta: ``(d,)`` contiguous.
-        deadline: on the clock of ``time.monotonic``.
-
-    Returns:
-        None if the update was taken in, else why not.
-
+    Attributes:
+        index: the participant.
+        delta: ``(d,)`` contiguous, its model minus the round's global model.
+        num_samples: the sample count it reports.
+        num_steps: the number of local steps it reports.
     """
-    async for attempt in attempts():
-        try:
-            await aggregator.SubmitUpdate(
-                encode_update(header, delta), timeout=max(0.001, deadline - time.monotonic())
+
+    index: int
+    delta: Floats
+    num_samples: int
+    num_steps: int
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Submits the updates of one worker's participants.
+
+    Attributes:
+        aggregator: the data plane.
+        federation_id: for which federation.
+        credentials: each participant's secret, by index.
+    """
+
+    aggregator: "rpc.AggregatorServiceAsyncStub"
+    federation_id: str
+    credentials: dict[int, bytes]
+
+    async def submit(
+        self, round_number: int, updates: Sequence[Update], deadline: float
+    ) -> list[Refusal]:
+        """Submit updates over one stream; what a broken line left open is sent again.
+
+        Args:
+            round_number: the round.
+            updates: at least one.
+            deadline: on the clock of ``time.monotonic``.
+
+        Returns:
+            The refusals. All other updates were taken in.
+        """
+        left = list(updates)
+        async for attempt in attempts():
+            try:
+                response = await self.aggregator.SubmitUpdates(
+                    self._pieces(round_number, left),
+                    timeout=max(0.001, deadline - time.monotonic()),
+                )
+            except grpc.aio.AioRpcError as error:
+                if error.code() in TRANSIENT and time.monotonic() < deadline:
+                    continue
+                return [Refusal.of(error)] * len(left)
+            refusals = [Refusal.in_receipt(receipt) for receipt in response.receipts]
+            # after a broken line a duplicate says that the answer was lost, not the update
+            lost = {"DUPLICATE_UPDATE"} if attempt else set()
+            return [one for one in refusals if one is not None and one.reason not in lost]
+        raise AssertionError("attempts never end")
+
+    def _pieces(
+        self, round_number: int, updates: Sequence[Update]
+    ) -> Iterator[pb.SubmitUpdatesRequest]:
+        for update in updates:
+            header = pb.UpdateHeader(
+                federation_id=self.federation_id,
+                round=round_number,
+                participant_index=update.index,
+                credential=self.credentials[update.index],
+                num_samples=update.num_samples,
+                num_steps=update.num_steps,
             )
-        except grpc.aio.AioRpcError as error:
-            refusal = Refusal.of(error)
-            if error.code() in TRANSIENT and time.monotonic() < deadline:
-                continue
-            if attempt > 0 and refusal.reason == "DUPLICATE_UPDATE":
-                return None  # the answer was lost, not the update
-            return refusal
-        return None
-    raise AssertionError("attempts never end")
+            yield from encode_update(header, update.delta, pb.SubmitUpdatesRequest)

@@ -7,6 +7,7 @@ chunk, each written to its final place as it arrives; nothing that has not been 
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import xxhash
@@ -84,12 +85,16 @@ def encode_model(round_number: int, layout: Layout, weights: Floats) -> list[byt
     return messages
 
 
-def encode_update(header: pb.UpdateHeader, update: Floats) -> Iterator[pb.SubmitUpdateRequest]:
-    """Cut an update into the messages of SubmitUpdate.
+Piece = TypeVar("Piece", pb.SubmitUpdateRequest, pb.SubmitUpdatesRequest)
+
+
+def encode_update(header: pb.UpdateHeader, update: Floats, piece: type[Piece]) -> Iterator[Piece]:
+    """Cut an update into the messages of SubmitUpdate or SubmitUpdates.
 
     Args:
         header: federation, round, participant and credential; the rest is filled in here.
         update: ``(d,)`` contiguous.
+        piece: the message they are.
 
     """
     data = raw(update)
@@ -97,7 +102,7 @@ def encode_update(header: pb.UpdateHeader, update: Floats) -> Iterator[pb.Submit
     header.shape[:] = [update.size]
     header.checksum = checksum(data)
     for number, chunk in enumerate(chunks(data)):
-        yield pb.SubmitUpdateRequest(header=header if number == 0 else None, chunk=chunk)
+        yield piece(header=header if number == 0 else None, chunk=chunk)
 
 
 @dataclass

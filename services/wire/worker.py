@@ -28,7 +28,7 @@ from services.wire import process
 from services.wire.channel import TRANSIENT, attempts, connect
 from services.wire.errors import Refusal
 from services.wire.pulling import pull_model
-from services.wire.submitting import submit_update
+from services.wire.submitting import Sender, Update
 from services.wire.tensors import Floats
 
 log = logging.getLogger(__name__)
@@ -38,30 +38,10 @@ T = TypeVar("T")
 #: All crews of a process compute in this one thread: more would only contend for its core, and
 #: torch.fx, which the cohort engine reads models with, is not safe with others at work.
 _COMPUTING = ThreadPoolExecutor(1, thread_name_prefix="crew")
-#: Updates of one worker on the wire at a time: enough to keep it busy, few enough for memory.
-UPLOADS = 16
 #: Refusals that only say that the round went on without this worker.
 TOO_LATE = frozenset({"STALE_ROUND", "ROUND_CLOSED"})
 #: Identities enrolled in one call.
 ENROLLMENTS_AT_ONCE = 5_000
-
-
-@dataclass(frozen=True)
-class Update:
-    """One participant's contribution to a round.
-
-    Attributes:
-        index: the participant.
-        delta: ``(d,)`` its model minus the round's global model.
-        num_samples: the sample count it reports.
-        num_steps: the number of local steps it reports.
-
-    """
-
-    index: int
-    delta: Floats
-    num_samples: int
-    num_steps: int
 
 
 class Crew(abc.ABC):
@@ -121,7 +101,6 @@ class Worker:
         self._aggregator = aggregator
         self._posts: dict[str, Post] = {}
         self._outbox: asyncio.Queue[pb.AttachRequest | None] = asyncio.Queue()
-        self._uploads = asyncio.Semaphore(UPLOADS)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -216,22 +195,23 @@ class Worker:
         self._outbox.put_nowait(pb.AttachRequest(joined=joined))
 
     async def _take_part(self, post: Post, order: pb.TakePart) -> None:
-        """Do one round: get the model, compute block by block, upload while the next computes."""
+        """Do one round: get the model, compute block by block, send one while the next computes."""
         deadline = time.monotonic() + order.deadline.ToTimedelta().total_seconds()
         report = pb.RoundReport(experiment_id=order.experiment_id, round=order.round)
-        uploads: list[asyncio.Task[None]] = []
+        sender = Sender(self._data, post.join.federation_id, post.credentials)
+        sending: asyncio.Task[None] | None = None
         try:
             weights, _ = await pull_model(
                 self._data, post.join.federation_id, order.round, post.crew.size
             )
             blocks = post.crew.updates(order.round, weights, list(order.participant_indices))
             while (block := await self._next_block(blocks, report)) is not None:
-                for update in block:
-                    await self._uploads.acquire()
-                    upload = asyncio.create_task(self._upload(post, update, report, deadline))
-                    upload.add_done_callback(lambda _: self._uploads.release())
-                    uploads.append(upload)
-            await asyncio.gather(*uploads)
+                if sending is not None:
+                    await sending
+                submission = self._submit(sender, report, block, deadline)
+                sending = asyncio.create_task(submission)
+            if sending is not None:
+                await sending
         except grpc.aio.AioRpcError as error:
             refusal = Refusal.of(error)
             if refusal.reason not in TOO_LATE:
@@ -239,8 +219,8 @@ class Worker:
             report.refused = len(order.participant_indices)
             report.problem = str(refusal)
         finally:
-            for upload in uploads:
-                upload.cancel()
+            if sending is not None:
+                sending.cancel()
         self._outbox.put_nowait(pb.AttachRequest(round_report=report))
 
     async def _next_block(
@@ -252,24 +232,15 @@ class Worker:
         report.compute_seconds += time.perf_counter() - started
         return block
 
-    async def _upload(
-        self, post: Post, update: Update, report: pb.RoundReport, deadline: float
+    async def _submit(
+        self, sender: Sender, report: pb.RoundReport, block: list[Update], deadline: float
     ) -> None:
-        """Submit one update and note what became of it."""
-        header = data_pb.UpdateHeader(
-            federation_id=post.join.federation_id,
-            round=report.round,
-            participant_index=update.index,
-            credential=post.credentials[update.index],
-            num_samples=update.num_samples,
-            num_steps=update.num_steps,
-        )
-        refusal = await submit_update(self._data, header, update.delta, deadline)
-        if refusal is None:
-            report.submitted += 1
-        else:
-            report.refused += 1
-            report.problem = report.problem or str(refusal)
+        """Submit a block of updates and note what became of them."""
+        refusals = await sender.submit(report.round, block, deadline)
+        report.submitted += len(block) - len(refusals)
+        report.refused += len(refusals)
+        if refusals and not report.problem:
+            report.problem = str(refusals[0])
 
 
 async def _drain(outbox: asyncio.Queue[pb.AttachRequest | None]) -> AsyncIterator[pb.AttachRequest]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,8 @@ time.sleep(60)
         process.grace = 0.1
 
     for pid in pids.read_text().split():
-        assert not is_running(int(pid))
+        while is_running(int(pid)):  # the kernel may take a moment; the test's timeout is the limit
+            time.sleep(0.01)
 
 
 def is_running(pid: int) -> bool:

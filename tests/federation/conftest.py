@@ -24,7 +24,8 @@ from services.simulator.results import ResultsFolder
 from services.simulator.service import SimulatorService
 from services.wire.server import serving
 from services.wire.tensors import Floats
-from services.wire.worker import Crew, Update, Worker
+from services.wire.submitting import Update
+from services.wire.worker import Crew, Worker
 
 DATA = Path(os.environ.get("FEDSIEGE_DATA", "data"))
 

@@ -10,7 +10,7 @@ from fedsiege.spec import ExperimentSpec
 from services.attacker.crew import HostileCrew
 from services.client.crew import BenignCrew
 from services.wire.tensors import Floats
-from services.wire.worker import Update
+from services.wire.submitting import Update
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def disorder(monkeypatch):
         def updates(
             self, round_number: int, weights: Floats, indices: Sequence[int]
         ) -> Iterator[list[Update]]:
-            everything = [one for block in honest(self, round_number, weights, indices) for one in block]
+            everything = [
+                one for block in honest(self, round_number, weights, indices) for one in block
+            ]
             dice.shuffle(everything)
             seen.append([one.index for one in everything])
             yield everything

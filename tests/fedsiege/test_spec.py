@@ -70,7 +70,7 @@ def test_each_field_has_a_help_text_that_ends_with_what_is_allowed() -> None:
 
 def test_it_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        ExperimentSpec().attack = 0.5  # type: ignore[misc]
+        ExperimentSpec().attack = 0.5
 
 
 def test_reading_it_costs_no_torch() -> None:
@@ -227,6 +227,10 @@ def test_the_threshold_is_filled_in() -> None:
     assert settled(clients=30, threshold=20)["threshold"] == 20
 
 
+def test_all_samples_can_be_shared_out() -> None:
+    assert settled(samples=0, partition="iid")["samples"] == 0
+
+
 def test_the_scale_goes_into_the_attack() -> None:
     assert attacks.parse(settled(scale=5)["attack_name"]) == attacks.Mpaf(scale=5.0)
     assert notes(scale=5) == ""
@@ -272,6 +276,7 @@ def test_what_is_worth_knowing_is_noted(settings: dict[str, object], note: str) 
         ({"dataset": "minst"}, "DATASET='minst' is not possible: there is no such data set, did"),
         ({"partition": "dirichlet:x"}, "PARTITION='dirichlet:x' is not possible: "),
         ({"partition": "even"}, "PARTITION='even' is not possible: "),
+        ({"samples": 0}, "SAMPLES=0 is not possible: partition sample needs 1 or more"),
     ],
 )
 def test_what_cannot_work_is_refused_under_its_variable(

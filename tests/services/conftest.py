@@ -77,7 +77,8 @@ class Federation:
         self, index: int, update: np.ndarray, round_number: int = 1, **fields: object
     ) -> list[pb.SubmitUpdateRequest]:
         """The messages of an honest update; a test bends them."""
-        return list(encode_update(self.header(index, round_number, **fields), update))
+        header = self.header(index, round_number, **fields)
+        return list(encode_update(header, update, pb.SubmitUpdateRequest))
 
     async def submit(
         self, index: int, update: np.ndarray, round_number: int = 1, **fields: object

@@ -1,12 +1,9 @@
-import math
-
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from fedsiege import attacks, models
 from fedsiege.attacks import Broadcast
-from fedsiege.errors import FedSiegeError, InvalidValue
+from fedsiege.errors import InvalidValue, MissingData
 
 
 @pytest.mark.usefixtures("tiny")
@@ -70,9 +67,7 @@ def test_the_base_model_is_an_initialisation_of_the_architecture_and_comes_from_
 def test_a_checkpoint_can_be_the_base_model(tmp_path):
     weights = models.random_weights("net", 3)
     path = tmp_path / "base.safetensors"
-    pieces = weights.split([math.prod(shape) for _, shape in models.layout("net")])
-    named = zip(models.layout("net"), pieces, strict=True)
-    save_file({name: piece.reshape(shape) for (name, shape), piece in named}, path)
+    models.write_checkpoint(path, "net", weights, {})
     start = torch.zeros_like(weights)
     update = attacks.parse(f"mpaf:base={path}").craft(Broadcast(1, start, None, "net", 0), [0])
     assert torch.equal(update[0], weights)
@@ -81,10 +76,18 @@ def test_a_checkpoint_can_be_the_base_model(tmp_path):
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
     start = models.random_weights("net", 3)
     attack = attacks.create("mpaf", base=str(tmp_path / "absent.safetensors"))
-    with pytest.raises(FedSiegeError, match=r"absent\.safetensors"):
+    with pytest.raises(MissingData, match=r"absent\.safetensors"):
         attack.craft(Broadcast(1, start, None, "net", 0), [0])
 
 
 def test_an_empty_base_is_refused():
     with pytest.raises(InvalidValue, match="path of a checkpoint"):
         attacks.create("mpaf", base="")
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    path = tmp_path / "lenet5.safetensors"
+    models.write_checkpoint(path, "lenet5", models.random_weights("lenet5", 3), {})
+    start = models.random_weights("net", 3)
+    with pytest.raises(InvalidValue, match="net has"):
+        attacks.create("mpaf", base=str(path)).craft(Broadcast(1, start, None, "net", 0), [0])

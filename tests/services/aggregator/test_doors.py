@@ -144,7 +144,7 @@ async def test_a_lie_is_refused_in_its_own_words_and_the_round_goes_on(federatio
 
     if heard:
         again = await federation.refusal(federation.messages(0, ones(federation.size)))
-        assert again.reason == "DUPLICATE_UPDATE"
+        assert again.reason == "UPDATE_REFUSED"
     else:
         await federation.submit(0, ones(federation.size))
     for index in range(1, 5):
@@ -257,7 +257,9 @@ async def test_who_never_answers_is_left_behind_at_the_deadline(create):
     entry = await federation.closed(1)
     assert entry.close_reason == pb.CLOSE_REASON_DEADLINE
     assert (entry.updates, entry.rejected) == (3, 0)
-    np.testing.assert_allclose(await federation.model(), before + ones(federation.size, 3e-3), rtol=1e-5)
+    np.testing.assert_allclose(
+        await federation.model(), before + ones(federation.size, 3e-3), rtol=1e-5
+    )
     await federation.open(2)
 
 

@@ -61,7 +61,11 @@ def test_a_full_federation_still_knows_its_own():
 
 
 REFUSALS = {
-    "another secret": (one("a", credential=b"another secret!!"), Unauthenticated, "WRONG_CREDENTIAL"),
+    "another secret": (
+        one("a", credential=b"another secret!!"),
+        Unauthenticated,
+        "WRONG_CREDENTIAL",
+    ),
     "a part of the secret": (one("a", credential=SECRET[:-1]), Unauthenticated, "WRONG_CREDENTIAL"),
     "no secret": (one("a", credential=b""), Unauthenticated, "WRONG_CREDENTIAL"),
     "a second index": (one("a", 3), Duplicate, "IDENTITY_ENROLLED"),

@@ -241,7 +241,7 @@ def test_the_first_reason_stands():
 
 
 def test_who_died_may_try_again_and_a_liar_may_not():
-    current = new_round([0, 1])
+    current = new_round([0, 1, 2])
     current.release(current.reserve(0))
     submit(current, 0)
     liar = current.reserve(1)

@@ -47,7 +47,9 @@ def test_sim_runs_everything_and_leaves_its_results(tmp_path):
     people = table(out / "participants.csv")
     assert {row["hostile"] for row in people} == {"true", "false"}
     assert sum(row["hostile"] == "true" for row in people) == 2 * 3
-    assert all(row["identity"].startswith("attacker") == (row["hostile"] == "true") for row in people)
+    assert all(
+        row["identity"].startswith("attacker") == (row["hostile"] == "true") for row in people
+    )
     assert load_file(out / "model.safetensors")
     assert "krum assumes f=2" in done.stdout
     assert "What mpaf" in done.stdout

@@ -58,12 +58,15 @@ def test_only_a_broken_line_heals_by_itself(code, heals):
 def test_both_ends_agree():
     client, server = dict(channel.CHANNEL_OPTIONS), dict(channel.SERVER_OPTIONS)
     # A server hangs up on who pings more often than this.
-    assert client["grpc.keepalive_time_ms"] >= (
-        server["grpc.http2.min_recv_ping_interval_without_data_ms"]
+    assert (
+        client["grpc.keepalive_time_ms"]
+        >= (server["grpc.http2.min_recv_ping_interval_without_data_ms"])
     )
     assert server["grpc.keepalive_permit_without_calls"] == 1
     for options in (client, server):
         assert not any("max_receive_message_length" in key for key in options), "4 MiB stays"
     assert len(client) == len(channel.CHANNEL_OPTIONS), "an option stands twice"
     assert len(server) == len(channel.SERVER_OPTIONS), "an option stands twice"
-    assert all(isinstance(value, int) for value in itertools.chain(client.values(), server.values()))
+    assert all(
+        isinstance(value, int) for value in itertools.chain(client.values(), server.values())
+    )

@@ -44,7 +44,9 @@ def slow() -> Slow:
 
 
 def running(slow: Slow, address: str = "127.0.0.1:0"):
-    return serving(address, lambda one: rpc.add_AggregatorServiceServicer_to_server(slow, one), [NAME])
+    return serving(
+        address, lambda one: rpc.add_AggregatorServiceServicer_to_server(slow, one), [NAME]
+    )
 
 
 def enroll(channel: grpc.aio.Channel) -> "asyncio.Future[pb.EnrollResponse]":

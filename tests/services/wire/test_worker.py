@@ -55,9 +55,7 @@ class ToyCrew(Crew):
         self.rounds.append(round_number)
         for start in range(0, len(indices), self.block):
             yield [
-                Update(
-                    index + 1_000 * self.wrong_index, weights + 100 * round_number + index, 7, 3
-                )
+                Update(index + 1_000 * self.wrong_index, weights + 100 * round_number + index, 7, 3)
                 for index in indices[start : start + self.block]
             ]
             self.computing.set()
@@ -249,9 +247,7 @@ class Scene:
     async def start(self) -> "asyncio.Task[None]":
         simulator = await self._serve(self.simulator)
         aggregator = await self._serve(self.aggregator)
-        return asyncio.create_task(
-            Worker(self.hello, self._make_crew, simulator, aggregator).run()
-        )
+        return asyncio.create_task(Worker(self.hello, self._make_crew, simulator, aggregator).run())
 
 
 @pytest.fixture
