@@ -11,6 +11,7 @@ import numpy as np
 from fedsiege import models
 from fedsiege.v1 import simulator_pb2 as pb
 from services.wire import worker
+from services.wire.submitting import Update
 from services.wire.tensors import Floats
 
 
@@ -32,10 +33,10 @@ class EchoCrew(worker.Crew):
 
     def updates(
         self, round_number: int, weights: Floats, indices: Sequence[int]
-    ) -> Iterator[list[worker.Update]]:
+    ) -> Iterator[list[Update]]:
         """Yield all echoes at once; they share their memory, but each is sent by itself."""
         echo = weights * np.float32(1e-3)
-        yield [worker.Update(index, echo, num_samples=1, num_steps=1) for index in indices]
+        yield [Update(index, echo, num_samples=1, num_steps=1) for index in indices]
 
 
 if __name__ == "__main__":

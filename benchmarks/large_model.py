@@ -30,8 +30,9 @@ from services.aggregator.federation import Federation
 from services.aggregator.service import AggregatorService
 from services.wire import process
 from services.wire.channel import CHANNEL_OPTIONS
+from services.wire.pulling import pull_model
 from services.wire.server import serving
-from services.wire.tensors import FLOAT_BYTES, Assembly, Floats
+from services.wire.tensors import FLOAT_BYTES
 
 _FEDERATION = "large"
 _UNCOUNTED = 1
@@ -91,20 +92,9 @@ async def _pull(address: str, size: int, workers: int, pulls: int) -> Sequence[f
         seconds = []
         for _ in range(pulls + _UNCOUNTED):
             started = time.perf_counter()
-            await asyncio.gather(*(_pull_once(stub, size) for stub in stubs))
+            await asyncio.gather(*(pull_model(stub, _FEDERATION, 0, size) for stub in stubs))
             seconds.append(time.perf_counter() - started)
         return seconds[_UNCOUNTED:]
-
-
-async def _pull_once(stub: "rpc.AggregatorServiceAsyncStub", size: int) -> Floats:
-    """Pull the model as a worker does: assembled, checked."""
-    assembly = None
-    async for message in stub.GetModel(pb.GetModelRequest(federation_id=_FEDERATION)):
-        if assembly is None:
-            assembly = Assembly(size, message.header.manifest.checksum)
-        assembly.add(message.chunk)
-    assert assembly is not None
-    return assembly.finish()
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ _CHECKED_ON_THE_LOOP = 1 << 20
 #: Buffers for updates that come in several chunks and have no row of their own to be written to.
 _STAGING_BUFFERS = 8
 
-#: A piece of an update; the two messages are the same on the wire.
-Piece = pb.SubmitUpdateRequest | pb.SubmitUpdatesRequest
+#: A piece of an update, alone or among those of others.
+Piece = pb.SubmitUpdateRequest | pb.UpdatePiece
 Pieces = AsyncIterator[Piece]
 
 
@@ -48,13 +48,19 @@ class Updates:
     """A stream of several updates, taken apart at the headers.
 
     Args:
-        pieces: the stream.
+        messages: the stream.
     """
 
-    def __init__(self, pieces: AsyncIterator[pb.SubmitUpdatesRequest]) -> None:
-        self._pieces = pieces
+    def __init__(self, messages: AsyncIterator[pb.SubmitUpdatesRequest]) -> None:
+        self._pieces = self._unpack(messages)
         self._ahead: Piece | None = None
         self._inside = False
+
+    @staticmethod
+    async def _unpack(messages: AsyncIterator[pb.SubmitUpdatesRequest]) -> Pieces:
+        async for message in messages:
+            for piece in message.pieces:
+                yield piece
 
     async def first(self) -> Piece | None:
         """Return the first piece of the next update, or None at the end of the stream.

@@ -104,7 +104,14 @@ class Muster:
         self._wake.clear()
 
     def assign(self, federation_id: str) -> None:
-        """Give every participant a worker, and the workers their assignments."""
+        """Give every participant a worker, and the workers their assignments.
+
+        Raises:
+            WorkersMissing: one that was there has left meanwhile.
+
+        """
+        if missing := self.missing():
+            raise WorkersMissing(missing)
         for kind, indices in self._needed.items():
             workers = {worker.name: worker for worker in self._workers.of_kind(kind)}
             capacities = {name: worker.hello.capacity for name, worker in workers.items()}
@@ -205,10 +212,11 @@ class Muster:
                     f"round {report.round}: {report.refused} updates of {worker.name} were "
                     f"refused; the first: {report.problem}"
                 )
-            case "failure" if berth.joined:
-                self._note(f"worker {worker.name}: {message.failure.problem}")
             case "failure":
-                self._failure = f"worker {worker.name}: {message.failure.problem}"
+                problem = f"worker {worker.name}: {message.failure.problem}"
+                self._note(problem)
+                if not berth.joined:
+                    self._failure = problem
         self._wake.set()
 
     def dismiss(self) -> None:

@@ -10,7 +10,7 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.wire.channel import TRANSIENT, attempts
 from services.wire.errors import Refusal
-from services.wire.tensors import Floats, encode_update
+from services.wire.tensors import CHUNK_BYTES, Floats, encode_update
 
 
 @dataclass(frozen=True)
@@ -57,26 +57,37 @@ class Sender:
         Returns:
             The refusals. All other updates were taken in.
         """
-        left = list(updates)
         async for attempt in attempts():
             try:
                 response = await self.aggregator.SubmitUpdates(
-                    self._pieces(round_number, left),
+                    self._messages(round_number, updates),
                     timeout=max(0.001, deadline - time.monotonic()),
                 )
             except grpc.aio.AioRpcError as error:
                 if error.code() in TRANSIENT and time.monotonic() < deadline:
                     continue
-                return [Refusal.of(error)] * len(left)
+                return [Refusal.of(error)] * len(updates)
             refusals = [Refusal.in_receipt(receipt) for receipt in response.receipts]
             # after a broken line a duplicate says that the answer was lost, not the update
             lost = {"DUPLICATE_UPDATE"} if attempt else set()
             return [one for one in refusals if one is not None and one.reason not in lost]
         raise AssertionError("attempts never end")
 
-    def _pieces(
+    def _messages(
         self, round_number: int, updates: Sequence[Update]
     ) -> Iterator[pb.SubmitUpdatesRequest]:
+        """Yield the updates' pieces, as many in a message as fit: small ones travel together."""
+        message, filled = pb.SubmitUpdatesRequest(), 0
+        for piece in self._pieces(round_number, updates):
+            size = len(piece.chunk.data)
+            if filled and filled + size > CHUNK_BYTES:
+                yield message
+                message, filled = pb.SubmitUpdatesRequest(), 0
+            message.pieces.append(piece)
+            filled += size
+        yield message
+
+    def _pieces(self, round_number: int, updates: Sequence[Update]) -> Iterator[pb.UpdatePiece]:
         for update in updates:
             header = pb.UpdateHeader(
                 federation_id=self.federation_id,
@@ -86,4 +97,4 @@ class Sender:
                 num_samples=update.num_samples,
                 num_steps=update.num_steps,
             )
-            yield from encode_update(header, update.delta, pb.SubmitUpdatesRequest)
+            yield from encode_update(header, update.delta, pb.UpdatePiece)

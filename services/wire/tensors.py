@@ -85,16 +85,16 @@ def encode_model(round_number: int, layout: Layout, weights: Floats) -> list[byt
     return messages
 
 
-Piece = TypeVar("Piece", pb.SubmitUpdateRequest, pb.SubmitUpdatesRequest)
+Piece = TypeVar("Piece", pb.SubmitUpdateRequest, pb.UpdatePiece)
 
 
 def encode_update(header: pb.UpdateHeader, update: Floats, piece: type[Piece]) -> Iterator[Piece]:
-    """Cut an update into the messages of SubmitUpdate or SubmitUpdates.
+    """Cut an update into the messages of SubmitUpdate or the pieces of SubmitUpdates.
 
     Args:
         header: federation, round, participant and credential; the rest is filled in here.
         update: ``(d,)`` contiguous.
-        piece: the message they are.
+        piece: which of the two.
 
     """
     data = raw(update)

@@ -110,7 +110,7 @@ async def test_cuda_is_refused_where_there_is_none(create, monkeypatch):
 
 
 @pytest.fixture
-async def tight(tmp_path) -> AsyncIterator[rpc.AggregatorServiceAsyncStub]:
+async def tight(tmp_path) -> AsyncIterator["rpc.AggregatorServiceAsyncStub"]:
     """An aggregator for two federations of three."""
     service = AggregatorService(tmp_path, Limits(federations=2, participants=3))
     async with serving(

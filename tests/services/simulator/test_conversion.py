@@ -1,0 +1,118 @@
+"""Between the messages of the contract and what the simulator works with."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedsiege.errors import InvalidValue
+from fedsiege.spec import ExperimentSpec
+from fedsiege.v1 import aggregator_pb2 as data_pb
+from fedsiege.v1 import simulator_pb2 as pb
+from services.simulator.conversion import (
+    from_message,
+    history_row,
+    participant_row,
+    to_message,
+)
+from services.simulator.results import Outcome
+
+counts = st.integers(1, 1_000_000)
+above_zero = st.floats(1e-300, 1e300)
+specs = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.text(st.characters(categories=["L", "N"]), max_size=100),
+        "attack": st.floats(0, 1),
+        "attack_name": st.text(max_size=20),
+        "scale": above_zero,
+        "samples": st.integers(0, 1_000_000),
+        "rounds": counts,
+        "threshold": st.integers(1, 100),
+        "rule": st.text(max_size=20),
+        "model": st.text(max_size=20),
+        "lr": above_zero,
+        "momentum": st.floats(0, 1, exclude_max=True),
+        "epochs": counts,
+        "batch": counts,
+        "dataset": st.text(max_size=20),
+        "partition": st.text(max_size=20),
+        "init": st.sampled_from(["pretrained", "random"]),
+        "seed": st.integers(0, 2**64 - 1),
+        "deadline": st.floats(1e-9, 86_400),
+        "device": st.sampled_from(["cpu", "cuda"]),
+        "trainer": st.sampled_from(["auto", "cohort", "loop"]),
+    },
+)
+
+
+@given(specs)
+def test_a_specification_survives_the_wire_bit_for_bit(settings):
+    spec = ExperimentSpec.of(settings)
+    message = pb.ExperimentSpec.FromString(to_message(spec).SerializeToString())
+    assert from_message(message) == spec
+
+
+def test_what_is_not_set_takes_its_default():
+    assert from_message(pb.ExperimentSpec()) == ExperimentSpec()
+    # Set to what protobuf calls the default of the type is set all the same.
+    spec = from_message(pb.ExperimentSpec(attack=0, samples=0, seed=0))
+    assert (spec.attack, spec.samples, spec.seed) == (0.0, 0, 0)
+    assert from_message(pb.ExperimentSpec(samples=0)).samples != ExperimentSpec().samples
+
+
+def test_message_and_specification_have_the_same_fields():
+    fields = {field.name for field in pb.ExperimentSpec.DESCRIPTOR.fields}
+    assert fields == set(ExperimentSpec.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"attack": 1.5}, "ATTACK"),
+        ({"attack": float("nan")}, "ATTACK"),
+        ({"clients": 0}, "CLIENTS"),
+        ({"rounds": 2**32 - 1}, "ROUNDS"),
+        ({"threshold": 0}, "THRESHOLD"),
+        ({"threshold": 101}, "THRESHOLD"),
+        ({"momentum": 1.0}, "MOMENTUM"),
+        ({"lr": -1.0}, "LR"),
+        ({"lr": float("inf")}, "LR"),
+        ({"deadline": 0.0}, "DEADLINE"),
+        ({"init": "zeros"}, "INIT"),
+        ({"device": "tpu"}, "DEVICE"),
+        ({"name": "two\nlines"}, "NAME"),
+        ({"name": "../../etc/passwd\x00"}, "NAME"),
+    ],
+)
+def test_a_value_out_of_range_is_named(fields, name):
+    with pytest.raises(InvalidValue) as caught:
+        from_message(pb.ExperimentSpec(**fields))
+    assert caught.value.name == name
+
+
+def test_a_row_of_the_history():
+    entry = data_pb.AccuracyEntry(
+        round=3, accuracy=0.5, loss=1.25, updates=80, rejected=2, seconds=0.75
+    )
+    row = history_row(entry)
+    assert (row.round, row.accuracy, row.loss) == (3, 0.5, 1.25)
+    assert (row.updates, row.rejected, row.seconds) == (80, 2, 0.75)
+
+
+@pytest.mark.parametrize(
+    "outcome", [value for value in data_pb.Outcome.values() if value != data_pb.OUTCOME_UNSPECIFIED]
+)
+def test_every_outcome_of_the_contract_has_a_row(outcome):
+    seen = data_pb.Participant(participant_index=4, identity="w/4", outcome=outcome, flagged=True)
+    row = participant_row(seen, 9, {4})
+    assert (row.index, row.identity, row.round, row.flagged) == (4, "w/4", 9, True)
+    assert row.hostile
+    assert not participant_row(seen, 9, {3, 5}).hostile
+    assert row.outcome is Outcome(data_pb.Outcome.Name(outcome).removeprefix("OUTCOME_").lower())
+    assert row.accepted == (outcome == data_pb.OUTCOME_ACCEPTED)
+
+
+@pytest.mark.parametrize("norm", [None, 0.0, 2.5])
+def test_a_norm_of_zero_is_not_no_norm(norm):
+    seen = data_pb.Participant(outcome=data_pb.OUTCOME_EXCLUDED, norm=norm)
+    assert participant_row(seen, 1, set()).norm == norm

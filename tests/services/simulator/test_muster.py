@@ -1,0 +1,310 @@
+"""The workers of one experiment: assigned, lost, back again, and what people are told of it."""
+
+import asyncio
+
+import pytest
+
+from fedsiege.spec import ExperimentSpec
+from fedsiege.v1 import aggregator_pb2 as data_pb
+from fedsiege.v1 import simulator_pb2 as pb
+from services.simulator import muster as muster_module
+from services.simulator.muster import Muster, WorkersMissing
+from services.simulator.workers import AttachedWorker, Workers
+
+CLIENT, ATTACKER = pb.WORKER_KIND_CLIENT, pb.WORKER_KIND_ATTACKER
+SPEC = ExperimentSpec(
+    clients=6, attack=0.5, attack_name="random:scale=2", lr=0.5, seed=2**63, partition="iid"
+)
+HOSTILE = {1, 3, 5}
+
+
+class Scene:
+    """A muster and workers that do nothing by themselves."""
+
+    def __init__(self, hostile: set[int] = HOSTILE) -> None:
+        self.workers = Workers()
+        self.notes: list[str] = []
+        self.muster = Muster("e1", SPEC, hostile, self.workers, self.notes.append)
+
+    def attach(self, name: str, capacity: int, kind: int = CLIENT) -> AttachedWorker:
+        return self.workers.attach(pb.Hello(worker=name, capacity=capacity, kind=kind))
+
+    def everyone(self) -> list[AttachedWorker]:
+        return [self.attach("a", 2), self.attach("b", 9), self.attach("x", 3, ATTACKER)]
+
+    def assigned(self) -> list[AttachedWorker]:
+        workers = self.everyone()
+        self.muster.assign("f1")
+        return workers
+
+    def joined(self) -> list[AttachedWorker]:
+        workers = self.assigned()
+        for worker in workers:
+            self.say_joined(worker)
+            told(worker)
+        return workers
+
+    def say_joined(self, worker: AttachedWorker, indices: list[int] | None = None) -> None:
+        if indices is None:
+            indices = SHARES[worker.name]
+        memberships = [
+            data_pb.Membership(identity=f"{worker.name}/{i}", participant_index=i) for i in indices
+        ]
+        joined = pb.Joined(experiment_id="e1", memberships=memberships, method="by hand")
+        self.muster.hear(worker, pb.AttachRequest(joined=joined))
+
+    def say_failed(self, worker: AttachedWorker, problem: str) -> None:
+        failure = pb.WorkerFailure(experiment_id="e1", problem=problem)
+        self.muster.hear(worker, pb.AttachRequest(failure=failure))
+
+
+#: Who gets whom of ``everyone``.
+SHARES = {"a": [0, 2], "b": [4], "x": [1, 3, 5]}
+
+
+def told(worker: AttachedWorker) -> list[pb.AttachResponse]:
+    """Take what a worker has been told since the last time."""
+    messages = []
+    while not worker.outbox.empty():
+        messages.append(worker.outbox.get_nowait())
+    return messages
+
+
+@pytest.fixture
+async def scene() -> Scene:
+    return Scene()
+
+
+async def ready(scene: Scene) -> None:
+    await asyncio.wait_for(scene.muster.ready(), 10)
+
+
+async def test_what_is_missing_is_said_until_it_is_there(scene):
+    assert scene.muster.missing() == (
+        "waiting for 3 places on client workers (0 are there) and 3 places on attacker workers "
+        "(0 are there)"
+    )
+    scene.attach("a", 2)
+    assert "3 places on client workers (2 are there)" in scene.muster.missing()
+    scene.attach("b", 1)
+    assert scene.muster.missing() == "waiting for 3 places on attacker workers (0 are there)"
+    worker = scene.attach("x", 3, ATTACKER)
+    assert scene.muster.missing() == ""
+    scene.workers.detach(worker)
+    assert scene.muster.missing() != ""
+
+
+async def test_every_change_wakes_who_waits(scene):
+    for change in (
+        lambda: scene.attach("a", 1),
+        lambda: scene.workers.detach(scene.workers.get("a")),
+    ):
+        waiting = asyncio.create_task(scene.muster.changed())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        change()
+        await asyncio.wait_for(waiting, 10)
+
+
+async def test_a_muster_without_attackers_needs_none():
+    scene = Scene(hostile=set())
+    scene.attach("a", 6)
+    assert scene.muster.missing() == ""
+    scene.muster.assign("f1")
+
+
+async def test_everyone_is_assigned_by_kind(scene):
+    workers = scene.assigned()
+    shares = {}
+    for worker in workers:
+        (message,) = told(worker)
+        join = message.join
+        shares[worker.name] = list(join.participant_indices)
+        assert worker.experiment_id == join.experiment_id == "e1"
+        assert join.federation_id == "f1"
+        assert (join.model, join.seed, join.num_participants) == ("net", 2**63, 6)
+        assert join.device == "cpu"
+        if worker.hello.kind == ATTACKER:
+            assert join.WhichOneof("task") == "attack"
+            assert join.attack.attack == "random:scale=2"
+        else:
+            assert join.training == pb.TrainingTask(
+                partition="iid",
+                samples=4,
+                learning_rate=0.5,
+                momentum=0.9,
+                epochs=2,
+                batch_size=4,
+                trainer="auto",
+            )
+    assert shares == SHARES
+
+
+async def test_who_is_not_needed_is_left_alone(scene):
+    workers = [*scene.everyone(), scene.attach("y", 9, ATTACKER), scene.attach("z", 9, ATTACKER)]
+    for worker in workers[:2]:
+        scene.workers.detach(worker)
+    scene.attach("a", 9)
+    scene.muster.assign("f1")
+    idle = [worker for worker in workers if not worker.experiment_id and worker in scene.workers]
+    assert all(not told(worker) for worker in idle)
+
+
+async def test_a_worker_that_left_before_the_assignment_is_missed_in_words(scene):
+    workers = scene.everyone()
+    scene.workers.detach(workers[2])
+    with pytest.raises(WorkersMissing, match="3 places on attacker workers"):
+        scene.muster.assign("f1")
+    assert not told(workers[0]), "nobody is assigned by halves"
+
+
+async def test_it_is_ready_when_all_have_joined(scene):
+    workers = scene.assigned()
+    waiting = asyncio.create_task(ready(scene))
+    for worker in workers:
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        scene.say_joined(worker)
+    await waiting
+    assert scene.notes == [f"worker {name}: by hand" for name in "abx"]
+    scene.say_joined(workers[0])
+    assert len(scene.notes) == 3, "saying it twice is no news"
+
+
+async def test_a_worker_that_cannot_join_ends_it_in_its_own_words(scene):
+    workers = scene.assigned()
+    waiting = asyncio.create_task(ready(scene))
+    scene.say_failed(workers[1], "no such data set")
+    with pytest.raises(WorkersMissing, match="worker b: no such data set"):
+        await waiting
+
+
+async def test_a_worker_that_enrolled_others_ends_it(scene):
+    workers = scene.assigned()
+    scene.say_joined(workers[1], [0])
+    with pytest.raises(WorkersMissing, match="worker b enrolled others than it was told to"):
+        await ready(scene)
+
+
+async def test_who_is_late_is_named(scene, monkeypatch):
+    monkeypatch.setattr(muster_module, "JOIN_PATIENCE", 0.05)
+    workers = scene.assigned()
+    scene.say_joined(workers[0])
+    with pytest.raises(WorkersMissing, match="not ready after 0 s: b, x"):
+        await ready(scene)
+
+
+async def test_what_a_worker_says_of_others_or_over_an_old_line_changes_nothing(scene):
+    workers = scene.assigned()
+    stranger = scene.attach("stranger", 1)
+    scene.say_failed(stranger, "I do not like it")
+    scene.say_joined(stranger, SHARES["a"])
+    again = scene.attach("a", 2)
+    scene.say_failed(workers[0], "from the old line")
+    for worker in (again, *workers[1:]):
+        scene.say_joined(worker)
+    await ready(scene)
+
+
+async def test_everyone_who_is_there_is_called_out(scene):
+    workers = scene.joined()
+    assert await scene.muster.present(1.0) == [0, 1, 2, 3, 4, 5]
+    scene.muster.call_out(7, 2.5)
+    for worker in workers:
+        (message,) = told(worker)
+        order = message.take_part
+        assert (order.experiment_id, order.round) == ("e1", 7)
+        assert list(order.participant_indices) == SHARES[worker.name]
+        assert order.deadline.ToMilliseconds() == 2_500
+
+
+async def test_who_is_lost_misses_rounds_until_it_is_back_and_has_joined_again(scene):
+    workers = scene.joined()
+    scene.workers.detach(workers[2])
+    assert "worker x is gone; its participants miss rounds" in scene.notes
+    assert await scene.muster.present(1.0) == [0, 2, 4]
+    scene.muster.call_out(1, 1.0)
+    assert [len(told(worker)) for worker in workers] == [1, 1, 0]
+
+    back = scene.attach("x", 3, ATTACKER)
+    assert "worker x is back" in scene.notes
+    (message,) = told(back)
+    assert list(message.join.participant_indices) == SHARES["x"], "it is told again"
+    assert await scene.muster.present(1.0) == [0, 2, 4], "but not ready yet"
+    scene.say_joined(back)
+    assert await scene.muster.present(1.0) == [0, 1, 2, 3, 4, 5]
+    scene.muster.call_out(2, 1.0)
+    assert [len(told(worker)) for worker in (*workers[:2], back)] == [1, 1, 1]
+
+
+async def test_who_cannot_join_again_is_told_of(scene):
+    workers = scene.joined()
+    await ready(scene)
+    scene.workers.detach(workers[2])
+    back = scene.attach("x", 3, ATTACKER)
+    scene.say_failed(back, "the aggregator refused: WRONG_CREDENTIAL")
+    assert "worker x: the aggregator refused: WRONG_CREDENTIAL" in scene.notes
+    assert await scene.muster.present(1.0) == [0, 2, 4], "the others go on"
+
+
+async def test_a_line_opened_anew_before_the_old_one_ended_counts_as_lost(scene):
+    scene.joined()
+    again = scene.attach("a", 2)
+    (message,) = told(again)
+    assert list(message.join.participant_indices) == SHARES["a"]
+    assert await scene.muster.present(1.0) == [1, 3, 4, 5]
+
+
+async def test_a_newcomer_is_not_drawn_in(scene):
+    scene.joined()
+    newcomer = scene.attach("new", 99)
+    scene.muster.call_out(1, 1.0)
+    assert not told(newcomer)
+
+
+async def test_with_nobody_there_it_waits_for_the_first_to_come_back(scene):
+    for worker in scene.joined():
+        scene.workers.detach(worker)
+    waiting = asyncio.create_task(scene.muster.present(10.0))
+    await asyncio.sleep(0)
+    back = scene.attach("b", 9)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    scene.say_joined(back)
+    assert await asyncio.wait_for(waiting, 10) == [4]
+
+
+async def test_with_nobody_there_for_long_it_ends(scene):
+    for worker in scene.joined():
+        scene.workers.detach(worker)
+    with pytest.raises(WorkersMissing, match="no worker has been there for 0.05 s"):
+        await scene.muster.present(0.05)
+
+
+async def test_complaints_are_passed_on(scene):
+    workers = scene.joined()
+    report = pb.RoundReport(experiment_id="e1", round=4, submitted=1, refused=2, problem="a NaN")
+    scene.muster.hear(workers[1], pb.AttachRequest(round_report=report))
+    assert scene.notes[-1] == "round 4: 2 updates of b were refused; the first: a NaN"
+    scene.say_failed(workers[0], "out of memory")
+    assert scene.notes[-1] == "worker a: out of memory"
+    before = list(scene.notes)
+    report.ClearField("problem")
+    scene.muster.hear(workers[1], pb.AttachRequest(round_report=report))
+    assert scene.notes == before, "all well is no news"
+    assert await scene.muster.present(1.0) == [0, 1, 2, 3, 4, 5]
+
+
+async def test_at_the_end_everyone_is_sent_home(scene):
+    workers = scene.joined()
+    scene.workers.detach(workers[0])
+    scene.muster.dismiss()
+    assert not told(workers[0]), "nobody listens there any more"
+    for worker in workers[1:]:
+        (message,) = told(worker)
+        assert message.leave.experiment_id == "e1"
+        assert worker.experiment_id == ""
+    notes = list(scene.notes)
+    scene.workers.detach(workers[1])
+    assert not told(scene.attach("b", 9))
+    assert scene.notes == notes, "what happens now is no business of this experiment"
