@@ -106,7 +106,7 @@ help: ## Print this help
 		}' $(THIS)
 
 sim: $(VENV)/.ready ## Run an experiment: four services on this machine, a table and files at the end
-	@exec $(VENV)/bin/fedsiege sim $(call options,$(SETTINGS)) $(ARGS)
+	@exec $(VENV)/bin/fedsiege sim $(call options,$(call chosen,$(SETTINGS))) $(ARGS)
 
 serve: $(VENV)/.ready ## Run the services until Ctrl-C, to be driven over gRPC; takes DATA, WORKERS
 	@exec $(VENV)/bin/fedsiege serve $(call options,$(call chosen,DATA WORKERS)) $(ARGS)

@@ -20,6 +20,7 @@ class Block:
         weights: the start values by parameter name.
         step: the step being made, from 0.
         active: how many participants make it: the first ``active`` ones.
+        kept: how many numbers the layers keep for all participants, from step to step.
     """
 
     participants: int
@@ -29,6 +30,7 @@ class Block:
     weights: dict[str, Tensor]
     step: int = 0
     active: int = 0
+    kept: int = 0
 
     @property
     def steps(self) -> int:
@@ -48,6 +50,7 @@ class Stacked:
         self._start, self._block, self._sgd = start, block, block.sgd
         self._values = start.repeat(block.participants, *[1] * start.ndim)
         self._velocity = torch.zeros_like(self._values) if block.sgd.momentum else None
+        block.kept += self._values.numel() * (3 if block.sgd.momentum else 2)  # and the gradient
 
     @property
     def values(self) -> Tensor:

@@ -1,5 +1,6 @@
 """The engine: one block of participants, from the global weights to the deltas."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -53,11 +54,24 @@ def train(
 
 
 @torch.inference_mode()
-def floats_per_sample(graph: Graph, image: torch.Size) -> int:
-    """Return how many numbers the forward pass makes of one image ``(C, H, W)``, it included."""
+def working_set(graph: Graph, sgd: LocalSGD, image: torch.Size, samples: int) -> int:
+    """Return how many numbers one participant needs at hand in a step.
+
+    Args:
+        graph: the module.
+        sgd: the optimiser.
+        image: ``(C, H, W)``.
+        samples: how many of them the participant has.
+
+    Returns:
+        All results of the forward pass, the images included, and what the layers keep.
+    """
     start = {name: torch.zeros(shape) for name, shape in graph.shapes.items()}
-    block = Block(1, 1, [1], LocalSGD(), start, active=1)
-    return sum(value.numel() for value in Network(graph, block).forward(torch.zeros(1, *image)))
+    batch = min(sgd.batch_size, samples)
+    steps = sgd.epochs * math.ceil(samples / sgd.batch_size)
+    block = Block(1, batch, [steps], sgd, start, active=1)
+    values = Network(graph, block).forward(torch.zeros(1, *image))
+    return block.kept + batch * sum(value.numel() for value in values)
 
 
 class Network:

@@ -56,6 +56,7 @@ class LowRankLinear(Linear):
         rows = block.steps * block.batch
         self._inputs = self._weight_start.new_zeros(block.participants, rows, inputs)
         self._gradients = self._weight_start.new_zeros(block.participants, rows, outputs)
+        block.kept += self._inputs.numel() + self._gradients.numel()
         self._one = self._weight_start.new_ones(1) if self._bias_name else None
         table = coefficients(block.sgd, block.steps)
         self._of_start = table[:, -1].tolist()

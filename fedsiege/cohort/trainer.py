@@ -14,9 +14,9 @@ from fedsiege.cohort.layers import RULES
 from fedsiege.errors import InvalidValue
 from fedsiege.training import LocalSGD, Shard, Trainer
 
-#: Bytes of results that the operations of one block may produce at a step. Beyond, they fall out of
-#: the cache before the backward pass comes for them. Found by measurement.
-CACHE = 4_500_000
+#: Bytes that a block may need at hand in a step. Beyond, they fall out of the cache before the
+#: backward pass comes for them. Found by measurement, and flat: half or twice as much costs little.
+CACHE = 7_500_000
 
 #: The fewest and the most participants in a block.
 FEWEST, MOST = 2, 128
@@ -92,10 +92,10 @@ class CohortTrainer(Trainer):
                     raise InvalidValue("layer", call.name, allowed)
 
     def _fitting(self, shards: Sequence[Shard]) -> int:
-        """Return how many participants fit into the cache, going by the first image there is."""
-        if not shards:
+        """Return how many participants fit into the cache, going by the largest shard."""
+        samples = max((len(shard) for shard in shards), default=0)
+        if not samples:
             return MOST
-        batch = min(self.sgd.batch_size, max(len(shard) for shard in shards))
-        size = shards[0].images.shape[1:]
-        floats = batch * engine.floats_per_sample(self._graph, size)
-        return max(FEWEST, min(MOST, round(CACHE / (4 * max(1, floats)))))
+        image = shards[0].images.shape[1:]
+        floats = engine.working_set(self._graph, self.sgd, image, samples)
+        return max(FEWEST, min(MOST, round(CACHE / (4 * floats))))

@@ -20,7 +20,8 @@ class HostileCrew(Crew):
 
     def __init__(self) -> None:
         self._size = 0
-        self._previous: tuple[int, torch.Tensor] | None = None
+        self._seen: tuple[int, torch.Tensor] | None = None
+        self._previous: torch.Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -40,14 +41,16 @@ class HostileCrew(Crew):
     ) -> Iterator[list[Update]]:
         """Craft the updates. The sample and step counts reported are those of nobody special."""
         model = torch.from_numpy(weights)
+        if self._seen is not None and self._seen[0] != round_number:
+            self._previous = self._seen[1]
+        self._seen = (round_number, model)  # a round told twice is still one round
         broadcast = Broadcast(
             round_number=round_number,
             model=model,
-            previous=None if self._previous is None else self._previous[1],
+            previous=self._previous,
             architecture=self._join.model,
             seed=self._join.seed,
         )
-        self._previous = (round_number, model)
         for start in range(0, len(indices), _BLOCK):
             some = indices[start : start + _BLOCK]
             rows = self._attack.craft(broadcast, some)

@@ -109,12 +109,21 @@ def classifier(
     model: Annotated[str, typer.Option(help="net, lenet5 or cnn")] = "net",
     dataset: Annotated[str, typer.Option(help="auto, digits, mnist or fashion")] = "auto",
     data: Data = Path("data"),
-    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.", min=0)] = 0,
+    epochs: Annotated[int | None, typer.Option(help="Passes [default: suits the data]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate [default: likewise]")] = None,
+    momentum: Annotated[float | None, typer.Option(help="[default: likewise]")] = None,
+    batch: Annotated[int | None, typer.Option(help="Samples a step [default: likewise]")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Checkpoint [default: <model>-<dataset>.safetensors]")
     ] = None,
 ) -> None:
     """Train and test a base model, and write it as a checkpoint."""
+    from services.simulator import base_model
+    from services.simulator.screen import Screen
+
+    recipe = {"epochs": epochs, "learning_rate": lr, "momentum": momentum, "batch_size": batch}
+    base_model.run(model, dataset, data, seed, recipe, out, Screen())
 
 
 @app.command()

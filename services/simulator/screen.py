@@ -79,15 +79,7 @@ class Screen:
         if not self.console.is_terminal:
             yield lambda row: self.say(_one_line(row, total))
             return
-        progress = Progress(
-            TextColumn("rounds"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[accuracy]}", style="bold", markup=False),
-            TextColumn("time left"),
-            TimeRemainingColumn(),
-            console=self.console,
-        )
+        progress = self._progress("rounds", "accuracy")
         with progress:
             bar = progress.add_task("rounds", total=total, accuracy="")
 
@@ -96,6 +88,35 @@ class Screen:
                 progress.update(bar, completed=row.round, accuracy=accuracy)
 
             yield show
+
+    @contextmanager
+    def epochs(self, total: int) -> Iterator[Callable[[int, int, float], None]]:
+        """Show the progress of training; call what this gives after each epoch.
+
+        Args:
+            total: the epochs to come, 1 or more.
+        """
+        if not self.console.is_terminal:
+            yield lambda epoch, of, loss: self.say(f"epoch {epoch}/{of}: loss {loss:.4g}")
+            return
+        progress = self._progress("epochs", "loss")
+        with progress:
+            bar = progress.add_task("epochs", total=total, loss="")
+            yield lambda epoch, _, loss: progress.update(
+                bar, completed=epoch, loss=f"loss {loss:.4g}"
+            )
+
+    def _progress(self, noun: str, shown: str) -> Progress:
+        """Return a bar with what is counted, how far it is, one more figure and the time left."""
+        return Progress(
+            TextColumn(noun),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn(f"{{task.fields[{shown}]}}", style="bold", markup=False),
+            TextColumn("time left"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
 
     def print_history(self, rows: Sequence[HistoryRow]) -> None:
         """Print the history as a table, a long one thinned out."""

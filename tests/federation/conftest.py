@@ -23,8 +23,8 @@ from services.simulator.__main__ import simulating
 from services.simulator.results import ResultsFolder
 from services.simulator.service import SimulatorService
 from services.wire.server import serving
-from services.wire.tensors import Floats
 from services.wire.submitting import Update
+from services.wire.tensors import Floats
 from services.wire.worker import Crew, Worker
 
 DATA = Path(os.environ.get("FEDSIEGE_DATA", "data"))

@@ -9,8 +9,8 @@ import pytest
 from fedsiege.spec import ExperimentSpec
 from services.attacker.crew import HostileCrew
 from services.client.crew import BenignCrew
-from services.wire.tensors import Floats
 from services.wire.submitting import Update
+from services.wire.tensors import Floats
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """What MPAF does to a federation, held against its closed form (science.md, section 1)."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,7 @@ async def test_the_gap_to_the_base_model_shrinks_by_a_fifth_a_round(town):
     target = base_model(0)
     gaps = [float(np.linalg.norm(target - model)) for model in outcome.models]
     honest = 0.8 * largest_honest_norm(outcome)
-    for before, after in zip(gaps, gaps[1:], strict=False):
+    for before, after in itertools.pairwise(gaps):
         assert after == pytest.approx(0.8 * before, abs=honest)
     assert honest < 0.05 * gaps[0], "otherwise the test could not tell"
 
@@ -37,7 +39,7 @@ async def test_too_strong_an_attack_overshoots_and_diverges(town):
     outcome = await town.run(spec, clients=[80], attackers=[20])
     target = base_model(0)
     gaps = [float(np.linalg.norm(target - model)) for model in outcome.models]
-    assert all(after > 1.5 * before for before, after in zip(gaps, gaps[1:], strict=False))
+    assert all(after > 1.5 * before for before, after in itertools.pairwise(gaps))
 
 
 async def test_accuracy_on_mnist_collapses_in_about_four_rounds(town, mnist):

@@ -1,7 +1,8 @@
-"""What the original federation did right, kept; what it did wrong, mended (science.md, section 1)."""
+"""What the original federation did right is kept; its faults are not (science.md, section 1)."""
 
 import numpy as np
 import pytest
+import torch
 
 from fedsiege import datasets, models, partition
 from fedsiege.spec import ExperimentSpec
@@ -26,14 +27,12 @@ async def test_the_first_entry_is_the_accuracy_before_any_round(town):
 
 
 async def test_an_update_is_the_difference_to_the_rounds_own_model(town):
-    """The original's clients load the model once, so that later rounds drag it back to the start."""
+    """The original's clients load the model once; later, they drag it back to the start."""
     spec = ExperimentSpec(dataset="digits", rounds=3, clients=3, attack=0, trainer="loop")
     outcome = await town.run(spec, clients=[3])
     data = datasets.load("digits", DATA)
     shares = partition.create("sample").assign(data.train_labels, 3, spec.samples, spec.seed)
     trainer = LoopTrainer(models.create("net"), LocalSGD(spec.lr, spec.momentum, spec.epochs, 4))
-    import torch
-
     shards = [
         Shard(
             datasets.to_tensor(data.train_images[share]),

@@ -1,0 +1,145 @@
+"""SubmitUpdates: many updates over one stream, each judged by itself."""
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc
+import numpy as np
+import pytest
+
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import tensors_pb2
+from services.aggregator import intake, service
+from services.wire.errors import Refusal
+from services.wire.submitting import Sender, Update
+from services.wire.tensors import encode_update
+from tests.services.conftest import credential
+
+
+def pieces_of(federation, index: int, update: np.ndarray) -> list[pb.UpdatePiece]:
+    return list(encode_update(federation.header(index), update, pb.UpdatePiece))
+
+
+def together(*updates: Sequence[pb.UpdatePiece]) -> list[pb.SubmitUpdatesRequest]:
+    return [pb.SubmitUpdatesRequest(pieces=[piece for pieces in updates for piece in pieces])]
+
+
+def ones(federation, value: float = 1e-3) -> np.ndarray:
+    return np.full(federation.size, value, np.float32)
+
+
+async def send(federation, messages) -> list[pb.UpdateReceipt]:
+    response = await federation.stub.SubmitUpdates(iter(messages), timeout=15)
+    return list(response.receipts)
+
+
+async def test_a_liar_among_honest_ones_harms_only_itself(federation):
+    before = await federation.model()
+    spoilt = ones(federation)
+    spoilt[3] = np.nan
+    hole = pieces_of(federation, 2, ones(federation))
+    hole[0].chunk.offset = 8
+    receipts = await send(
+        federation,
+        together(
+            pieces_of(federation, 0, ones(federation)),
+            pieces_of(federation, 1, spoilt),
+            hole,
+            pieces_of(federation, 3, ones(federation)),
+            pieces_of(federation, 3, ones(federation, 9.0)),
+            pieces_of(federation, 4, ones(federation)),
+        ),
+    )
+    assert [(one.participant_index, one.reason) for one in receipts] == [
+        (0, ""),
+        (1, "NOT_FINITE"),
+        (2, "MALFORMED_STREAM"),
+        (3, ""),
+        (3, "DUPLICATE_UPDATE"),
+        (4, ""),
+    ]
+    assert receipts[1].code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert "position 3" in receipts[1].message
+    entry = await federation.closed(1)
+    assert (entry.updates, entry.rejected) == (3, 2)
+    np.testing.assert_allclose(await federation.model(), before + ones(federation), rtol=1e-6)
+
+
+async def test_what_is_left_of_a_refused_update_is_passed_over(create):
+    federation = await create(model="cnn")
+    await federation.enroll(2)
+    await federation.open()
+    update = ones(federation)
+    data = update.tobytes()
+    liar = pieces_of(federation, 0, update)[0]
+    liar.header.shape[:] = [1]
+    liar.chunk.data = data[:100_000]
+    rest = [
+        pb.UpdatePiece(
+            chunk=tensors_pb2.TensorChunk(offset=start, data=data[start : start + 100_000])
+        )
+        for start in range(100_000, len(data), 100_000)
+    ]
+    receipts = await send(federation, together([liar, *rest], pieces_of(federation, 1, update)))
+    assert [one.reason for one in receipts] == ["WRONG_SHAPE", ""]
+
+
+async def test_updates_cut_across_messages_arrive_whole(create):
+    federation = await create(model="cnn", rule="median")
+    await federation.enroll(3)
+    await federation.open()
+    before = await federation.model()
+    sender = Sender(federation.stub, federation.id, {i: credential(i) for i in range(3)})
+    updates = [Update(i, ones(federation, i * 1e-3), 4, 2) for i in range(3)]
+    assert await sender.submit(1, updates, asyncio.get_running_loop().time() + 1e6) == []
+    await federation.closed(1)
+    np.testing.assert_allclose(await federation.model(), before + ones(federation), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([pb.SubmitUpdatesRequest(pieces=[pb.UpdatePiece()])], "MALFORMED_STREAM"),
+        (
+            [
+                pb.SubmitUpdatesRequest(
+                    pieces=[pb.UpdatePiece(header=pb.UpdateHeader(federation_id="nowhere"))]
+                )
+            ],
+            "UNKNOWN_FEDERATION",
+        ),
+    ],
+)
+async def test_a_stream_that_makes_no_sense_is_refused_whole(federation, messages, reason):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await send(federation, messages)
+    assert Refusal.of(caught.value).reason == reason
+
+
+async def test_a_stream_of_nothing_is_answered_with_nothing(federation):
+    assert await send(federation, []) == []
+    assert await send(federation, [pb.SubmitUpdatesRequest()] * 3) == []
+
+
+async def test_too_many_updates_in_one_stream_are_refused(federation, monkeypatch):
+    monkeypatch.setattr(service, "UPDATES_AT_ONCE", 2)
+    flood = together(*[pieces_of(federation, i, ones(federation)) for i in range(3)])
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await send(federation, flood)
+    assert Refusal.of(caught.value).reason == "TOO_MANY_UPDATES"
+    assert (await federation.refusal(federation.messages(0, ones(federation)))).reason == (
+        "DUPLICATE_UPDATE"
+    ), "what was taken in before the stream went wrong stays taken in"
+
+
+async def test_empty_messages_do_not_keep_a_stream_alive(federation, monkeypatch):
+    monkeypatch.setattr(intake, "PATIENCE", 0.3)
+
+    async def babble():
+        while True:
+            yield pb.SubmitUpdatesRequest()
+            await asyncio.sleep(0.05)
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await federation.stub.SubmitUpdates(babble(), timeout=10)
+    assert Refusal.of(caught.value).reason == "STREAM_IDLE"

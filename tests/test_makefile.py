@@ -1,0 +1,83 @@
+"""The Makefile says what the command does: same names, same defaults, nothing lost on the way."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fedsiege.spec import ExperimentSpec
+
+ROOT = Path(__file__).parent.parent
+
+
+def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], **environment},
+    )
+
+
+def documented() -> dict[str, str]:
+    """The variables and defaults that `make` alone prints."""
+    return dict(re.findall(r"^  ([A-Z_]+)=(\S*)", make().stdout, re.MULTILINE))
+
+
+def test_every_setting_is_a_variable_with_the_default_of_the_command():
+    variables = documented()
+    for name, field in ExperimentSpec.model_fields.items():
+        if name == "name":
+            continue
+        printed, default = variables[name.upper()], field.default
+        if isinstance(default, int | float):
+            assert float(printed) == default, name
+        else:
+            assert printed == (default or ""), name
+
+
+def test_help_names_every_target():
+    printed = make().stdout
+    for target in re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE):
+        assert re.search(rf"^  {target}\s", printed, re.MULTILINE), target
+
+
+def test_help_works_in_a_bare_clone(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    done = subprocess.run(["make"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "ATTACK=0.2" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
+
+
+def sim_command(*arguments: str, **environment: str) -> str:
+    """The command that `make sim` would run; the environment counts as made."""
+    done = make("-n", "-o", ".venv/.ready", "sim", *arguments, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_what_is_set_is_passed_on_and_nothing_else():
+    command = sim_command("ATTACK=0.3", "ATTACK_NAME=mpaf-spread:noise=1", RULE="krum:f=20")
+    assert "--attack='0.3'" in command
+    assert "--attack-name='mpaf-spread:noise=1'" in command
+    assert "--rule='krum:f=20'" in command
+    assert command.count("--") == 3
+
+
+def test_values_are_safe_from_the_shell():
+    command = sim_command("OUT=it's $(touch evil); `touch evil`")
+    assert "evil" in command
+    assert not (ROOT / "evil").exists()
+    assert r"'it'\''s " in command
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("ROUND", "ROUNDS"), ("RULES", "RULE")])
+def test_a_misspelt_variable_is_refused_with_the_right_one(wrong, right):
+    done = make("sim", f"{wrong}=5")
+    assert done.returncode != 0
+    assert f"Did you mean {right}?" in done.stderr
