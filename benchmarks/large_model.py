@@ -22,12 +22,8 @@ from typing import cast
 import grpc
 import numpy as np
 
-from fedsiege import aggregation
-from fedsiege.evaluation import Evaluator
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.aggregator.federation import Federation
-from services.aggregator.service import AggregatorService
 from services.wire import process
 from services.wire.channel import CHANNEL_OPTIONS
 from services.wire.pulling import pull_model
@@ -57,6 +53,12 @@ def main() -> None:
 
 
 async def _serve(size: int) -> None:
+    # These bring torch, which those who pull need not wait for.
+    from fedsiege import aggregation
+    from fedsiege.evaluation import Evaluator
+    from services.aggregator.federation import Federation
+    from services.aggregator.service import AggregatorService
+
     weights = np.random.default_rng(0).standard_normal(size, np.float32)
     service = AggregatorService(Path("data"))
     # The model is never tested here, so there is nothing to test it with.

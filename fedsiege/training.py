@@ -24,12 +24,12 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue
 
-#: How much faster the loop must be in the measurement before it replaces the cohort engine. Wide, so
+#: How many times as fast as the cohort engine the loop must be when tried, to be chosen. Wide, so
 #: that a busy machine does not change which way a run is computed.
 MARGIN = 1.5
 
 #: How often each way is tried.
-TRIALS = 3
+TRIALS = 2
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ class Federation:
 
     def after_change(self) -> None:
         """Aggregate if the round has closed. Called after every update taken or refused."""
-        if self.round is None or self.round.is_open or self._finishing is not None:
+        if self.round is None or self.round.is_open or self._finishing is not None or self.closed:
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -254,7 +254,7 @@ class Federation:
         except UnfitRound as error:
             log.warning("round %d: %s; the model is kept", closed.number, error)
             return None, f"{error}; the model is kept"
-        except (RuntimeError, ArithmeticError, MemoryError) as error:
+        except Exception as error:  # any other would leave everyone waiting for this round
             log.exception("round %d: the rule failed; the model is kept", closed.number)
             return None, f"rule {spell(self._rule)} failed ({error}); the model is kept"
         with np.errstate(over="ignore", invalid="ignore"):  # a destroyed model is reported, below

@@ -23,6 +23,9 @@ _CHECKED_ON_THE_LOOP = 1 << 20
 #: Buffers for updates that come in several chunks and have no row of their own to be written to.
 _STAGING_BUFFERS = 8
 
+#: Updates in one stream; the answer, a receipt for each, must fit into one message.
+UPDATES_AT_ONCE = 10_000
+
 #: A piece of an update, alone or among those of others.
 Piece = pb.SubmitUpdateRequest | pb.UpdatePiece
 Pieces = AsyncIterator[Piece]
@@ -59,6 +62,8 @@ class Updates:
     @staticmethod
     async def _unpack(messages: AsyncIterator[pb.SubmitUpdatesRequest]) -> Pieces:
         async for message in messages:
+            if len(message.pieces) > UPDATES_AT_ONCE:  # a million empty ones take half a minute
+                raise Malformed("TOO_MANY_UPDATES", f"more than {UPDATES_AT_ONCE} in one message")
             for piece in message.pieces:
                 yield piece
 

@@ -17,7 +17,7 @@ from fedsiege.evaluation import Evaluator
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.aggregator.federation import Federation, RoundDetail
-from services.aggregator.intake import Intake, Piece, Updates, next_piece
+from services.aggregator.intake import UPDATES_AT_ONCE, Intake, Piece, Updates, next_piece
 from services.aggregator.participants import Participant
 from services.wire.errors import Exhausted, Malformed, NotFound, ServiceError
 
@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 NAME_LENGTH = 100
 DEFAULT_PAGE = 1_000
 LARGEST_PAGE = 10_000
-#: Updates in one stream; the answer, a receipt for each, must fit into one message.
-UPDATES_AT_ONCE = 10_000
 DEVICES = ("cpu", "cuda")
 
 
@@ -113,7 +111,9 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             await federation.measure_initial_model()
             self._federations[federation.federation_id] = federation
             self._doors[federation.federation_id] = Intake(federation)
-        log.info("federation %s: %s, %s, %s", federation.federation_id, spec.model, init, spec.rule)
+        log.info(
+            "federation %s: %s, %s, %s", federation.federation_id, spec.model, init, settled.rule
+        )
         return pb.CreateFederationResponse(federation=federation.describe())
 
     async def _evaluator(self, model: str, dataset: str, device: str) -> Evaluator:
@@ -169,7 +169,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             request.round,
             request.participant_indices,
             request.threshold,
-            request.deadline.ToTimedelta().total_seconds(),
+            request.deadline.seconds + request.deadline.nanos / 1e9,
         )
         return pb.OpenRoundResponse(
             round=opened.number, participants=len(opened.indices), threshold=opened.threshold

@@ -97,6 +97,8 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         try:
             while (message := await worker.outbox.get()) is not None:
                 yield message
+            if listening.done():
+                listening.result()  # the worker hears of what it said wrong
         finally:
             listening.cancel()
             self._workers.detach(worker)

@@ -7,7 +7,8 @@ anything unforeseen becomes INTERNAL and is logged, never shown.
     ServiceError
       NotFound            UNKNOWN_FEDERATION, UNKNOWN_PARTICIPANT, UNKNOWN_ROUND, UNKNOWN_EXPERIMENT
       Malformed           MALFORMED_MESSAGE, MALFORMED_STREAM, WRONG_DATA_TYPE, WRONG_SHAPE,
-                          TOO_MANY_BYTES, NOT_FINITE, TOO_LARGE, INVALID_VALUE
+                          TOO_MANY_BYTES, NOT_FINITE, TOO_LARGE, TOO_MANY_UPDATES,
+                          INVALID_VALUE
       Damaged             TRUNCATED, CHECKSUM_MISMATCH
       Unauthenticated     WRONG_CREDENTIAL
       Duplicate           DUPLICATE_UPDATE, UPDATE_REFUSED, DUPLICATE_INDEX, INDEX_TAKEN,

@@ -12,6 +12,8 @@ from services.wire.channel import TRANSIENT, attempts
 from services.wire.errors import Refusal
 from services.wire.tensors import CHUNK_BYTES, Floats, encode_update
 
+_UNHEARD = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "", "the aggregator gave no receipt")
+
 
 @dataclass(frozen=True)
 class Update:
@@ -57,44 +59,48 @@ class Sender:
         Returns:
             The refusals. All other updates were taken in.
         """
+        headers = [self._header(round_number, update) for update in updates]
         async for attempt in attempts():
             try:
                 response = await self.aggregator.SubmitUpdates(
-                    self._messages(round_number, updates),
-                    timeout=max(0.001, deadline - time.monotonic()),
+                    _messages(headers, updates), timeout=max(0.001, deadline - time.monotonic())
                 )
             except grpc.aio.AioRpcError as error:
                 if error.code() in TRANSIENT and time.monotonic() < deadline:
                     continue
                 return [Refusal.of(error)] * len(updates)
+            unheard = len(updates) - len(response.receipts)
+            if unheard and time.monotonic() < deadline:
+                continue  # the stream stalled and was cut short
             refusals = [Refusal.in_receipt(receipt) for receipt in response.receipts]
             # after a broken line a duplicate says that the answer was lost, not the update
             lost = {"DUPLICATE_UPDATE"} if attempt else set()
-            return [one for one in refusals if one is not None and one.reason not in lost]
+            refused = [one for one in refusals if one is not None and one.reason not in lost]
+            return [*refused, *[_UNHEARD] * unheard]
         raise AssertionError("attempts never end")
 
-    def _messages(
-        self, round_number: int, updates: Sequence[Update]
-    ) -> Iterator[pb.SubmitUpdatesRequest]:
-        """Yield the updates' pieces, as many in a message as fit: small ones travel together."""
-        message, filled = pb.SubmitUpdatesRequest(), 0
-        for piece in self._pieces(round_number, updates):
+    def _header(self, round_number: int, update: Update) -> pb.UpdateHeader:
+        return pb.UpdateHeader(
+            federation_id=self.federation_id,
+            round=round_number,
+            participant_index=update.index,
+            credential=self.credentials[update.index],
+            num_samples=update.num_samples,
+            num_steps=update.num_steps,
+        )
+
+
+def _messages(
+    headers: Sequence[pb.UpdateHeader], updates: Sequence[Update]
+) -> Iterator[pb.SubmitUpdatesRequest]:
+    """Yield the updates' pieces, as many in a message as fit: small ones travel together."""
+    message, filled = pb.SubmitUpdatesRequest(), 0
+    for header, update in zip(headers, updates, strict=True):
+        for piece in encode_update(header, update.delta, pb.UpdatePiece):
             size = len(piece.chunk.data)
             if filled and filled + size > CHUNK_BYTES:
                 yield message
                 message, filled = pb.SubmitUpdatesRequest(), 0
             message.pieces.append(piece)
             filled += size
-        yield message
-
-    def _pieces(self, round_number: int, updates: Sequence[Update]) -> Iterator[pb.UpdatePiece]:
-        for update in updates:
-            header = pb.UpdateHeader(
-                federation_id=self.federation_id,
-                round=round_number,
-                participant_index=update.index,
-                credential=self.credentials[update.index],
-                num_samples=update.num_samples,
-                num_steps=update.num_steps,
-            )
-            yield from encode_update(header, update.delta, pb.UpdatePiece)
+    yield message

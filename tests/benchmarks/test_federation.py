@@ -12,7 +12,7 @@ from benchmarks.processes import last_json, running
 
 
 def test_a_round_is_timed_from_end_to_end() -> None:
-    with ours.federation(ours.ECHO, participants=6) as federation:
+    with ours.federation(ours.ECHO, participants=6, workers=1) as federation:
         seconds = federation.round_seconds(clients=6, model="lenet5", rule="fedavg", rounds=3)
         peak = federation.peak_memory()
 
@@ -23,7 +23,7 @@ def test_a_round_is_timed_from_end_to_end() -> None:
 
 def test_a_service_that_ends_is_noticed() -> None:
     with (
-        ours.federation("benchmarks.nobody", participants=2) as federation,
+        ours.federation("benchmarks.nobody", participants=2, workers=1) as federation,
         pytest.raises(ContenderError, match=r"No module named benchmarks\.nobody"),
     ):
         federation.round_seconds(clients=2, model="lenet5", rule="fedavg", rounds=2)

@@ -1,7 +1,7 @@
 """The roll: who may have which index, and that half a request never counts."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsiege.v1 import aggregator_pb2 as pb
@@ -14,6 +14,8 @@ from services.wire.errors import (
     ServiceError,
     Unauthenticated,
 )
+
+quick = settings(max_examples=60, deadline=None, derandomize=True)
 
 SECRET = b"sixteen bytes of"
 
@@ -158,6 +160,7 @@ requests = st.lists(
 )
 
 
+@quick
 @given(requests)
 def test_whatever_is_asked_everyone_has_one_index_and_keeps_it(all_requests):
     roll, known = Participants(6), {}
@@ -172,12 +175,12 @@ def test_whatever_is_asked_everyone_has_one_index_and_keeps_it(all_requests):
         except ServiceError:
             assert {p.identity: p.index for p in roll.page(-1, 10)} == before
             continue
-        for asked, given in zip(wanted, answer, strict=True):
-            assert given.identity == asked.identity
+        for asked, member in zip(wanted, answer, strict=True):
+            assert member.identity == asked.identity
             assert not asked.HasField("participant_index") or (
-                given.index == asked.participant_index
+                member.index == asked.participant_index
             )
-            assert known.setdefault(given.identity, given.index) == given.index
+            assert known.setdefault(member.identity, member.index) == member.index
         assert {p.identity: p.index for p in roll.page(-1, 10)} == known
         assert len(set(known.values())) == len(known) == len(roll)
         assert set(known.values()) <= set(range(6))

@@ -1,7 +1,7 @@
 """Between the messages of the contract and what the simulator works with."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsiege.errors import InvalidValue
@@ -15,6 +15,8 @@ from services.simulator.conversion import (
     to_message,
 )
 from services.simulator.results import Outcome
+
+quick = settings(max_examples=50, deadline=None, derandomize=True)
 
 counts = st.integers(1, 1_000_000)
 above_zero = st.floats(1e-300, 1e300)
@@ -45,6 +47,7 @@ specs = st.fixed_dictionaries(
 )
 
 
+@quick
 @given(specs)
 def test_a_specification_survives_the_wire_bit_for_bit(settings):
     spec = ExperimentSpec.of(settings)

@@ -277,7 +277,7 @@ async def test_with_nobody_there_it_waits_for_the_first_to_come_back(scene):
 async def test_with_nobody_there_for_long_it_ends(scene):
     for worker in scene.joined():
         scene.workers.detach(worker)
-    with pytest.raises(WorkersMissing, match="no worker has been there for 0.05 s"):
+    with pytest.raises(WorkersMissing, match=r"no worker has been there for 0\.05 s"):
         await scene.muster.present(0.05)
 
 

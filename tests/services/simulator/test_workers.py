@@ -1,12 +1,14 @@
 """Who is attached, and how participants are shared out among them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.workers import Workers, share_out
 from services.wire.errors import Malformed
+
+quick = settings(max_examples=60, deadline=None, derandomize=True)
 
 
 def hello(name: str = "w", capacity: int = 1, kind: int = pb.WORKER_KIND_CLIENT) -> pb.Hello:
@@ -16,6 +18,7 @@ def hello(name: str = "w", capacity: int = 1, kind: int = pb.WORKER_KIND_CLIENT)
 capacities = st.dictionaries(st.text(max_size=3), st.integers(0, 12), max_size=6)
 
 
+@quick
 @given(capacities, st.data())
 def test_everyone_has_one_place_and_the_shares_are_as_even_as_can_be(places, data):
     count = data.draw(st.integers(0, sum(places.values())))
@@ -34,6 +37,7 @@ def test_everyone_has_one_place_and_the_shares_are_as_even_as_can_be(places, dat
     assert share_out(indices, places) == shares
 
 
+@quick
 @given(capacities, st.integers(1, 5))
 def test_too_few_places_are_an_error(places, more):
     total = sum(places.values())
@@ -98,8 +102,11 @@ def test_listeners_hear_every_change_until_they_stop():
 
 def test_a_listener_may_stop_while_all_are_told():
     workers, heard = Workers(), []
-    stops = []
-    stops.append(workers.listen(lambda: stops[0]()))
+
+    def leave_at_once() -> None:
+        stop()
+
+    stop = workers.listen(leave_at_once)
     workers.listen(lambda: heard.append(1))
     workers.attach(hello())
     assert heard == [1]

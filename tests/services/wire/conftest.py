@@ -1,8 +1,10 @@
 """Servers on loopback for servicers that a test makes up."""
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
+import pytest
 import pytest_asyncio
 
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
@@ -30,3 +32,12 @@ async def serve(monkeypatch) -> AsyncIterator[Serve]:
             return f"127.0.0.1:{await stack.enter_async_context(running)}"
 
         yield start
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nobody listens, yet."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 import grpc
 import pytest
@@ -77,7 +78,7 @@ class Simulator(rpc.SimulatorServiceServicer):
 class Caller:
     """Calls one method of each kind with raw bytes; what it answers is one list."""
 
-    METHODS = {
+    METHODS: ClassVar[dict[str, str]] = {
         "unary-unary": "/fedsiege.v1.AggregatorService/Enroll",
         "unary-stream": "/fedsiege.v1.AggregatorService/GetModel",
         "stream-unary": "/fedsiege.v1.AggregatorService/SubmitUpdate",
@@ -208,10 +209,7 @@ async def test_an_abort_of_the_handlers_own_stands(caller, mishaps, caplog, kind
 async def test_cancellation_is_left_alone(caller, mishaps, caplog, kind):
     mishaps.wait = True
     call = caller.start(kind, b"")
-    if kind.startswith("unary"):
-        reading = asyncio.ensure_future(caller_reads(call))
-    else:
-        reading = None
+    reading = asyncio.ensure_future(caller_reads(call)) if kind.startswith("unary") else None
     await asyncio.wait_for(mishaps.waiting.wait(), 10)
     call.cancel()
     await asyncio.wait_for(mishaps.cancelled.wait(), 10)

@@ -6,7 +6,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -15,6 +15,8 @@ from fedsiege.v1 import tensors_pb2
 from services.wire import tensors
 from services.wire.errors import Damaged, Malformed, ServiceError
 from services.wire.tensors import Assembly, checksum, encode_model, encode_update, manifest, raw
+
+quick = settings(max_examples=40, deadline=None, derandomize=True)
 
 LEAST = 8
 Chunk = tensors_pb2.TensorChunk
@@ -63,6 +65,7 @@ def refusal(size: int, announced: int, chunks: list[Chunk]) -> str:
 cuts = st.lists(st.integers(LEAST, 40), max_size=12)
 
 
+@quick
 @given(vectors, cuts, st.booleans())
 def test_chunks_of_any_lengths_give_the_same_bits(vector, lengths, has_target):
     target = np.full(vector.size, 7, np.float32) if has_target else None
@@ -72,6 +75,7 @@ def test_chunks_of_any_lengths_give_the_same_bits(vector, lengths, has_target):
     assert found.dtype == np.float32
 
 
+@quick
 @given(vectors, cuts)
 def test_a_sequence_in_several_chunks_lies_in_the_target(vector, lengths):
     target = np.empty(vector.size, np.float32)
@@ -80,6 +84,7 @@ def test_a_sequence_in_several_chunks_lies_in_the_target(vector, lengths):
     assert np.shares_memory(found, target) == (len(chunks) > 1)
 
 
+@quick
 @given(vectors, cuts, st.data())
 def test_any_flipped_bit_is_noticed(vector, lengths, data):
     sent = vector.tobytes()
@@ -89,6 +94,7 @@ def test_any_flipped_bit_is_noticed(vector, lengths, data):
     assert refusal(vector.size, checksum(sent), cut(bytes(damaged), lengths)) == "CHECKSUM_MISMATCH"
 
 
+@quick
 @given(vectors, cuts, st.data())
 def test_a_stream_that_ends_early_is_truncated(vector, lengths, data):
     chunks = cut(vector.tobytes(), lengths)
@@ -98,6 +104,7 @@ def test_a_stream_that_ends_early_is_truncated(vector, lengths, data):
     assert caught.value.reason == "TRUNCATED"
 
 
+@quick
 @given(vectors, cuts, st.data())
 def test_a_chunk_that_comes_twice_is_refused(vector, lengths, data):
     chunks = cut(vector.tobytes(), lengths)
@@ -106,6 +113,7 @@ def test_a_chunk_that_comes_twice_is_refused(vector, lengths, data):
     assert refusal(vector.size, checksum(vector.tobytes()), doubled) == "MALFORMED_STREAM"
 
 
+@quick
 @given(vectors, cuts, st.data())
 def test_a_chunk_left_out_or_out_of_order_is_refused(vector, lengths, data):
     chunks = cut(vector.tobytes(), lengths)
@@ -115,6 +123,7 @@ def test_a_chunk_left_out_or_out_of_order_is_refused(vector, lengths, data):
     assert refusal(vector.size, checksum(vector.tobytes()), rest) == reason
 
 
+@quick
 @given(vectors, cuts, st.binary(min_size=1, max_size=20))
 def test_bytes_after_the_end_are_refused(vector, lengths, more):
     sent = vector.tobytes()
@@ -152,10 +161,14 @@ def test_only_the_last_chunk_may_be_small():
     np.testing.assert_array_equal(assembly.finish(), vector)
 
 
+@pytest.mark.parametrize("piece", [pb.SubmitUpdateRequest, pb.UpdatePiece])
+@quick
 @given(vectors, st.integers(2, 20).map(lambda words: 4 * words))
-def test_an_update_is_cut_as_the_contract_says(vector, size):
+def test_an_update_is_cut_as_the_contract_says(piece, vector, size):
     with small_chunks(size):
-        messages = list(encode_update(pb.UpdateHeader(round=3, participant_index=5), vector))
+        header = pb.UpdateHeader(round=3, participant_index=5)
+        messages = list(encode_update(header, vector, piece))
+    assert {type(message) for message in messages} == {piece}
     header = messages[0].header
     assert (header.round, header.participant_index) == (3, 5)
     assert (header.data_type, list(header.shape)) == (
@@ -171,6 +184,7 @@ def test_an_update_is_cut_as_the_contract_says(vector, size):
     assert b"".join(message.chunk.data for message in messages) == vector.tobytes()
 
 
+@quick
 @given(layouts)
 def test_a_manifest_has_no_holes_and_no_overlaps(layout):
     size = sum(int(np.prod(shape, dtype=int)) for _, shape in layout)

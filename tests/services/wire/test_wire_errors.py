@@ -8,12 +8,14 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc.aio import AioRpcError, Metadata
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsiege.errors import FedSiegeError, InvalidValue, MissingData, UnfitRound
 from services.wire import errors
 from services.wire.errors import Refusal, ServiceError, to_status, to_trailers
+
+quick = settings(max_examples=25, deadline=None, derandomize=True)
 
 Code = grpc.StatusCode
 
@@ -74,6 +76,7 @@ def test_the_catalogue_of_reasons_is_complete_and_true():
 
 
 @pytest.mark.parametrize("kind", CODES)
+@quick
 @given(message=st.text(max_size=300))
 def test_code_reason_and_message_arrive(kind, message):
     found = refusal(kind("SOME_REASON", message))

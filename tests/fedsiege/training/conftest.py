@@ -1,0 +1,75 @@
+"""What the trainers are held to: torch.optim.SGD, one participant after the other."""
+
+import copy
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from fedsiege.training import LocalSGD, Shard, batch_order
+
+
+@pytest.fixture
+def draw() -> Callable[..., tuple[list[Shard], list[Tensor]]]:
+    """Draw shards of given sizes, and the orders to go through them."""
+
+    def shards(
+        sizes: Sequence[int],
+        sgd: LocalSGD,
+        image: tuple[int, int, int] = (1, 28, 28),
+        classes: int = 10,
+        dtype: torch.dtype = torch.float64,
+    ) -> tuple[list[Shard], list[Tensor]]:
+        generator = torch.Generator().manual_seed(7)
+        drawn = [
+            Shard(
+                torch.randn(size, *image, generator=generator, dtype=dtype),
+                torch.randint(classes, (size,), generator=generator),
+            )
+            for size in sizes
+        ]
+        return drawn, [batch_order(3, 1, i, size, sgd.epochs) for i, size in enumerate(sizes)]
+
+    return shards
+
+
+@pytest.fixture
+def flat() -> Callable[[nn.Module], Tensor]:
+    """Return a module's weights as a flat float64 vector."""
+    return lambda module: parameters_to_vector(module.parameters()).detach().double()
+
+
+@pytest.fixture
+def plain() -> Callable[..., Tensor]:
+    """Train with torch.optim.SGD; return the deltas ``(n, d)``."""
+
+    def train(
+        module: nn.Module,
+        sgd: LocalSGD,
+        weights: Tensor,
+        shards: Sequence[Shard],
+        orders: Sequence[Tensor],
+    ) -> Tensor:
+        deltas = []
+        for shard, order in zip(shards, orders, strict=True):
+            model = copy.deepcopy(module).to(weights.dtype)
+            vector_to_parameters(weights.clone(), model.parameters())
+            optimiser = torch.optim.SGD(
+                model.parameters(),
+                lr=sgd.learning_rate,
+                momentum=sgd.momentum,
+                weight_decay=sgd.weight_decay,
+            )
+            for epoch in order:
+                for first in range(0, len(shard), sgd.batch_size):
+                    batch = epoch[first : first + sgd.batch_size]
+                    optimiser.zero_grad()
+                    F.cross_entropy(model(shard.images[batch]), shard.labels[batch]).backward()
+                    optimiser.step()
+            deltas.append(parameters_to_vector(model.parameters()).detach() - weights)
+        return torch.stack(deltas)
+
+    return train

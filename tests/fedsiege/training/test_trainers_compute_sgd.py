@@ -1,0 +1,115 @@
+"""Both trainers compute what torch.optim.SGD computes, participant by participant."""
+
+import functools
+from collections import OrderedDict
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedsiege import models
+from fedsiege.cohort import CohortTrainer
+from fedsiege.training import LocalSGD, LoopTrainer, Trainer
+
+RAGGED = [5, 4, 2, 9, 1]
+
+TRAINERS: dict[str, Callable[[nn.Module, LocalSGD], Trainer]] = {
+    "loop": LoopTrainer,
+    "together": CohortTrainer,
+    "two at a time": functools.partial(CohortTrainer, at_a_time=2),
+    "alone": functools.partial(CohortTrainer, at_a_time=1),
+}
+
+SETTINGS = {
+    "plain": LocalSGD(0.05, momentum=0.0, epochs=2, batch_size=4),
+    "momentum": LocalSGD(0.05, momentum=0.9, epochs=2, batch_size=4),
+    "weight decay": LocalSGD(0.05, momentum=0.0, epochs=2, batch_size=3, weight_decay=0.1),
+    "both": LocalSGD(0.02, momentum=0.9, epochs=3, batch_size=2, weight_decay=0.1),
+    "long": LocalSGD(0.02, momentum=0.5, epochs=8, batch_size=2, weight_decay=0.1),
+}
+
+
+class Residual(nn.Module):
+    """Strides, groups, dilation, 1 by 1 filters, a sum, and functions instead of modules."""
+
+    def __init__(self, norm: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 4, 3, padding=1, stride=2)
+        self.norm = norm(4)
+        self.second = nn.Conv2d(4, 4, 3, padding=1, groups=2, bias=False)
+        self.point = nn.Conv2d(4, 6, 1)
+        self.depth = nn.Conv2d(6, 6, 3, dilation=2, groups=6)
+        self.silu = nn.SiLU(inplace=True)
+        self.dropout = nn.Dropout(0.0)
+        self.hidden = nn.Linear(24, 7, bias=False)
+        self.output = nn.Linear(7, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.norm(self.first(images))
+        x = F.relu(self.second(x)) + x
+        x = F.avg_pool2d(self.silu(self.point(x)), 2, stride=1)
+        x = F.max_pool2d(F.leaky_relu(torch.tanh(self.depth(x)), 0.2), 2, ceil_mode=True)
+        x = x.view(x.size(0), -1)
+        return self.output(self.dropout(torch.sigmoid(self.hidden(x))))
+
+
+class Reused(nn.Module):
+    """A value that three others use, two of them before it is added up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Linear(2 * 17 * 17, 6), nn.Linear(6, 6), nn.Linear(6, 10))
+        self.unused = nn.Linear(3, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.a(images.reshape(images.shape[0], -1)).relu()
+        return self.c(torch.add(self.b(x).tanh() + x, x))
+
+
+MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
+    "net": (lambda: models.create("net"), (1, 28, 28)),
+    "lenet5": (lambda: models.create("lenet5"), (1, 28, 28)),
+    "cnn": (lambda: models.create("cnn"), (1, 28, 28)),
+    "residual": (lambda: Residual(lambda channels: nn.Identity()), (2, 17, 17)),
+    "group norm": (lambda: Residual(lambda channels: nn.GroupNorm(2, channels)), (2, 17, 17)),
+    "group norm, no scale": (
+        lambda: Residual(lambda channels: nn.GroupNorm(2, channels, affine=False)),
+        (2, 17, 17),
+    ),
+    "reused": (Reused, (2, 17, 17)),
+    "tanh mlp": (
+        lambda: nn.Sequential(
+            OrderedDict(
+                flatten=nn.Flatten(), a=nn.Linear(578, 20), tanh=nn.Tanh(), b=nn.Linear(20, 10)
+            )
+        ),
+        (2, 17, 17),
+    ),
+}
+
+
+@pytest.fixture
+def module(request: pytest.FixtureRequest) -> nn.Module:
+    torch.manual_seed(11)
+    return MODULES[request.param][0]()
+
+
+def train(trainer: Trainer, *arguments: object) -> Tensor:
+    return torch.cat([deltas for _, deltas in trainer.train(*arguments)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize(("module", "image"), [(m, MODULES[m][1]) for m in MODULES], indirect=["module"], ids=list(MODULES))
+def test_deltas_are_those_of_torch_in_float64(module, image, setting, draw, flat, plain) -> None:
+    sgd, weights = SETTINGS[setting], flat(module)
+    if isinstance(module, Reused) and sgd.weight_decay:
+        pytest.skip("torch does not decay what has no gradient; the loop decays every parameter")
+    shards, orders = draw(RAGGED, sgd, image)
+    expected = plain(module, sgd, weights, shards, orders)
+    assert expected.abs().amax(1).min() > 1e-3
+    for name, build in TRAINERS.items():
+        deltas = train(build(module, sgd), weights, shards, orders)
+        assert deltas.dtype == torch.float64
+        assert (deltas - expected).abs().max() <= 1e-12, name
