@@ -9,6 +9,8 @@ PARTICIPANTS = (100, 1000, 5000)
 PARAMETERS = 44_426
 _MEBIBYTE = 2**20
 _BASE = "base"
+#: So many that more do not put more on the wire at a time.
+_FULL = 1000
 
 
 def _above(participants: int) -> str:
@@ -25,17 +27,15 @@ def _peaks(rule: str) -> Callable[[Effort], Samples]:
 
     The base is what every aggregator needs, whatever the rule and however many take part: the
     process, torch, the buffers of the wire. It is the peak of the same process after rounds of
-    fedavg, which keeps no matrix, with enough participants to fill every lane of the wire. Each
-    number of participants gets a fresh aggregator, because a process's peak never falls.
+    fedavg, which keeps no matrix, with enough participants that the wire is as full as it gets.
+    Each number of participants gets a fresh aggregator, because a process's peak never falls.
     """
 
     def measure(effort: Effort) -> Samples:
         samples: dict[str, list[float]] = {_BASE: []}
         for participants in PARTICIPANTS[: effort.of(len(PARTICIPANTS), 2)]:
-            with ours.federation(ours.ECHO, participants) as federation:
-                federation.round_seconds(
-                    clients=PARTICIPANTS[0], model="lenet5", rule="fedavg", rounds=5
-                )
+            with ours.federation(ours.ECHO, max(participants, _FULL)) as federation:
+                federation.round_seconds(clients=_FULL, model="lenet5", rule="fedavg", rounds=3)
                 base = federation.peak_memory()
                 federation.round_seconds(clients=participants, model="lenet5", rule=rule, rounds=2)
                 peak = federation.peak_memory()

@@ -170,8 +170,9 @@ class LoopTrainer(Trainer):
     """Trains one participant after the other, with any module.
 
     All parameters are views of one flat buffer and all gradients of another, so that a step is one
-    operation for the whole model; convolution weights lie in them channels last, as oneDNN wants
-    them. A module that draws at random (dropout) draws from torch's global generator.
+    operation for the whole model; where the module takes it, filters lie in them channels last, as
+    oneDNN wants them. Weight decay reaches parameters that the forward pass does not use, too. A
+    module that draws at random (dropout) draws from torch's global generator.
     """
 
     @property
@@ -184,9 +185,10 @@ class LoopTrainer(Trainer):
     ) -> Iterator[tuple[slice, Tensor]]:
         model = copy.deepcopy(self.module).to(weights)
         parameters = list(model.parameters())
+        last = bool(shards) and _takes_channels_last(model, shards[0].images.shape[1:])
         vector_to_parameters(weights, parameters)
         start, values, gradient, velocity = (torch.zeros_like(weights) for _ in range(4))
-        places = (_views(flat, parameters) for flat in (start, values, gradient))
+        places = (_views(flat, parameters, last) for flat in (start, values, gradient))
         for parameter, origin, value, slope in zip(parameters, *places, strict=True):
             origin.copy_(parameter.detach())
             parameter.data, parameter.grad = value, slope
@@ -194,7 +196,7 @@ class LoopTrainer(Trainer):
             values.copy_(start)
             velocity.zero_()
             self._train(model, shard, order, values, gradient, velocity)
-            moved = _views(values - start, parameters)
+            moved = _views(values - start, parameters, last)
             yield slice(index, index + 1), torch.cat([view.flatten() for view in moved])[None]
 
     @torch.enable_grad()
@@ -221,13 +223,31 @@ class LoopTrainer(Trainer):
             values.add_(velocity, alpha=-self.sgd.learning_rate)
 
 
-def _views(flat: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-    """Return the parameters as views of a flat buffer, convolution weights channels last."""
+def _takes_channels_last(module: nn.Module, image: torch.Size) -> bool:
+    """Tell whether a module works with convolution weights that lie channels last.
+
+    One with ``x.view(len(x), -1)`` does not, which wants all features of an image in one piece.
+    """
+    trial = copy.deepcopy(module)
+    parameters = list(trial.parameters())
+    flat = parameters_to_vector(parameters).detach()
+    for parameter, view in zip(parameters, _views(flat, parameters, last=True), strict=True):
+        parameter.data = view
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            trial(flat.new_zeros(2, *image))
+    except RuntimeError:
+        return False
+    return True
+
+
+def _views(flat: Tensor, parameters: Sequence[nn.Parameter], last: bool) -> list[Tensor]:
+    """Return the parameters as views of a flat buffer, filters channels last if so asked."""
     views, first = [], 0
     for parameter in parameters:
         piece = flat[first : first + parameter.numel()]
         first += parameter.numel()
-        if parameter.ndim == 4:
+        if last and parameter.ndim == 4:
             outputs, inputs, height, width = parameter.shape
             views.append(piece.view(outputs, height, width, inputs).permute(0, 3, 1, 2))
         else:

@@ -1,4 +1,4 @@
-"""Hostile participants of one worker: they craft from what they were sent, and from nothing else."""
+"""Hostile participants: they craft from what they were sent, and from nothing else."""
 
 from collections.abc import Callable
 

@@ -120,7 +120,7 @@ def test_a_participant_that_is_not_hosted_is_an_error(weights):
     [
         ({"dataset": "digitz"}, {}, "digits"),
         ({"model": "nett"}, {}, "net"),
-        ({}, {"partition": "dirichlet"}, "dirichlet"),
+        ({}, {"partition": "dirichlet:0"}, "dirichlet"),
         ({}, {"learning_rate": -1.0}, "learning_rate"),
         ({}, {"momentum": 1.5}, "momentum"),
         ({}, {"trainer": "magic"}, "auto, cohort or loop"),

@@ -129,7 +129,7 @@ def test_one_interruption_stops_everything_and_keeps_what_there_is(tmp_path, end
     for service in services:
         with pytest.raises(ProcessLookupError):
             os.kill(service, 0)
-    assert len(table(tmp_path / "here" / "history.csv")) > 4
+    assert len(table(tmp_path / "here" / "history.csv")) >= 4
     assert (tmp_path / "here" / "accuracy.png").exists()
     assert (tmp_path / "here" / "model.safetensors").exists()
 
