@@ -21,7 +21,6 @@ async def serve(address: str, data: Path, ready: Callable[[int], None]) -> None:
         address: ``host:port``; port 0 takes a free one.
         data: the folder of the data sets.
         ready: called with the port once calls are answered.
-
     """
     # torch costs a second to import: only what serves needs it.
     import torch

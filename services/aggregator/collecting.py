@@ -42,7 +42,6 @@ class MatrixCollector(Collector):
     Args:
         matrix: rows by participant index; kept from round to round by the federation.
         device: where the rule runs.
-
     """
 
     def __init__(self, matrix: Floats, device: str) -> None:
@@ -102,7 +101,6 @@ def new_matrix(participants: int, size: int) -> Floats:
 
     Raises:
         Exhausted: it would take more than three quarters of the machine's memory.
-
     """
     needed = participants * size * FLOAT_BYTES
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4

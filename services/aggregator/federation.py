@@ -53,7 +53,6 @@ class Federation:
         weights: ``(d,)`` the initial model.
         rule: the aggregation rule.
         evaluator: tests a model on the held-out set.
-
     """
 
     def __init__(
@@ -125,7 +124,6 @@ class Federation:
 
         Args:
             round_number: the round the caller wants to take part in; 0 for the current model.
-
         """
         if round_number:
             self.require_current(round_number)
@@ -158,7 +156,6 @@ class Federation:
 
         Raises:
             WrongState, Malformed, NotFound, UnfitRound: why it cannot be opened.
-
         """
         if self.round is not None:
             state = "open" if self.round.is_open else "being aggregated"
@@ -277,7 +274,6 @@ class Federation:
 
         Raises:
             NotFound: it has not closed, or is too long ago.
-
         """
         if round_number == 0:
             return self._details[-1] if self._details else (0, None)

@@ -36,7 +36,6 @@ async def next_piece(pieces: Pieces) -> Piece | None:
 
     Raises:
         TooSlow: nothing came for ``PATIENCE`` seconds.
-
     """
     try:
         async with asyncio.timeout(PATIENCE):
@@ -106,7 +105,6 @@ class Intake:
 
         Raises:
             ServiceError: why it was refused. The round goes on without it.
-
         """
         federation, header = self._federation, first.header
         federation.participants.authenticate(header.participant_index, header.credential)

@@ -25,7 +25,6 @@ class Participant:
         enrolled_at: seconds since 1970.
         accepted: updates that had weight, over all rounds.
         rejected: updates refused at the door, over all rounds.
-
     """
 
     index: int
@@ -41,7 +40,6 @@ class Participants:
 
     Args:
         capacity: how many may enrol; indices run from 0 to ``capacity - 1``.
-
     """
 
     def __init__(self, capacity: int) -> None:
@@ -75,7 +73,6 @@ class Participants:
 
         Raises:
             Malformed, Duplicate, Exhausted, Unauthenticated: which one cannot be enrolled, and why.
-
         """
         if not 1 <= len(enrollments) <= ENROLLMENTS_AT_ONCE:
             raise Malformed(
@@ -134,7 +131,6 @@ class Participants:
         Raises:
             NotFound: nobody has that index.
             Unauthenticated: the secret is another one.
-
         """
         participant = self._by_index.get(index)
         if participant is None:

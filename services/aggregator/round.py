@@ -38,7 +38,6 @@ class Round:
         threshold: how many updates close it, 1 to ``len(indices)``.
         deadline: seconds after which it closes in any case.
         collector: where the updates go.
-
     """
 
     def __init__(
@@ -84,7 +83,6 @@ class Round:
         Raises:
             WrongState: the round is closed, or the participant is not scheduled.
             Duplicate: it has submitted already, or does so at this moment.
-
         """
         self.require_open()
         row = self._rows.get(index)
@@ -160,7 +158,6 @@ class Round:
 
         Raises:
             UnfitRound: the rule cannot work with these updates.
-
         """
         return self._collector.aggregate(rule, self.taken_rows())
 
@@ -173,7 +170,6 @@ class Round:
 
         Args:
             accepted: bool for each taken row, or None if no rule ran.
-
         """
         outcomes = np.full(len(self.indices), pb.OUTCOME_MISSING, np.int8)
         outcomes[self._slots == Slot.REJECTED] = pb.OUTCOME_REJECTED

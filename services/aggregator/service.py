@@ -36,7 +36,6 @@ class Limits:
     Attributes:
         federations: held at a time.
         participants: in one federation.
-
     """
 
     federations: int = 64
@@ -49,7 +48,6 @@ class AggregatorService(rpc.AggregatorServiceServicer):
     Args:
         data: the folder of the data sets.
         limits: what this aggregator gives.
-
     """
 
     def __init__(self, data: Path, limits: Limits | None = None) -> None:

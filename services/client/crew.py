@@ -18,7 +18,6 @@ class BenignCrew(Crew):
 
     Args:
         data: the folder of the data sets.
-
     """
 
     def __init__(self, data: Path) -> None:

@@ -32,7 +32,6 @@ async def simulating(
 
     Yields:
         The service and its port.
-
     """
     async with connect(aggregator) as channel:
         service = SimulatorService(channel, data, runs)

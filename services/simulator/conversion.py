@@ -11,7 +11,6 @@ def from_message(message: pb.ExperimentSpec) -> ExperimentSpec:
 
     Raises:
         InvalidValue: a value is out of its range.
-
     """
     return ExperimentSpec.of({field.name: value for field, value in message.ListFields()})
 

@@ -43,7 +43,6 @@ class Experiment:
         workers: who is attached.
         aggregator: the data plane.
         make_folder: creates the results folder.
-
     """
 
     def __init__(

@@ -51,7 +51,6 @@ class Child:
         name: for people and for the log file.
         module: whose ``main`` it runs.
         logs: the folder for its log.
-
     """
 
     def __init__(self, name: str, module: str, logs: Path) -> None:
@@ -87,7 +86,6 @@ class Child:
 
         Raises:
             ServiceDied: always, once it has.
-
         """
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
@@ -143,7 +141,6 @@ class Laptop:
         logs: the folder for the services' logs.
         ports: where to listen.
         host: the address to listen on.
-
     """
 
     def __init__(
@@ -173,7 +170,6 @@ class Laptop:
 
         Raises:
             ServiceDied: a service ended before the block did.
-
         """
         try:
             self._aggregator.begin(
@@ -203,7 +199,6 @@ class Laptop:
 
         Raises:
             ServiceDied: which one.
-
         """
         watchers = [asyncio.create_task(child.death()) for child in self._children()]
         try:

@@ -28,7 +28,6 @@ class Berth:
         join: the assignment; sent again when the worker comes back.
         worker: its line, or None while it is away.
         joined: whether its participants have enrolled over this line.
-
     """
 
     join: pb.Join
@@ -45,7 +44,6 @@ class Muster:
         hostile: the hostile participants.
         workers: who is attached.
         note: told what people should know.
-
     """
 
     def __init__(
@@ -108,7 +106,6 @@ class Muster:
 
         Raises:
             WorkersMissing: one that was there has left meanwhile.
-
         """
         if missing := self.missing():
             raise WorkersMissing(missing)
@@ -155,7 +152,6 @@ class Muster:
 
         Raises:
             WorkersMissing: one cannot, or takes too long.
-
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(JOIN_PATIENCE):
@@ -172,7 +168,6 @@ class Muster:
 
         Raises:
             WorkersMissing: nobody came back for that many seconds.
-
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):

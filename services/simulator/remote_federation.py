@@ -22,7 +22,6 @@ class RemoteFederation:
     Args:
         aggregator: the data plane.
         described: what the aggregator said when it was created.
-
     """
 
     def __init__(

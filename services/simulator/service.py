@@ -45,7 +45,6 @@ def choose_dataset(settled: Settled, data: Path) -> tuple[Settled, str]:
 
     Raises:
         MissingData: a named data set is neither there nor to be had.
-
     """
     # torch costs a second to import: only experiments need it, not the service.
     from fedsiege import datasets
@@ -65,7 +64,6 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         aggregator: a channel to the data plane.
         data: the folder of the data sets, looked at where an experiment says "auto".
         runs: where results folders are created.
-
     """
 
     def __init__(self, aggregator: grpc.aio.Channel, data: Path, runs: Path) -> None:
@@ -159,7 +157,6 @@ class SimulatorService(rpc.SimulatorServiceServicer):
 
         Raises:
             Exhausted: too many experiments wait already.
-
         """
         unfinished = sum(not one.ended for one in self._experiments.values())
         if unfinished >= MOST_UNFINISHED:

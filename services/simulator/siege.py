@@ -37,7 +37,6 @@ def run(
 
     Raises:
         FedSiegeError: it is not possible; nothing was started.
-
     """
     if not 1 <= workers <= MOST_WORKERS:
         raise InvalidValue("WORKERS", workers, f"a whole number from 1 to {MOST_WORKERS}")

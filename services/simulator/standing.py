@@ -26,7 +26,6 @@ def run(
     Raises:
         InvalidValue: a value out of its range.
         ServiceDied: a service could not start, or ended.
-
     """
     for name, value, least in (
         ("CLIENTS", clients, 0),

@@ -23,7 +23,6 @@ class AttachedWorker:
         hello: what the worker says it is.
         outbox: what it is to be told; None ends the line.
         experiment_id: the experiment it hosts participants for; empty if none.
-
     """
 
     hello: pb.Hello
@@ -63,7 +62,6 @@ class Workers:
 
         Raises:
             Malformed: it does not say properly what it is.
-
         """
         if not 1 <= len(hello.worker) <= NAME_LENGTH or not hello.worker.isprintable():
             raise Malformed(
@@ -114,7 +112,6 @@ def share_out(indices: Sequence[int], capacities: Mapping[str, int]) -> dict[str
     Returns:
         The participants of each worker, those with none left out. The same workers in the same
         order give the same shares.
-
     """
     shares: dict[str, list[int]] = {}
     left, start = len(indices), 0

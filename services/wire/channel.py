@@ -49,7 +49,6 @@ async def attempts(first: float = 0.1, longest: float = 3.0) -> AsyncIterator[in
     Args:
         first: the first wait, seconds.
         longest: the longest wait, seconds.
-
     """
     number, pause = 0, first
     while True:

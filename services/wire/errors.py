@@ -46,7 +46,6 @@ class ServiceError(FedSiegeError):
     Args:
         reason: stable, upper-case, for programs.
         message: a sentence for people: what was wrong, with which value, what is allowed.
-
     """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN

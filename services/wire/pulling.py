@@ -29,7 +29,6 @@ async def pull_model(
 
     Raises:
         Malformed, Damaged: the model is not what it should be.
-
     """
     request = pb.GetModelRequest(federation_id=federation_id, round=round_number)
     header: pb.ModelHeader | None = None

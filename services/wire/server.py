@@ -37,7 +37,6 @@ async def serving(
 
     Raises:
         InvalidValue: the address cannot be served on.
-
     """
     server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
     register(server)

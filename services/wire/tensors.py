@@ -46,7 +46,6 @@ def manifest(layout: Layout, weights: Floats) -> tensors_pb2.TensorManifest:
     Args:
         layout: name and shape of each tensor, in order.
         weights: ``(d,)`` all of them, one behind the other.
-
     """
     specs, offset = [], 0
     for name, shape in layout:
@@ -95,7 +94,6 @@ def encode_update(header: pb.UpdateHeader, update: Floats, piece: type[Piece]) -
         header: federation, round, participant and credential; the rest is filled in here.
         update: ``(d,)`` contiguous.
         piece: which of the two.
-
     """
     data = raw(update)
     header.data_type = tensors_pb2.DATA_TYPE_FLOAT32
@@ -114,7 +112,6 @@ class Assembly:
         checksum: what the sender says the bytes' checksum is.
         target: ``(d,)`` where the floats go. Not needed for a sequence that comes in one chunk: it
             is taken as it lies in the message.
-
     """
 
     size: int
@@ -129,7 +126,6 @@ class Assembly:
         Raises:
             Malformed: it does not continue where the last one ended, is too small, or runs past the
                 end.
-
         """
         data, end = chunk.data, self.size * FLOAT_BYTES
         if chunk.offset != self.filled:
@@ -160,7 +156,6 @@ class Assembly:
 
         Raises:
             Damaged: bytes are missing, or they are not what the sender sent.
-
         """
         end = self.size * FLOAT_BYTES
         vector = self.target if self.whole is None else self.whole

@@ -66,7 +66,6 @@ class Crew(abc.ABC):
             round_number: 1 or more.
             weights: ``(d,)`` the round's global model; not to be changed.
             indices: the participants, ascending.
-
         """
 
 
@@ -89,7 +88,6 @@ class Worker:
         make_crew: makes the crew of an experiment.
         simulator: the simulator's ``host:port``.
         aggregator: the aggregator's ``host:port``.
-
     """
 
     def __init__(
@@ -261,7 +259,6 @@ def main(
         arguments: the command line; None for the process's own.
         make_crew: makes a crew from the parsed options.
         parser: with the options that only this kind of worker has.
-
     """
     role = pb.WorkerKind.Name(kind).removeprefix("WORKER_KIND_").lower()
     parser.add_argument("--simulator", default="localhost:50052", help="host:port")
