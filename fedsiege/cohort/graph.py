@@ -12,6 +12,7 @@ from torch.fx import GraphModule, Node
 from fedsiege.cohort import channelwise, convolution, linear, normalisation, structure  # noqa: F401
 from fedsiege.cohort.channelwise import MAX_POOLING, RELU
 from fedsiege.cohort.layers import EITHER, IMAGES, ROWS, RULES, SAME, Call
+from fedsiege.cohort.structure import RESHAPING
 from fedsiege.errors import InvalidValue
 
 
@@ -98,7 +99,7 @@ def _call(node: Node, traced: GraphModule, positions: dict[Node, int]) -> Call:
     kind, inputs = kind_of(node, traced), _inputs(node, traced)
     module = traced.get_submodule(str(node.target)) if node.op == "call_module" else None
     others = [value for value in node.all_input_nodes if value not in inputs]
-    if not all(_is_batch_size(value) for value in others):
+    if not all(kind in RESHAPING and _is_batch_size(value) for value in others):
         raise _unknown(_name(node, traced), "an argument is computed on the way")
     names = [name for name, _ in module.named_parameters()] if module else []
     call = Call(

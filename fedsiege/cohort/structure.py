@@ -12,8 +12,11 @@ from fedsiege.cohort.convolution import channels_last
 from fedsiege.cohort.layers import ROWS, Call, Layer, rule
 from fedsiege.errors import InvalidValue
 
+#: Methods that take a shape, in which the batch size may be the one that another value has.
+RESHAPING = ("view", "reshape")
 
-@rule(nn.Flatten, torch.flatten, "flatten", "view", "reshape")
+
+@rule(nn.Flatten, torch.flatten, "flatten", *RESHAPING)
 class Flatten(Layer):
     """Images ``(B, A·K, H, W)`` to rows ``(A, B, K·H·W)``; rows stay as they are."""
 
@@ -54,7 +57,7 @@ def _features(call: Call) -> int | None:
     if isinstance(call.module, nn.Flatten):
         return -1 if (call.module.start_dim, call.module.end_dim) == (1, -1) else None
     settings = call.settings
-    if call.kind in ("view", "reshape"):
+    if call.kind in RESHAPING:
         shape = settings[0] if len(settings) == 1 else settings
         if not isinstance(shape, tuple) or len(shape) != 2 or shape == (-1, -1):
             return None
