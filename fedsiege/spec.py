@@ -58,7 +58,9 @@ class ExperimentSpec(BaseModel):
     )
     attack_name: str = _setting("mpaf", "Attack", "a name, or name:key=value,key=value")
     scale: float = _setting(1.0, "Strength lambda of the attack", "a number above 0", gt=0)
-    clients: int = _count(100, "All participants, benign and hostile", 1)
+    clients: int = _count(
+        100, "All participants, benign and hostile, 0 for whoever is there and whoever comes", 0
+    )
     samples: int = _count(4, "Samples per benign participant, 0 for all, shared out", 0)
     rounds: int = _count(10, "Rounds", 1)
     threshold: int | None = _setting(
@@ -99,6 +101,14 @@ class ExperimentSpec(BaseModel):
         "auto", "How benign participants compute", "auto (measured), cohort or loop"
     )
 
+    min_clients: int | None = _setting(
+        None,
+        "With CLIENTS=0, benign participants that are waited for",
+        f"a whole number from 1 to {_MOST}; unset: until newcomers stop arriving",
+        ge=1,
+        le=_MOST,
+    )
+
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_values(cls, value: object) -> object:
@@ -109,7 +119,7 @@ class ExperimentSpec(BaseModel):
 
     @model_validator(mode="after")
     def _threshold_is_within_reach(self) -> Self:
-        if self.threshold is not None and self.threshold > self.clients:
+        if self.threshold is not None and 0 < self.clients < self.threshold:
             allowed = f"a whole number from 1 to {self.clients}, the number of participants"
             raise InvalidValue("THRESHOLD", self.threshold, allowed)
         return self
@@ -140,7 +150,7 @@ class ExperimentSpec(BaseModel):
 
     @property
     def hostile(self) -> int:
-        """How many participants are hostile."""
+        """How many participants are hostile; not known, and 0, with CLIENTS=0."""
         return hostile_count(self.clients, self.attack)
 
     def settle(self) -> "Settled":
@@ -163,6 +173,8 @@ class ExperimentSpec(BaseModel):
             raise InvalidValue("DATASET", self.dataset, _no_such("data set", self.dataset, sets))
         with _about("PARTITION", self.partition, "partition"):
             share = partition.create(self.partition)
+        if self.clients == 0:
+            self._check_open(share.name)
         if share.name == "sample" and self.samples == 0:
             allowed = "partition sample needs 1 or more; iid and dirichlet share out all there are"
             raise InvalidValue("SAMPLES", self.samples, allowed)
@@ -172,20 +184,29 @@ class ExperimentSpec(BaseModel):
         updates = self.threshold or self.clients
         with _about("RULE", self.rule, "rule"):
             asked = aggregation.parse(self.rule)
-            rule = asked.for_participants(updates)
+            rule = asked.for_participants(updates) if updates else asked
             rule_name = spell(rule)
 
         settled = self.model_copy(
             update={
                 "attack_name": attack_name,
                 "scale": getattr(attack, "scale", self.scale),
-                "threshold": updates,
+                "threshold": updates or None,
                 "rule": rule_name,
             }
         )
-        assumed = getattr(asked, "f", 0) is None
+        assumed = updates > 0 and getattr(asked, "f", 0) is None
         notes = (*self._notes_on_attack(attack), *self._notes_on_rule(rule, updates, assumed))
         return Settled(settled, notes)
+
+    def _check_open(self, partition: str) -> None:
+        """Refuse what cannot be done while the number of participants is open."""
+        if self.attack == 1:
+            allowed = "with CLIENTS=0 it must be below 1: fakes are counted against benign ones"
+            raise InvalidValue("ATTACK", self.attack, allowed)
+        if partition != "sample":
+            allowed = "with CLIENTS=0 only sample: shares of a whole need a number of participants"
+            raise InvalidValue("PARTITION", self.partition, allowed)
 
     def _notes_on_attack(self, attack: Any) -> Iterator[str]:  # any catalogued attack
         strength = getattr(attack, "scale", None)

@@ -3,12 +3,16 @@
 import argparse
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from fedsiege.errors import InvalidValue
+from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.simulator.service import SimulatorService
+from services.simulator.experiment import Experiment
+from services.simulator.service import SimulatorService, choose_dataset
 from services.wire import process
 from services.wire.channel import connect
 from services.wire.server import serving
@@ -46,13 +50,60 @@ async def simulating(
                 await service.close()
 
 
-async def serve(options: argparse.Namespace) -> None:
-    """Serve until cancelled."""
+def from_environment(environment: Mapping[str, str]) -> ExperimentSpec:
+    """Read an experiment from variables named like those of ``make sim``; empty ones do not count.
+
+    Without CLIENTS the number of participants is open: whoever is there, and whoever comes.
+
+    Raises:
+        InvalidValue: a value is out of its range.
+    """
+    settings: dict[str, object] = {"clients": 0}
+    for name in ExperimentSpec.model_fields:
+        value = environment.get(name.upper(), "")
+        if value and name != "name":  # NAME means too many things to too many programs
+            settings[name] = value
+    return ExperimentSpec.of(settings)
+
+
+async def show(experiment: Experiment) -> None:
+    """Print an experiment's history as it grows, and how it ends."""
+    async for event in experiment.watch():
+        if event.HasField("entry"):
+            entry = event.entry
+            log.info(
+                "round %d: accuracy %.1f %%, loss %.4g, %d updates, %d rejected, %.2f s",
+                entry.round,
+                100 * entry.accuracy,
+                entry.loss,
+                entry.updates,
+                entry.rejected,
+                entry.seconds,
+            )
+        elif event.experiment.problem:
+            log.info("%s", event.experiment.problem)
+    log.info("results: %s", experiment.results or "none")
+
+
+async def serve(options: argparse.Namespace, spec: ExperimentSpec | None) -> None:
+    """Serve until cancelled.
+
+    Args:
+        options: the command line.
+        spec: an experiment to start with; the services stay up after it.
+    """
     async with simulating(options.address, options.aggregator, options.data, options.runs) as (
-        _,
+        service,
         port,
     ):
         log.info("simulator on port %d", port)
+        if spec is not None:
+            settled, reason = await asyncio.to_thread(
+                lambda: choose_dataset(spec.settle(), options.data)
+            )
+            for note in filter(None, [reason, *settled.notes]):
+                log.info("%s", note)
+            await show(await service.start(settled, reason, None))
         await asyncio.Event().wait()
 
 
@@ -64,10 +115,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the results")
     parser.add_argument("--log-level", default="INFO")
+    parser.add_argument(
+        "--start",
+        action="store_true",
+        help="start with the experiment that the environment describes: ATTACK, RULE, ROUNDS, ...",
+    )
     options = parser.parse_args(arguments)
+    try:
+        spec = from_environment(os.environ) if options.start else None
+    except InvalidValue as error:
+        parser.error(str(error))
     process.tune_allocator()
     process.set_up_logging("simulator", options.log_level)
-    process.run(lambda: serve(options))
+    process.run(lambda: serve(options, spec))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.cadence import hostile_indices
 from services.simulator.conversion import history_row, participant_row, to_message
 from services.simulator.muster import Muster
+from services.simulator.open_muster import OpenMuster
 from services.simulator.remote_federation import RemoteFederation
 from services.simulator.results import ParticipantRow, ResultsFolder
 from services.simulator.workers import AttachedWorker, Workers
@@ -62,16 +63,22 @@ class Experiment:
         self.problem = ""
         self.results = ""
         self.federation: RemoteFederation | None = None
-        self.hostile = set(hostile_indices(settled.spec.clients, settled.spec.attack))
         self.created_at = time.time()
         self.ended_at = 0.0
         self._dataset_reason = dataset_reason
         self._aggregator = aggregator
         self._make_folder = make_folder
-        self._muster = Muster(experiment_id, settled.spec, self.hostile, workers, self._note)
+        kind = Muster if settled.spec.clients else OpenMuster
+        hostile = set(hostile_indices(settled.spec.clients, settled.spec.attack))
+        self._muster = kind(experiment_id, settled.spec, hostile, workers, self._note)
         self._changed = asyncio.Event()
         self._version = 0
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def hostile(self) -> set[int]:
+        """Who is hostile, by participant index."""
+        return self._muster.hostile
 
     @property
     def ended(self) -> bool:
@@ -207,7 +214,7 @@ class Experiment:
         there = await self._muster.present(spec.deadline)
         threshold = min(spec.threshold or len(there), len(there))
         await federation.open_round(number, there, threshold, spec.deadline)
-        self._muster.call_out(number, spec.deadline)
+        self._muster.call_out(number, there, spec.deadline)
         entry = await self._next_entry(federation, follower)
         if entry.problem:
             self._note(f"round {number}: {entry.problem}")
@@ -239,12 +246,12 @@ class Experiment:
     async def _conclude(self, folder: ResultsFolder, federation: RemoteFederation) -> None:
         """Draw the picture and keep the model of what there is."""
         spec = self.settled.spec
-        attack = f"{spec.attack_name}, {spec.attack:.0%} hostile" if spec.hostile else "no attack"
+        attack = f"{spec.attack_name}, {spec.attack:.0%} hostile" if spec.attack else "no attack"
+        size = f"{spec.clients} participants" if spec.clients else "open to newcomers"
         await asyncio.to_thread(
             folder.write_picture,
             spec.name or f"{spec.model} on {spec.dataset}",
-            f"{attack} · {spec.rule} · {spec.clients} participants · {spec.partition} · "
-            f"seed {spec.seed}",
+            f"{attack} · {spec.rule} · {size} · {spec.partition} · seed {spec.seed}",
         )
         try:
             weights, header = await federation.model()

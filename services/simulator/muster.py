@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 from google.protobuf import duration_pb2
 
@@ -14,6 +14,10 @@ from services.simulator.workers import AttachedWorker, Workers, share_out
 
 #: Seconds that workers get to join: they load data and measure how to train.
 JOIN_PATIENCE = 120.0
+
+
+#: Participants that an open federation has room for; indices run below this number.
+LARGEST_FEDERATION = 100_000
 
 
 class WorkersMissing(FedSiegeError):
@@ -27,12 +31,17 @@ class Berth:
     Attributes:
         join: the assignment; sent again when the worker comes back.
         worker: its line, or None while it is away.
-        joined: whether its participants have enrolled over this line.
+        enrolled: those of its participants that have enrolled over this line.
     """
 
     join: pb.Join
     worker: AttachedWorker | None
-    joined: bool = False
+    enrolled: list[int] = field(default_factory=list)
+
+    @property
+    def joined(self) -> bool:
+        """Whether all its participants can take part."""
+        return len(self.enrolled) == len(self.join.participant_indices)
 
 
 class Muster:
@@ -62,10 +71,10 @@ class Muster:
         self._failure = ""
         self._wake = asyncio.Event()
         self._unlisten = workers.listen(self._workers_changed)
-        everyone = range(spec.clients)
+        self.hostile = hostile
         self._needed: dict[pb.WorkerKind.ValueType, list[int]] = {
-            pb.WORKER_KIND_CLIENT: [i for i in everyone if i not in hostile],
-            pb.WORKER_KIND_ATTACKER: sorted(hostile),
+            pb.WORKER_KIND_CLIENT: [i for i in range(spec.clients) if i not in self.hostile],
+            pb.WORKER_KIND_ATTACKER: sorted(self.hostile),
         }
 
     def _workers_changed(self) -> None:
@@ -75,7 +84,7 @@ class Muster:
             worker = self._workers.get(name)
             if worker is berth.worker:
                 continue
-            berth.worker, berth.joined = worker, False
+            berth.worker, berth.enrolled = worker, []
             if worker is None:
                 self._note(f"worker {name} is gone; its participants miss rounds")
             else:
@@ -127,7 +136,7 @@ class Muster:
             model=spec.model,
             dataset=spec.dataset,
             seed=spec.seed,
-            num_participants=spec.clients,
+            num_participants=spec.clients or LARGEST_FEDERATION,
             participant_indices=share,
             device=spec.device,
         )
@@ -171,21 +180,25 @@ class Muster:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while not any(berth.joined for berth in self._berths.values()):
+                while not (there := self._there()):
                     await self.changed()
-        there = [b.join.participant_indices for b in self._berths.values() if b.joined]
-        if not there:
-            raise WorkersMissing(f"no worker has been there for {patience:g} s")
-        return sorted(index for indices in there for index in indices)
+                return there
+        raise WorkersMissing(f"no participant has been there for {patience:g} s")
 
-    def call_out(self, round_number: int, deadline: float) -> None:
-        """Send everyone who is there into a round."""
+    def _there(self) -> list[int]:
+        """Return who can take part at this moment, ascending."""
+        return sorted(index for berth in self._berths.values() for index in berth.enrolled)
+
+    def call_out(self, round_number: int, scheduled: Collection[int], deadline: float) -> None:
+        """Send those who are scheduled, of those who are there, into a round."""
+        scheduled = frozenset(scheduled)
         order = pb.TakePart(experiment_id=self._experiment_id, round=round_number)
         order.deadline.CopyFrom(seconds(deadline))
         for berth in self._berths.values():
-            if berth.joined and berth.worker is not None:
+            sent = [index for index in berth.enrolled if index in scheduled]
+            if sent and berth.worker is not None:
                 message = pb.AttachResponse(take_part=order)
-                message.take_part.participant_indices[:] = berth.join.participant_indices
+                message.take_part.participant_indices[:] = sent
                 berth.worker.tell(message)
 
     def hear(self, worker: AttachedWorker, message: pb.AttachRequest) -> None:
@@ -196,11 +209,10 @@ class Muster:
         match message.WhichOneof("message"):
             case "joined":
                 given = [one.participant_index for one in message.joined.memberships]
-                if given != list(berth.join.participant_indices):
+                if not set(given) <= set(berth.join.participant_indices):
                     self._failure = f"worker {worker.name} enrolled others than it was told to"
-                elif not berth.joined:
-                    berth.joined = True
-                    self._note(f"worker {worker.name}: {message.joined.method}")
+                elif len(given) >= len(berth.enrolled):
+                    self._enrolled(berth, given, message.joined.method)
             case "round_report" if message.round_report.problem:
                 report = message.round_report
                 self._note(
@@ -213,6 +225,11 @@ class Muster:
                 if not berth.joined:
                     self._failure = problem
         self._wake.set()
+
+    def _enrolled(self, berth: Berth, indices: list[int], method: str) -> None:
+        if not berth.enrolled and berth.worker is not None:
+            self._note(f"worker {berth.worker.name}: {method}")
+        berth.enrolled = indices
 
     def dismiss(self) -> None:
         """Send everyone home."""

@@ -184,7 +184,7 @@ class ResultsFolder:
             root: the parent folder.
             now: the time in the name; None for the present.
         """
-        attack = spec.attack_name.partition(":")[0] if spec.hostile else "no-attack"
+        attack = spec.attack_name.partition(":")[0] if spec.attack else "no-attack"
         name = spec.name or f"{attack}-{spec.rule.partition(':')[0]}"
         name = re.sub(r"[^\w.]+", "-", name).encode()[:120].decode(errors="ignore")
         name = name.strip("-.") or "run"

@@ -40,6 +40,8 @@ def run(
     """
     if not 1 <= workers <= MOST_WORKERS:
         raise InvalidValue("WORKERS", workers, f"a whole number from 1 to {MOST_WORKERS}")
+    if spec.clients == 0:
+        raise InvalidValue("CLIENTS", 0, "1 or more: on this machine nobody comes by himself")
     settled = spec.settle()
     folder = ResultsFolder(out) if out else ResultsFolder.named_after(settled.spec)
     benign = settled.spec.clients - settled.spec.hostile

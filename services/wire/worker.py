@@ -7,7 +7,9 @@ A worker only dials out. It waits for peers that are not there yet, and a lost l
 import abc
 import argparse
 import asyncio
+import hmac
 import logging
+import os
 import secrets
 import socket
 import time
@@ -88,15 +90,23 @@ class Worker:
         make_crew: makes the crew of an experiment.
         simulator: the simulator's ``host:port``.
         aggregator: the aggregator's ``host:port``.
+        secret: what its participants' credentials are derived from. A worker that is started again
+            with the same name and secret finds its participants' places; None for a new secret.
     """
 
     def __init__(
-        self, hello: pb.Hello, make_crew: Callable[[], Crew], simulator: str, aggregator: str
+        self,
+        hello: pb.Hello,
+        make_crew: Callable[[], Crew],
+        simulator: str,
+        aggregator: str,
+        secret: bytes | None = None,
     ) -> None:
         self._hello = hello
         self._make_crew = make_crew
         self._simulator = simulator
         self._aggregator = aggregator
+        self._secret = secret or secrets.token_bytes(32)
         self._posts: dict[str, Post] = {}
         self._outbox: asyncio.Queue[pb.AttachRequest | None] = asyncio.Queue()
 
@@ -105,15 +115,29 @@ class Worker:
         async with connect(self._simulator) as line, connect(self._aggregator) as data:
             self._control: rpc.SimulatorServiceAsyncStub = rpc.SimulatorServiceStub(line)
             self._data: data_rpc.AggregatorServiceAsyncStub = data_rpc.AggregatorServiceStub(data)
-            async for attempt in attempts():
-                try:
-                    await self._attach()
-                    log.info("the simulator closed the line; attaching again")
-                except grpc.aio.AioRpcError as error:
-                    if error.code() not in TRANSIENT:
-                        log.warning("not attached: %s", Refusal.of(error))
-                    elif attempt == 0:
-                        log.info("waiting for the simulator at %s", self._simulator)
+            try:
+                await self._stay_attached()
+            finally:
+                await self._stop()
+
+    async def _stay_attached(self) -> None:
+        async for attempt in attempts():
+            try:
+                await self._attach()
+                log.info("the simulator closed the line; attaching again")
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in TRANSIENT:
+                    log.warning("not attached: %s", Refusal.of(error))
+                elif attempt == 0:
+                    log.info("waiting for the simulator at %s", self._simulator)
+
+    async def _stop(self) -> None:
+        """Stop what is under way while there are still channels to stop it on."""
+        busy = [post.busy for post in self._posts.values() if post.busy is not None]
+        for task in busy:
+            task.cancel()
+        if busy:
+            await asyncio.wait(busy)
 
     async def _attach(self) -> None:
         """Hold one line to the simulator until it breaks."""
@@ -130,7 +154,10 @@ class Worker:
         match message.WhichOneof("message"):
             case "join":
                 join = message.join
-                post = self._posts.setdefault(join.experiment_id, Post(join, self._make_crew()))
+                post = self._posts.get(join.experiment_id)
+                if post is None:
+                    post = self._posts[join.experiment_id] = Post(join, self._make_crew())
+                post.join = join  # the same again after a lost line, or with newcomers
                 self._set_to_work(post, self._join(post))
             case "take_part":
                 ordered = self._posts.get(message.take_part.experiment_id)
@@ -179,11 +206,11 @@ class Worker:
             some = join.participant_indices[start : start + ENROLLMENTS_AT_ONCE]
             request = data_pb.EnrollRequest(federation_id=join.federation_id)
             for index in some:
-                credential = post.credentials.setdefault(index, secrets.token_bytes(32))
+                identity = f"{self._hello.worker}/{index}"
+                credential = self._credential(join.federation_id, identity)
+                post.credentials[index] = credential
                 request.enrollments.add(
-                    identity=f"{self._hello.worker}/{index}",
-                    credential=credential,
-                    participant_index=index,
+                    identity=identity, credential=credential, participant_index=index
                 )
             response = await self._data.Enroll(request, wait_for_ready=True)
             memberships.extend(response.memberships)
@@ -191,6 +218,11 @@ class Worker:
             experiment_id=join.experiment_id, memberships=memberships, method=post.method
         )
         self._outbox.put_nowait(pb.AttachRequest(joined=joined))
+
+    def _credential(self, federation_id: str, identity: str) -> bytes:
+        """Derive a participant's secret; no two federations see the same one."""
+        text = f"{federation_id}\n{identity}".encode()
+        return hmac.digest(self._secret, text, "sha256")
 
     async def _take_part(self, post: Post, order: pb.TakePart) -> None:
         """Do one round: get the model, compute block by block, send one while the next computes."""
@@ -277,5 +309,11 @@ def main(
         capacity=options.participants,
         version=version("fedsiege"),
     )
-    worker = Worker(hello, lambda: make_crew(options), options.simulator, options.aggregator)
+    worker = Worker(
+        hello,
+        lambda: make_crew(options),
+        options.simulator,
+        options.aggregator,
+        os.environ.get("FEDSIEGE_SECRET", "").encode() or None,
+    )
     process.run(worker.run)

@@ -89,7 +89,13 @@ class Town:
         make_crew = make_crew or ((lambda: BenignCrew(DATA)) if benign else HostileCrew)
         hello = pb.Hello(worker=name, kind=kind, capacity=capacity, version="test")
         aggregator, simulator = self._ports
-        worker = Worker(hello, make_crew, f"127.0.0.1:{simulator}", f"127.0.0.1:{aggregator}")
+        worker = Worker(
+            hello,
+            make_crew,
+            f"127.0.0.1:{simulator}",
+            f"127.0.0.1:{aggregator}",
+            f"the secret of {name}".encode(),
+        )
         task = asyncio.create_task(worker.run())
 
         self._workers[name] = task

@@ -58,6 +58,7 @@ def test_the_defaults_are_those_of_the_issue() -> None:
         "deadline": 30.0,
         "device": "cpu",
         "trainer": "auto",
+        "min_clients": None,
     }
 
 
@@ -66,6 +67,18 @@ def test_each_field_has_a_help_text_that_ends_with_what_is_allowed() -> None:
         what, _, allowed = (field.description or "").partition(": ")
         assert len(what) > 3, name
         assert field.json_schema_extra == {"allowed": allowed}, name
+
+
+def test_with_an_open_number_of_participants_nothing_is_counted() -> None:
+    settled = ExperimentSpec(clients=0, rule="krum", threshold=5).settle()
+    assert settled.spec.clients == 0
+    assert settled.spec.rule.startswith("krum")
+    assert settled.spec.threshold == 5
+    assert ExperimentSpec(clients=0).settle().spec.threshold is None
+    with pytest.raises(InvalidValue, match="ATTACK"):
+        ExperimentSpec(clients=0, attack=1).settle()
+    with pytest.raises(InvalidValue, match="PARTITION"):
+        ExperimentSpec(clients=0, partition="iid").settle()
 
 
 def test_it_cannot_be_changed() -> None:
@@ -93,6 +106,8 @@ def test_reading_it_costs_no_torch() -> None:
         ("attack", "0.29"),
         ("clients", 1_000_000),
         ("clients", 1),
+        ("clients", 0),
+        ("min_clients", 7),
         ("samples", 0),
         ("samples", 4.0),
         ("threshold", 100),
@@ -117,7 +132,7 @@ IMPOSSIBLE: dict[str, list[object]] = {
     "attack": [1.5, -0.1, math.nan, math.inf, "much", True, None, [0.2]],
     "attack_name": [3, None, ["mpaf"]],
     "scale": [0, -1, math.nan, math.inf, "x"],
-    "clients": [0, -1, 1_000_001, 10**400, 4.5, math.nan, "many", False],
+    "clients": [-1, 1_000_001, 10**400, 4.5, math.nan, "many", False],
     "samples": [-1, 1_000_001, 0.5],
     "rounds": [0, -3, 1_000_001, "ten"],
     "threshold": [0, -1, 101, 2.5, True],
@@ -134,6 +149,7 @@ IMPOSSIBLE: dict[str, list[object]] = {
     "deadline": [0, -1, 86_401, math.inf, math.nan],
     "device": ["gpu", None],
     "trainer": ["fast", None],
+    "min_clients": [0, -1, 1_000_001, "some", 0.5],
 }
 
 

@@ -68,8 +68,9 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
     def some_arriving(self, data) -> int:
         return data.draw(st.sampled_from(sorted(self.arriving)))
 
-    @rule(index=st.integers(0, 20))
-    def reserve(self, index):
+    @rule(data=st.data())
+    def reserve(self, data):
+        index = data.draw(st.sampled_from([*self.round.indices, 99]))
         if not self.round.is_open:
             kind, reason = WrongState, "ROUND_CLOSED"
         elif index not in self.round.indices:
@@ -233,6 +234,30 @@ def test_everyone_heard_closes_it():
     assert current.close_reason == pb.CLOSE_REASON_EVERYONE_HEARD
     outcomes = current.outcomes(None)
     assert list(outcomes) == [pb.OUTCOME_REJECTED, pb.OUTCOME_EXCLUDED, pb.OUTCOME_REJECTED]
+
+
+@pytest.mark.parametrize("last", ["an update", "a refusal"])
+def test_everyone_heard_closes_it_below_its_threshold(last):
+    current = new_round([0, 1, 2, 3], threshold=2)
+    for index in (0, 1):
+        current.reject(current.reserve(index), bad())
+    if last == "a refusal":
+        submit(current, 2)
+        current.reject(current.reserve(3), bad())
+    else:
+        current.reject(current.reserve(3), bad())
+        assert current.is_open
+        submit(current, 2)
+    assert current.close_reason == pb.CLOSE_REASON_EVERYONE_HEARD
+
+
+def test_a_stream_that_fails_after_its_update_counted_changes_nothing():
+    current = new_round([0, 1])
+    row = current.reserve(0)
+    current.accept(row, update_of(0), 1.0, 1)
+    current.reject(row, bad())
+    current.release(row)
+    assert (current.taken, current.rejected, current.problems) == (1, 0, {})
 
 
 def test_the_first_reason_stands():

@@ -486,6 +486,12 @@ async def test_pages_of_any_size(federation, size, pages):
     assert count == pages
 
 
+async def test_a_page_beyond_the_end_is_empty(federation):
+    for token in ("4", "99"):
+        response = await federation.stub.ListParticipants(listing(federation, page_token=token))
+        assert (len(response.participants), response.next_page_token) == (0, "")
+
+
 @pytest.mark.parametrize("token", ["x", "-1", "1.5", "9" * 12, "٣", " 1", "1" * 100_000])
 async def test_a_page_token_of_somebody_else_is_refused(federation, token):
     found = await refusal(federation.stub.ListParticipants(listing(federation, page_token=token)))
@@ -532,7 +538,9 @@ async def test_what_became_of_each_is_remembered_by_round(create, monkeypatch):
     assert not first[1].HasField("norm")
     assert first[0].norm == pytest.approx(9e-3 * federation.size**0.5, rel=1e-6)
     assert first[0].score > first[3].score, "krum gives each a score"
-    assert not first[5].HasField("score")
+    assert [first[index].HasField("score") for index in range(6)] == [
+        index in (0, 2, 3, 4) for index in range(6)
+    ]
     for last in (await seen(2), await seen(0)):
         assert [last[index].outcome for index in (0, 2, 5)] == [pb.OUTCOME_MISSING] * 3
         assert last[1].outcome == pb.OUTCOME_NOT_SCHEDULED
@@ -587,6 +595,15 @@ async def test_watchers_see_the_past_from_an_entry_on_and_then_what_happens(crea
         if ("opened", number) in from_two:
             at = from_two.index(("opened", number))
             assert at < from_two.index(("closed", number))
+
+
+async def test_an_opening_is_told_at_once(create):
+    federation = await small(await create())
+    request = pb.WatchRoundsRequest(federation_id=federation.id)
+    events = aiter(federation.stub.WatchRounds(request, timeout=PATIENCE))
+    assert (await anext(events)).closed.entry.round == 0
+    await federation.open()
+    assert (await anext(events)).opened.round == 1
 
 
 async def test_an_open_round_is_told_to_who_comes_late(federation):

@@ -27,6 +27,8 @@ specs = st.fixed_dictionaries(
         "attack": st.floats(0, 1),
         "attack_name": st.text(max_size=20),
         "scale": above_zero,
+        "clients": st.just(0) | st.integers(100, 1_000_000),
+        "min_clients": counts,
         "samples": st.integers(0, 1_000_000),
         "rounds": counts,
         "threshold": st.integers(1, 100),
@@ -73,7 +75,8 @@ def test_message_and_specification_have_the_same_fields():
     [
         ({"attack": 1.5}, "ATTACK"),
         ({"attack": float("nan")}, "ATTACK"),
-        ({"clients": 0}, "CLIENTS"),
+        ({"clients": 1_000_001}, "CLIENTS"),
+        ({"min_clients": 0}, "MIN_CLIENTS"),
         ({"rounds": 2**32 - 1}, "ROUNDS"),
         ({"threshold": 0}, "THRESHOLD"),
         ({"threshold": 101}, "THRESHOLD"),

@@ -1,6 +1,8 @@
 """The workers of one experiment: assigned, lost, back again, and what people are told of it."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -209,7 +211,7 @@ async def test_what_a_worker_says_of_others_or_over_an_old_line_changes_nothing(
 async def test_everyone_who_is_there_is_called_out(scene):
     workers = scene.joined()
     assert await scene.muster.present(1.0) == [0, 1, 2, 3, 4, 5]
-    scene.muster.call_out(7, 2.5)
+    scene.muster.call_out(7, range(6), 2.5)
     for worker in workers:
         (message,) = told(worker)
         order = message.take_part
@@ -218,12 +220,37 @@ async def test_everyone_who_is_there_is_called_out(scene):
         assert order.deadline.ToMilliseconds() == 2_500
 
 
+async def test_only_who_is_scheduled_is_called_out(scene):
+    workers = scene.joined()
+    scene.muster.call_out(1, [0, 3], 1.0)
+    called = [[list(m.take_part.participant_indices) for m in told(worker)] for worker in workers]
+    assert called == [[[0]], [], [[3]]], "a worker with nobody scheduled is left alone"
+
+
+async def test_who_has_enrolled_may_take_part_before_the_others_have(scene):
+    workers = scene.assigned()
+    for worker in workers:
+        told(worker)
+    scene.say_joined(workers[2], [1, 5])
+    assert await scene.muster.present(1.0) == [1, 5]
+    waiting = asyncio.create_task(ready(scene))
+    for worker in workers[:2]:
+        scene.say_joined(worker)
+    await asyncio.sleep(0)
+    assert not waiting.done(), "it is not ready without participant 3"
+    scene.muster.call_out(1, [1, 3, 5], 1.0)
+    (message,) = told(workers[2])
+    assert list(message.take_part.participant_indices) == [1, 5]
+    scene.say_joined(workers[2])
+    await waiting
+
+
 async def test_who_is_lost_misses_rounds_until_it_is_back_and_has_joined_again(scene):
     workers = scene.joined()
     scene.workers.detach(workers[2])
     assert "worker x is gone; its participants miss rounds" in scene.notes
     assert await scene.muster.present(1.0) == [0, 2, 4]
-    scene.muster.call_out(1, 1.0)
+    scene.muster.call_out(1, range(6), 1.0)
     assert [len(told(worker)) for worker in workers] == [1, 1, 0]
 
     back = scene.attach("x", 3, ATTACKER)
@@ -233,7 +260,7 @@ async def test_who_is_lost_misses_rounds_until_it_is_back_and_has_joined_again(s
     assert await scene.muster.present(1.0) == [0, 2, 4], "but not ready yet"
     scene.say_joined(back)
     assert await scene.muster.present(1.0) == [0, 1, 2, 3, 4, 5]
-    scene.muster.call_out(2, 1.0)
+    scene.muster.call_out(2, range(6), 1.0)
     assert [len(told(worker)) for worker in (*workers[:2], back)] == [1, 1, 1]
 
 
@@ -258,7 +285,7 @@ async def test_a_line_opened_anew_before_the_old_one_ended_counts_as_lost(scene)
 async def test_a_newcomer_is_not_drawn_in(scene):
     scene.joined()
     newcomer = scene.attach("new", 99)
-    scene.muster.call_out(1, 1.0)
+    scene.muster.call_out(1, range(6), 1.0)
     assert not told(newcomer)
 
 
@@ -277,7 +304,7 @@ async def test_with_nobody_there_it_waits_for_the_first_to_come_back(scene):
 async def test_with_nobody_there_for_long_it_ends(scene):
     for worker in scene.joined():
         scene.workers.detach(worker)
-    with pytest.raises(WorkersMissing, match=r"no worker has been there for 0\.05 s"):
+    with pytest.raises(WorkersMissing, match=r"no participant has been there for 0\.05 s"):
         await scene.muster.present(0.05)
 
 
@@ -308,3 +335,7 @@ async def test_at_the_end_everyone_is_sent_home(scene):
     scene.workers.detach(workers[1])
     assert not told(scene.attach("b", 9))
     assert scene.notes == notes, "what happens now is no business of this experiment"
+    forgotten = weakref.ref(scene.muster)
+    del scene.muster
+    gc.collect()
+    assert forgotten() is None, "nobody tells it anything any more"

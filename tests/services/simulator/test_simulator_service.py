@@ -282,7 +282,7 @@ async def test_what_is_said_of_nothing_known_changes_nothing(simulator):
     ("fields", "field", "words"),
     [
         ({"attack": 1.5}, "ATTACK", "0 to 1"),
-        ({"clients": 0}, "CLIENTS", "1"),
+        ({"clients": 1_000_001}, "CLIENTS", "1000000"),
         ({"rule": "kram"}, "RULE", "krum"),
         ({"rule": "krum:f=2"}, "RULE", "7 updates, there are 5"),
         ({"attack_name": "mpfa"}, "ATTACK_NAME", "mpaf"),
@@ -429,6 +429,8 @@ async def test_an_experiment_from_start_to_results(simulator):
     participants = (folder / "participants.csv").read_text().splitlines()
     assert len(participants) == 1 + 2 * 5
     assert all(worker.experiment_id == "" for worker in await simulator.workers())
+    running = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]
+    assert "RemoteFederation.follow" not in running
     after = await simulator.ended(started.experiment_id)
     assert [event.experiment for event in after] == [last, last], "as it stands, and as it ended"
 
@@ -467,21 +469,26 @@ async def test_cancelling_keeps_what_there_is_and_sends_everyone_home(simulator)
 
 
 async def test_a_worker_that_is_lost_misses_rounds_and_takes_part_when_it_is_back(simulator):
-    started = await simulator.start(attack=0.0, rounds=3, deadline=0.3)
+    started = await simulator.start(attack=0.0, rounds=3)
     steady = await simulator.attached("steady", 3)
     flaky = await simulator.attached("flaky", 3)
     steady_join, flaky_join = await asyncio.gather(steady.join(), flaky.join())
-    await asyncio.gather(steady.play(steady_join, 1), flaky.play(flaky_join, 1))
+    order = await flaky.hear("take_part")
     flaky.hang_up()
-    playing = asyncio.create_task(steady.play_on(steady_join))
+    await until(lambda: gone(simulator, "flaky"))
+    await flaky.submit(flaky_join, order)  # the data plane does not care
+    await steady.play(steady_join, 2)
     again = await simulator.attached("flaky", 3)
     assert await again.hear("join") == flaky_join
-    await playing
+    await steady.play_on(steady_join)
     last = (await simulator.ended(started.experiment_id))[-1].experiment
     assert last.state == pb.EXPERIMENT_STATE_FINISHED
     assert [entry.round for entry in last.historical_accuracy] == [0, 1, 2, 3]
     assert last.historical_accuracy[1].updates == 5
-    assert last.historical_accuracy[3].updates == len(steady_join.participant_indices)
+    for round_number in (2, 3):
+        entry = last.historical_accuracy[round_number]
+        assert entry.updates == len(steady_join.participant_indices)
+        assert entry.close_reason == data_pb.CLOSE_REASON_THRESHOLD, "nobody was waited for"
     assert "worker flaky is gone; its participants miss rounds" in last.notes
     assert "worker flaky is back" in last.notes
 
