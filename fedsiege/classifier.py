@@ -53,8 +53,9 @@ class Recipe:
 #: The seed project's epochs and momentum. Its batches of 4 at 0.001 mean 75,000 steps, a minute on
 #: one thread; batches of 32 take 9 s and at 0.004 end where it ended: net at 93 % on MNIST.
 _RECIPE = Recipe(epochs=5, learning_rate=0.004, momentum=0.9, batch_size=32)
-#: 1,442 images make 46 steps an epoch, so it takes more of them and larger ones: 3,680 steps, 3 s.
-_RECIPES = {"digits": Recipe(epochs=80, learning_rate=0.01, momentum=0.9, batch_size=32)}
+#: 1,442 images make 46 steps an epoch, so it takes more of them: 3,680 steps, 3 s, 94 to 98 %. At
+#: 0.01 one seed in forty diverged early and its ReLUs died.
+_RECIPES = {"digits": Recipe(epochs=80, learning_rate=0.005, momentum=0.9, batch_size=32)}
 
 _DRAWS = 20
 _SPREAD = 1e-3

@@ -54,24 +54,26 @@ def train(
 
 
 @torch.inference_mode()
-def working_set(graph: Graph, sgd: LocalSGD, image: torch.Size, samples: int) -> int:
-    """Return how many numbers one participant needs at hand in a step.
+def demand(graph: Graph, sgd: LocalSGD, image: torch.Size, samples: int) -> tuple[float, int]:
+    """Return how much of the machine one participant asks for.
 
     Args:
         graph: the module.
         sgd: the optimiser.
         image: ``(C, H, W)``.
-        samples: how many of them the participant has.
+        samples: how many of them the participant has, 1 or more.
 
     Returns:
-        All results of the forward pass, the images included, and what the layers keep.
+        How many numbers an operation makes in a step, on average; and how many there are in all,
+        results and what the layers keep from step to step.
     """
     start = {name: torch.zeros(shape) for name, shape in graph.shapes.items()}
     batch = min(sgd.batch_size, samples)
     steps = sgd.epochs * math.ceil(samples / sgd.batch_size)
     block = Block(1, batch, [steps], sgd, start, active=1)
     values = Network(graph, block).forward(torch.zeros(1, *image))
-    return block.kept + batch * sum(value.numel() for value in values)
+    results = batch * sum(value.numel() for value in values)
+    return results / len(values), results + block.kept
 
 
 class Network:

@@ -14,9 +14,13 @@ from fedsiege.cohort.layers import RULES
 from fedsiege.errors import InvalidValue
 from fedsiege.training import LocalSGD, Shard, Trainer
 
-#: Bytes that a block may need at hand in a step. Beyond, they fall out of the cache before the
-#: backward pass comes for them. Found by measurement, and flat: half or twice as much costs little.
-CACHE = 7_500_000
+#: Bytes that an operation should make for a block, on average. With fewer, the time goes between
+#: the operations; with more, results leave the core's cache before the next operation wants them.
+#: Found by measurement, and flat: half or twice as much costs little.
+RESULT = 350_000
+
+#: Bytes that a block may take in all.
+MEMORY = 256 << 20
 
 #: The fewest and the most participants in a block.
 FEWEST, MOST = 2, 128
@@ -31,7 +35,7 @@ class CohortTrainer(Trainer):
     Args:
         module: the architecture, of layers that the engine has rules for.
         sgd: the optimiser.
-        at_a_time: participants in a block, 1 or more; None for as many as fit into the cache.
+        at_a_time: participants in a block, 1 or more; None for as many as suit the core's cache.
 
     Raises:
         InvalidValue: the engine has no rule for a layer, which is named.
@@ -52,7 +56,7 @@ class CohortTrainer(Trainer):
     def sized_for(self, shards: Sequence[Shard]) -> Self:
         """Return this trainer with the block size for shards like these.
 
-        It follows from the model and the size of its batches alone.
+        It follows from the model, the optimiser and the largest shard, not from a measurement.
 
         Raises:
             InvalidValue: the engine cannot train on these shards.
@@ -92,10 +96,11 @@ class CohortTrainer(Trainer):
                     raise InvalidValue("layer", call.name, allowed)
 
     def _fitting(self, shards: Sequence[Shard]) -> int:
-        """Return how many participants fit into the cache, going by the largest shard."""
+        """Return how many participants suit the core's cache, going by the largest shard."""
         samples = max((len(shard) for shard in shards), default=0)
         if not samples:
             return MOST
         image = shards[0].images.shape[1:]
-        floats = engine.working_set(self._graph, self.sgd, image, samples)
-        return max(FEWEST, min(MOST, round(CACHE / (4 * floats))))
+        result, total = engine.demand(self._graph, self.sgd, image, samples)
+        fitting = min(round(RESULT / (4 * result)), MEMORY // (4 * total))
+        return max(FEWEST, min(MOST, fitting))

@@ -1,6 +1,7 @@
 """Which way of training is taken, and what is said about it."""
 
 import pytest
+import torch
 from torch import nn
 
 from fedsiege import models, training
@@ -87,6 +88,14 @@ def test_unequal_batches_take_batch_norm_to_the_loop(shards):
     assert "3 to 4 samples" in reason
     with pytest.raises(InvalidValue, match="BatchNorm2d"):
         choose(module, SGD, shards, "cohort")
+
+
+def test_the_engine_refuses_unequal_batches_under_batch_norm_before_it_trains(draw):
+    module = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(784, 10))
+    shards, orders = draw([4, 3], SGD)
+    trainer = CohortTrainer(module, SGD)
+    with pytest.raises(InvalidValue, match="BatchNorm2d"):
+        trainer.train(torch.zeros(7852), shards, orders)
 
 
 def test_a_single_participant_trains_alone(shards):

@@ -1,0 +1,49 @@
+"""The architectures are those of the publications, and making one disturbs nobody's random draws."""
+
+import pytest
+import torch
+
+from fedsiege import models
+from fedsiege.errors import InvalidValue
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("net", 13_106), ("lenet5", 44_426), ("cnn", 139_960)]
+)
+def test_parameter_counts_are_the_published_ones(name: str, parameters: int) -> None:
+    assert models.size(name) == parameters
+    assert sum(p.numel() for p in models.create(name).parameters()) == parameters
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_images_become_ten_logits(name: str) -> None:
+    assert models.create(name)(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
+
+
+def test_net_is_the_seed_projects_layer_by_layer() -> None:
+    kinds = [type(layer).__name__ for layer in models.create("net").children()]
+    block = ["Conv2d", "ReLU", "MaxPool2d"]
+    dense = ["Linear", "ReLU", "Linear", "ReLU", "Linear"]
+    assert kinds == [*block, *block, "Flatten", *dense]
+
+
+def test_unknown_name_says_which_are_near_and_which_there_are() -> None:
+    with pytest.raises(InvalidValue, match=r"model='lenet'.*did you mean lenet5.*cnn, lenet5, net"):
+        models.create("lenet")
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_making_modules_leaves_the_global_generator_alone(name: str) -> None:
+    before = torch.random.get_rng_state()
+    models.create(name)
+    models.random_weights(name, 1)
+    models.layout.cache_clear()
+    models.layout(name)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_created_modules_do_not_depend_on_the_global_generator() -> None:
+    with torch.random.fork_rng(devices=[]):
+        first = models.flatten(models.create("net"))
+        torch.manual_seed(99)
+        assert torch.equal(models.flatten(models.create("net")), first)

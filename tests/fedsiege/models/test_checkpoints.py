@@ -1,0 +1,219 @@
+"""Checkpoints come back as they were written; nothing else is believed, nothing is executed."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from safetensors import safe_open
+
+from fedsiege import classifier, datasets, models
+from fedsiege.errors import InvalidValue, MissingData
+from fedsiege.evaluation import Evaluator
+
+Tensors = dict[str, torch.Tensor]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "model.safetensors"
+
+
+def tensors_of(name: str) -> Tensors:
+    return {key: torch.zeros(shape) for key, shape in models.layout(name)}
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_what_is_written_is_read_bit_for_bit(name: str, file: Path) -> None:
+    weights = models.random_weights(name, 3)
+    weights[:3] = torch.tensor([float("nan"), float("inf"), -0.0])
+    models.write_checkpoint(file, name, weights, {"seed": "3"})
+    back = models.read_checkpoint(file, name)
+    assert torch.equal(back.view(torch.int32), weights.view(torch.int32))
+
+
+def test_a_checkpoint_is_an_ordinary_safetensors_file(file: Path) -> None:
+    weights = models.random_weights("net", 0)
+    models.write_checkpoint(file, "net", weights, {"seed": "3"})
+    module = models.create("net")
+    module.load_state_dict(safetensors.torch.load_file(file))
+    assert torch.equal(models.flatten(module), weights)
+    with safe_open(file, "pt") as content:
+        assert content.metadata() == {"seed": "3", "model": "net"}
+
+
+def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
+    metadata = {f"key {i}": str(i) for i in range(10)}
+    files = [tmp_path / "a", tmp_path / "b"]
+    for path in files:
+        models.write_checkpoint(path, "net", models.random_weights("net", 0), metadata)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert sorted(tmp_path.iterdir()) == files, "no temporary file is left"
+
+
+@pytest.mark.parametrize(
+    "weights", [torch.zeros(5), torch.zeros(1, 13_106), torch.zeros(13_106, dtype=torch.float64)]
+)
+def test_weights_that_do_not_fit_are_not_written(weights: torch.Tensor, file: Path) -> None:
+    with pytest.raises(InvalidValue, match=r"net takes float32 \(13106,\)"):
+        models.write_checkpoint(file, "net", weights, {})
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"abc",
+        b"\xff" * 64,
+        b"PK\x03\x04" + bytes(60),
+        (2).to_bytes(8, "little") + b"[]",
+        (2**40).to_bytes(8, "little") + b"{}",
+    ],
+    ids=["empty", "short", "huge header", "zip", "no dict", "header beyond the end"],
+)
+def test_a_foreign_file_is_refused(content: bytes, file: Path) -> None:
+    file.write_bytes(content)
+    with pytest.raises(InvalidValue, match=r"model\.safetensors.*must be a safetensors file"):
+        models.read_checkpoint(file, "net")
+
+
+def test_a_truncated_file_is_refused(file: Path) -> None:
+    models.write_checkpoint(file, "net", models.random_weights("net", 0), {})
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(InvalidValue, match="must be a safetensors file"):
+        models.read_checkpoint(file, "net")
+
+
+class Payload:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.marker,)
+
+
+def test_a_pickle_is_refused_and_not_executed(file: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+    file.write_bytes(pickle.dumps(Payload(marker)))
+    with pytest.raises(InvalidValue):
+        models.read_checkpoint(file, "net")
+    assert not marker.exists()
+
+
+def without_bias(tensors: Tensors) -> Tensors:
+    return {key: value for key, value in tensors.items() if key != "fc3.bias"}
+
+
+def with_another_shape(tensors: Tensors) -> Tensors:
+    return tensors | {"fc3.bias": torch.zeros(2, 5)}
+
+
+def with_another_type(tensors: Tensors) -> Tensors:
+    return tensors | {"fc3.bias": torch.zeros(10, dtype=torch.float16)}
+
+
+def with_one_more(tensors: Tensors) -> Tensors:
+    return tensors | {"fc4.bias": torch.zeros(10)}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (without_bias, r"net has fc3.bias \[10\] F32, the file does not"),
+        (with_another_shape, r"fc3.bias \[10\] F32, the file has it as \[2, 5\] F32"),
+        (with_another_type, r"fc3.bias \[10\] F32, the file has it as \[10\] F16"),
+        (with_one_more, "net has no 'fc4.bias', the file has"),
+    ],
+)
+def test_a_file_of_another_model_is_refused_and_the_first_difference_named(
+    change: object, problem: str, file: Path
+) -> None:
+    assert callable(change)
+    safetensors.torch.save_file(change(tensors_of("net")), file)
+    with pytest.raises(InvalidValue, match=problem):
+        models.read_checkpoint(file, "net")
+
+
+def test_a_missing_file_is_missing_data(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent", tmp_path):
+        with pytest.raises(MissingData, match="there is no checkpoint"):
+            models.read_checkpoint(path, "net")
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "init", "expected"),
+    [
+        ("net", "digits", "", "pretrained"),
+        ("net", "digits", "pretrained", "pretrained"),
+        ("net", "digits", "random", "random"),
+        ("net", "fashion", "", "random"),
+        ("cnn", "digits", "", "random"),
+    ],
+)
+def test_initial_weights_are_pretrained_where_a_checkpoint_ships(
+    name: str, dataset: str, init: str, expected: str
+) -> None:
+    weights, taken = models.initial_weights(name, init, dataset, seed=5)
+    assert taken == expected
+    shipped = models.checkpoint_path(name, dataset)
+    if expected == "pretrained":
+        assert shipped is not None
+        assert torch.equal(weights, models.read_checkpoint(shipped, name))
+    else:
+        assert torch.equal(weights, models.random_weights(name, 5))
+
+
+def test_pretrained_without_a_checkpoint_is_refused_and_says_what_ships() -> None:
+    with pytest.raises(InvalidValue, match=r"cnn on mnist. There are: net-digits, net-mnist"):
+        models.initial_weights("cnn", "pretrained", "mnist", 0)
+
+
+def test_initial_weights_come_from_a_file(file: Path) -> None:
+    weights = models.random_weights("cnn", 9)
+    models.write_checkpoint(file, "cnn", weights, {})
+    read, taken = models.initial_weights("cnn", str(file), "mnist", 0)
+    assert torch.equal(read, weights)
+    assert taken == str(file)
+
+
+def test_a_mistyped_word_is_not_taken_for_a_choice() -> None:
+    with pytest.raises(InvalidValue, match=r"init='pretraind'.*pretrained, random, or the path"):
+        models.initial_weights("net", "pretraind", "mnist", 0)
+
+
+def test_a_run_does_not_begin_with_a_destroyed_model(file: Path) -> None:
+    weights = models.random_weights("net", 0)
+    weights[17] = float("nan")
+    models.write_checkpoint(file, "net", weights, {})
+    with pytest.raises(InvalidValue, match="finite"):
+        models.initial_weights("net", str(file), "mnist", 0)
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist"])
+def test_shipped_checkpoints_are_what_the_command_makes_now(dataset: str) -> None:
+    path = models.checkpoint_path("net", dataset)
+    assert path is not None
+    with safe_open(path, "pt") as content:
+        metadata = content.metadata()
+    recipe = classifier.recipe_for(dataset)
+    assert metadata["command"] == (
+        f"fedsiege classifier --model net --dataset {dataset} --seed 0 --epochs {recipe.epochs} "
+        f"--lr {recipe.learning_rate} --momentum {recipe.momentum} --batch {recipe.batch_size}"
+    )
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist"])
+def test_shipped_checkpoints_are_as_accurate_as_they_say(dataset: str, data: Path) -> None:
+    path = models.checkpoint_path("net", dataset)
+    assert path is not None
+    with safe_open(path, "pt") as content:
+        claimed = float(content.metadata()["accuracy"])
+    images = datasets.load(dataset, data)
+    score = Evaluator("net", images.test_images, images.test_labels)(
+        models.read_checkpoint(path, "net")
+    )
+    # Another processor may round a logit the other way.
+    assert score.accuracy == pytest.approx(claimed, abs=0.005)
+    assert claimed >= 0.9

@@ -1,0 +1,98 @@
+"""A score is what a plain loop over the samples says, also for a model that an attack destroyed."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from fedsiege import datasets, evaluation, models
+from fedsiege.errors import InvalidValue
+from fedsiege.evaluation import Evaluator
+
+COUNT = 237  # the last batch is not full
+IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 28, 28), dtype=np.uint8)
+LABELS = np.random.default_rng(1).integers(0, 10, COUNT)
+
+
+def with_last_bias(value: float, label: int) -> torch.Tensor:
+    """Weights of net that give each image the same finite logits but for one label."""
+    weights = torch.zeros(models.size("net"))
+    weights[-10 + label] = value
+    return weights
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_score_is_what_a_plain_loop_says(name: str) -> None:
+    weights = 3 * models.random_weights(name, 4)
+    module = models.create(name)
+    models.unflatten_into(module, weights)
+    with torch.inference_mode():
+        logits = torch.cat([module(datasets.to_tensor(image[None])) for image in IMAGES])
+    score = Evaluator(name, IMAGES, LABELS)(weights)
+    labels = torch.from_numpy(LABELS)
+    assert score.accuracy == int((logits.argmax(1) == labels).sum()) / COUNT
+    assert score.loss == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-5)
+
+
+def test_a_large_test_set_is_converted_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = models.random_weights("net", 4)
+    ready = Evaluator("net", IMAGES, LABELS)(weights)
+    monkeypatch.setattr(evaluation, "_KEPT_READY", 0)
+    monkeypatch.setattr(
+        evaluation.datasets, "to_tensor", bounded := Bounded(evaluation.datasets.to_tensor)
+    )
+    assert Evaluator("net", IMAGES, LABELS)(weights) == ready
+    assert bounded.largest < COUNT
+
+
+class Bounded:
+    def __init__(self, function: object) -> None:
+        self.function = function
+        self.largest = 0
+
+    def __call__(self, images: np.ndarray) -> torch.Tensor:
+        self.largest = max(self.largest, len(images))
+        assert callable(self.function)
+        result = self.function(images)
+        assert isinstance(result, torch.Tensor)
+        return result
+
+
+def test_one_evaluator_scores_many_models() -> None:
+    evaluator = Evaluator("net", IMAGES, LABELS)
+    first = evaluator(with_last_bias(1.0, 3))
+    assert evaluator(with_last_bias(1.0, 5)) != first
+    assert evaluator(with_last_bias(1.0, 3)) == first
+
+
+def test_the_class_of_an_infinite_logit_counts() -> None:
+    score = Evaluator("net", IMAGES, LABELS)(with_last_bias(float("inf"), 3))
+    assert score.accuracy == np.mean(LABELS == 3)
+    assert not math.isfinite(score.loss)
+
+
+def test_a_sample_with_an_undefined_logit_counts_as_wrong() -> None:
+    # argmax alone would answer with the undefined class and be right on its samples.
+    score = Evaluator("net", IMAGES, LABELS)(with_last_bias(float("nan"), 3))
+    assert score.accuracy == 0
+    assert math.isnan(score.loss)
+
+
+@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("factor", [1e6, 1e20, 1e38, float("nan"), float("inf")])
+def test_destroyed_weights_never_crash(name: str, factor: float) -> None:
+    score = Evaluator(name, IMAGES, LABELS)(factor * models.random_weights(name, 0))
+    assert 0 <= score.accuracy <= 1
+
+
+def test_weights_of_another_model_are_refused() -> None:
+    with pytest.raises(InvalidValue, match=r"takes the shape \(13106,\)"):
+        Evaluator("net", IMAGES, LABELS)(models.random_weights("cnn", 0))
+
+
+@pytest.mark.parametrize("count", [0, COUNT - 1])
+def test_each_image_needs_a_label_and_there_must_be_one(count: int) -> None:
+    with pytest.raises(InvalidValue, match="one per image"):
+        Evaluator("net", IMAGES if count else IMAGES[:0], LABELS[:count])
