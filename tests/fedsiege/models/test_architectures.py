@@ -1,4 +1,4 @@
-"""The architectures are those of the publications, and making one disturbs nobody's random draws."""
+"""The architectures are those of the publications; making one disturbs no random draws."""
 
 import pytest
 import torch

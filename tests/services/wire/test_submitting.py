@@ -188,6 +188,44 @@ async def test_what_will_not_heal_is_not_tried_again(serve, aggregator, error):
     assert len(aggregator.calls) == 1
 
 
+class CancellingStub:
+    """Fails as grpc.aio does where a line breaks while the stream is being ended."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self.asked = asyncio.Event()
+
+    async def SubmitUpdates(self, messages, timeout):
+        self.asked.set()
+        if self.left == 0:
+            return pb.SubmitUpdatesResponse(receipts=[Receipt()])
+        self.left -= 1
+        if self.left == 0:
+            raise asyncio.CancelledError
+        await asyncio.Event().wait()
+
+
+async def test_a_line_that_breaks_at_the_end_of_the_stream_is_tried_again(aggregator):
+    stub = CancellingStub(1)
+    sender = Sender(stub, "f", {0: b"secret 0"})
+    assert await sender.submit(3, updates(1), time.monotonic() + 10) == []
+    stub = CancellingStub(1)
+    sender = Sender(stub, "f", {0: b"secret 0"})
+    (found,) = await sender.submit(3, updates(1), time.monotonic() - 1)
+    assert (found.code, found.message) == (Code.CANCELLED, "the line broke")
+
+
+async def test_who_is_cancelled_itself_stops(aggregator):
+    stub = CancellingStub(2)
+    sender = Sender(stub, "f", {0: b"secret 0"})
+    sending = asyncio.create_task(sender.submit(3, updates(1), time.monotonic() + 10))
+    await asyncio.wait_for(stub.asked.wait(), 10)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert stub.left == 1, "it is not tried again"
+
+
 async def test_an_aggregator_that_comes_late_is_waited_for(serve, aggregator, free_port):
     async with connect(f"127.0.0.1:{free_port}") as line:
         sender = Sender(rpc.AggregatorServiceStub(line), "f", {0: b"secret 0"})
