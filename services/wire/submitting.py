@@ -1,5 +1,6 @@
 """Submitting updates to the aggregator."""
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -65,10 +66,11 @@ class Sender:
                 response = await self.aggregator.SubmitUpdates(
                     _messages(headers, updates), timeout=max(0.001, deadline - time.monotonic())
                 )
-            except grpc.aio.AioRpcError as error:
-                if error.code() in TRANSIENT and time.monotonic() < deadline:
+            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+                refusal = _refusal_of(error)
+                if refusal.code in TRANSIENT and time.monotonic() < deadline:
                     continue
-                return [Refusal.of(error)] * len(updates)
+                return [refusal] * len(updates)
             unheard = len(updates) - len(response.receipts)
             if unheard and time.monotonic() < deadline:
                 continue  # the stream stalled and was cut short
@@ -88,6 +90,19 @@ class Sender:
             num_samples=update.num_samples,
             num_steps=update.num_steps,
         )
+
+
+def _refusal_of(error: grpc.aio.AioRpcError | asyncio.CancelledError) -> Refusal:
+    """Say why a call failed; who is cancelled itself stays so.
+
+    grpc.aio cancels a call whose line breaks, or whose time is up, while it ends its stream.
+    """
+    if isinstance(error, grpc.aio.AioRpcError):
+        return Refusal.of(error)
+    here = asyncio.current_task()
+    if here is None or here.cancelling():
+        raise error
+    return Refusal(grpc.StatusCode.CANCELLED, "", "the line broke")
 
 
 def _messages(
