@@ -217,8 +217,8 @@ def _initial_weights(model: str, module: nn.Module, dataset: Dataset, seed: int)
     """Draw initial weights until the logits depend on the image.
 
     One draw of ``net`` in twenty has a ReLU behind its single filter that lets through nothing, or
-    next to nothing; most of those stay at 10 % for ever, seed 0 among them. Over the first images
-    their logits vary by less than 0.001 (standard deviation); those of others by 0.01.
+    next to nothing. Those learn late, or stay at 10 % for ever as seed 0 did. Over the first images
+    their logits vary by less than 0.001 (standard deviation); those of the others by about 0.01.
     """
     images = datasets.to_tensor(dataset.train_images[:512])
     for draw in range(1, _DRAWS + 1):

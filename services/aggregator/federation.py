@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from fedsiege.aggregation import Aggregation, Rule, RunningSum, StreamingRule, spell
 from fedsiege.errors import UnfitRound
-from fedsiege.evaluation import Evaluator
+from fedsiege.evaluation import Evaluator, Score
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.collecting import Collector, MatrixCollector, SumCollector, new_matrix
 from services.aggregator.participants import Participants
@@ -218,7 +219,7 @@ class Federation:
         """Aggregate, test, write the history, tell everyone."""
         try:
             aggregation, problem = await asyncio.to_thread(self._aggregate, closed)
-            score = await asyncio.to_thread(self._evaluator, torch.from_numpy(self._weights))
+            score, untested = await asyncio.to_thread(self._test)
             self._remember(closed, aggregation)
             entry = pb.AccuracyEntry(
                 round=closed.number,
@@ -229,11 +230,14 @@ class Federation:
                 seconds=time.monotonic() - closed.opened_at,
                 close_reason=closed.close_reason,
                 model_finite=bool(np.isfinite(self._weights).all()),
-                problem=problem,
+                problem="; ".join(filter(None, [problem, untested])),
             )
             if not entry.model_finite:
                 log.warning("round %d: the global model is no longer finite", closed.number)
-            self._encoded = encode_model(closed.number + 1, self._layout, self._weights)
+            number = closed.number + 1
+            self._encoded = await asyncio.to_thread(
+                encode_model, number, self._layout, self._weights
+            )
             self.history.append(entry)
         finally:
             self.round = None
@@ -257,6 +261,14 @@ class Federation:
         with np.errstate(over="ignore", invalid="ignore"):  # a destroyed model is reported, below
             self._weights = self._weights + aggregation.update.cpu().numpy()
         return aggregation, ""
+
+    def _test(self) -> tuple[Score, str]:
+        """Test the model; runs in a thread. A test that fails is said, and ends the round too."""
+        try:
+            return self._evaluator(torch.from_numpy(self._weights)), ""
+        except Exception as error:  # any would leave everyone waiting for this round
+            log.exception("the test failed")
+            return Score(math.nan, math.nan), f"the model could not be tested ({error})"
 
     def _remember(self, closed: Round, aggregation: Aggregation | None) -> None:
         outcomes = closed.outcomes(None if aggregation is None else aggregation.accepted)

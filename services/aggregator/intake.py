@@ -16,6 +16,8 @@ from services.wire.tensors import FLOAT_BYTES, Assembly, Floats
 
 #: Seconds that a sender may be silent between two messages.
 PATIENCE = 10.0
+#: Bytes a second, on average, at which an update must arrive.
+LEAST_RATE = 1 << 18
 #: Larger than any honest value; small enough that a running sum of such values stays exact.
 LARGEST_VALUE = 1e15
 #: Updates larger than this are checked in a thread, to keep the event loop responsive.
@@ -114,7 +116,7 @@ class Intake:
             self._check_header(header)
             async with self._target(current, row, first) as target:
                 assembly = Assembly(federation.size, header.checksum, target)
-                await self._fill(assembly, current, first, rest)
+                await self._fill_in_time(assembly, current, first, rest)
                 update = assembly.finish()
                 norm = await self._check_values(update)
                 current.accept(row, update, norm, header.num_samples)
@@ -157,6 +159,21 @@ class Intake:
                 yield buffer
             finally:
                 self._staging.append(buffer)
+
+    async def _fill_in_time(
+        self, assembly: Assembly, current: Round, first: Piece, rest: Pieces
+    ) -> None:
+        """Read the stream to its end; who trickles must not keep a place that others wait for.
+
+        Raises:
+            TooSlow: it took longer than at ``LEAST_RATE``.
+        """
+        limit = PATIENCE + self._federation.size * FLOAT_BYTES / LEAST_RATE
+        try:
+            async with asyncio.timeout(limit):
+                await self._fill(assembly, current, first, rest)
+        except TimeoutError:
+            raise TooSlow("STREAM_SLOW", f"the update did not arrive in {limit:.0f} s") from None
 
     @staticmethod
     async def _fill(assembly: Assembly, current: Round, first: Piece, rest: Pieces) -> None:

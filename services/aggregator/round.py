@@ -96,6 +96,11 @@ class Round:
                 f"participant {index} had its update for round {self.number} refused: "
                 f"{self.problems[index]}",
             )
+        if self._slots[row] == Slot.ARRIVING:
+            raise Duplicate(
+                "UPDATE_ARRIVING",
+                f"an update of participant {index} for round {self.number} is arriving already",
+            )
         if self._slots[row] != Slot.MISSING:
             raise Duplicate(
                 "DUPLICATE_UPDATE",

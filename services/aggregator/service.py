@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 NAME_LENGTH = 100
 DEFAULT_PAGE = 1_000
-LARGEST_PAGE = 10_000
+#: With the longest identities a page of this many stays below the 4 MiB of a message.
+LARGEST_PAGE = 4_000
 DEVICES = ("cpu", "cuda")
 
 

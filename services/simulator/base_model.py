@@ -33,14 +33,15 @@ def run(
     Raises:
         FedSiegeError: it is not possible; nothing was written.
     """
+    if out is not None:
+        _check_new(out)
     name = dataset
     if dataset == "auto":
         name, reason = datasets.resolve(dataset, data)
         screen.warn(reason)
     recipe = recipe_for(name, **changes)
     path = out or Path(f"{model}-{name}.safetensors")
-    if path.exists():
-        raise InvalidValue("OUT", str(path), "a new file; this one exists and is not overwritten")
+    _check_new(path)
     screen.say(
         f"{model} on {name}: {recipe.epochs} epochs, lr {recipe.learning_rate:g}, momentum "
         f"{recipe.momentum:g}, batch {recipe.batch_size}, seed {seed}"
@@ -49,3 +50,8 @@ def run(
         score = make_checkpoint(model, datasets.load(name, data), recipe, seed, path, show)
     screen.say(f"accuracy {score.accuracy:.2%}, loss {score.loss:.4f} on the held-out part")
     screen.say(f"Checkpoint: {path}")
+
+
+def _check_new(path: Path) -> None:
+    if path.exists():
+        raise InvalidValue("OUT", str(path), "a new file; this one exists and is not overwritten")

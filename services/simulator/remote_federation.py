@@ -13,7 +13,7 @@ from services.wire.channel import TRANSIENT, attempts
 from services.wire.pulling import pull_model
 from services.wire.tensors import Floats
 
-_PAGE = 5_000
+_PAGE = 4_000
 
 
 class RemoteFederation:
@@ -96,9 +96,7 @@ class RemoteFederation:
 
     async def model(self) -> tuple[Floats, pb.ModelHeader]:
         """Return the current global model; fails at once if the aggregator is gone."""
-        return await pull_model(
-            self._aggregator, self.federation_id, 0, self.described.parameters, patient=False
-        )
+        return await pull_model(self._aggregator, self.federation_id, 0, self.described.parameters)
 
     async def close(self) -> None:
         """Let the aggregator forget the federation."""

@@ -11,14 +11,14 @@ anything unforeseen becomes INTERNAL and is logged, never shown.
                           INVALID_VALUE
       Damaged             TRUNCATED, CHECKSUM_MISMATCH
       Unauthenticated     WRONG_CREDENTIAL
-      Duplicate           DUPLICATE_UPDATE, UPDATE_REFUSED, DUPLICATE_INDEX, INDEX_TAKEN,
-                          IDENTITY_ENROLLED
+      Duplicate           DUPLICATE_UPDATE, UPDATE_ARRIVING, UPDATE_REFUSED,
+                          DUPLICATE_INDEX, INDEX_TAKEN, IDENTITY_ENROLLED
       WrongState          STALE_ROUND, ROUND_CLOSED, ROUND_OPEN, WRONG_ROUND, NOT_SCHEDULED,
                           NO_PARTICIPANTS
       FutureRound         FUTURE_ROUND
       Exhausted           TOO_MANY_FEDERATIONS, TOO_MANY_PARTICIPANTS, TOO_MANY_EXPERIMENTS,
                           FEDERATION_FULL, ROUND_TOO_LARGE
-      TooSlow             STREAM_IDLE
+      TooSlow             STREAM_IDLE, STREAM_SLOW
 """
 
 from collections.abc import Sequence

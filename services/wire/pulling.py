@@ -1,7 +1,12 @@
 """Pulling a model from the aggregator."""
 
+import time
+
+import grpc
+
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.wire.channel import TRANSIENT, attempts
 from services.wire.errors import Malformed
 from services.wire.tensors import FLOAT_BYTES, Assembly, Floats
 
@@ -12,7 +17,7 @@ async def pull_model(
     round_number: int,
     size: int,
     *,
-    patient: bool = True,
+    deadline: float | None = None,
 ) -> tuple[Floats, pb.ModelHeader]:
     """Pull a global model.
 
@@ -22,18 +27,34 @@ async def pull_model(
         round_number: the round to take part in; 0 for the current model.
         size: how many parameters it must have. Checked before memory is given: an aggregator that
             announces a petabyte gets none.
-        patient: wait for an aggregator that is not there.
+        deadline: until when a line that breaks is opened again, on the clock of
+            ``time.monotonic``; None to try once.
 
     Returns:
         ``(d,)`` the weights, the caller's own, and the header.
 
     Raises:
         Malformed, Damaged: the model is not what it should be.
+        grpc.aio.AioRpcError: the aggregator refused, or cannot be reached.
     """
     request = pb.GetModelRequest(federation_id=federation_id, round=round_number)
+    async for _ in attempts():
+        try:
+            return await _pull(aggregator, request, size)
+        except grpc.aio.AioRpcError as error:
+            given_up = deadline is None or time.monotonic() > deadline
+            if given_up or error.code() not in TRANSIENT:
+                raise
+    raise AssertionError("attempts never end")
+
+
+async def _pull(
+    aggregator: "rpc.AggregatorServiceAsyncStub", request: pb.GetModelRequest, size: int
+) -> tuple[Floats, pb.ModelHeader]:
+    """Pull a model over one stream."""
     header: pb.ModelHeader | None = None
     assembly = Assembly(size, 0)
-    async for message in aggregator.GetModel(request, wait_for_ready=patient):
+    async for message in aggregator.GetModel(request):
         if header is None:
             header = message.header
             announced = header.manifest.byte_length

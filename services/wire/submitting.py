@@ -75,6 +75,9 @@ class Sender:
             if unheard and time.monotonic() < deadline:
                 continue  # the stream stalled and was cut short
             refusals = [Refusal.in_receipt(receipt) for receipt in response.receipts]
+            arriving = any(one and one.reason == "UPDATE_ARRIVING" for one in refusals)
+            if arriving and time.monotonic() < deadline:
+                continue  # the server has not yet noticed that the line before is broken
             # after a broken line a duplicate says that the answer was lost, not the update
             lost = {"DUPLICATE_UPDATE"} if attempt else set()
             refused = [one for one in refusals if one is not None and one.reason not in lost]

@@ -79,7 +79,12 @@ class Post:
     crew: Crew
     method: str = ""
     credentials: dict[int, bytes] = field(default_factory=dict)
-    busy: asyncio.Task[None] | None = None
+    joining: asyncio.Task[None] | None = None
+    playing: asyncio.Task[None] | None = None
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """Return what is under way, or was last."""
+        return [task for task in (self.joining, self.playing) if task is not None]
 
 
 class Worker:
@@ -133,7 +138,7 @@ class Worker:
 
     async def _stop(self) -> None:
         """Stop what is under way while there are still channels to stop it on."""
-        busy = [post.busy for post in self._posts.values() if post.busy is not None]
+        busy = [task for post in self._posts.values() for task in post.tasks()]
         for task in busy:
             task.cancel()
         if busy:
@@ -158,21 +163,25 @@ class Worker:
                 if post is None:
                     post = self._posts[join.experiment_id] = Post(join, self._make_crew())
                 post.join = join  # the same again after a lost line, or with newcomers
-                self._set_to_work(post, self._join(post))
+                post.joining = self._instead_of(post.joining, post, self._join(post))
             case "take_part":
                 ordered = self._posts.get(message.take_part.experiment_id)
                 if ordered is not None:
-                    self._set_to_work(ordered, self._take_part(ordered, message.take_part))
+                    work = self._take_part(ordered, message.take_part)
+                    ordered.playing = self._instead_of(ordered.playing, ordered, work)
             case "leave":
                 left = self._posts.pop(message.leave.experiment_id, None)
-                if left is not None and left.busy is not None:
-                    left.busy.cancel()
+                if left is not None:
+                    for task in left.tasks():
+                        task.cancel()
 
-    def _set_to_work(self, post: Post, work: Coroutine[None, None, None]) -> None:
-        """Do the newest assignment; an older one of the same experiment is no longer wanted."""
-        if post.busy is not None:
-            post.busy.cancel()
-        post.busy = asyncio.create_task(self._do(post, work))
+    def _instead_of(
+        self, older: asyncio.Task[None] | None, post: Post, work: Coroutine[None, None, None]
+    ) -> asyncio.Task[None]:
+        """Begin the newest assignment; an older one of its kind is no longer wanted."""
+        if older is not None:
+            older.cancel()
+        return asyncio.create_task(self._do(post, work))
 
     async def _do(self, post: Post, work: Coroutine[None, None, None]) -> None:
         """Work, and tell the simulator if it cannot be done."""
@@ -232,7 +241,11 @@ class Worker:
         sending: asyncio.Task[None] | None = None
         try:
             weights, _ = await pull_model(
-                self._data, post.join.federation_id, order.round, post.crew.size
+                self._data,
+                post.join.federation_id,
+                order.round,
+                post.crew.size,
+                deadline=deadline,
             )
             blocks = post.crew.updates(order.round, weights, list(order.participant_indices))
             while (block := await self._next_block(blocks, report)) is not None:

@@ -224,7 +224,7 @@ async def test_who_dies_in_mid_stream_may_try_again(create):
     call = federation.stub.SubmitUpdate(half())
     await asyncio.sleep(0.2)
     refusal = await federation.refusal(federation.messages(0, large))
-    assert refusal.reason == "DUPLICATE_UPDATE", "while it is arriving, nobody else may"
+    assert refusal.reason == "UPDATE_ARRIVING", "while it is arriving, nobody else may"
     call.cancel()
     died.set()
     await asyncio.sleep(0.2)

@@ -474,7 +474,7 @@ async def test_five_thousand_in_one_request_and_page_by_page(create):
     assert [index for page in pages for index in page] == list(range(5_000))
 
 
-@pytest.mark.parametrize(("size", "pages"), [(2, 3), (5, 1), (4, 2), (10_000, 1)])
+@pytest.mark.parametrize(("size", "pages"), [(2, 3), (5, 1), (4, 2), (4_000, 1)])
 async def test_pages_of_any_size(federation, size, pages):
     request, seen, count = listing(federation, page_size=size), [], 0
     while count == 0 or request.page_token:
