@@ -27,6 +27,7 @@ NAME_LENGTH = 100
 DEFAULT_PAGE = 1_000
 #: With the longest identities a page of this many stays below the 4 MiB of a message.
 LARGEST_PAGE = 4_000
+INITS = ("", "pretrained", "random")
 DEVICES = ("cpu", "cuda")
 
 
@@ -74,6 +75,8 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         device = spec.device or "cpu"
         if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
             raise InvalidValue("device", device, "cpu, or cuda where this aggregator has one")
+        if spec.init not in INITS:  # a path would let a caller feel about on this machine
+            raise InvalidValue("init", spec.init, f"one of {', '.join(INITS[1:])}, or empty")
         if len(spec.name) > NAME_LENGTH:
             raise Malformed("INVALID_VALUE", f"a name may have {NAME_LENGTH} characters")
         capacity = spec.capacity or self._limits.participants

@@ -149,7 +149,7 @@ def test_a_missing_file_is_missing_data(tmp_path: Path) -> None:
         ("net", "digits", "", "pretrained"),
         ("net", "digits", "pretrained", "pretrained"),
         ("net", "digits", "random", "random"),
-        ("net", "fashion", "", "random"),
+        ("net", "fashion", "", "pretrained"),
         ("cnn", "digits", "", "random"),
     ],
 )
@@ -167,7 +167,7 @@ def test_initial_weights_are_pretrained_where_a_checkpoint_ships(
 
 
 def test_pretrained_without_a_checkpoint_is_refused_and_says_what_ships() -> None:
-    with pytest.raises(InvalidValue, match=r"cnn on mnist. There are: net-digits, net-mnist"):
+    with pytest.raises(InvalidValue, match=r"cnn on mnist. There are: net-digits, net-fashion, net-mnist"):
         models.initial_weights("cnn", "pretrained", "mnist", 0)
 
 
@@ -192,7 +192,7 @@ def test_a_run_does_not_begin_with_a_destroyed_model(file: Path) -> None:
         models.initial_weights("net", str(file), "mnist", 0)
 
 
-@pytest.mark.parametrize("dataset", ["digits", "mnist"])
+@pytest.mark.parametrize("dataset", ["digits", "fashion", "mnist"])
 def test_shipped_checkpoints_are_what_the_command_makes_now(dataset: str) -> None:
     path = models.checkpoint_path("net", dataset)
     assert path is not None
@@ -205,7 +205,7 @@ def test_shipped_checkpoints_are_what_the_command_makes_now(dataset: str) -> Non
     )
 
 
-@pytest.mark.parametrize("dataset", ["digits", "mnist"])
+@pytest.mark.parametrize("dataset", ["digits", "fashion", "mnist"])
 def test_shipped_checkpoints_are_as_accurate_as_they_say(dataset: str) -> None:
     data = Path(os.environ.get("FEDSIEGE_DATA", "data"))
     if not datasets.is_here(dataset, data):
@@ -220,4 +220,4 @@ def test_shipped_checkpoints_are_as_accurate_as_they_say(dataset: str) -> None:
     )
     # Another processor may round a logit the other way.
     assert score.accuracy == pytest.approx(claimed, abs=0.005)
-    assert claimed >= 0.9
+    assert claimed >= (0.79 if dataset == "fashion" else 0.9)
