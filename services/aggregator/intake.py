@@ -43,9 +43,11 @@ async def next_piece(pieces: Pieces) -> Piece | None:
         async with asyncio.timeout(PATIENCE):
             return await anext(pieces, None)
     except TimeoutError:
-        raise TooSlow(
-            "STREAM_IDLE", f"nothing came for {PATIENCE:.0f} s; send it again in one go"
-        ) from None
+        raise _idle() from None
+
+
+def _idle() -> TooSlow:
+    return TooSlow("STREAM_IDLE", f"nothing came for {PATIENCE:.0f} s; send it again in one go")
 
 
 class Updates:
@@ -116,7 +118,7 @@ class Intake:
             self._check_header(header)
             async with self._target(current, row, first) as target:
                 assembly = Assembly(federation.size, header.checksum, target)
-                await self._fill_in_time(assembly, current, first, rest)
+                await self._fill(assembly, current, first, rest)
                 update = assembly.finish()
                 norm = await self._check_values(update)
                 current.accept(row, update, norm, header.num_samples)
@@ -160,32 +162,35 @@ class Intake:
             finally:
                 self._staging.append(buffer)
 
-    async def _fill_in_time(
-        self, assembly: Assembly, current: Round, first: Piece, rest: Pieces
-    ) -> None:
-        """Read the stream to its end; who trickles must not keep a place that others wait for.
+    async def _fill(self, assembly: Assembly, current: Round, first: Piece, rest: Pieces) -> None:
+        """Read the stream to its end.
 
         Raises:
-            TooSlow: it took longer than at ``LEAST_RATE``.
+            TooSlow: nothing came for ``PATIENCE``, or all of it came slower than ``LEAST_RATE``:
+                who trickles must not keep a place that others wait for.
         """
+        clock = asyncio.get_running_loop().time
         limit = PATIENCE + self._federation.size * FLOAT_BYTES / LEAST_RATE
+        end, piece = clock() + limit, first
         try:
-            async with asyncio.timeout(limit):
-                await self._fill(assembly, current, first, rest)
+            async with asyncio.timeout(PATIENCE) as patience:
+                while True:
+                    current.require_open()  # a closed round's rows belong to the rule
+                    if piece.HasField("chunk"):
+                        assembly.add(piece.chunk)
+                    elif piece is not first:
+                        raise Malformed(
+                            "MALFORMED_STREAM", "a message after the first carries no chunk"
+                        )
+                    following = await anext(rest, None)
+                    if following is None:
+                        return
+                    piece = following
+                    patience.reschedule(min(end, clock() + PATIENCE))
         except TimeoutError:
-            raise TooSlow("STREAM_SLOW", f"the update did not arrive in {limit:.0f} s") from None
-
-    @staticmethod
-    async def _fill(assembly: Assembly, current: Round, first: Piece, rest: Pieces) -> None:
-        """Read the stream to its end."""
-        message: Piece | None = first
-        while message is not None:
-            current.require_open()  # a closed round's rows belong to the rule
-            if message.HasField("chunk"):
-                assembly.add(message.chunk)
-            elif message is not first:
-                raise Malformed("MALFORMED_STREAM", "a message after the first carries no chunk")
-            message = await next_piece(rest)
+            if clock() >= end:
+                raise TooSlow("STREAM_SLOW", f"it did not arrive in {limit:.0f} s") from None
+            raise _idle() from None
 
     @staticmethod
     async def _check_values(update: Floats) -> float:

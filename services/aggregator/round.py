@@ -5,7 +5,6 @@ Each scheduled participant has a row; rows are ordered by participant index, wha
 arrival.
 """
 
-import enum
 import time
 from collections.abc import Sequence
 
@@ -20,8 +19,8 @@ from services.wire.errors import Duplicate, ServiceError, WrongState
 from services.wire.tensors import Floats
 
 
-class Slot(enum.IntEnum):
-    """Where a scheduled participant stands."""
+class Slot:
+    """Where a scheduled participant stands. No enum: these are compared for every update."""
 
     MISSING = 0
     ARRIVING = 1

@@ -301,6 +301,28 @@ async def test_who_opens_a_stream_and_says_nothing_is_cut_off(federation, monkey
     await federation.submit(0, ones(federation.size))
 
 
+async def test_who_trickles_is_cut_off(create, monkeypatch):
+    monkeypatch.setattr(intake, "PATIENCE", 0.5)
+    monkeypatch.setattr(intake, "LEAST_RATE", 1e9)
+    federation = await create(model="cnn")
+    await federation.enroll(1)
+    await federation.open()
+    data = ones(federation.size).tobytes()
+
+    async def trickle():
+        for start in range(0, len(data), 65_536):
+            piece = chunk(start, data[start : start + 65_536])
+            if start == 0:
+                piece.header.CopyFrom(federation.messages(0, ones(federation.size))[0].header)
+            yield piece
+            await asyncio.sleep(0.2)
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await federation.stub.SubmitUpdate(trickle(), timeout=10)
+    assert Refusal.of(caught.value).reason == "STREAM_SLOW"
+    await federation.submit(0, ones(federation.size))
+
+
 async def test_crumbs_are_refused(create):
     federation = await create(model="cnn")
     await federation.enroll(1)

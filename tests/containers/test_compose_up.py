@@ -1,0 +1,136 @@
+"""``docker compose up --scale client=5`` and what a user does with it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROUNDS = 3
+
+
+@pytest.fixture(scope="module")
+def federation(make_federation):
+    federation = make_federation(ROUNDS=str(ROUNDS))
+    federation.up(clients=5)
+    federation.until(lambda: len(federation.workers()) == 6)
+    return federation
+
+
+@pytest.fixture
+def endless(federation):
+    """An experiment that runs, open to whoever comes."""
+    federation.up(clients=5)
+    experiment = federation.start(clients=0, rounds=1_000_000, deadline=5)
+    federation.until(lambda: federation.updates(experiment) == 6)  # five, and a fake
+    yield experiment
+    federation.cancel(experiment)
+
+
+def first(federation) -> dict:
+    listed = federation.call("SimulatorService/ListExperiments")["experiments"]
+    return federation.experiment(listed[-1]["experimentId"])
+
+
+def processes(docker, container) -> list[tuple[int, int]]:
+    """List (process, user) of the Python programs in a container, as the host sees them."""
+    lines = docker("top", container, "-o", "pid,uid,comm").splitlines()[1:]
+    found = [line.split() for line in lines]
+    return [(int(pid), int(uid)) for pid, uid, name in found if name.startswith("python")]
+
+
+def test_the_default_experiment_runs_and_its_results_are_on_the_host(federation):
+    federation.until(lambda: first(federation)["state"] == "EXPERIMENT_STATE_FINISHED")
+    history = first(federation)["historicalAccuracy"]
+    assert len(history) == ROUNDS + 1
+    assert [entry["updates"] for entry in history[1:]] == [6] * ROUNDS
+    assert f"round {ROUNDS}: accuracy" in federation.compose("logs", "simulator")
+    assert "using digits" in federation.compose("logs", "simulator"), "no data set, so loudly this"
+    folder = federation.folder / "runs" / Path(first(federation)["results"]).name
+    names = {"spec.yaml", "history.csv", "participants.csv", "accuracy.png", "model.safetensors"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert {path.stat().st_uid for path in (folder.parent, folder, *folder.iterdir())} == {1000}
+
+
+def test_the_servers_are_well(federation, docker):
+    for container in federation.containers("aggregator", "simulator"):
+        health = "{{.State.Health.Status}}"
+        federation.until(
+            lambda one=container: docker("inspect", "--format", health, one) == "healthy"
+        )
+
+
+def test_no_service_has_powers_or_can_write_where_it_should_not(federation, docker):
+    containers = federation.containers()
+    assert len(containers) == 8
+    for container in containers:
+        programs = processes(docker, container)
+        assert [user for _, user in programs] == [1000]
+        status = Path(f"/proc/{programs[0][0]}/status").read_text()
+        assert "CapEff:\t0000000000000000" in status
+        assert "NoNewPrivs:\t1" in status
+        docker("exec", "--user=root", container, "touch", "/opt/x", status=1)
+        docker("exec", container, "touch", "/tmp/x")  # the only place but the results
+        mounts = docker(
+            "inspect", "--format", "{{range .Mounts}}{{.Destination}} {{.RW}},{{end}}", container
+        )
+        assert "/data true" not in mounts
+
+
+def test_newcomers_take_part_while_it_runs(federation, endless):
+    before = len(federation.history(endless))
+    federation.up(clients=8)
+    federation.until(lambda: federation.updates(endless) == 10)  # eight, and two fakes
+    assert len(federation.history(endless)) > before
+
+
+def test_a_killed_container_costs_its_own_updates_and_nothing_else(federation, endless, docker):
+    killed = federation.containers("client")[0]
+    docker("kill", killed)
+    federation.until(lambda: federation.updates(endless) == 5)  # four, and a fake
+    rounds = [entry.get("round", 0) for entry in federation.history(endless)]
+    assert rounds == list(range(len(rounds)))
+    assert min(entry["updates"] for entry in federation.history(endless)[1:]) >= 5
+    docker("start", killed)
+    federation.until(lambda: federation.updates(endless) == 6)
+
+
+def test_a_worker_that_dies_is_started_again_and_keeps_its_place(federation, endless, docker):
+    def enrolled() -> int:
+        federation_id = federation.experiment(endless)["federationId"]
+        roll = federation.call("AggregatorService/ListParticipants", federation_id=federation_id)
+        return len(roll["participants"])
+
+    before = enrolled()
+    container = federation.containers("client")[0]
+    worker, _ = processes(docker, container)[0]
+    os.kill(worker, 9)
+    gone = f"client-{container[:12]} is gone"
+    federation.until(lambda: any(gone in note for note in federation.experiment(endless)["notes"]))
+    federation.until(lambda: federation.updates(endless) == 6)
+    assert enrolled() == before
+
+
+def test_workers_survive_an_aggregator_that_is_started_again(federation, endless):
+    federation.compose("restart", "aggregator")
+    federation.until(lambda: federation.experiment(endless)["state"] == "EXPERIMENT_STATE_FAILED")
+    assert "aggregator" in federation.experiment(endless)["problem"]
+    after = federation.start(clients=6, attack=0.2, rounds=2)
+    federation.until(lambda: federation.experiment(after)["state"] == "EXPERIMENT_STATE_FINISHED")
+    assert federation.updates(after) == 6
+
+
+def test_down_writes_what_there_is_and_leaves_nothing_behind(make_federation, docker):
+    def things(name: str) -> list[str]:
+        label = f"label=com.docker.compose.project={name}"
+        commands = (["ps", "--all"], ["network", "ls"], ["volume", "ls"])
+        return [docker(*command, "--quiet", "--filter", label) for command in commands]
+
+    volumes = docker("volume", "ls", "--quiet")
+    federation = make_federation(ROUNDS="1000000")
+    federation.up(clients=1)
+    federation.until(lambda: federation.updates(first(federation)["experimentId"]) == 1)
+    federation.down()
+    assert things(federation.name) == ["", "", ""]
+    assert docker("volume", "ls", "--quiet") == volumes
+    (results,) = (federation.folder / "runs").iterdir()
+    assert (results / "model.safetensors").stat().st_size > 0
