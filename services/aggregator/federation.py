@@ -71,6 +71,7 @@ class Federation:
         self.participants = Participants(spec.capacity)
         self.history: list[pb.AccuracyEntry] = []
         self.round: Round | None = None
+        self.closed_rounds = 0
         self.closed = False
         self._layout = layout
         self._weights = weights
@@ -81,6 +82,7 @@ class Federation:
         self._matrix: Floats | None = None
         self._total: RunningSum | None = None
         self._finishing: asyncio.Task[None] | None = None
+        self._testing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
 
@@ -88,11 +90,6 @@ class Federation:
     def size(self) -> int:
         """How many parameters the model has."""
         return self._weights.size
-
-    @property
-    def closed_rounds(self) -> int:
-        """The last round in the history."""
-        return len(self.history) - 1
 
     def describe(self) -> pb.Federation:
         """Say what the federation is and where it stands."""
@@ -216,33 +213,41 @@ class Federation:
         self._finishing = asyncio.create_task(self._finish(self.round))
 
     async def _finish(self, closed: Round) -> None:
-        """Aggregate, test, write the history, tell everyone."""
+        """Aggregate; the next round may then open while this one's model is tested.
+
+        Tests keep up: no round is committed before the one before it has its entry.
+        """
         try:
             aggregation, problem = await asyncio.to_thread(self._aggregate, closed)
-            score, untested = await asyncio.to_thread(self._test)
+            if self._testing is not None:
+                await asyncio.wait([self._testing])
+            self._encoded = encode_model(closed.number + 1, self._layout, self._weights)
             self._remember(closed, aggregation)
-            entry = pb.AccuracyEntry(
-                round=closed.number,
-                accuracy=score.accuracy,
-                loss=score.loss,
-                updates=closed.taken,
-                rejected=closed.rejected,
-                seconds=time.monotonic() - closed.opened_at,
-                close_reason=closed.close_reason,
-                model_finite=bool(np.isfinite(self._weights).all()),
-                problem="; ".join(filter(None, [problem, untested])),
-            )
-            if not entry.model_finite:
-                log.warning("round %d: the global model is no longer finite", closed.number)
-            number = closed.number + 1
-            self._encoded = await asyncio.to_thread(
-                encode_model, number, self._layout, self._weights
-            )
-            self.history.append(entry)
+            self.closed_rounds = closed.number
+            self._testing = asyncio.create_task(self._score(closed, self._weights, problem))
         finally:
             self.round = None
             self._finishing = None
             self._notify()
+
+    async def _score(self, closed: Round, weights: Floats, problem: str) -> None:
+        """Test what a round made of the model, write its entry, tell everyone."""
+        score, untested = await asyncio.to_thread(self._test, weights)
+        entry = pb.AccuracyEntry(
+            round=closed.number,
+            accuracy=score.accuracy,
+            loss=score.loss,
+            updates=closed.taken,
+            rejected=closed.rejected,
+            seconds=time.monotonic() - closed.opened_at,
+            close_reason=closed.close_reason,
+            model_finite=bool(np.isfinite(weights).all()),
+            problem="; ".join(filter(None, [problem, untested])),
+        )
+        if not entry.model_finite:
+            log.warning("round %d: the global model is no longer finite", closed.number)
+        self.history.append(entry)
+        self._notify()
 
     def _aggregate(self, closed: Round) -> tuple[Aggregation | None, str]:
         """Move the model by the rule's update; runs in a thread.
@@ -262,10 +267,10 @@ class Federation:
             self._weights = self._weights + aggregation.update.cpu().numpy()
         return aggregation, ""
 
-    def _test(self) -> tuple[Score, str]:
+    def _test(self, weights: Floats) -> tuple[Score, str]:
         """Test the model; runs in a thread. A test that fails is said, and ends the round too."""
         try:
-            return self._evaluator(torch.from_numpy(self._weights)), ""
+            return self._evaluator(torch.from_numpy(weights)), ""
         except Exception as error:  # any would leave everyone waiting for this round
             log.exception("the test failed")
             return Score(math.nan, math.nan), f"the model could not be tested ({error})"
@@ -300,19 +305,24 @@ class Federation:
 
     async def watch(self, from_round: int) -> AsyncIterator[pb.WatchRoundsResponse]:
         """Yield the history from an entry on, then every round as it opens and closes."""
-        position, opened = from_round, 0
+        position, opened, aggregated = from_round, 0, 0
         while True:
+            changed = self._changed  # before looking, so that nothing is missed while yielding
             while position < len(self.history):
                 closed = pb.RoundClosed(entry=self.history[position])
                 yield pb.WatchRoundsResponse(closed=closed)
                 position += 1
+            if self.closed_rounds > aggregated:
+                aggregated = self.closed_rounds
+                moved = pb.RoundAggregated(round=aggregated)
+                yield pb.WatchRoundsResponse(aggregated=moved)
             if self.round is not None and self.round.number > opened:
                 opened = self.round.number
                 yield pb.WatchRoundsResponse(opened=_opened(self.round))
             if self.closed:
                 return
-            if position >= len(self.history):
-                await self._changed.wait()
+            if position >= len(self.history) and self.closed_rounds == aggregated:
+                await changed.wait()
 
     def _notify(self) -> None:
         """Wake everyone who watches."""
@@ -326,8 +336,9 @@ class Federation:
             self._timer.cancel()
         if self.round is not None:
             self.round.close(pb.CLOSE_REASON_DEADLINE)
-        if self._finishing is not None:
-            await asyncio.wait([self._finishing])
+        for task in (self._finishing, self._testing):
+            if task is not None:
+                await asyncio.wait([task])
         self._notify()
 
 

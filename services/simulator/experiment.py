@@ -1,6 +1,7 @@
 """One experiment from its start to its results."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +18,7 @@ from services.simulator.conversion import history_row, participant_row, to_messa
 from services.simulator.muster import Muster
 from services.simulator.open_muster import OpenMuster
 from services.simulator.remote_federation import RemoteFederation
-from services.simulator.results import ParticipantRow, ResultsFolder
+from services.simulator.results import ResultsFolder
 from services.simulator.workers import AttachedWorker, Workers
 from services.wire.errors import Refusal
 
@@ -30,6 +31,8 @@ ENDED = frozenset(
         pb.EXPERIMENT_STATE_CANCELLED,
     }
 )
+#: Seconds that the last test gets when an experiment is stopped.
+CATCH_UP = 5.0
 #: Notes kept; a flood of complaints from workers must not fill the memory.
 _MOST_NOTES = 200
 
@@ -190,58 +193,61 @@ class Experiment:
             federation = await RemoteFederation.create(self._aggregator, self.settled.spec)
             self.federation = federation
             follower = asyncio.create_task(federation.follow())
+            recorder = asyncio.create_task(self._record(folder, federation))
             try:
                 self._note(f"initial weights: {federation.described.spec.init}")
                 self._muster.assign(federation.federation_id)
-                self._add(folder, await self._next_entry(federation, follower), [])
                 await self._muster.ready()
                 for number in range(1, self.settled.spec.rounds + 1):
-                    await self._play(number, folder, federation, follower)
+                    await self._play(number, federation, follower, recorder)
+                await _unless_ended(recorder, follower)
             finally:
+                await asyncio.shield(self._catch_up(federation, follower, recorder))
                 follower.cancel()
+                recorder.cancel()
                 if self.history:
                     await asyncio.shield(self._conclude(folder, federation))
 
     async def _play(
-        self,
-        number: int,
-        folder: ResultsFolder,
-        federation: RemoteFederation,
-        follower: asyncio.Task[None],
+        self, number: int, federation: RemoteFederation, *others: asyncio.Task[None]
     ) -> None:
-        """Do one round."""
+        """Do one round, until the model has moved; it is tested while the next one runs."""
         spec = self.settled.spec
         there = await self._muster.present(spec.deadline)
         threshold = min(spec.threshold or len(there), len(there))
         await federation.open_round(number, there, threshold, spec.deadline)
         self._muster.call_out(number, there, spec.deadline)
-        entry = await self._next_entry(federation, follower)
-        if entry.problem:
-            self._note(f"round {number}: {entry.problem}")
-        seen = await federation.participants(number)
-        self._add(folder, entry, [participant_row(one, number, self.hostile) for one in seen])
-
-    @staticmethod
-    async def _next_entry(
-        federation: RemoteFederation, follower: asyncio.Task[None]
-    ) -> data_pb.AccuracyEntry:
-        """Wait for the next entry of the history, or for the reason why there will be none."""
-        getter = asyncio.create_task(federation.entries.get())
+        moved = asyncio.create_task(federation.has_aggregated(number))
         try:
-            await asyncio.wait([getter, follower], return_when=asyncio.FIRST_COMPLETED)
-            if not getter.done():
-                await follower
-                raise FedSiegeError("the aggregator closed the federation")
-            return getter.result()
+            await _unless_ended(moved, *others)
         finally:
-            getter.cancel()
+            moved.cancel()
 
-    def _add(
-        self, folder: ResultsFolder, entry: data_pb.AccuracyEntry, seen: list[ParticipantRow]
+    async def _catch_up(
+        self,
+        federation: RemoteFederation,
+        follower: asyncio.Task[None],
+        *others: asyncio.Task[None],
     ) -> None:
-        self.history.append(entry)
-        folder.add_round(history_row(entry), seen)
-        self._tell_watchers()
+        """Wait, not for long, for the entry of the last round that moved the model."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP):
+                while len(self.history) <= federation.aggregated:
+                    if any(task.done() for task in needed):
+                        return
+                    await self._changed.wait()
+
+    async def _record(self, folder: ResultsFolder, federation: RemoteFederation) -> None:
+        """Write down every entry of the history, and what became of each participant."""
+        for number in range(self.settled.spec.rounds + 1):
+            entry = await federation.entries.get()
+            if entry.problem:
+                self._note(f"round {number}: {entry.problem}")
+            seen = await federation.participants(number) if number else []
+            rows = [participant_row(one, number, self.hostile) for one in seen]
+            self.history.append(entry)
+            folder.add_round(history_row(entry), rows)
+            self._tell_watchers()
 
     async def _conclude(self, folder: ResultsFolder, federation: RemoteFederation) -> None:
         """Draw the picture and keep the model of what there is."""
@@ -260,3 +266,17 @@ class Experiment:
             return
         layout = [(one.name, tuple(one.shape)) for one in header.manifest.tensors]
         folder.write_model(layout, weights, {"rounds": str(header.round - 1), "model": spec.model})
+
+
+async def _unless_ended(awaited: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
+    """Wait for a task, unless another ends first, whose error then is the reason.
+
+    Raises:
+        FedSiegeError: another ended without an error, though this one still waits for it.
+    """
+    await asyncio.wait([awaited, *others], return_when=asyncio.FIRST_COMPLETED)
+    for other in others:
+        if other.done() and not awaited.done():
+            await other
+            raise FedSiegeError("the aggregator closed the federation")
+    await awaited

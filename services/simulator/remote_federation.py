@@ -31,6 +31,8 @@ class RemoteFederation:
         self.described = described
         self.federation_id = described.federation_id
         self.entries: asyncio.Queue[pb.AccuracyEntry] = asyncio.Queue()
+        self.aggregated = 0
+        self._moved = asyncio.Event()
 
     @classmethod
     async def create(
@@ -59,7 +61,10 @@ class RemoteFederation:
             request = pb.WatchRoundsRequest(federation_id=self.federation_id, from_round=following)
             try:
                 async for event in self._aggregator.WatchRounds(request):
-                    if event.HasField("closed"):
+                    if event.HasField("aggregated"):
+                        self.aggregated = event.aggregated.round
+                        self._moved.set()
+                    elif event.HasField("closed"):
                         following = event.closed.entry.round + 1
                         self.entries.put_nowait(event.closed.entry)
             except grpc.aio.AioRpcError as error:
@@ -67,6 +72,12 @@ class RemoteFederation:
                     raise
             else:
                 return
+
+    async def has_aggregated(self, round_number: int) -> None:
+        """Wait until a round has moved the model."""
+        while self.aggregated < round_number:
+            await self._moved.wait()
+            self._moved.clear()
 
     async def open_round(
         self, number: int, indices: Sequence[int], threshold: int, deadline: float
