@@ -223,12 +223,7 @@ class Experiment:
         finally:
             moved.cancel()
 
-    async def _catch_up(
-        self,
-        federation: RemoteFederation,
-        follower: asyncio.Task[None],
-        *others: asyncio.Task[None],
-    ) -> None:
+    async def _catch_up(self, federation: RemoteFederation, *needed: asyncio.Task[None]) -> None:
         """Wait, not for long, for the entry of the last round that moved the model."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):
