@@ -6,10 +6,11 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help sim serve classifier test lint proto bench clean
+.PHONY: help sim serve classifier image up down test test-containers lint proto bench clean
 
 VENV := .venv
 BUF := node_modules/.bin/buf
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 BUF_VERSION := 1.75.0
 BUF_READY := node_modules/.buf-$(BUF_VERSION)
 PROTOS := $(shell find protos -type f)
@@ -89,11 +90,14 @@ options = $(foreach name,$(1),$(if $(value $(name)),$(call flag,$(name))=$(call 
 # $(call chosen,NAMES): those that the user set.
 chosen = $(foreach name,$(1),$(if $(filter file,$(origin $(name))),,$(name)))
 
+# $(call chosen_value,NAME): its value if the user set it, else nothing.
+chosen_value = $(if $(filter file,$(origin $(1))),,$($(1)))
+
 help: ## Print this help
 	@awk '\
 		BEGIN { print "make TARGET [VARIABLE=value ...]\n\nTargets" } \
 		/^## / { text = substr($$0, 4); next } \
-		/^[a-z]+:.* ## / { \
+		/^[a-z-]+:.* ## / { \
 			name = $$0; sub(/:.*/, "", name); sub(/^.* ## /, ""); printf "  %-18s %s\n", name, $$0 \
 		} \
 		/^[A-Z_]+ \?=/ { \
@@ -113,6 +117,19 @@ serve: $(VENV)/.ready ## Run the services until Ctrl-C, to be driven over gRPC; 
 
 classifier: $(VENV)/.ready ## Train and test the base model; takes MODEL, DATASET, DATA, SEED, OUT
 	@exec $(VENV)/bin/fedsiege classifier $(call options,$(call chosen,MODEL DATASET DATA SEED OUT)) $(ARGS)
+
+image: ## Build the image of all services, fedsiege:latest
+	@docker/engine.sh start
+	@docker/image.sh
+
+up: image ## Run the federation in containers: CLIENTS of them (10), ATTACK, RULE, ...
+	@exec $(COMPOSE) up --scale client=$(or $(call chosen_value,CLIENTS),10)
+
+down: ## Remove the containers
+	@$(COMPOSE) down
+
+test-containers: $(VENV)/.ready-dev $(BUF_READY) ## Run the tests of the containers, on a real engine
+	@docker/engine.sh run $(VENV)/bin/python -m pytest tests/containers $(ARGS)
 
 test: $(VENV)/.ready-dev ## Run the tests
 	@exec $(VENV)/bin/python -m pytest $(ARGS)

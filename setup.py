@@ -57,6 +57,8 @@ class BuildWithStubs(build_py):
     def run(self) -> None:
         """Generate, then build."""
         generate_stubs()
+        # In a tree never built before, setuptools could not find this package.
+        self.packages = sorted({*self.packages, "fedsiege.v1"})
         super().run()
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Starts a Docker engine where none answers, and stops what it started:
 #   docker/engine.sh start | stop
-# An engine that runs already is left alone by both.
+#   docker/engine.sh run COMMAND...    with an engine that is there for this command alone
+# An engine that runs already is left alone by all three.
 set -euo pipefail
 
 RUN=/run/fedsiege
@@ -54,7 +55,15 @@ stop() {
     echo 'Docker engine stopped'
 }
 
+run() {
+    if ! answers; then
+        start
+        trap stop EXIT
+    fi
+    "$@"
+}
+
 case "${1-}" in
-    start | stop) "$1" ;;
-    *) echo 'docker/engine.sh start | stop' >&2; exit 2 ;;
+    start | stop | run) "$@" ;;
+    *) echo 'docker/engine.sh start | stop | run COMMAND...' >&2; exit 2 ;;
 esac

@@ -68,7 +68,11 @@ class Federation:
         return run(*command, cwd=self.folder, env=self._environment)
 
     def up(self, clients: int) -> None:
+        """Start what is not there, stop what is too many; return when the servers are well."""
         self.compose("up", "--detach", "--no-recreate", "--scale", f"client={clients}")
+        servers = self.containers("aggregator", "simulator")
+        health = ["docker", "inspect", "--format", "{{.State.Health.Status}}", *servers]
+        self.until(lambda: run(*health).split() == ["healthy", "healthy"])
 
     def down(self) -> None:
         self.compose("down")

@@ -51,14 +51,6 @@ def test_the_default_experiment_runs_and_its_results_are_on_the_host(federation)
     assert {path.stat().st_uid for path in (folder.parent, folder, *folder.iterdir())} == {1000}
 
 
-def test_the_servers_are_well(federation, docker):
-    for container in federation.containers("aggregator", "simulator"):
-        health = "{{.State.Health.Status}}"
-        federation.until(
-            lambda one=container: docker("inspect", "--format", health, one) == "healthy"
-        )
-
-
 def test_no_service_has_powers_or_can_write_where_it_should_not(federation, docker):
     containers = federation.containers()
     assert len(containers) == 8
@@ -85,11 +77,12 @@ def test_newcomers_take_part_while_it_runs(federation, endless):
 
 def test_a_killed_container_costs_its_own_updates_and_nothing_else(federation, endless, docker):
     killed = federation.containers("client")[0]
+    before = len(federation.history(endless))
     docker("kill", killed)
     federation.until(lambda: federation.updates(endless) == 5)  # four, and a fake
-    rounds = [entry.get("round", 0) for entry in federation.history(endless)]
-    assert rounds == list(range(len(rounds)))
-    assert min(entry["updates"] for entry in federation.history(endless)[1:]) >= 5
+    history = federation.history(endless)
+    assert [entry.get("round", 0) for entry in history] == list(range(len(history)))
+    assert {entry["updates"] for entry in history[before:]} == {5, 6}
     docker("start", killed)
     federation.until(lambda: federation.updates(endless) == 6)
 

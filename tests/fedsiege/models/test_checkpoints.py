@@ -167,7 +167,8 @@ def test_initial_weights_are_pretrained_where_a_checkpoint_ships(
 
 
 def test_pretrained_without_a_checkpoint_is_refused_and_says_what_ships() -> None:
-    with pytest.raises(InvalidValue, match=r"cnn on mnist. There are: net-digits, net-fashion, net-mnist"):
+    ships = "net-digits, net-fashion, net-mnist"
+    with pytest.raises(InvalidValue, match=rf"cnn on mnist. There are: {ships}"):
         models.initial_weights("cnn", "pretrained", "mnist", 0)
 
 
