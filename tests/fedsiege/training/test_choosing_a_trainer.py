@@ -106,7 +106,7 @@ def test_a_single_participant_trains_alone(shards):
 
 def test_the_method_tells_how_many_train_together(shards):
     trainer, _ = choose(models.create("lenet5"), SGD, shards, "cohort")
-    assert trainer.method == f"cohort engine, {trainer.at_a_time} at a time"
+    assert trainer.method == f"cohort engine, about {trainer.at_a_time} at a time"
 
 
 @pytest.mark.parametrize("model", ["net", "lenet5", "cnn"])

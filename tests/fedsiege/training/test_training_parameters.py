@@ -117,6 +117,18 @@ def test_blocks_cover_all_in_order_and_are_nearly_equal(at_a_time, draw):
     assert [deltas.shape for _, deltas in blocks] == [(size, 13_106) for size in sizes]
 
 
+@pytest.mark.parametrize(("participants", "sizes"), [(50, [50]), (100, [33, 34, 33]), (1, [1])])
+def test_blocks_that_nobody_asked_for_come_near_to_what_fits(
+    participants, sizes, monkeypatch, draw
+):
+    monkeypatch.setattr(CohortTrainer, "_fitting", lambda *_: 35)
+    sgd = LocalSGD()
+    shards, orders = draw([4] * participants, sgd)
+    trainer = CohortTrainer(models.create("net"), sgd).sized_for(shards)
+    blocks = [block for block, _ in trainer.train(models.random_weights("net", 0), shards, orders)]
+    assert [block.stop - block.start for block in blocks] == sizes
+
+
 def test_at_least_one_at_a_time():
     with pytest.raises(InvalidValue, match="at_a_time=0"):
         CohortTrainer(models.create("net"), LocalSGD(), at_a_time=0)
