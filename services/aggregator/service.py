@@ -241,9 +241,9 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             raise Malformed("INVALID_VALUE", f"a page of {size}; up to {LARGEST_PAGE} are given")
         after = _read_token(request.page_token)
         number, detail = federation.detail(request.round)
-        page = federation.participants.page(after, size)
+        page = federation.participants.page(after, size + 1)  # one more tells whether there is more
+        more, page = len(page) > size, page[:size]
         places = {} if detail is None else {i: place for place, i in enumerate(detail.indices)}
-        more = len(page) == size and page[-1].index < max(federation.participants.indices())
         return pb.ListParticipantsResponse(
             participants=[_describe(one, detail, places.get(one.index)) for one in page],
             next_page_token=str(page[-1].index) if more else "",

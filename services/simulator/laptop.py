@@ -44,6 +44,11 @@ class Ports:
     simulator: int = 0
 
 
+def even_shares(total: int, parts: int) -> list[int]:
+    """Split a number into so many parts that differ by at most 1, the larger ones first."""
+    return [total // parts + (number < total % parts) for number in range(parts)]
+
+
 class Child:
     """A service in a process of its own, forked now, started when told its command line.
 

@@ -10,7 +10,7 @@ from fedsiege.spec import ExperimentSpec, Settled
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.simulator.conversion import history_row
-from services.simulator.laptop import Laptop, Ports
+from services.simulator.laptop import Laptop, Ports, even_shares
 from services.simulator.results import HistoryRow, ResultsFolder
 from services.simulator.screen import Screen
 from services.simulator.service import SimulatorService, choose_dataset
@@ -46,7 +46,7 @@ def run(
     folder = ResultsFolder(out) if out else ResultsFolder.named_after(settled.spec)
     benign = settled.spec.clients - settled.spec.hostile
     laptop = Laptop(
-        clients=[benign // workers + (number < benign % workers) for number in range(workers)],
+        clients=even_shares(benign, workers),
         attackers=[settled.spec.hostile],
         data=data,
         runs=folder.path.parent,

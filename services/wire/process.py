@@ -15,9 +15,6 @@ log = logging.getLogger(__name__)
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 
-#: Exit status after an error that was told to the user.
-FAILED = 2
-
 
 def tune_allocator() -> None:
     """Keep large buffers in the process instead of returning each to the kernel.
