@@ -58,6 +58,12 @@ DEADLINE ?= 30
 TRAINER ?= auto
 ## Worker processes for the benign participants
 WORKERS ?= 1
+## What enrolment asks for: open, token, mtls; empty: open
+ADMISSION ?=
+## With ENGINE=docker or swarm, faults in every round: kill:0.2,pause:0.1,slow:0.1
+FAULTS ?=
+## Ways to get in that the attacker tries first: sybils:1000,replay
+INTRUSIONS ?=
 ## Where rule and test run: cpu, cuda
 DEVICE ?= cpu
 ## Folder of the results; empty: runs/<time-and-name>

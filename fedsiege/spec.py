@@ -109,6 +109,24 @@ class ExperimentSpec(BaseModel):
         le=_MOST,
     )
 
+    admission: Literal["open", "token", "mtls"] | None = _setting(
+        None,
+        "What enrolment asks for",
+        "open, token or mtls; unset: what the aggregator asks for",
+    )
+    faults: str = _setting(
+        "",
+        "Faults made on purpose in every round, as shares of the worker containers",
+        "kill:SHARE,pause:SHARE,slow:SHARE, together at most 1; empty: none",
+        pattern=r"^((kill|pause|slow):[0-9.]+(,(kill|pause|slow):[0-9.]+)*)?$",
+    )
+    intrusions: str = _setting(
+        "",
+        "Ways to get in that the attacker tries before the first round",
+        "names, some with a count: sybils:1000,replay; empty: none",
+        pattern=r"^([a-z-]+(:[0-9]+)?(,[a-z-]+(:[0-9]+)?)*)?$",
+    )
+
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_values(cls, value: object) -> object:

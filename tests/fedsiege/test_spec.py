@@ -59,6 +59,9 @@ def test_the_defaults_are_those_of_the_issue() -> None:
         "device": "cpu",
         "trainer": "auto",
         "min_clients": None,
+        "admission": None,
+        "faults": "",
+        "intrusions": "",
     }
 
 
@@ -108,6 +111,9 @@ def test_reading_it_costs_no_torch() -> None:
         ("clients", 1),
         ("clients", 0),
         ("min_clients", 7),
+        ("admission", "token"),
+        ("faults", "kill:0.2,pause:0.1"),
+        ("intrusions", "sybils:1000,replay"),
         ("samples", 0),
         ("samples", 4.0),
         ("threshold", 100),
@@ -150,6 +156,9 @@ IMPOSSIBLE: dict[str, list[object]] = {
     "device": ["gpu", None],
     "trainer": ["fast", None],
     "min_clients": [0, -1, 1_000_001, "some", 0.5],
+    "admission": ["closed", "", 1],
+    "faults": ["kill", "kill:", "burn:0.1", "kill=0.1", None],
+    "intrusions": ["sybils:", "sybils:-1", "a;b", None],
 }
 
 
