@@ -1,6 +1,7 @@
 """Who calls: what a server knows of its peer, and what that peer may do."""
 
 import enum
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -45,6 +46,33 @@ def host_of(peer: str) -> str:
     return address.rpartition(":")[0].strip("[]")
 
 
-def caller_of(context: Any) -> Caller:  # grpc.aio's contexts of services are not typed
-    """Return who makes a call."""
-    return Caller(host_of(context.peer()))
+class Callers:
+    """Says who calls, where nobody has to prove it: everyone is the host it calls from."""
+
+    def identify(self, context: Any) -> Caller:  # grpc.aio's contexts of services are not typed
+        """Return who makes a call.
+
+        Raises:
+            Unauthenticated: it does not prove who it is, or what it shows is not valid (any more).
+        """
+        return Caller(host_of(context.peer()))
+
+    def recheck(self, caller: Caller) -> None:
+        """Look again at the caller of a call that has been going on for a while.
+
+        Raises:
+            Unauthenticated: what it showed has become invalid.
+        """
+
+
+_current: ContextVar[Caller] = ContextVar("caller")
+
+
+def current() -> Caller:
+    """Return who makes the call that is being answered; the interceptor has noted it."""
+    return _current.get()
+
+
+def note(caller: Caller) -> None:
+    """Note who makes the call that is being answered."""
+    _current.set(caller)
