@@ -127,6 +127,21 @@ def classifier(
 
 
 @app.command()
+def grid(
+    file: Annotated[Path, typer.Argument(help="The grid, such as experiments/admission.yaml.")],
+    data: Data = Path("data"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the grid [default: runs/<its name>]")
+    ] = None,
+) -> None:
+    """Run every experiment of a grid; one that was interrupted goes on where it stopped."""
+    from services.simulator import experiments
+    from services.simulator.screen import Screen
+
+    experiments.run(read_text(file), file.stem, out, [f"--data={data}"], Screen())
+
+
+@app.command()
 def rules() -> None:
     """List the aggregation rules and their parameters."""
     from fedsiege import aggregation

@@ -4,6 +4,7 @@ On a terminal the rounds are a progress bar; where the output goes to a file or 
 line each. All text is printed as it is: brackets in a name are brackets.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,26 @@ class Screen:
             bar = progress.add_task("epochs", total=total, loss="")
             yield lambda epoch, _, loss: progress.update(
                 bar, completed=epoch, loss=f"loss {loss:.4g}"
+            )
+
+    @contextmanager
+    def cells(self, total: int) -> Iterator[Callable[[str, float], None]]:
+        """Show the progress of a grid; call what this gives with each cell and its accuracy.
+
+        Args:
+            total: how many cells there are, 1 or more.
+        """
+        if not self.console.is_terminal:
+            count = itertools.count(1)
+            yield lambda cell, accuracy: self.say(
+                f"cell {next(count)}/{total}: {cell}: accuracy {accuracy:.1%}"
+            )
+            return
+        progress = self._progress("cells", "cell")
+        with progress:
+            bar = progress.add_task("cells", total=total, cell="")
+            yield lambda cell, accuracy: progress.update(
+                bar, advance=1, cell=f"{cell}: accuracy {accuracy:.1%}"
             )
 
     def _progress(self, noun: str, shown: str) -> Progress:

@@ -1,0 +1,203 @@
+"""Many experiments from one file: every combination of what is varied, resumable cell by cell.
+
+A grid file has up to four parts::
+
+    about: what it shows, one sentence
+    base: {clients: 50, rounds: 30}       # settings of ExperimentSpec that all cells share
+    vary:                                 # one axis each, the first down, the second across
+      attack:                             # either labels with settings of their own ...
+        none: {attack: 0}
+        mpaf: {attack: 0.2, attack_name: mpaf}
+      rule: [fedavg, median]              # ... or values of the setting that the axis is named for
+
+Every cell is a ``fedsiege sim`` of its own in ``<out>/cells/<labels>``. A folder appears under that
+name only when its run is complete, so a grid that was interrupted goes on where it stopped.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import yaml
+
+from fedsiege.errors import FedSiegeError, InvalidValue
+from fedsiege.spec import ExperimentSpec, settings_from_yaml
+
+_PARTS = ("about", "base", "vary")
+
+
+class CellFailed(FedSiegeError):
+    """The run of a cell did not finish."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination.
+
+    Attributes:
+        labels: the label on each axis, in the order of the axes.
+        spec: what runs.
+    """
+
+    labels: tuple[str, ...]
+    spec: ExperimentSpec
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder: the labels, with what file systems dislike replaced."""
+        return "__".join(re.sub(r"[^\w.=,-]+", "-", label) for label in self.labels)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is varied, and what all have in common.
+
+    Attributes:
+        about: what it shows, for people.
+        axes: for each axis the settings behind each of its labels.
+        base: the settings that all cells share.
+    """
+
+    about: str
+    axes: Mapping[str, Mapping[str, Mapping[str, object]]]
+    base: Mapping[str, object]
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Self:
+        """Read a grid file and check every cell's settings.
+
+        Raises:
+            InvalidValue: it has another form, or a setting is out of its range.
+        """
+        parts = settings_from_yaml(text)
+        for key in parts:
+            if key not in _PARTS:
+                raise InvalidValue(key, parts[key], f"a grid has the parts {', '.join(_PARTS)}")
+        vary, base = parts.get("vary"), parts.get("base") or {}
+        if not isinstance(vary, dict) or not vary:
+            raise InvalidValue("vary", vary, "at least one axis")
+        if not isinstance(base, dict):
+            raise InvalidValue("base", base, "settings, one `setting: value` per line")
+        grid = cls(
+            str(parts.get("about") or ""),
+            {str(name): _axis(str(name), values) for name, values in vary.items()},
+            {str(key): value for key, value in base.items()},
+        )
+        folders: dict[str, Cell] = {}
+        for cell in grid:
+            other = folders.setdefault(cell.folder, cell)
+            if other.labels != cell.labels:
+                allowed = f"labels that differ in more than their signs from {other.labels}"
+                raise InvalidValue("vary", cell.labels, allowed)
+        return grid
+
+    def __iter__(self) -> Iterator[Cell]:
+        """Every combination, the last axis running fastest."""
+        for labels in itertools.product(*self.axes.values()):
+            settings = dict(self.base)
+            for axis, label in zip(self.axes.values(), labels, strict=True):
+                settings.update(axis[label])
+            yield Cell(labels, ExperimentSpec.of(settings))
+
+    def __len__(self) -> int:
+        count = 1
+        for axis in self.axes.values():
+            count *= len(axis)
+        return count
+
+
+def _axis(name: str, values: object) -> dict[str, dict[str, object]]:
+    """Read one axis."""
+    if isinstance(values, list) and values:
+        axis: dict[str, dict[str, object]] = {str(value): {name: value} for value in values}
+        if len(axis) == len(values):
+            return axis
+    elif (
+        isinstance(values, dict)
+        and values
+        and all(isinstance(settings, dict) for settings in values.values())
+    ):
+        return {str(label): dict(settings) for label, settings in values.items()}
+    allowed = "a list of different values, or labels with settings each"
+    raise InvalidValue(f"vary: {name}", values, allowed)
+
+
+def run_cells(
+    grid: Grid,
+    out: Path,
+    options: list[str],
+    done: Callable[[Cell, Path], None],
+) -> None:
+    """Run every cell that is not there yet, one after the other.
+
+    Args:
+        grid: what to run.
+        out: the folder of the grid.
+        options: more options for each ``fedsiege sim``, such as ``--data``.
+        done: told of each cell that is complete, at once or from an earlier run.
+
+    Raises:
+        CellFailed: a run did not finish; those before it are kept.
+        InvalidValue: a folder there is the result of other settings than the grid's.
+    """
+    cells = out / "cells"
+    cells.mkdir(parents=True, exist_ok=True)
+    for cell in grid:
+        folder = cells / cell.folder
+        if folder.exists():
+            _check_same(cell, folder)
+        else:
+            _run(cell, folder, options)
+        done(cell, folder)
+
+
+def _check_same(cell: Cell, folder: Path) -> None:
+    """Refuse to take another grid's results for this one's."""
+    asked = folder / "asked.yaml"
+    if not asked.exists() or ExperimentSpec.from_yaml(asked.read_text()) != cell.spec:
+        allowed = "a folder of this very grid; it holds results of other settings"
+        raise InvalidValue("OUT", str(folder), allowed)
+
+
+def _run(cell: Cell, folder: Path, options: list[str]) -> None:
+    """Run one cell beside its place, and move it there when it is complete."""
+    beside = folder.with_name(f"{folder.name}.unfinished")
+    asked = folder.with_name(f"{folder.name}.yaml")
+    shutil.rmtree(beside, ignore_errors=True)
+    asked.write_text(cell.spec.to_yaml())
+    command = [sys.executable, "-m", "services.simulator.cli", "sim"]
+    command += [f"--spec={asked}", f"--out={beside}", *options]
+    # The grid's own settings count, not what the environment has for a single run.
+    environment = {k: v for k, v in os.environ.items() if not _is_setting(k)}
+    finished = subprocess.run(  # noqa: S603 - our own program
+        command, capture_output=True, text=True, check=False, env=environment
+    )
+    if finished.returncode:
+        last = "\n".join((finished.stdout + finished.stderr).strip().splitlines()[-5:])
+        raise CellFailed(f"{', '.join(cell.labels)} did not finish; {beside} has its logs\n{last}")
+    (beside / "screen.txt").write_text(finished.stdout)
+    asked.rename(beside / "asked.yaml")
+    beside.rename(folder)
+
+
+def _is_setting(variable: str) -> bool:
+    name = variable.removeprefix("FEDSIEGE_").lower()
+    return variable.startswith("FEDSIEGE_") and name in ExperimentSpec.model_fields
+
+
+def to_yaml(grid: Grid) -> str:
+    """Write a grid as a file that ``Grid.from_yaml`` reads back."""
+    axes = {
+        name: {label: dict(settings) for label, settings in axis.items()}
+        for name, axis in grid.axes.items()
+    }
+    parts = {"about": grid.about, "base": dict(grid.base), "vary": axes}
+    text: str = yaml.safe_dump(parts, sort_keys=False, allow_unicode=True)
+    return text

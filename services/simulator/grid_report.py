@@ -1,0 +1,188 @@
+"""What a grid of experiments shows: a table of all cells, one to read, and a heat map."""
+
+import csv
+import itertools
+import math
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedsiege.errors import InvalidValue
+from services.simulator.grid import Cell, Grid
+
+#: Rounds at the end of a run over which the accuracy is averaged.
+LAST = 3
+
+
+@dataclass(frozen=True)
+class CellFigures:
+    """What one cell showed.
+
+    Attributes:
+        labels: the label on each axis.
+        accuracy: mean over the last ``LAST`` rounds, 0 to 1.
+        final: accuracy after the last round.
+        lowest: the lowest accuracy of all.
+        seconds: all rounds together.
+        benign: benign participants that took part.
+        hostile: hostile participants that took part.
+        intrusions: for each way to get in that was tried: tried, succeeded, successes a second.
+    """
+
+    labels: tuple[str, ...]
+    accuracy: float
+    final: float
+    lowest: float
+    seconds: float
+    benign: int
+    hostile: int
+    intrusions: Mapping[str, tuple[int, int, float]]
+
+    @classmethod
+    def read(cls, cell: Cell, folder: Path) -> "CellFigures":
+        """Read the results of a cell."""
+        history = _rows(folder / "history.csv")
+        accuracies = [float(row["accuracy"]) for row in history]
+        took_part: dict[str, set[str]] = {"true": set(), "false": set()}
+        for row in _rows(folder / "participants.csv"):
+            if row["outcome"] not in ("missing", "not_scheduled"):
+                took_part[row["hostile"]].add(row["index"])
+        intrusions = {
+            row["intrusion"]: (int(row["tried"]), int(row["succeeded"]), float(row["per_second"]))
+            for row in _rows(folder / "intrusions.csv")
+        }
+        return cls(
+            cell.labels,
+            statistics.fmean(accuracies[1:][-LAST:] or accuracies),
+            accuracies[-1],
+            min(accuracies),
+            sum(float(row["seconds"]) for row in history[1:]),
+            len(took_part["false"]),
+            len(took_part["true"]),
+            intrusions,
+        )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Read a table; one that is not there has no rows."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_table(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
+    """Write all cells as CSV, one row each."""
+    tried = sorted({name for one in figures for name in one.intrusions})
+    header = [*grid.axes, "accuracy", "final", "lowest", "seconds", "benign", "hostile"]
+    header += [f"{name}_{what}" for name in tried for what in ("tried", "succeeded", "per_second")]
+    partial = path.with_name(f".partial-{path.name}")
+    with partial.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(header)
+        for one in figures:
+            numbers = [f"{x:.4f}" for x in (one.accuracy, one.final, one.lowest)]
+            row = [*one.labels, *numbers, f"{one.seconds:.1f}", one.benign, one.hostile]
+            for name in tried:
+                row += one.intrusions.get(name, ("", "", ""))
+            table.writerow(row)
+    os.replace(partial, path)
+
+
+def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
+    """Write the accuracies as tables: the first axis down, the second across.
+
+    The lowest of each column is in bold: a defence is as good as its worst case. With more axes
+    there is one table for each combination of the others.
+    """
+    lines = [f"{grid.about}\n"] if grid.about else []
+    names = list(grid.axes)
+    for rest, table in _tables(grid, figures).items():
+        where = ", ".join(f"{name} {label}" for name, label in zip(names[2:], rest, strict=True))
+        if where:
+            lines.append(f"\n{where}\n")
+        columns = list(grid.axes[names[1]]) if len(names) > 1 else ["accuracy"]
+        worst = {
+            column: min(
+                (row for row in grid.axes[names[0]] if (row, column) in table),
+                key=lambda row, column=column: table[row, column].accuracy,  # type: ignore[misc]
+                default=None,
+            )
+            for column in columns
+        }
+        lines.append(f"| {names[0]} | {' | '.join(columns)} |")
+        lines.append(f"|---|{'---|' * len(columns)}")
+        for row in grid.axes[names[0]]:
+            texts = []
+            for column in columns:
+                one = table.get((row, column))
+                text = "" if one is None else f"{100 * one.accuracy:.1f}"
+                texts.append(f"**{text}**" if text and worst[column] == row else text)
+            lines.append(f"| {row} | {' | '.join(texts)} |")
+    lines.append(f"\nAccuracy in %, mean of the last {LAST} rounds; bold: the worst of a column.")
+    return "\n".join(lines) + "\n"
+
+
+def _tables(
+    grid: Grid, figures: Sequence[CellFigures]
+) -> dict[tuple[str, ...], dict[tuple[str, str], CellFigures]]:
+    """Return the cells by row and column, for each combination of the other axes."""
+    others = itertools.product(*list(grid.axes.values())[2:])
+    tables: dict[tuple[str, ...], dict[tuple[str, str], CellFigures]] = {
+        tuple(rest): {} for rest in others
+    }
+    for one in figures:
+        row, *more = one.labels
+        column = more[0] if more else "accuracy"
+        tables[tuple(more[1:])][row, column] = one
+    return tables
+
+
+def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
+    """Draw the accuracies as a heat map into a PNG file, a panel for each table.
+
+    Raises:
+        InvalidValue: there is no cell to draw.
+    """
+    from matplotlib.figure import Figure
+
+    if not figures:
+        raise InvalidValue("figures", 0, "at least one cell to draw")
+    names = list(grid.axes)
+    rows = list(grid.axes[names[0]])
+    columns = list(grid.axes[names[1]]) if len(names) > 1 else ["accuracy"]
+    tables = _tables(grid, figures)
+    height = 1.2 + len(tables) * (1.4 + 0.42 * len(rows))
+    figure = Figure(figsize=(3.4 + 0.78 * len(columns), height), dpi=110, layout="constrained")
+    figure.suptitle(grid.about or "accuracy", fontsize=12, parse_math=False, wrap=True)
+    panels = figure.subplots(len(tables), 1, squeeze=False)[:, 0]
+    for panel, (rest, table) in zip(panels, tables.items(), strict=True):
+        values = [
+            [100 * table[r, c].accuracy if (r, c) in table else math.nan for c in columns]
+            for r in rows
+        ]
+        panel.imshow(values, vmin=0, vmax=100, cmap="RdYlGn", aspect="auto")
+        panel.set_xticks(range(len(columns)), columns, rotation=35, ha="right", parse_math=False)
+        panel.set_yticks(range(len(rows)), rows, parse_math=False)
+        panel.tick_params(length=0)
+        for y, line in enumerate(values):
+            for x, value in enumerate(line):
+                column = [one[x] for one in values if not math.isnan(one[x])]
+                weight = "bold" if column and value == min(column) else "normal"
+                text = "" if math.isnan(value) else f"{value:.0f}"
+                panel.text(x, y, text, ha="center", va="center", fontsize=9, weight=weight)
+        if rest:
+            labels = zip(names[2:], rest, strict=True)
+            panel.set_title(", ".join(" ".join(one) for one in labels), parse_math=False)
+    partial = path.with_name(f".partial-{path.name}")
+    figure.savefig(partial, format="png")
+    os.replace(partial, path)
+
+
+def write(grid: Grid, figures: Sequence[CellFigures], out: Path) -> None:
+    """Write ``cells.csv``, ``table.md`` and ``heatmap.png``."""
+    write_table(grid, figures, out / "cells.csv")
+    (out / "table.md").write_text(markdown(grid, figures))
+    draw(grid, figures, out / "heatmap.png")

@@ -1,0 +1,118 @@
+"""Grids: every combination, checked before anything runs, resumable cell by cell."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from fedsiege.errors import InvalidValue
+from services.simulator import experiments, grid_report
+from services.simulator.grid import Cell, CellFailed, Grid, run_cells, to_yaml
+from services.simulator.grid_report import CellFigures
+from services.simulator.screen import Screen
+
+SMALL = """
+about: rules against an attack
+base: {clients: 5, rounds: 1, dataset: digits, samples: 2, epochs: 1}
+vary:
+  attack:
+    none: {attack: 0}
+    mpaf: {attack: 0.2, scale: 1000}
+  rule: [fedavg, median]
+"""
+
+
+def test_every_combination_with_the_last_axis_fastest() -> None:
+    cells = list(Grid.from_yaml(SMALL))
+    assert [cell.labels for cell in cells] == [
+        ("none", "fedavg"),
+        ("none", "median"),
+        ("mpaf", "fedavg"),
+        ("mpaf", "median"),
+    ]
+    assert [(cell.spec.attack, cell.spec.rule) for cell in cells][1:3] == [
+        (0, "median"),
+        (0.2, "fedavg"),
+    ]
+    assert all(cell.spec.clients == 5 for cell in cells)
+    assert len(Grid.from_yaml(SMALL)) == 4
+
+
+def test_a_grid_is_read_back_as_it_was_written() -> None:
+    grid = Grid.from_yaml(SMALL)
+    assert Grid.from_yaml(to_yaml(grid)) == grid
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("base: {}", "vary"),
+        ("vary: {rule: []}", "rule"),
+        ("vary: {rule: [median, median]}", "rule"),
+        ("vary: {rule: fedavg}", "rule"),
+        ("vary: {rules: [fedavg]}", "rules"),
+        ("vary: {attack: {none: 0}}", "attack"),
+        ("vary: {rule: [median]}\nbase: [1]", "base"),
+        ("vary: {rule: [median]}\nbsae: {}", "bsae"),
+        ("vary: {attack: [0, 1.5]}", "ATTACK"),
+        ("vary: {rule: {'a/b': {rule: median}, 'a:b': {rule: fedavg}}}", "vary"),
+    ],
+)
+def test_an_impossible_grid_is_refused_by_name(text: str, named: str) -> None:
+    with pytest.raises(InvalidValue, match=named):
+        Grid.from_yaml(text)
+
+
+def test_a_cell_that_cannot_work_is_refused_before_any_runs(tmp_path: Path) -> None:
+    text = SMALL.replace("[fedavg, median]", "[fedavg, 'krum:f=9']")
+    with pytest.raises(InvalidValue, match="krum"):
+        experiments.run(text, "small", tmp_path / "grid", [], Screen())
+    assert not (tmp_path / "grid").exists()
+
+
+def test_a_grid_runs_is_resumed_and_keeps_apart_what_is_not_its_own(tmp_path: Path) -> None:
+    text = SMALL.replace("[fedavg, median]", "[fedavg]")
+    out = tmp_path / "grid"
+    experiments.run(text, "small", out, [f"--data={tmp_path}"], Screen())
+    with (out / "cells.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["attack"], row["benign"], row["hostile"]) for row in rows] == [
+        ("none", "5", "0"),
+        ("mpaf", "4", "1"),
+    ]
+    assert float(rows[0]["final"]) > float(rows[1]["final"])  # lambda 1000 leaves nothing
+    assert "| mpaf | **" in (out / "table.md").read_text()
+    assert (out / "heatmap.png").stat().st_size > 5_000
+
+    before = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/history.csv")}
+    seen: list[tuple[str, ...]] = []
+    run_cells(Grid.from_yaml(text), out, [], lambda cell, _: seen.append(cell.labels))
+    assert len(seen) == 2
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+    other = Grid.from_yaml(text.replace("rounds: 1", "rounds: 2"))
+    with pytest.raises(InvalidValue, match="other settings"):
+        run_cells(other, out, [], lambda *_: None)
+
+
+def test_a_cell_that_fails_leaves_no_result_and_says_why(tmp_path: Path) -> None:
+    grid = Grid.from_yaml("vary: {rule: [fedavg]}\nbase: {dataset: mnist}")
+    with pytest.raises(CellFailed, match="fedavg did not finish"):
+        run_cells(grid, tmp_path, ["--data=/nowhere", "--workers=0"], lambda *_: None)
+    assert not (tmp_path / "cells" / "fedavg").exists()
+
+
+def test_the_worst_of_a_column_stands_out() -> None:
+    grid = Grid.from_yaml(SMALL)
+    figures = [
+        CellFigures(cell.labels, accuracy, accuracy, accuracy, 1.0, 4, 1, {})
+        for cell, accuracy in zip(grid, (0.9, 0.8, 0.1, 0.85), strict=True)
+    ]
+    table = grid_report.markdown(grid, figures)
+    assert "| none | 90.0 | **80.0** |" in table
+    assert "| mpaf | **10.0** | 85.0 |" in table
+
+
+def test_folders_are_named_for_people() -> None:
+    cell = Cell(("mpaf:scale=1e6", "krum:f=3"), next(iter(Grid.from_yaml(SMALL))).spec)
+    assert cell.folder == "mpaf-scale=1e6__krum-f=3"
