@@ -64,6 +64,8 @@ ADMISSION ?=
 FAULTS ?=
 ## Ways to get in that the attacker tries first: sybils:1000,replay
 INTRUSIONS ?=
+## With ADMISSION=token or mtls: fakes that the attacker holds credentials for
+LEAKED ?= 1
 ## Where rule and test run: cpu, cuda
 DEVICE ?= cpu
 ## Folder of the results; empty: runs/<time-and-name>

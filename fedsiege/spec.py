@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from fedsiege import intrusions
 from fedsiege.catalogue import spell
 from fedsiege.errors import InvalidValue, UnfitRound
 
@@ -124,7 +125,10 @@ class ExperimentSpec(BaseModel):
         "",
         "Ways to get in that the attacker tries before the first round",
         "names, some with a count: sybils:1000,replay; empty: none",
-        pattern=r"^([a-z-]+(:[0-9]+)?(,[a-z-]+(:[0-9]+)?)*)?$",
+    )
+
+    leaked: int = _count(
+        1, "With ADMISSION=token or mtls, fakes that the attacker holds credentials for", 0
     )
 
     @field_validator("*", mode="before")
@@ -133,6 +137,12 @@ class ExperimentSpec(BaseModel):
         # pydantic takes True for 1, so that `attack: yes` in a file would attack with everyone
         if isinstance(value, bool):
             raise ValueError("a truth value")
+        return value
+
+    @field_validator("intrusions")
+    @classmethod
+    def _intrusions_are_known(cls, value: str) -> str:
+        intrusions.parse(value)
         return value
 
     @model_validator(mode="after")
@@ -193,6 +203,9 @@ class ExperimentSpec(BaseModel):
             share = partition.create(self.partition)
         if self.clients == 0:
             self._check_open(share.name)
+        if self.intrusions and self.attack == 0:
+            allowed = "with ATTACK above 0 only: there is nobody to try them"
+            raise InvalidValue("INTRUSIONS", self.intrusions, allowed)
         if share.name == "sample" and self.samples == 0:
             allowed = "partition sample needs 1 or more; iid and dirichlet share out all there are"
             raise InvalidValue("SAMPLES", self.samples, allowed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf import duration_pb2
 
+from fedsiege import intrusions
 from fedsiege.errors import FedSiegeError
 from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2 as pb
@@ -32,16 +33,18 @@ class Berth:
         join: the assignment; sent again when the worker comes back.
         worker: its line, or None while it is away.
         enrolled: those of its participants that have enrolled over this line.
+        refused: how many of them were refused enrolment; only hostile ones may be.
     """
 
     join: pb.Join
     worker: AttachedWorker | None
     enrolled: list[int] = field(default_factory=list)
+    refused: int = 0
 
     @property
     def joined(self) -> bool:
-        """Whether all its participants can take part."""
-        return len(self.enrolled) == len(self.join.participant_indices)
+        """Whether all its participants can take part, but for those that were refused."""
+        return len(self.enrolled) + self.refused == len(self.join.participant_indices)
 
 
 class Muster:
@@ -72,6 +75,7 @@ class Muster:
         self._wake = asyncio.Event()
         self._unlisten = workers.listen(self._workers_changed)
         self.hostile = hostile
+        self.intrusions: list[pb.IntrusionReport] = []
         self._needed: dict[pb.WorkerKind.ValueType, list[int]] = {
             pb.WORKER_KIND_CLIENT: [i for i in range(spec.clients) if i not in self.hostile],
             pb.WORKER_KIND_ATTACKER: sorted(self.hostile),
@@ -84,7 +88,7 @@ class Muster:
             worker = self._workers.get(name)
             if worker is berth.worker:
                 continue
-            berth.worker, berth.enrolled = worker, []
+            berth.worker, berth.enrolled, berth.refused = worker, [], 0
             if worker is None:
                 self._note(f"worker {name} is gone; its participants miss rounds")
             else:
@@ -142,6 +146,7 @@ class Muster:
         )
         if kind == pb.WORKER_KIND_ATTACKER:
             join.attack.attack = spec.attack_name
+            join.attack.intrusions = spec.intrusions
             return join
         join.training.CopyFrom(
             pb.TrainingTask(
@@ -212,13 +217,15 @@ class Muster:
                 if not set(given) <= set(berth.join.participant_indices):
                     self._failure = f"worker {worker.name} enrolled others than it was told to"
                 elif len(given) >= len(berth.enrolled):
-                    self._enrolled(berth, given, message.joined.method)
+                    self._enrolled(berth, given, message.joined)
             case "round_report" if message.round_report.problem:
                 report = message.round_report
                 self._note(
                     f"round {report.round}: {report.refused} updates of {worker.name} were "
                     f"refused; the first: {report.problem}"
                 )
+            case "intrusion" if berth.join.HasField("attack"):
+                self._intruded(message.intrusion)
             case "failure":
                 problem = f"worker {worker.name}: {message.failure.problem}"
                 self._note(problem)
@@ -226,10 +233,26 @@ class Muster:
                     self._failure = problem
         self._wake.set()
 
-    def _enrolled(self, berth: Berth, indices: list[int], method: str) -> None:
+    def _enrolled(self, berth: Berth, indices: list[int], joined: pb.Joined) -> None:
         if not berth.enrolled and berth.worker is not None:
-            self._note(f"worker {berth.worker.name}: {method}")
+            self._note(f"worker {berth.worker.name}: {joined.method}")
         berth.enrolled = indices
+        if joined.refused and berth.join.HasField("attack"):
+            berth.refused = joined.refused
+            total = len(berth.join.participant_indices)
+            self._note(f"{joined.refused} of {total} hostile participants were refused enrolment")
+
+    def _intruded(self, report: pb.IntrusionReport) -> None:
+        """Note what came of one of the ways to get in that were asked for."""
+        asked = intrusions.parse(self._spec.intrusions)
+        if report.intrusion in asked and all(
+            one.intrusion != report.intrusion for one in self.intrusions
+        ):
+            self.intrusions.append(report)
+            self._note(
+                f"{report.intrusion}: {report.succeeded} of {report.tried} attempts succeeded "
+                f"in {report.seconds:.2f} s {dict(report.refusals) or ''}".rstrip()
+            )
 
     def dismiss(self) -> None:
         """Send everyone home."""

@@ -47,8 +47,10 @@ class RemoteFederation:
                 dataset=spec.dataset,
                 rule=spec.rule,
                 seed=spec.seed,
-                capacity=spec.clients,
+                # Who tries to enrol sybils shall not be stopped by want of room.
+                capacity=0 if spec.intrusions else spec.clients,
                 device=spec.device,
+                admission=spec.admission or "",
             )
         )
         response = await aggregator.CreateFederation(request, wait_for_ready=True)

@@ -62,6 +62,7 @@ def test_the_defaults_are_those_of_the_issue() -> None:
         "admission": None,
         "faults": "",
         "intrusions": "",
+        "leaked": 1,
     }
 
 
@@ -114,6 +115,7 @@ def test_reading_it_costs_no_torch() -> None:
         ("admission", "token"),
         ("faults", "kill:0.2,pause:0.1"),
         ("intrusions", "sybils:1000,replay"),
+        ("leaked", 3),
         ("samples", 0),
         ("samples", 4.0),
         ("threshold", 100),
@@ -158,7 +160,8 @@ IMPOSSIBLE: dict[str, list[object]] = {
     "min_clients": [0, -1, 1_000_001, "some", 0.5],
     "admission": ["closed", "", 1],
     "faults": ["kill", "kill:", "burn:0.1", "kill=0.1", None],
-    "intrusions": ["sybils:", "sybils:-1", "a;b", None],
+    "intrusions": ["sybils:", "sybils:-1", "burglary", None],
+    "leaked": [-1, 0.5, "all"],
 }
 
 

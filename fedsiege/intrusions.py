@@ -1,0 +1,49 @@
+"""Ways in which an attacker tries to get in or to count for more than one, by name.
+
+What an admission mode is worth is measured by trying; ``services/attacker/intrusions`` does it.
+"""
+
+import difflib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from fedsiege.errors import InvalidValue
+
+#: Name, what it is, and how often it is tried where no count is given.
+INTRUSIONS: Mapping[str, tuple[str, int]] = MappingProxyType(
+    {
+        "control": ("open rounds and federations, as only the control plane may", 1),
+        "double": ("send an own update a second time in one round", 1),
+        "foreign-certificate": ("show a certificate of another authority", 1),
+        "replay": ("send an update in another participant's name", 10),
+        "silent-streams": ("open streams and say nothing", 50),
+        "sybils": ("enrol identities, as many as one can", 1000),
+        "token-reuse": ("enrol identities with a token that is used up", 10),
+    }
+)
+_MOST = 100_000
+
+
+def parse(text: str) -> dict[str, int]:
+    """Read ``name,name:count``: how often to try what, in the order given.
+
+    Args:
+        text: names of ``INTRUSIONS``, separated by commas, each with a count from 1 to 100,000
+            behind a colon, or without one; empty for none.
+
+    Raises:
+        InvalidValue: an unknown name, a name twice, a count out of range.
+    """
+    wanted: dict[str, int] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, colon, count = item.partition(":")
+        if name not in INTRUSIONS:
+            near = difflib.get_close_matches(name, INTRUSIONS, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise InvalidValue("INTRUSIONS", item, f"{hint}There are: {', '.join(INTRUSIONS)}")
+        if name in wanted:
+            raise InvalidValue("INTRUSIONS", item, "each name once")
+        if colon and not (count.isascii() and count.isdigit() and 1 <= int(count) <= _MOST):
+            raise InvalidValue("INTRUSIONS", item, f"a count from 1 to {_MOST} behind the colon")
+        wanted[name] = int(count) if colon else INTRUSIONS[name][1]
+    return wanted
