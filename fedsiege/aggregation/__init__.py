@@ -3,7 +3,8 @@
 To add a rule, write one file like ``median.py`` and import it below.
 """
 
-from fedsiege.aggregation.base import Aggregation, Rule, TolerantRule, catalogue
+from fedsiege.aggregation.base import Aggregation, Rule, StatefulRule, TolerantRule, catalogue
+from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.distances import squared_distances
 from fedsiege.aggregation.fedavg import FedAvg
 from fedsiege.aggregation.krum import Krum
@@ -28,8 +29,10 @@ __all__ = [
     "Median",
     "MultiKrum",
     "NormClipping",
+    "RoundContext",
     "Rule",
     "RunningSum",
+    "StatefulRule",
     "StreamingRule",
     "TolerantRule",
     "TrimmedMean",

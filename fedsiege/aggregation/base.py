@@ -12,6 +12,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from fedsiege.aggregation.context import RoundContext
 from fedsiege.catalogue import Catalogue
 from fedsiege.errors import InvalidValue, UnfitRound
 
@@ -28,11 +29,13 @@ class Aggregation:
         accepted: ``(n,)`` bool on the CPU, the rows that had weight.
         scores: ``(n,)`` float64 on the CPU, the rule's score of each row, NaN for rows that were
             left out; None for rules that give none.
+        state: what a rule with a memory must be handed in the next round; None for others.
     """
 
     update: Tensor
     accepted: Tensor
     scores: Tensor | None = None
+    state: object | None = None
 
 
 @dataclass(frozen=True)
@@ -59,33 +62,38 @@ class Rule(abc.ABC):
     def check(self, n: int) -> None:  # noqa: B027 - most rules work with any n
         """Raise UnfitRound if this rule cannot work with n updates."""
 
-    def __call__(self, updates: Tensor, weights: Tensor | None = None) -> Aggregation:
+    def __call__(
+        self,
+        updates: Tensor,
+        weights: Tensor | None = None,
+        *,
+        context: RoundContext | None = None,
+        state: object | None = None,
+    ) -> Aggregation:
         """Aggregate.
 
         Args:
             updates: ``(n, d)`` floating point, one update per row, rows by participant index; the
                 rules work in float32. Rows with a NaN or an infinity, or beyond float32, are left
                 out as if they had not come. (Only then the matrix is copied, without them.)
-            weights: ``(n,)`` whole numbers, the sample counts the participants report, or None.
-                Rules that use them bound them.
+            weights: ``(n,)`` whole numbers, the sample counts the participants report, or None; the
+                same as ``context.weights``.
+            context: what else is known of the round.
+            state: for rules with a memory, the ``state`` of the round before; None in the first.
 
         Raises:
-            UnfitRound: no usable row, or the rule cannot work with that many.
+            UnfitRound: no usable row, or the rule cannot work with that many, or without something
+                that the context does not tell.
         """
         if updates.ndim != 2 or not updates.is_floating_point() or updates.shape[1] == 0:
             raise UnfitRound(
                 f"updates must be a floating point matrix (n, d), not {updates.dtype} "
                 f"{tuple(updates.shape)}"
             )
-        if weights is not None and (
-            weights.shape != updates.shape[:1]
-            or weights.is_floating_point()
-            or weights.is_complex()
-        ):
-            raise UnfitRound(
-                f"weights must be one whole number per row, {updates.shape[0]}, "
-                f"not {weights.dtype} {tuple(weights.shape)}"
-            )
+        context = context or RoundContext()
+        if weights is not None:
+            context = replace(context, weights=weights)
+        context.check(updates.shape[0])
         updates = updates.detach()
         usable = finite_rows(updates).cpu()
         count = int(usable.sum())
@@ -93,22 +101,45 @@ class Rule(abc.ABC):
             raise UnfitRound(f"none of the {updates.shape[0]} updates is usable")
         rule = self.for_participants(count)
         if count == updates.shape[0]:
-            return rule.combine(updates, weights)
-        result = rule.combine(
-            updates[usable.to(updates.device)],
-            weights[usable.to(weights.device)] if weights is not None else None,
-        )
+            return rule.apply(updates, context, state)
+        kept = updates[usable.to(updates.device)]
+        result = rule.apply(kept, context.of_rows(usable), state)
         accepted = torch.zeros_like(usable)
         accepted[usable] = result.accepted
         scores = None
         if result.scores is not None:
             scores = torch.full(usable.shape, torch.nan, dtype=torch.float64)
             scores[usable] = result.scores
-        return Aggregation(result.update, accepted, scores)
+        return Aggregation(result.update, accepted, scores, result.state)
+
+    def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
+        """Do it, with the state where there is one; what ``__call__`` has checked."""
+        return self.combine(updates, context)
 
     @abc.abstractmethod
-    def combine(self, updates: Tensor, weights: Tensor | None) -> Aggregation:
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Do it: all rows are finite, the rule is settled for them and ``check`` has passed."""
+
+
+@dataclass(frozen=True)
+class StatefulRule(Rule):
+    """Base of the rules that remember something from round to round.
+
+    What they remember is one frozen dataclass of tensors and numbers, handed in and given back;
+    ``fedsiege.aggregation.state`` turns it into bytes and back.
+    """
+
+    def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
+        """Do it from where the last round ended."""
+        return self.advance(updates, context, state)
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Do it as in a first round."""
+        return self.advance(updates, context, None)
+
+    @abc.abstractmethod
+    def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
+        """Do it, and return what to remember as ``Aggregation.state``."""
 
 
 @dataclass(frozen=True)

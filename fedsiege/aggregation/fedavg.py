@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, catalogue, require_whole_number
+from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.streaming import StreamingRule
 from fedsiege.errors import InvalidValue, UnfitRound
 
@@ -45,8 +46,8 @@ class FedAvg(StreamingRule):
         """Return the same as ``weight_of``."""
         return self.weight_of(norm, num_samples)
 
-    def combine(self, updates: Tensor, weights: Tensor | None) -> Aggregation:
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; a weighted mean without sample counts raises UnfitRound."""
-        if self.weighted and weights is None:
+        if self.weighted and context.weights is None:
             raise UnfitRound(f"{self.name} with weighted=True needs the sample counts")
-        return super().combine(updates, weights)
+        return super().combine(updates, context)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, TolerantRule, catalogue
+from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.distances import squared_distances
 from fedsiege.errors import UnfitRound
 
@@ -37,8 +38,8 @@ class Krum(TolerantRule):
                 f"{self.name} with f={f} needs at least 2f + 3 = {2 * f + 3} updates, there are {n}"
             )
 
-    def combine(self, updates: Tensor, weights: Tensor | None) -> Aggregation:
-        """Aggregate; one row counts, ``weights`` are not used."""
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; one row counts, the context is not used."""
         scores = krum_scores(updates, self.tolerated(updates.shape[0]))
         best = int(scores.argmin())
         accepted = torch.zeros(updates.shape[0], dtype=torch.bool)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, Rule, catalogue
+from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.matrix import sorted_columns
 
 
@@ -22,8 +23,8 @@ class Median(Rule):
     name: ClassVar[str] = "median"
     summary: ClassVar[str] = "the median of each coordinate"
 
-    def combine(self, updates: Tensor, weights: Tensor | None) -> Aggregation:
-        """Aggregate; every row counts, ``weights`` are not used."""
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; every row counts, the context is not used."""
         n, d = updates.shape
         update = torch.empty(d, device=updates.device)
         for columns, ordered in sorted_columns(updates):

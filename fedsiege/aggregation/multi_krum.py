@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, catalogue, require_whole_number
+from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.krum import Krum, krum_scores
 from fedsiege.aggregation.matrix import rows_of
 from fedsiege.aggregation.running_sum import RunningSum
@@ -44,8 +45,8 @@ class MultiKrum(Krum):
                 f"{self.name} with m={self.m} needs at least {self.m} updates, there are {n}"
             )
 
-    def combine(self, updates: Tensor, weights: Tensor | None) -> Aggregation:
-        """Aggregate; m rows count, ``weights`` are not used."""
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; m rows count, the context is not used."""
         n, d = updates.shape
         f = self.tolerated(n)
         scores = krum_scores(updates, f)

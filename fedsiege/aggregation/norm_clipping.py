@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, catalogue
+from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.matrix import rows_of
 from fedsiege.aggregation.norms import norm_of
 from fedsiege.aggregation.streaming import StreamingRule
@@ -52,10 +53,10 @@ class NormClipping(StreamingRule):
             raise UnfitRound(f"{self.name} without a bound must see all updates of the round first")
         return 1.0 if norm <= self.bound else self.bound / norm
 
-    def combine(self, updates: Tensor, weights: Tensor | None) -> Aggregation:
-        """Aggregate; every row counts, ``weights`` are not used."""
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; every row counts, the context is not used."""
         if self.bound is None:
             median = statistics.median(norm_of(row) for row in rows_of(updates))
             # A median of 0 says that most did nothing; the others are then clipped to almost that.
-            return replace(self, bound=max(median, sys.float_info.min)).combine(updates, weights)
-        return super().combine(updates, weights)
+            return replace(self, bound=max(median, sys.float_info.min)).combine(updates, context)
+        return super().combine(updates, context)

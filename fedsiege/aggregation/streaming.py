@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, Rule
+from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.matrix import rows_of
 from fedsiege.aggregation.norms import norm_of
 from fedsiege.aggregation.running_sum import RunningSum
@@ -42,10 +43,10 @@ class StreamingRule(Rule):
         """Return the share of an update in the denominator; arguments as for ``weight_of``."""
         return 1.0
 
-    def combine(self, updates: Tensor, weights: Tensor | None) -> Aggregation:
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts."""
         n, d = updates.shape
-        counts = [1] * n if weights is None else weights.tolist()
+        counts = [1] * n if context.weights is None else context.weights.tolist()
         total = RunningSum(d)
         for row, num_samples in zip(rows_of(updates), counts, strict=True):
             norm = norm_of(row)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, TolerantRule, catalogue
+from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.matrix import sorted_columns
 from fedsiege.errors import UnfitRound
 
@@ -36,8 +37,8 @@ class TrimmedMean(TolerantRule):
                 f"{self.name} with f={f} needs more than 2f = {2 * f} updates, there are {n}"
             )
 
-    def combine(self, updates: Tensor, weights: Tensor | None) -> Aggregation:
-        """Aggregate; every row counts, ``weights`` are not used."""
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; every row counts, the context is not used."""
         n, d = updates.shape
         f = self.tolerated(n)
         update = torch.empty(d, device=updates.device)

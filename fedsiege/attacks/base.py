@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fedsiege.catalogue import Catalogue
 from fedsiege.errors import InvalidValue
+from fedsiege.training import Shard
 
 
 class Knowledge(enum.Enum):
@@ -36,6 +37,11 @@ class Broadcast:
             None in its first round.
         architecture: the name of the model, for attacks that build weights of their own.
         seed: the run's seed.
+        own: ``(k, d)`` what these participants would have sent, by the order of their indices, had
+            they trained as told; None unless the attack's knowledge is partial or full.
+        benign: ``(m, d)`` what the benign participants send in this round, by the order of their
+            indices; None unless the attack's knowledge is full.
+        rule: the aggregation rule with its parameters; empty unless the knowledge is full.
     """
 
     round_number: int
@@ -43,6 +49,9 @@ class Broadcast:
     previous: Tensor | None
     architecture: str
     seed: int
+    own: Tensor | None = None
+    benign: Tensor | None = None
+    rule: str = ""
 
 
 class Attack(abc.ABC):
@@ -78,6 +87,48 @@ class Attack(abc.ABC):
         Returns:
             ``(len(participants), d)`` float32, one update (delta) per row; rows may share memory.
         """
+
+    def claim(self, participants: Sequence[int]) -> tuple[int, int]:
+        """Return the sample count and the number of steps that each of them reports."""
+        return 1, 1
+
+
+class StatefulAttack(Attack):
+    """Base of the attacks that remember something from round to round."""
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return the updates of a first round."""
+        return self.advance(broadcast, participants, None)[0]
+
+    @abc.abstractmethod
+    def advance(
+        self, broadcast: Broadcast, participants: Sequence[int], state: object | None
+    ) -> tuple[Tensor, object]:
+        """Return the updates, and what to be handed in the next round.
+
+        Args:
+            broadcast: what they see.
+            participants: all hostile participants of the worker that take part, ascending.
+            state: what this returned the last time; None in the first round.
+        """
+
+
+class PoisoningAttack(Attack):
+    """Base of the attacks by compromised participants that train on poisoned data."""
+
+    knowledge: ClassVar[Knowledge] = Knowledge.PARTIAL
+
+    @abc.abstractmethod
+    def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
+        """Return what a participant trains on instead of its samples; the shard is not changed.
+
+        The same for the same participant and seed, in every round.
+        """
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return what training on the poisoned data gives, which is handed in as ``own``."""
+        assert broadcast.own is not None
+        return broadcast.own
 
 
 catalogue: Catalogue[Attack] = Catalogue("attack")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fedsiege import aggregation
-from fedsiege.aggregation import Aggregation, Rule, RunningSum
+from fedsiege.aggregation import Aggregation, RoundContext, Rule, RunningSum
 from fedsiege.errors import UnfitRound
 from services.aggregator import collecting
 from services.aggregator.collecting import MatrixCollector, SumCollector, new_matrix
@@ -26,8 +26,8 @@ class Witness(Rule):
     summary: ClassVar[str] = "sees"
     seen: list[tuple[torch.Tensor, torch.Tensor]] = dataclasses.field(default_factory=list)
 
-    def combine(self, updates: torch.Tensor, weights: torch.Tensor) -> Aggregation:
-        self.seen.append((updates, weights))
+    def combine(self, updates: torch.Tensor, context: RoundContext) -> Aggregation:
+        self.seen.append((updates, context.weights))
         return Aggregation(updates.sum(0), torch.ones(len(updates), dtype=torch.bool))
 
 

@@ -390,7 +390,7 @@ async def test_a_rule_that_breaks_down_ends_the_round_and_keeps_the_model(create
     federation = await small(await create(rule="median"))
     before = await federation.model()
 
-    def broken(self, updates, weights):
+    def broken(self, updates, context):
         raise IndexError("a bug in the rule")
 
     with monkeypatch.context() as patched:

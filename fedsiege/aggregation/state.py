@@ -1,0 +1,63 @@
+"""What a rule remembers, as bytes: so that a federation can be put aside and go on later.
+
+A state is a frozen dataclass whose fields are tensors, whole numbers, numbers, texts or None. It is
+written as a safetensors file: tensors as tensors, the rest in the metadata. Never pickle.
+"""
+
+import dataclasses
+import json
+from typing import Any, TypeVar
+
+import torch
+from safetensors.torch import load, save
+
+from fedsiege.errors import InvalidValue
+
+T = TypeVar("T")
+
+
+def to_bytes(state: Any) -> bytes:  # any dataclass of the kind described above
+    """Write a state.
+
+    Args:
+        state: a dataclass of tensors, numbers, texts and None.
+
+    Raises:
+        InvalidValue: a field is of another kind.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    plain: dict[str, object] = {}
+    for field in dataclasses.fields(state):
+        value = getattr(state, field.name)
+        if isinstance(value, torch.Tensor):
+            tensors[field.name] = value.contiguous()
+        elif value is None or isinstance(value, int | float | str):
+            plain[field.name] = value
+        else:
+            allowed = "a tensor, a number, a text or None"
+            raise InvalidValue(f"{type(state).__name__}.{field.name}", type(value), allowed)
+    about = {"state": type(state).__name__, "plain": json.dumps(plain)}
+    data: bytes = save(tensors, metadata=about)
+    return data
+
+
+def from_bytes(data: bytes, kind: type[T]) -> T:
+    """Read a state.
+
+    Args:
+        data: what ``to_bytes`` wrote.
+        kind: the class of the state.
+
+    Raises:
+        InvalidValue: it is the state of another class, or none.
+    """
+    try:
+        length = int.from_bytes(data[:8], "little")
+        about = json.loads(data[8 : 8 + length])["__metadata__"]
+        values = {**json.loads(about["plain"]), **load(data)}
+    except (KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+        raise InvalidValue("state", f"{len(data)} bytes", f"a state, but: {error}") from error
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    if about["state"] != kind.__name__ or set(values) != names:
+        raise InvalidValue("state", about["state"], f"a {kind.__name__}")
+    return kind(**values)
