@@ -6,17 +6,18 @@ place. Rules that are sums get a running sum, whose memory does not depend on ho
 
 import abc
 import os
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedsiege.aggregation import Aggregation, Rule, RunningSum, StreamingRule
+from fedsiege.aggregation import Aggregation, RoundContext, Rule, RunningSum, StreamingRule
 from fedsiege.errors import UnfitRound
 from services.wire.errors import Exhausted
 from services.wire.tensors import FLOAT_BYTES, Floats
 
-#: Sample counts are the participants' own words; no rule needs to tell larger ones apart.
+#: Sample and step counts are the participants' own words; no rule needs to tell larger ones apart.
 LARGEST_COUNT = 2**31
 
 
@@ -28,12 +29,27 @@ class Collector(abc.ABC):
         """Return where the row's chunks may be written as they arrive, or None for nowhere."""
 
     @abc.abstractmethod
-    def put(self, row: int, update: Floats, norm: float, num_samples: int) -> None:
+    def put(
+        self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int = 1
+    ) -> None:
         """Take a complete update; ``update`` is the row's target or lies elsewhere."""
 
     @abc.abstractmethod
-    def aggregate(self, rule: Rule, rows: NDArray[np.intp]) -> Aggregation:
-        """Run the rule over the given rows, ascending."""
+    def aggregate(
+        self,
+        rule: Rule,
+        rows: NDArray[np.intp],
+        context: RoundContext | None = None,
+        state: object | None = None,
+    ) -> Aggregation:
+        """Run the rule over the given rows, ascending.
+
+        Args:
+            rule: the rule.
+            rows: which updates came in.
+            context: of those rows, without the sample and step counts.
+            state: what the rule remembers.
+        """
 
 
 class MatrixCollector(Collector):
@@ -48,27 +64,41 @@ class MatrixCollector(Collector):
         self._matrix = matrix
         self._device = device
         self._samples = np.zeros(len(matrix), np.int64)
+        self._steps = np.ones(len(matrix), np.int64)
 
     def target(self, row: int) -> Floats:
         """Return the row itself."""
         view: Floats = self._matrix[row]
         return view
 
-    def put(self, row: int, update: Floats, norm: float, num_samples: int) -> None:
+    def put(
+        self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int = 1
+    ) -> None:
         """Copy the update to its row, unless it was written there."""
         self._samples[row] = min(num_samples, LARGEST_COUNT)
+        self._steps[row] = min(num_steps, LARGEST_COUNT)
         if not np.shares_memory(update, self._matrix):
             self._matrix[row] = update
 
-    def aggregate(self, rule: Rule, rows: NDArray[np.intp]) -> Aggregation:
+    def aggregate(
+        self,
+        rule: Rule,
+        rows: NDArray[np.intp],
+        context: RoundContext | None = None,
+        state: object | None = None,
+    ) -> Aggregation:
         """Close the gaps in place, keeping the order, and run the rule."""
         if len(rows) < len(self._matrix):
             for place, row in enumerate(rows):
                 if place != row:
                     self._matrix[place] = self._matrix[row]
         updates = torch.from_numpy(self._matrix[: len(rows)]).to(self._device)
-        weights = torch.from_numpy(self._samples[rows]).to(self._device)
-        return rule(updates, weights=weights)
+        known = replace(
+            context or RoundContext(),
+            weights=torch.from_numpy(self._samples[rows]).to(self._device),
+            steps=torch.from_numpy(self._steps[rows]).to(self._device),
+        )
+        return rule(updates, context=known, state=state)
 
 
 class SumCollector(Collector):
@@ -83,12 +113,20 @@ class SumCollector(Collector):
         """Return None: nothing may be added to a sum that is not complete and checked."""
         return
 
-    def put(self, row: int, update: Floats, norm: float, num_samples: int) -> None:
+    def put(
+        self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int = 1
+    ) -> None:
         """Add the update."""
         weight = self._rule.weight_of(norm, num_samples)
         self._total.add(update, weight, self._rule.mass_of(norm, num_samples))
 
-    def aggregate(self, rule: Rule, rows: NDArray[np.intp]) -> Aggregation:
+    def aggregate(
+        self,
+        rule: Rule,
+        rows: NDArray[np.intp],
+        context: RoundContext | None = None,
+        state: object | None = None,
+    ) -> Aggregation:
         """Divide by what was added."""
         if len(rows) == 0:
             raise UnfitRound("no update came in")

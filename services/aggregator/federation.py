@@ -13,9 +13,17 @@ import torch
 from google.protobuf import duration_pb2
 from numpy.typing import NDArray
 
-from fedsiege.aggregation import Aggregation, Rule, RunningSum, StreamingRule, spell
+from fedsiege.aggregation import (
+    Aggregation,
+    RoundContext,
+    Rule,
+    RunningSum,
+    StreamingRule,
+    spell,
+)
 from fedsiege.errors import UnfitRound
 from fedsiege.evaluation import Evaluator, Score
+from fedsiege.training import Shard
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.collecting import Collector, MatrixCollector, SumCollector, new_matrix
 from services.aggregator.participants import Participants
@@ -54,6 +62,7 @@ class Federation:
         weights: ``(d,)`` the initial model.
         rule: the aggregation rule.
         evaluator: tests a model on the held-out set.
+        root: clean samples of the aggregator's own, for rules that ask for some.
     """
 
     def __init__(
@@ -64,6 +73,7 @@ class Federation:
         weights: Floats,
         rule: Rule,
         evaluator: Evaluator,
+        root: Shard | None = None,
     ) -> None:
         self.federation_id = federation_id
         self.spec = spec
@@ -78,6 +88,8 @@ class Federation:
         self._encoded: list[bytes] = encode_model(1, layout, weights)
         self._rule = rule
         self._evaluator = evaluator
+        self._root = root
+        self._state: object | None = None
         self._details: deque[tuple[int, RoundDetail]] = deque(maxlen=ROUNDS_IN_DETAIL)
         self._matrix: Floats | None = None
         self._total: RunningSum | None = None
@@ -256,7 +268,7 @@ class Federation:
         helps nobody.
         """
         try:
-            aggregation = closed.aggregate(self._rule)
+            aggregation = closed.aggregate(self._rule, self._context(), self._state)
         except UnfitRound as error:
             log.warning("round %d: %s; the model is kept", closed.number, error)
             return None, f"{error}; the model is kept"
@@ -265,7 +277,18 @@ class Federation:
             return None, f"rule {spell(self._rule)} failed ({error}); the model is kept"
         with np.errstate(over="ignore", invalid="ignore"):  # a destroyed model is reported, below
             self._weights = self._weights + aggregation.update.cpu().numpy()
+        self._state = aggregation.state
         return aggregation, ""
+
+    def _context(self) -> RoundContext:
+        """Return what is known of any round; the round adds who took part in it."""
+        return RoundContext(
+            model=torch.from_numpy(self._weights).to(self.spec.device),
+            layout=self._layout,
+            architecture=self.spec.model,
+            root=self._root,
+            seed=self.spec.seed,
+        )
 
     def _test(self, weights: Floats) -> tuple[Score, str]:
         """Test the model; runs in a thread. A test that fails is said, and ends the round too."""

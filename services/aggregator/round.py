@@ -7,12 +7,13 @@ arrival.
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedsiege.aggregation import Aggregation, Rule
+from fedsiege.aggregation import Aggregation, RoundContext, Rule
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.collecting import Collector
 from services.wire.errors import Duplicate, ServiceError, WrongState
@@ -117,10 +118,12 @@ class Round:
         """Return where the row's chunks may be written while they arrive, if anywhere."""
         return self._collector.target(row)
 
-    def accept(self, row: int, update: Floats, norm: float, num_samples: int) -> None:
+    def accept(
+        self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int = 1
+    ) -> None:
         """Count a complete, checked update. From here on it is part of the aggregate."""
         self.require_open()
-        self._collector.put(row, update, norm, num_samples)
+        self._collector.put(row, update, norm, num_samples, num_steps)
         self._slots[row] = Slot.TAKEN
         self.norms[row] = norm
         self._taken += 1
@@ -154,8 +157,15 @@ class Round:
         if self.is_open:
             self.close_reason = reason
 
-    def aggregate(self, rule: Rule) -> Aggregation:
+    def aggregate(
+        self, rule: Rule, context: RoundContext | None = None, state: object | None = None
+    ) -> Aggregation:
         """Run the rule over what came in. The round must be closed.
+
+        Args:
+            rule: the rule.
+            context: what the federation knows of the round.
+            state: what the rule remembers of the rounds before.
 
         Returns:
             The update, and ``accepted`` and ``scores`` by row of the updates taken, ascending.
@@ -163,7 +173,12 @@ class Round:
         Raises:
             UnfitRound: the rule cannot work with these updates.
         """
-        return self._collector.aggregate(rule, self.taken_rows())
+        rows = self.taken_rows()
+        participants = torch.tensor([self.indices[row] for row in rows])
+        known = replace(
+            context or RoundContext(), round_number=self.number, participants=participants
+        )
+        return self._collector.aggregate(rule, rows, known, state)
 
     def taken_rows(self) -> NDArray[np.intp]:
         """Return the rows whose update is in, ascending."""
