@@ -3,45 +3,69 @@
 import argparse
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from fedsiege.errors import FedSiegeError
 from services.wire import process
+from services.wire.guard import Guard, Limits
 from services.wire.server import serving
+
+if TYPE_CHECKING:
+    from services.aggregator.admission import Admission
 
 log = logging.getLogger("services.aggregator")
 
 SERVICE_NAME = "fedsiege.v1.AggregatorService"
+ADMISSIONS = ("open", "token", "mtls")
 
 
-async def serve(address: str, data: Path, ready: Callable[[int], None]) -> None:
+async def serve(options: argparse.Namespace, limits: Limits, ready: Callable[[int], None]) -> None:
     """Serve until cancelled.
 
     Args:
-        address: ``host:port``; port 0 takes a free one.
-        data: the folder of the data sets.
+        options: the command line.
+        limits: what one peer may take.
         ready: called with the port once calls are answered.
     """
     # torch costs a second to import: only what serves needs it.
     import torch
 
     from fedsiege.v1 import aggregator_pb2_grpc as rpc
-    from services.aggregator.service import AggregatorService
+    from services.aggregator.service import CONTROL, AggregatorService
+    from services.wire.tls import Tls
 
     torch.set_num_threads(1)
-    service = AggregatorService(data)
+    guard = Guard(limits, control=CONTROL)
+    tls = Tls(options.certs) if options.certs else None
+    admission = _admission(options.admission, options.tokens)
+    service = AggregatorService(options.data, admission=admission, guard=guard)
 
     async with serving(
-        address,
+        options.address,
         lambda server: rpc.add_AggregatorServiceServicer_to_server(service, server),
         [SERVICE_NAME],
+        tls=tls,
+        guard=guard,
     ) as port:
-        log.info("aggregator on port %d", port)
+        log.info("aggregator on port %d, admission %s", port, admission.name)
         ready(port)
         try:
             await asyncio.Event().wait()
         finally:
             await service.close()
+
+
+def _admission(name: str, tokens: Path | None) -> "Admission":
+    from services.aggregator.admission import ByCertificate, ByToken, Open
+    from services.wire.ledger import Ledger
+
+    if name == "token":
+        assert tokens is not None
+        return ByToken(Ledger(tokens))
+    return ByCertificate() if name == "mtls" else Open()
 
 
 def main(
@@ -51,11 +75,39 @@ def main(
     parser = argparse.ArgumentParser(prog="services.aggregator", description=__doc__)
     parser.add_argument("--address", default="0.0.0.0:50051", help="host:port to serve on")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets")
+    parser.add_argument(
+        "--admission", default=_set("ADMISSION") or "open", help="open, token or mtls"
+    )
+    parser.add_argument(
+        "--tokens", type=Path, default=_set("TOKENS"), help="the ledger of the tokens"
+    )
+    parser.add_argument(
+        "--certs", type=Path, default=_set("CERTS"), help="bundle: TLS, with certificates"
+    )
+    parser.add_argument(
+        "--limits", default=_set("LIMITS") or "", help="of one peer: streams=2000,bytes=512MiB,..."
+    )
     parser.add_argument("--log-level", default="INFO")
     options = parser.parse_args(arguments)
+    # Not left to argparse, which does not look at what comes from the environment.
+    if options.admission not in ADMISSIONS:
+        parser.error(f"--admission={options.admission}: one of {', '.join(ADMISSIONS)}")
+    if options.admission == "token" and options.tokens is None:
+        parser.error("--admission=token needs --tokens LEDGER (`fedsiege tokens issue` makes one)")
+    if options.admission == "mtls" and options.certs is None:
+        parser.error("--admission=mtls needs --certs BUNDLE (`fedsiege certs` makes one)")
     process.tune_allocator()
     process.set_up_logging("aggregator", options.log_level)
-    process.run(lambda: serve(options.address, options.data, ready))
+    try:
+        limits = Limits.parse(options.limits)
+        process.run(lambda: serve(options, limits, ready))
+    except FedSiegeError as error:
+        parser.error(str(error))
+
+
+def _set(name: str) -> str | None:
+    """Return a setting of the environment; an empty one is none."""
+    return os.environ.get(f"FEDSIEGE_{name}") or None
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ import numpy as np
 from fedsiege.aggregation import norm_of
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
+from services.aggregator.admission import Admission
 from services.aggregator.federation import Federation
 from services.aggregator.round import Round
-from services.wire.errors import Malformed, TooSlow
+from services.wire.callers import Caller
+from services.wire.errors import Forbidden, Malformed, TooSlow
 from services.wire.tensors import FLOAT_BYTES, Assembly, Floats
 
 #: Seconds that a sender may be silent between two messages.
@@ -93,36 +95,46 @@ class Updates:
 
 
 class Intake:
-    """The door of one federation."""
+    """The door of one federation.
 
-    def __init__(self, federation: Federation) -> None:
+    Args:
+        federation: what the updates are for.
+        admission: whom it takes them from.
+    """
+
+    def __init__(self, federation: Federation, admission: Admission) -> None:
         self._federation = federation
+        self._admission = admission
         self._staging: list[Floats] = []
         self._room = asyncio.Semaphore(_STAGING_BUFFERS)
 
-    async def receive(self, first: Piece, rest: Pieces) -> None:
+    async def receive(self, first: Piece, rest: Pieces, caller: Caller) -> None:
         """Take one update in, or refuse it.
 
         Args:
             first: the message with the header.
             rest: the messages after it, to the end of this update.
+            caller: who sends it.
 
         Raises:
             ServiceError: why it was refused. The round goes on without it.
         """
         federation, header = self._federation, first.header
-        federation.participants.authenticate(header.participant_index, header.credential)
+        participant = federation.participants.find(header.participant_index)
+        self._admission.authenticate(participant, header.credential, caller)
         current = federation.require_current(header.round)
         row = current.reserve(header.participant_index)
         try:
+            await self._admission.check(participant)
             self._check_header(header)
             async with self._target(current, row, first) as target:
                 assembly = Assembly(federation.size, header.checksum, target)
                 await self._fill(assembly, current, first, rest)
                 update = assembly.finish()
                 norm = await self._check_values(update)
+                await self._admission.check(participant)  # much may happen while it arrives
                 current.accept(row, update, norm, header.num_samples)
-        except Malformed as error:
+        except (Malformed, Forbidden) as error:
             current.reject(row, error)
             raise
         finally:

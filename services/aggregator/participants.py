@@ -4,7 +4,7 @@ import hashlib
 import heapq
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fedsiege.v1 import aggregator_pb2 as pb
@@ -66,19 +66,26 @@ class Participants:
         following = (index for index in self._by_index if index > after)
         return [self._by_index[index] for index in heapq.nsmallest(size, following)]
 
-    def enroll(self, enrollments: Sequence[pb.Enrollment]) -> list[Participant]:
+    def enroll(
+        self,
+        enrollments: Sequence[pb.Enrollment],
+        *,
+        vouched: bool = False,
+        permit: Callable[[int], None] = lambda _: None,
+    ) -> list[Participant]:
         """Enrol all of them or, if one cannot be, none.
 
         An identity that shows the secret it is bound to gets its index again.
 
+        Args:
+            enrollments: who; ``check_request`` says how many, and which names may be.
+            vouched: whether somebody else has proved the identities, so that no secret is needed.
+            permit: asked last, with the number of newcomers, before anything counts; may refuse.
+
         Raises:
             Malformed, Duplicate, Exhausted, Unauthenticated: which one cannot be enrolled, and why.
         """
-        if not 1 <= len(enrollments) <= ENROLLMENTS_AT_ONCE:
-            raise Malformed(
-                "INVALID_VALUE",
-                f"{len(enrollments)} enrollments in one request; 1 to {ENROLLMENTS_AT_ONCE} may be",
-            )
+        check_request(enrollments)
         fresh: dict[str, Participant] = {}
         taken: set[int] = set()
         answer = []
@@ -86,7 +93,8 @@ class Participants:
         for wanted in enrollments:
             known = self._by_identity.get(wanted.identity) or fresh.get(wanted.identity)
             if known is not None:
-                _check_credential(known, wanted.credential)
+                if not vouched:
+                    check_credential(known, wanted.credential)
                 if wanted.HasField("participant_index") and (
                     wanted.participant_index != known.index
                 ):
@@ -97,7 +105,8 @@ class Participants:
                     )
                 answer.append(known)
                 continue
-            _check_enrollment(wanted)
+            if not vouched:
+                _check_length(wanted)
             if wanted.HasField("participant_index"):
                 index = wanted.participant_index
             else:
@@ -110,6 +119,7 @@ class Participants:
             fresh[wanted.identity] = participant
             taken.add(index)
             answer.append(participant)
+        permit(len(fresh))
         for participant in fresh.values():
             self._by_index[participant.index] = participant
             self._by_identity[participant.identity] = participant
@@ -125,21 +135,45 @@ class Participants:
         if index in self._by_index or index in taken:
             raise Duplicate("INDEX_TAKEN", f"index {index} belongs to somebody else")
 
-    def authenticate(self, index: int, credential: bytes) -> Participant:
-        """Return the participant of that index if it shows its secret.
+    def find(self, index: int) -> Participant:
+        """Return the participant of that index.
 
         Raises:
             NotFound: nobody has that index.
-            Unauthenticated: the secret is another one.
         """
         participant = self._by_index.get(index)
         if participant is None:
             raise NotFound("UNKNOWN_PARTICIPANT", f"nobody has enrolled with index {index}")
-        _check_credential(participant, credential)
         return participant
 
 
-def _check_credential(participant: Participant, credential: bytes) -> None:
+def check_request(enrollments: Sequence[pb.Enrollment]) -> None:
+    """Check what any request to enrol must hold to, whoever it comes from.
+
+    Raises:
+        Malformed: there are none or too many, or a name cannot be.
+    """
+    if not 1 <= len(enrollments) <= ENROLLMENTS_AT_ONCE:
+        raise Malformed(
+            "INVALID_VALUE",
+            f"{len(enrollments)} enrollments in one request; 1 to {ENROLLMENTS_AT_ONCE} may be",
+        )
+    for wanted in enrollments:
+        identity = wanted.identity
+        if not 1 <= len(identity) <= IDENTITY_LENGTH or not identity.isprintable():
+            raise Malformed(
+                "INVALID_VALUE",
+                f"identity {identity[:IDENTITY_LENGTH]!r}: 1 to {IDENTITY_LENGTH} printable "
+                "characters",
+            )
+
+
+def check_credential(participant: Participant, credential: bytes) -> None:
+    """Check that a credential is the one that a participant enrolled with.
+
+    Raises:
+        Unauthenticated: it is another one.
+    """
     shown = hashlib.sha256(credential).digest()
     if not hmac.compare_digest(participant.digest, shown):
         raise Unauthenticated(
@@ -148,16 +182,10 @@ def _check_credential(participant: Participant, credential: bytes) -> None:
         )
 
 
-def _check_enrollment(wanted: pb.Enrollment) -> None:
-    identity = wanted.identity
-    if not 1 <= len(identity) <= IDENTITY_LENGTH or not identity.isprintable():
-        raise Malformed(
-            "INVALID_VALUE",
-            f"identity {identity[:IDENTITY_LENGTH]!r}: 1 to {IDENTITY_LENGTH} printable characters",
-        )
+def _check_length(wanted: pb.Enrollment) -> None:
     if len(wanted.credential) not in CREDENTIAL_BYTES:
         raise Malformed(
             "INVALID_VALUE",
-            f"the credential of {identity!r} has {len(wanted.credential)} bytes; "
+            f"the credential of {wanted.identity!r} has {len(wanted.credential)} bytes; "
             f"{CREDENTIAL_BYTES.start} to {CREDENTIAL_BYTES.stop - 1} are allowed",
         )

@@ -16,10 +16,13 @@ from fedsiege.errors import InvalidValue
 from fedsiege.evaluation import Evaluator
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.aggregator.admission import Admission, Open
 from services.aggregator.federation import Federation, RoundDetail
 from services.aggregator.intake import UPDATES_AT_ONCE, Intake, Piece, Updates, next_piece
-from services.aggregator.participants import Participant
-from services.wire.errors import Exhausted, Malformed, NotFound, ServiceError
+from services.aggregator.participants import Participant, check_request
+from services.wire import callers
+from services.wire.errors import Exhausted, Malformed, NotFound, ServiceError, WrongState
+from services.wire.guard import Guard
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,8 @@ NAME_LENGTH = 100
 DEFAULT_PAGE = 1_000
 #: With the longest identities a page of this many stays below the 4 MiB of a message.
 LARGEST_PAGE = 4_000
+#: What only the control plane may call.
+CONTROL = frozenset({"CreateFederation", "CloseFederation", "OpenRound"})
 INITS = ("", "pretrained", "random")
 DEVICES = ("cpu", "cuda")
 
@@ -50,10 +55,20 @@ class AggregatorService(rpc.AggregatorServiceServicer):
     Args:
         data: the folder of the data sets.
         limits: what this aggregator gives.
+        admission: what it asks of who wants to take part; open to all if not given.
+        guard: holds peers to their limits; it is the one that the server has.
     """
 
-    def __init__(self, data: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        limits: Limits | None = None,
+        admission: Admission | None = None,
+        guard: Guard | None = None,
+    ) -> None:
         self._data = data
+        self._admission = admission or Open()
+        self._guard = Guard() if guard is None else guard
         self._limits = limits or Limits()
         self._federations: dict[str, Federation] = {}
         self._doors: dict[str, Intake] = {}
@@ -85,6 +100,12 @@ class AggregatorService(rpc.AggregatorServiceServicer):
                 "TOO_MANY_PARTICIPANTS",
                 f"a capacity of {capacity}; this aggregator takes {self._limits.participants}",
             )
+        if spec.admission not in ("", self._admission.name):
+            raise WrongState(
+                "WRONG_ADMISSION",
+                f"admission {spec.admission[:NAME_LENGTH]!r} is asked for; this aggregator was "
+                f"started with {self._admission.name}",
+            )
         async with self._creating:
             if len(self._federations) >= self._limits.federations:
                 raise Exhausted(
@@ -99,7 +120,11 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             settled.CopyFrom(spec)
             settled.MergeFrom(
                 pb.FederationSpec(
-                    init=init, rule=aggregation.spell(rule), capacity=capacity, device=device
+                    init=init,
+                    rule=aggregation.spell(rule),
+                    capacity=capacity,
+                    device=device,
+                    admission=self._admission.name,
                 )
             )
             federation = Federation(
@@ -112,7 +137,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             )
             await federation.measure_initial_model()
             self._federations[federation.federation_id] = federation
-            self._doors[federation.federation_id] = Intake(federation)
+            self._doors[federation.federation_id] = Intake(federation, self._admission)
         log.info(
             "federation %s: %s, %s, %s", federation.federation_id, spec.model, init, settled.rule
         )
@@ -152,7 +177,14 @@ class AggregatorService(rpc.AggregatorServiceServicer):
 
     async def Enroll(self, request: pb.EnrollRequest, context: Any) -> pb.EnrollResponse:
         """Enrol identities."""
-        enrolled = self._find(request.federation_id).participants.enroll(request.enrollments)
+        federation, caller = self._find(request.federation_id), callers.current()
+        check_request(request.enrollments)  # before a token is bound to what can be no name
+        await self._admission.admit(request.enrollments, caller)
+        enrolled = federation.participants.enroll(
+            request.enrollments,
+            vouched=self._admission.vouches,
+            permit=lambda newcomers: self._guard.enrolled(caller, newcomers, federation),
+        )
         return pb.EnrollResponse(
             memberships=[
                 pb.Membership(identity=someone.identity, participant_index=someone.index)
@@ -184,7 +216,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         first = await next_piece(request_iterator)
         door = self._door(first)
         assert first is not None
-        await door.receive(first, request_iterator)
+        await door.receive(first, request_iterator, callers.current())
         header = first.header
         return pb.SubmitUpdateResponse(
             round=header.round, participant_index=header.participant_index
@@ -194,7 +226,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         self, request_iterator: AsyncIterator[pb.SubmitUpdatesRequest], context: Any
     ) -> pb.SubmitUpdatesResponse:
         """Take many updates, each judged by itself."""
-        updates = Updates(request_iterator)
+        updates, caller = Updates(request_iterator), callers.current()
         response = pb.SubmitUpdatesResponse()
         while (first := await updates.first()) is not None:
             if len(response.receipts) == UPDATES_AT_ONCE:
@@ -204,7 +236,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
                 round=first.header.round, participant_index=first.header.participant_index
             )
             try:
-                await door.receive(first, updates.rest())
+                await door.receive(first, updates.rest(), caller)
             except ServiceError as error:
                 receipt.code = error.number
                 receipt.reason, receipt.message = error.reason, error.message

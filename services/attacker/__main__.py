@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from fedsiege.v1 import simulator_pb2 as pb
+from services.attacker.worker import Intruder
 from services.wire import worker
 
 
@@ -17,7 +18,7 @@ def make_crew(options: argparse.Namespace) -> worker.Crew:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and work."""
     parser = argparse.ArgumentParser(prog="services.attacker", description=__doc__)
-    worker.main(pb.WORKER_KIND_ATTACKER, arguments, make_crew, parser)
+    worker.main(pb.WORKER_KIND_ATTACKER, arguments, make_crew, parser, Intruder)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,19 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fedsiege.errors import InvalidValue
 from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.simulator.experiment import Experiment
-from services.simulator.service import SimulatorService, choose_dataset
+from services.simulator.service import CONTROL, PARTICIPANT, SimulatorService, choose_dataset
 from services.wire import process
 from services.wire.channel import connect
+from services.wire.guard import Guard, Limits
 from services.wire.server import serving
+from services.wire.tls import Tls
 
 log = logging.getLogger("services.simulator")
 
@@ -24,7 +26,13 @@ SERVICE_NAME = "fedsiege.v1.SimulatorService"
 
 @asynccontextmanager
 async def simulating(
-    address: str, aggregator: str, data: Path, runs: Path
+    address: str,
+    aggregator: str,
+    data: Path,
+    runs: Path,
+    *,
+    tls: Tls | None = None,
+    limits: Limits | None = None,
 ) -> AsyncIterator[tuple[SimulatorService, int]]:
     """Serve the control plane while the block runs.
 
@@ -33,21 +41,46 @@ async def simulating(
         aggregator: the aggregator's ``host:port``.
         data: the folder of the data sets.
         runs: where results folders are created.
+        tls: who this simulator is, to its callers and to the aggregator; None for lines that
+            anybody can read.
+        limits: what one peer may take; None for the usual.
 
     Yields:
         The service and its port.
     """
-    async with connect(aggregator) as channel:
-        service = SimulatorService(channel, data, runs)
+    guard = Guard(limits or Limits(), control=CONTROL, participant=PARTICIPANT)
+    async with AsyncExitStack() as lines:
+        service = SimulatorService(
+            await lines.enter_async_context(connect(aggregator, tls)), data, runs
+        )
+        if tls is not None:
+            renewing = asyncio.create_task(_renew(service, aggregator, tls, lines))
+            lines.callback(renewing.cancel)
         async with serving(
             address,
             lambda server: rpc.add_SimulatorServiceServicer_to_server(service, server),
             [SERVICE_NAME],
+            tls=tls,
+            guard=guard,
         ) as port:
             try:
                 yield service, port
             finally:
                 await service.close()
+
+
+async def _renew(
+    service: SimulatorService, aggregator: str, tls: Tls, lines: AsyncExitStack
+) -> None:
+    """Reach the aggregator over a new line whenever the certificate was renewed.
+
+    The older lines stay for the experiments that have begun on them.
+    """
+    version = tls.version
+    while True:
+        version = await tls.renewed(version)
+        service.reach(await lines.enter_async_context(connect(aggregator, tls)))
+        log.info("the certificate was renewed; experiments from now on use it")
 
 
 def from_environment(environment: Mapping[str, str]) -> ExperimentSpec:
@@ -85,17 +118,22 @@ async def show(experiment: Experiment) -> None:
     log.info("results: %s", experiment.results or "none")
 
 
-async def serve(options: argparse.Namespace, spec: ExperimentSpec | None) -> None:
+async def serve(options: argparse.Namespace, limits: Limits, spec: ExperimentSpec | None) -> None:
     """Serve until cancelled.
 
     Args:
         options: the command line.
+        limits: what one peer may take.
         spec: an experiment to start with; the services stay up after it.
     """
-    async with simulating(options.address, options.aggregator, options.data, options.runs) as (
-        service,
-        port,
-    ):
+    async with simulating(
+        options.address,
+        options.aggregator,
+        options.data,
+        options.runs,
+        tls=Tls(options.certs) if options.certs else None,
+        limits=limits,
+    ) as (service, port):
         log.info("simulator on port %d", port)
         if spec is not None:
             settled, reason = await asyncio.to_thread(
@@ -114,6 +152,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--aggregator", default="localhost:50051", help="host:port")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the results")
+    parser.add_argument(
+        "--certs",
+        type=Path,
+        default=os.environ.get("FEDSIEGE_CERTS") or None,
+        help="bundle: TLS, with certificates",
+    )
+    parser.add_argument(
+        "--limits",
+        default=os.environ.get("FEDSIEGE_LIMITS", ""),
+        help="of one peer: streams=2000,bytes=512MiB,...",
+    )
     parser.add_argument("--log-level", default="INFO")
     parser.add_argument(
         "--start",
@@ -122,12 +171,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     try:
+        limits = Limits.parse(options.limits)
         spec = from_environment(os.environ) if options.start else None
+        process.tune_allocator()
+        process.set_up_logging("simulator", options.log_level)
+        process.run(lambda: serve(options, limits, spec))
     except InvalidValue as error:
         parser.error(str(error))
-    process.tune_allocator()
-    process.set_up_logging("simulator", options.log_level)
-    process.run(lambda: serve(options, spec))
 
 
 if __name__ == "__main__":

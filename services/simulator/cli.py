@@ -1,4 +1,4 @@
-"""The command line: ``fedsiege sim``, ``serve``, ``classifier``, ``rules``, ``attacks``."""
+"""The command line: ``fedsiege sim``, ``serve``, ``grid``, ``rules``, ``certs`` and the like."""
 
 import inspect
 import sys
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from fedsiege.errors import FedSiegeError
 from fedsiege.spec import ExperimentSpec, settings_from_yaml
+from services.simulator import certs, tokens
 
 #: Exit status after something impossible was asked for.
 IMPOSSIBLE = 2
@@ -23,6 +24,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(certs.app, name="certs")
+app.add_typer(tokens.app, name="tokens")
 
 Data = Annotated[
     Path, typer.Option(help="Folder of the data sets.", envvar="FEDSIEGE_DATA", show_default=True)
@@ -70,17 +73,33 @@ def sim(
         Path | None, typer.Option(help="Results folder [default: runs/<time-and-name>]")
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that the benign participants share.")] = 1,
+    engine: Annotated[
+        str, typer.Option(help="What runs the workers: laptop (processes) or docker (containers).")
+    ] = "laptop",
+    image: Annotated[str, typer.Option(help="With containers: their image.")] = "fedsiege:latest",
+    per_container: Annotated[
+        int, typer.Option(help="With containers: benign participants that share one.")
+    ] = 1,
+    memory: Annotated[str, typer.Option(help="With containers: memory of a client's.")] = "1g",
+    cpus: Annotated[float, typer.Option(help="With containers: processors of each.")] = 1.0,
     **settings: str | None,
 ) -> None:
     """Run an experiment on this machine: all four services, over real gRPC."""
     from services.simulator import siege
+    from services.simulator.fleet.engines import Engine
     from services.simulator.laptop import Ports
     from services.simulator.screen import Screen
 
     given = {name: value for name, value in settings.items() if value is not None}
     from_file = settings_from_yaml(read_text(spec)) if spec else {}
     finished = siege.run(
-        ExperimentSpec.of({**from_file, **given}), data, out, workers, Ports(), Screen()
+        ExperimentSpec.of({**from_file, **given}),
+        data,
+        out,
+        workers,
+        Ports(),
+        Screen(),
+        Engine.of(engine, image, per_container, memory, cpus),
     )
     if not finished:
         raise typer.Exit(1)

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable
 
 import grpc
 
-from fedsiege.errors import FedSiegeError
+from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.spec import Settled
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.cadence import hostile_indices
 from services.simulator.conversion import history_row, participant_row, to_message
+from services.simulator.intervention import Intervention
 from services.simulator.muster import Muster
 from services.simulator.open_muster import OpenMuster
 from services.simulator.remote_federation import RemoteFederation
@@ -66,6 +67,10 @@ class Experiment:
         self.problem = ""
         self.results = ""
         self.federation: RemoteFederation | None = None
+        #: What is done to it from outside; to be set before the first round.
+        self.intervention = Intervention()
+        #: The round that was opened last, 0 before any.
+        self.round = 0
         self.created_at = time.time()
         self.ended_at = 0.0
         self._dataset_reason = dataset_reason
@@ -73,7 +78,7 @@ class Experiment:
         self._make_folder = make_folder
         kind = Muster if settled.spec.clients else OpenMuster
         hostile = set(hostile_indices(settled.spec.clients, settled.spec.attack))
-        self._muster = kind(experiment_id, settled.spec, hostile, workers, self._note)
+        self._muster = kind(experiment_id, settled.spec, hostile, workers, self.note)
         self._changed = asyncio.Event()
         self._version = 0
         self._task: asyncio.Task[None] | None = None
@@ -132,7 +137,8 @@ class Experiment:
         self._version += 1
         self._tell_watchers()
 
-    def _note(self, note: str) -> None:
+    def note(self, note: str) -> None:
+        """Note something that people should know."""
         log.info("experiment %s: %s", self.experiment_id, note)
         if len(self.notes) < _MOST_NOTES:
             self.notes.append(note)
@@ -180,6 +186,9 @@ class Experiment:
 
     async def _siege(self) -> None:
         """Wait for workers, set up the federation, do the rounds, write the results."""
+        if self.settled.spec.faults and not self.intervention.makes_faults:
+            allowed = "faults are made on containers that fedsiege sim itself starts: ENGINE=docker"
+            raise InvalidValue("FAULTS", self.settled.spec.faults, allowed)
         while (missing := self._muster.missing()) != "":
             if missing != self.problem:
                 self.problem = missing
@@ -195,7 +204,7 @@ class Experiment:
             follower = asyncio.create_task(federation.follow())
             recorder = asyncio.create_task(self._record(folder, federation))
             try:
-                self._note(f"initial weights: {federation.described.spec.init}")
+                self.note(f"initial weights: {federation.described.spec.init}")
                 self._muster.assign(federation.federation_id)
                 await self._muster.ready()
                 for number in range(1, self.settled.spec.rounds + 1):
@@ -213,15 +222,18 @@ class Experiment:
     ) -> None:
         """Do one round, until the model has moved; it is tested while the next one runs."""
         spec = self.settled.spec
+        await self.intervention.before(number)
         there = await self._muster.present(spec.deadline)
         threshold = min(spec.threshold or len(there), len(there))
         await federation.open_round(number, there, threshold, spec.deadline)
+        self.round = number
         self._muster.call_out(number, there, spec.deadline)
         moved = asyncio.create_task(federation.has_aggregated(number))
         try:
             await _unless_ended(moved, *others)
         finally:
             moved.cancel()
+        await self.intervention.after(number)
 
     async def _catch_up(self, federation: RemoteFederation, *needed: asyncio.Task[None]) -> None:
         """Wait, not for long, for the entry of the last round that moved the model."""
@@ -237,11 +249,13 @@ class Experiment:
         for number in range(self.settled.spec.rounds + 1):
             entry = await federation.entries.get()
             if entry.problem:
-                self._note(f"round {number}: {entry.problem}")
+                self.note(f"round {number}: {entry.problem}")
             seen = await federation.participants(number) if number else []
             rows = [participant_row(one, number, self.hostile) for one in seen]
             self.history.append(entry)
             folder.add_round(history_row(entry), rows)
+            if number:
+                self.intervention.recorded(number, rows)
             self._tell_watchers()
 
     async def _conclude(self, folder: ResultsFolder, federation: RemoteFederation) -> None:
@@ -257,7 +271,7 @@ class Experiment:
         try:
             weights, header = await federation.model()
         except grpc.aio.AioRpcError as error:
-            self._note(f"the model could not be kept: {Refusal.of(error)}")
+            self.note(f"the model could not be kept: {Refusal.of(error)}")
             return
         layout = [(one.name, tuple(one.shape)) for one in header.manifest.tensors]
         folder.write_model(layout, weights, {"rounds": str(header.round - 1), "model": spec.model})

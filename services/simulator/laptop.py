@@ -21,6 +21,7 @@ from pathlib import Path
 
 from fedsiege.errors import FedSiegeError
 from services.simulator.__main__ import simulating
+from services.simulator.fleet.base import Endpoints, Post
 from services.simulator.service import SimulatorService
 
 log = logging.getLogger(__name__)
@@ -138,6 +139,8 @@ def _live(module: str, log_file: Path, pipe: Connection) -> None:
 class Laptop:
     """The processes of a federation on this machine; create it before any event loop or thread.
 
+    Without clients and attackers it is the two servers alone, for workers that run elsewhere.
+
     Args:
         clients: how many benign participants each client worker can host.
         attackers: how many hostile participants each attacker worker can host.
@@ -145,7 +148,7 @@ class Laptop:
         runs: where results folders are created.
         logs: the folder for the services' logs.
         ports: where to listen.
-        host: the address to listen on.
+        host: the address to listen on, one that can be called too, so not 0.0.0.0.
     """
 
     def __init__(
@@ -160,13 +163,14 @@ class Laptop:
     ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._data, self._runs = data, runs
-        self._ports, self._host = ports or Ports(), host
+        self._ports, self.host = ports or Ports(), host
         self._aggregator = Child("aggregator", "services.aggregator", logs)
+        posts = [
+            *(Post(f"client-{n}", "client", places) for n, places in enumerate(clients, 1)),
+            *(Post(f"attacker-{n}", "attacker", places) for n, places in enumerate(attackers, 1)),
+        ]
         self._workers = [
-            (Child(f"{kind}-{number}", f"services.{kind}", logs), kind, capacity)
-            for kind, capacities in (("client", clients), ("attacker", attackers))
-            for number, capacity in enumerate(capacities, start=1)
-            if capacity
+            (Child(post.name, f"services.{post.kind}", logs), post) for post in posts if post.places
         ]
 
     @contextlib.asynccontextmanager
@@ -178,23 +182,18 @@ class Laptop:
         """
         try:
             self._aggregator.begin(
-                f"--address={self._host}:{self._ports.aggregator}", f"--data={self._data}"
+                f"--address={self.host}:{self._ports.aggregator}", f"--data={self._data}"
             )
             port = await self._aggregator.port()
-            aggregator = f"127.0.0.1:{port}"
-            address = f"{self._host}:{self._ports.simulator}"
+            aggregator = f"{self.host}:{port}"
+            address = f"{self.host}:{self._ports.simulator}"
             async with simulating(address, aggregator, self._data, self._runs) as (
                 service,
                 simulator_port,
             ):
-                for child, kind, capacity in self._workers:
-                    child.begin(
-                        f"--name={child.name}",
-                        f"--participants={capacity}",
-                        f"--aggregator={aggregator}",
-                        f"--simulator=127.0.0.1:{simulator_port}",
-                        *([f"--data={self._data}"] if kind == "client" else []),
-                    )
+                endpoints = Endpoints(aggregator, f"{self.host}:{simulator_port}")
+                for child, post in self._workers:
+                    child.begin(*post.arguments(endpoints, str(self._data)))
                 yield service, Ports(port, simulator_port)
         finally:
             await self.stop()
@@ -216,9 +215,9 @@ class Laptop:
                 watcher.cancel()
 
     def _children(self) -> list[Child]:
-        return [self._aggregator, *(child for child, _, _ in self._workers)]
+        return [self._aggregator, *(child for child, _ in self._workers)]
 
     async def stop(self) -> None:
         """End all processes, workers first."""
-        await asyncio.gather(*(child.stop() for child, _, _ in self._workers))
+        await asyncio.gather(*(child.stop() for child, _ in self._workers))
         await self._aggregator.stop()

@@ -6,15 +6,15 @@
 - ``history.csv``: one row per round, row 0 before any;
 - ``participants.csv``: one row per participant and round;
 - ``accuracy.png``: the accuracy over the rounds;
-- ``model.safetensors``: the last global model.
+- ``model.safetensors``: the last global model;
+- with worker containers, ``containers.csv`` and ``faults.csv``: see ``fleet.statistics`` and
+  ``fleet.faulting``.
 
-The two tables grow round by round and reach the disk at once, so a run that is killed leaves valid
+The tables grow round by round and reach the disk at once, so a run that is killed leaves valid
 files. The other files appear whole or not at all.
 """
 
-import csv
 import enum
-import io
 import json
 import math
 import os
@@ -33,6 +33,7 @@ from safetensors.numpy import save
 
 from fedsiege.errors import InvalidValue
 from fedsiege.spec import ExperimentSpec, Settled
+from services.simulator.table import Table
 
 HISTORY_HEADER = ("round", "accuracy", "loss", "updates", "rejected", "seconds")
 PARTICIPANTS_HEADER = (
@@ -160,8 +161,8 @@ class ResultsFolder:
             path.mkdir(parents=True, exist_ok=True)
             occupied = any(path.iterdir())
             if not occupied:
-                self._history = _Table(path / "history.csv", HISTORY_HEADER)
-                self._participants = _Table(path / "participants.csv", PARTICIPANTS_HEADER)
+                self._history = Table(path / "history.csv", HISTORY_HEADER)
+                self._participants = Table(path / "participants.csv", PARTICIPANTS_HEADER)
         except OSError as error:
             allowed = f"a folder to write to, but: {error.strerror}"
             raise InvalidValue("OUT", str(path), allowed) from error
@@ -280,30 +281,6 @@ class ResultsFolder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class _Table:
-    """A CSV file that grows by whole rows, each on disk before the call returns."""
-
-    def __init__(self, path: Path, header: Sequence[str]) -> None:
-        self._file = path.open("xb", buffering=0)
-        self.append([header])
-
-    def append(self, rows: Iterable[Sequence[object]]) -> None:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([_spell(v) for v in row] for row in rows)
-        # In one write, for a run killed between two would leave half a row.
-        rest = memoryview(text.getvalue().encode())
-        while rest:
-            rest = rest[self._file.write(rest) :]
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _spell(value: object) -> object:
-    """Write a value as CSV readers expect it: true, false, empty for None, inf, nan."""
-    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -17,10 +17,24 @@ from services.simulator.conversion import from_message
 from services.simulator.experiment import Experiment
 from services.simulator.results import ResultsFolder
 from services.simulator.workers import AttachedWorker, Workers
-from services.wire.errors import Exhausted, Malformed, NotFound, Refusal
+from services.wire import callers
+from services.wire.errors import Exhausted, Forbidden, Malformed, NotFound, Refusal
 
 log = logging.getLogger(__name__)
 
+#: What only the control plane may call: who takes part must not learn who is hostile.
+CONTROL = frozenset(
+    {
+        "ListWorkers",
+        "StartExperiment",
+        "WatchExperiment",
+        "GetExperiment",
+        "ListExperiments",
+        "CancelExperiment",
+    }
+)
+#: What only workers may call.
+PARTICIPANT = frozenset({"Attach"})
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1_000
 #: Experiments that may wait or run at a time.
@@ -57,6 +71,27 @@ def choose_dataset(settled: Settled, data: Path) -> tuple[Settled, str]:
     return Settled(spec.model_copy(update={"dataset": name}), settled.notes), reason
 
 
+def check_proof(hello: pb.Hello, caller: callers.Caller) -> None:
+    """Check that a worker is who its certificate says, where certificates are asked for.
+
+    Raises:
+        Forbidden: the name is another one, or it wants to host more than it is vouched for.
+    """
+    if not caller.verified:
+        return
+    if hello.worker != caller.name:
+        raise Forbidden(
+            "NOT_YOUR_NAME",
+            f"worker {hello.worker!r}: the certificate says {caller.name!r}, and so must the name",
+        )
+    if hello.capacity > caller.places:
+        raise Forbidden(
+            "TOO_MANY_PLACES",
+            f"capacity {hello.capacity}: the certificate of {caller.name!r} vouches for "
+            f"{caller.places}",
+        )
+
+
 class SimulatorService(rpc.SimulatorServiceServicer):
     """Serves the control plane.
 
@@ -67,12 +102,17 @@ class SimulatorService(rpc.SimulatorServiceServicer):
     """
 
     def __init__(self, aggregator: grpc.aio.Channel, data: Path, runs: Path) -> None:
-        self._aggregator = data_rpc.AggregatorServiceStub(aggregator)
+        self.reach(aggregator)
         self._data = data
         self._runs = runs
         self._workers = Workers()
         self._experiments: dict[str, Experiment] = {}
         self._turn = asyncio.Lock()
+
+    def reach(self, aggregator: grpc.aio.Channel) -> None:
+        """Use another channel to the data plane for the experiments that start from now on."""
+        self._aggregator: data_rpc.AggregatorServiceAsyncStub
+        self._aggregator = data_rpc.AggregatorServiceStub(aggregator)
 
     def _find(self, experiment_id: str) -> Experiment:
         experiment = self._experiments.get(experiment_id)
@@ -89,6 +129,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         first = await anext(request_iterator, None)
         if first is None or not first.HasField("hello"):
             raise Malformed("MALFORMED_STREAM", "the first message must be hello")
+        check_proof(first.hello, callers.current())
         worker = self._workers.attach(first.hello)
         log.info("worker %s attached, %d places", worker.name, worker.hello.capacity)
         listening = asyncio.create_task(self._listen(worker, request_iterator))

@@ -1,26 +1,39 @@
 """``fedsiege sim``: one experiment on this machine, shown on the screen."""
 
 import asyncio
+import contextlib
 import signal
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from fedsiege.errors import InvalidValue
+from fedsiege.faults import Fault, FaultPlan
 from fedsiege.spec import ExperimentSpec, Settled
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.simulator.conversion import history_row
+from services.simulator.experiment import Experiment
+from services.simulator.fleet.base import Endpoints, Fleet
+from services.simulator.fleet.engines import Engine
+from services.simulator.fleet.tending import Tending
 from services.simulator.laptop import Laptop, Ports, even_shares
 from services.simulator.results import HistoryRow, ResultsFolder
 from services.simulator.screen import Screen
-from services.simulator.service import SimulatorService, choose_dataset
+from services.simulator.service import choose_dataset
 from services.wire.channel import connect
 
 MOST_WORKERS = 64
 
 
 def run(
-    spec: ExperimentSpec, data: Path, out: Path | None, workers: int, ports: Ports, screen: Screen
+    spec: ExperimentSpec,
+    data: Path,
+    out: Path | None,
+    workers: int,
+    ports: Ports,
+    screen: Screen,
+    engine: Engine | None = None,
 ) -> bool:
     """Run one experiment from start to end.
 
@@ -28,9 +41,11 @@ def run(
         spec: what to do.
         data: the folder of the data sets.
         out: the results folder; None for a new one under ``runs``.
-        workers: processes that the benign participants are shared out among, 1 to 64.
+        workers: processes that the benign participants are shared out among, 1 to 64; only without
+            an engine.
         ports: where the services listen; 0 takes a free port.
         screen: where to show it.
+        engine: runs the workers in containers; None for processes.
 
     Returns:
         Whether it finished.
@@ -42,32 +57,47 @@ def run(
         raise InvalidValue("WORKERS", workers, f"a whole number from 1 to {MOST_WORKERS}")
     if spec.clients == 0:
         raise InvalidValue("CLIENTS", 0, "1 or more: on this machine nobody comes by himself")
+    if engine is not None and workers != 1:
+        allowed = f"with ENGINE={engine.name} PER_CONTAINER says how participants share workers"
+        raise InvalidValue("WORKERS", workers, allowed)
+    if FaultPlan.parse(spec.faults) and engine is None:
+        raise InvalidValue("FAULTS", spec.faults, "faults are made on containers: ENGINE=docker")
     settled = spec.settle()
-    folder = ResultsFolder(out) if out else ResultsFolder.named_after(settled.spec)
-    benign = settled.spec.clients - settled.spec.hostile
-    laptop = Laptop(
-        clients=even_shares(benign, workers),
-        attackers=[settled.spec.hostile],
-        data=data,
-        runs=folder.path.parent,
-        logs=folder.path / "logs",
-        ports=ports,
-    )
-    # Only now that the services are forked there may be threads.
-    with ThreadPoolExecutor(1) as background:
-        choice = background.submit(choose_dataset, settled, data)
-        try:
-            return asyncio.run(_Siege(laptop, folder, screen).run(choice))
-        except asyncio.CancelledError:
-            screen.say("Stopped. What there is has been kept.")
-            return False
+    fleet = None if engine is None else engine.fleet(settled.spec, data)
+    try:
+        host = "127.0.0.1" if fleet is None else fleet.prepare()
+        folder = ResultsFolder(out) if out else ResultsFolder.named_after(settled.spec)
+        benign = 0 if fleet else settled.spec.clients - settled.spec.hostile
+        laptop = Laptop(
+            clients=even_shares(benign, workers),
+            attackers=[0 if fleet else settled.spec.hostile],
+            data=data,
+            runs=folder.path.parent,
+            logs=folder.path / "logs",
+            ports=ports,
+            host=host,
+        )
+        # Only now that the services are forked there may be threads.
+        with ThreadPoolExecutor(1) as background:
+            choice = background.submit(choose_dataset, settled, data)
+            try:
+                return asyncio.run(_Siege(laptop, fleet, folder, screen).run(choice))
+            except asyncio.CancelledError:
+                screen.say("Stopped. What there is has been kept.")
+                return False
+    finally:
+        if fleet is not None:
+            fleet.remove(None)
 
 
 class _Siege:
     """One experiment on the screen."""
 
-    def __init__(self, laptop: Laptop, folder: ResultsFolder, screen: Screen) -> None:
+    def __init__(
+        self, laptop: Laptop, fleet: Fleet | None, folder: ResultsFolder, screen: Screen
+    ) -> None:
         self._laptop = laptop
+        self._fleet = fleet
         self._folder = folder
         self._screen = screen
         self._rows: list[HistoryRow] = []
@@ -85,43 +115,90 @@ class _Siege:
             async with self._laptop.running() as (service, ports):
                 settled, reason = await asyncio.wrap_future(choice)
                 chosen = settled
-                self._announce(settled, reason, ports)
-                death = asyncio.create_task(self._laptop.death())
-                following = asyncio.create_task(self._follow(service, settled, reason, ports))
-                try:
-                    await asyncio.wait([death, following], return_when=asyncio.FIRST_COMPLETED)
-                    if not following.done():
-                        await death
-                    state = await following
-                finally:
-                    following.cancel()
-                    death.cancel()
+                endpoints = Endpoints(
+                    f"{self._laptop.host}:{ports.aggregator}",
+                    f"{self._laptop.host}:{ports.simulator}",
+                )
+                self._announce(settled, reason, endpoints)
+                async with self._tending(endpoints) as tending:
+                    experiment = await service.start(settled, reason, self._folder)
+                    if tending is not None:
+                        tending.disturb(experiment)
+                    state = await self._see_through(experiment, tending, endpoints)
         finally:
             if chosen is not None and self._rows:
                 self._screen.print_history(self._rows)
                 self._screen.print_cost(chosen, self._rows, self._folder.path)
         return state == pb.EXPERIMENT_STATE_FINISHED
 
-    def _announce(self, settled: Settled, reason: str, ports: Ports) -> None:
+    @contextlib.asynccontextmanager
+    async def _tending(self, endpoints: Endpoints) -> AsyncIterator[Tending | None]:
+        """Have the containers while the block runs; without a fleet there are none."""
+        if self._fleet is None:
+            yield None
+            return
+        tending = Tending(self._fleet, self._folder.path, self._screen)
+        try:
+            await tending.start(endpoints)
+            yield tending
+        finally:
+            tending.close()
+            logs, fleet = self._folder.path / "logs", self._fleet
+            await _to_the_end(lambda: fleet.remove(logs))
+
+    async def _see_through(
+        self, experiment: Experiment, tending: Tending | None, endpoints: Endpoints
+    ) -> pb.ExperimentState.ValueType:
+        """Follow the experiment, unless a service or the fleet ends before it does.
+
+        Raises:
+            ServiceDied, FleetFailed: what ended.
+        """
+        following = asyncio.create_task(self._follow(experiment, endpoints))
+        others = [asyncio.create_task(self._laptop.death())]
+        if tending is not None:
+            others.append(asyncio.create_task(tending.tend(experiment)))
+        try:
+            await asyncio.wait([following, *others], return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                await next(one for one in others if one.done())
+            state = await following
+        finally:
+            for task in (following, *others):
+                task.cancel()
+            await experiment.cancel()  # before its workers are taken away
+        if tending is not None:
+            await tending.look(experiment)
+        return state
+
+    def _announce(self, settled: Settled, reason: str, endpoints: Endpoints) -> None:
         if reason:
             self._screen.warn(reason)
         self._screen.print_spec(settled)
+        spec, plan = settled.spec, FaultPlan.parse(settled.spec.faults)
+        if plan:
+            self._screen.say(f"faults in every round: {spec.faults}")
+        away = plan.shares.get(Fault.KILL, 0) + plan.shares.get(Fault.PAUSE, 0)
+        if away and spec.threshold == spec.clients:
+            self._screen.say(
+                f"A round that misses an update closes after {spec.deadline:g} s; "
+                "DEADLINE or THRESHOLD make that shorter"
+            )
         self._screen.say(
-            f"aggregator 127.0.0.1:{ports.aggregator}, simulator 127.0.0.1:{ports.simulator}, "
+            f"aggregator {endpoints.aggregator}, simulator {endpoints.simulator}, "
             f"logs {self._folder.path / 'logs'}"
         )
 
     async def _follow(
-        self, service: SimulatorService, settled: Settled, reason: str, ports: Ports
+        self, experiment: Experiment, endpoints: Endpoints
     ) -> pb.ExperimentState.ValueType:
-        """Start the experiment and show it until it ends."""
-        experiment = await service.start(settled, reason, self._folder)
+        """Show the experiment until it ends."""
         self._notes = len(experiment.notes)
         request = pb.WatchExperimentRequest(experiment_id=experiment.experiment_id)
-        async with connect(f"127.0.0.1:{ports.simulator}") as channel:
+        async with connect(endpoints.simulator) as channel:
             stub = rpc.SimulatorServiceStub(channel)
             last = experiment.describe()
-            with self._screen.rounds(settled.spec.rounds) as show:
+            with self._screen.rounds(last.spec.rounds) as show:
                 async for event in stub.WatchExperiment(request):
                     if event.HasField("entry"):
                         self._rows.append(history_row(event.entry))
@@ -134,3 +211,12 @@ class _Siege:
         if last.state == pb.EXPERIMENT_STATE_FAILED:
             self._screen.warn(last.problem, title="The experiment failed")
         return last.state
+
+
+async def _to_the_end(work: Callable[[], None]) -> None:
+    """Do something that blocks, and be kept from it by no Ctrl-C."""
+    done = asyncio.create_task(asyncio.to_thread(work))
+    while not done.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(done)
+    done.result()

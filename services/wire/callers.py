@@ -1,10 +1,26 @@
 """Who calls: what a server knows of its peer, and what that peer may do."""
 
 import enum
+import re
+from collections.abc import Container
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
+
+from cryptography import x509
+
+from services.wire.bundle import Clock, utc_now
+from services.wire.errors import Unauthenticated
+
+#: Names that certificates give.
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
+#: How a certificate says whom it is for, as a URI among its alternative names.
+_CONTROL = re.compile(rf"fedsiege://control/({NAME})")
+_PARTICIPANT = re.compile(rf"fedsiege://participant/({NAME})\?places=(0|[1-9][0-9]{{0,5}})")
+#: Certificates a server remembers, so that each is read once and not at every call.
+_REMEMBERED = 20_000
 
 
 class Role(enum.StrEnum):
@@ -22,6 +38,19 @@ class Role(enum.StrEnum):
 
 
 @dataclass(frozen=True)
+class Proof:
+    """What of a verified certificate may become invalid while it is used.
+
+    Attributes:
+        serial: its number among the CA's.
+        expires: when it ends.
+    """
+
+    serial: int
+    expires: datetime
+
+
+@dataclass(frozen=True)
 class Caller:
     """A peer.
 
@@ -30,12 +59,36 @@ class Caller:
         role: what it may do.
         verified: whether a certificate proves name and role.
         places: with a certificate, how many participants it vouches for.
+        proof: the certificate. Two callers are the same whatever proves it.
     """
 
     name: str
     role: Role = Role.ANYONE
     verified: bool = False
     places: int = 0
+    proof: Proof | None = field(default=None, compare=False, repr=False)
+
+
+def identity_uri(name: str, role: Role, places: int = 1) -> str:
+    """Spell an identity as certificates carry it: ``fedsiege://participant/NAME?places=N``."""
+    return f"fedsiege://{role}/{name}" + (f"?places={places}" if role is Role.PARTICIPANT else "")
+
+
+def caller_in(certificate: x509.Certificate) -> Caller | None:
+    """Return whom a certificate is for; None if it names nobody who may call, or is ambiguous."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return None
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    if len(uris) != 1:
+        return None
+    proof = Proof(certificate.serial_number, certificate.not_valid_after_utc)
+    if found := _CONTROL.fullmatch(uris[0]):
+        return Caller(found[1], Role.CONTROL, verified=True, proof=proof)
+    if found := _PARTICIPANT.fullmatch(uris[0]):
+        return Caller(found[1], Role.PARTICIPANT, True, int(found[2]), proof)
+    return None
 
 
 def host_of(peer: str) -> str:
@@ -63,6 +116,57 @@ class Callers:
         Raises:
             Unauthenticated: what it showed has become invalid.
         """
+
+
+class VerifiedCallers(Callers):
+    """Says who calls from the certificate that the handshake has verified.
+
+    Args:
+        revoked: the serial numbers that are no longer good, as of now.
+        clock: tells the time.
+    """
+
+    def __init__(self, revoked: Container[int], clock: Clock = utc_now) -> None:
+        self._revoked = revoked
+        self._clock = clock
+        self._known: dict[bytes, Caller] = {}
+
+    def identify(self, context: Any) -> Caller:
+        """Return who makes a call.
+
+        Raises:
+            Unauthenticated: NO_CERTIFICATE, UNKNOWN_ROLE, CERTIFICATE_REVOKED or
+                CERTIFICATE_EXPIRED.
+        """
+        pem = next(iter(context.auth_context().get("x509_pem_cert", ())), None)
+        if pem is None:
+            raise Unauthenticated("NO_CERTIFICATE", "this server answers only to certificates")
+        caller = self._known.get(pem)
+        if caller is None:
+            caller = caller_in(x509.load_pem_x509_certificate(pem))
+            if caller is None:
+                message = "the certificate is neither a participant's nor of the control plane"
+                raise Unauthenticated("UNKNOWN_ROLE", message)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[pem] = caller
+        self.recheck(caller)
+        return caller
+
+    def recheck(self, caller: Caller) -> None:
+        """Look again: a connection can outlive the certificate that opened it.
+
+        Raises:
+            Unauthenticated: NO_CERTIFICATE, CERTIFICATE_REVOKED or CERTIFICATE_EXPIRED.
+        """
+        if caller.proof is None:
+            raise Unauthenticated("NO_CERTIFICATE", f"{caller.name} has shown no certificate")
+        if caller.proof.serial in self._revoked:
+            message = f"the certificate of {caller.name} is revoked"
+            raise Unauthenticated("CERTIFICATE_REVOKED", message)
+        if self._clock() > caller.proof.expires:
+            message = f"the certificate of {caller.name} ended at {caller.proof.expires:%F %H:%MZ}"
+            raise Unauthenticated("CERTIFICATE_EXPIRED", message)
 
 
 _current: ContextVar[Caller] = ContextVar("caller")

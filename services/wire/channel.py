@@ -4,8 +4,12 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import grpc
+
+if TYPE_CHECKING:  # workers without certificates start faster without it
+    from services.wire.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -32,15 +36,27 @@ SERVER_OPTIONS = [
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     # A second server on the same port is a mistake, not load balancing.
     ("grpc.so_reuseport", 0),
+    # Who connects and says nothing, or calls nothing for long, holds no connection: a channel opens
+    # another when it is used again.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 600_000),
 ]
 
 #: Status codes of a line that may heal by itself.
 TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 
-def connect(address: str) -> grpc.aio.Channel:
-    """Open a channel to ``host:port``. It connects when first used and reconnects by itself."""
-    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+def connect(address: str, tls: "Tls | None" = None) -> grpc.aio.Channel:
+    """Open a channel to ``host:port``. It connects when first used and reconnects by itself.
+
+    Args:
+        address: the peer; with TLS its certificate must name this host.
+        tls: who this process is; None for a line that anybody can read. A channel keeps the
+            certificate that it was opened with: ``Tls.version`` says when to open another.
+    """
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(address, tls.channel_credentials(), options=CHANNEL_OPTIONS)
 
 
 async def attempts(first: float = 0.1, longest: float = 3.0) -> AsyncIterator[int]:

@@ -10,14 +10,18 @@ anything unforeseen becomes INTERNAL and is logged, never shown.
                           TOO_MANY_BYTES, NOT_FINITE, TOO_LARGE, TOO_MANY_UPDATES,
                           INVALID_VALUE
       Damaged             TRUNCATED, CHECKSUM_MISMATCH
-      Unauthenticated     WRONG_CREDENTIAL
+      Unauthenticated     WRONG_CREDENTIAL, TOKEN_MISSING, UNKNOWN_TOKEN, TOKEN_EXPIRED,
+                          NO_CERTIFICATE, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED, UNKNOWN_ROLE
+      Forbidden           TOKEN_USED, TOKEN_REVOKED, WRONG_TOKEN, FOREIGN_IDENTITY,
+                          CONTROL_ONLY, PARTICIPANT_ONLY, NOT_YOUR_NAME, TOO_MANY_PLACES
       Duplicate           DUPLICATE_UPDATE, UPDATE_ARRIVING, UPDATE_REFUSED,
                           DUPLICATE_INDEX, INDEX_TAKEN, IDENTITY_ENROLLED
       WrongState          STALE_ROUND, ROUND_CLOSED, ROUND_OPEN, WRONG_ROUND, NOT_SCHEDULED,
-                          NO_PARTICIPANTS
+                          NO_PARTICIPANTS, WRONG_ADMISSION
       FutureRound         FUTURE_ROUND
       Exhausted           TOO_MANY_FEDERATIONS, TOO_MANY_PARTICIPANTS, TOO_MANY_EXPERIMENTS,
-                          FEDERATION_FULL, ROUND_TOO_LARGE
+                          FEDERATION_FULL, ROUND_TOO_LARGE, TOO_MANY_STREAMS,
+                          PEER_ENROLLMENTS, PEER_STREAMS, PEER_BYTES, PEER_MESSAGES
       TooSlow             STREAM_IDLE, STREAM_SLOW
 """
 
@@ -84,6 +88,12 @@ class Unauthenticated(ServiceError):
     """The caller did not show that it is who it says."""
 
     code = grpc.StatusCode.UNAUTHENTICATED
+
+
+class Forbidden(ServiceError):
+    """The caller may not do that, whoever it is."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
 
 
 class Duplicate(ServiceError):

@@ -1,5 +1,7 @@
 """A server as all our services run it: health, reflection, errors, keepalive, a graceful end."""
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +13,9 @@ from grpc_reflection.v1alpha import reflection
 
 from fedsiege.errors import InvalidValue
 from services.wire.channel import SERVER_OPTIONS
+from services.wire.guard import Guard
 from services.wire.interceptor import ErrorInterceptor
+from services.wire.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +28,9 @@ async def serving(
     address: str,
     register: Callable[[grpc.aio.Server], None],
     service_names: Sequence[str],
+    *,
+    tls: Tls | None = None,
+    guard: Guard | None = None,
 ) -> AsyncIterator[int]:
     """Serve while the block runs, then drain.
 
@@ -31,21 +38,33 @@ async def serving(
         address: ``host:port``; port 0 takes a free one.
         register: adds the servicers to the server.
         service_names: their full names, for health and reflection.
+        tls: who this server is; then it takes only callers with a certificate of the same CA. None
+            for lines that anybody can read.
+        guard: what callers may do and take; None for the usual.
 
     Yields:
         The port.
 
     Raises:
-        InvalidValue: the address cannot be served on.
+        InvalidValue: the address cannot be served on, or the certificate is not a server's.
     """
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
+    guard = Guard() if guard is None else guard
+    interceptor = ErrorInterceptor(guard, tls.callers if tls else None)
+    # One connection may hold more calls than the guard lets a peer have: the guard refuses them
+    # with a reason, this would let them wait without one.
+    streams = ("grpc.max_concurrent_streams", 2 * guard.limits.streams)
+    server = grpc.aio.server(interceptors=[interceptor], options=[*SERVER_OPTIONS, streams])
     register(server)
     checks = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     names = [*service_names, "grpc.health.v1.Health", reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server)
     try:
-        port = server.add_insecure_port(address)
+        port = (
+            server.add_secure_port(address, tls.server_credentials())
+            if tls
+            else server.add_insecure_port(address)
+        )
     except RuntimeError as error:
         raise InvalidValue("address", address, f"cannot be served on: {error}") from error
     if address.rpartition(":")[2] not in ("0", str(port)):  # gRPC takes port 99999 for 34463
@@ -56,5 +75,8 @@ async def serving(
     try:
         yield port
     finally:
-        await checks.enter_graceful_shutdown()
+        # A watcher of the health service that never reads could hold this up.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                await checks.enter_graceful_shutdown()
         await server.stop(GRACE)

@@ -7,9 +7,7 @@ A worker only dials out. It waits for peers that are not there yet, and a lost l
 import abc
 import argparse
 import asyncio
-import hmac
 import logging
-import os
 import secrets
 import socket
 import time
@@ -17,18 +15,20 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypeVar
 
 import grpc
 
-from fedsiege.errors import FedSiegeError
-from fedsiege.v1 import aggregator_pb2 as data_pb
+from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.wire import process
 from services.wire.channel import TRANSIENT, attempts, connect
+from services.wire.enrolling import Enroller
 from services.wire.errors import Refusal
+from services.wire.place import Place, settle, take
 from services.wire.pulling import pull_model
 from services.wire.submitting import Sender, Update
 from services.wire.tensors import Floats
@@ -42,8 +42,6 @@ T = TypeVar("T")
 _COMPUTING = ThreadPoolExecutor(1, thread_name_prefix="crew")
 #: Refusals that only say that the round went on without this worker.
 TOO_LATE = frozenset({"STALE_ROUND", "ROUND_CLOSED"})
-#: Identities enrolled in one call.
-ENROLLMENTS_AT_ONCE = 5_000
 
 
 class Crew(abc.ABC):
@@ -73,11 +71,22 @@ class Crew(abc.ABC):
 
 @dataclass
 class Post:
-    """A worker's place in one experiment."""
+    """A worker's part in one experiment.
+
+    Attributes:
+        join: what it was told last.
+        crew: computes.
+        method: how, in a few words; empty until it is prepared.
+        slots: the slot of each participant index. Once given they stay, whoever joins later.
+        credentials: the secret of each participant that has enrolled.
+        joining: enrols, or did last.
+        playing: does a round, or did last.
+    """
 
     join: pb.Join
     crew: Crew
     method: str = ""
+    slots: dict[int, int] = field(default_factory=dict)
     credentials: dict[int, bytes] = field(default_factory=dict)
     joining: asyncio.Task[None] | None = None
     playing: asyncio.Task[None] | None = None
@@ -90,13 +99,16 @@ class Post:
 class Worker:
     """Hosts participants for whatever experiments the simulator runs.
 
+    A renewed certificate takes effect at once: the worker opens new channels and attaches again,
+    while what is under way goes on over the old ones.
+
     Args:
         hello: who this worker is and how many participants it can host.
         make_crew: makes the crew of an experiment.
         simulator: the simulator's ``host:port``.
         aggregator: the aggregator's ``host:port``.
-        secret: what its participants' credentials are derived from. A worker that is started again
-            with the same name and secret finds its participants' places; None for a new secret.
+        place: what proves that its name is its own. A worker that is started again with the same
+            name and secret finds its participants' places. None for a new secret and no proof.
     """
 
     def __init__(
@@ -105,25 +117,53 @@ class Worker:
         make_crew: Callable[[], Crew],
         simulator: str,
         aggregator: str,
-        secret: bytes | None = None,
+        place: Place | None = None,
     ) -> None:
+        place = place or Place(hello.worker)
         self._hello = hello
         self._make_crew = make_crew
         self._simulator = simulator
         self._aggregator = aggregator
-        self._secret = secret or secrets.token_bytes(32)
+        self._place = place
+        self._enroller = Enroller(
+            hello.worker,
+            place.secret or secrets.token_bytes(32),
+            place.tokens,
+            one_by_one=hello.kind == pb.WORKER_KIND_ATTACKER,
+        )
         self._posts: dict[str, Post] = {}
         self._outbox: asyncio.Queue[pb.AttachRequest | None] = asyncio.Queue()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Work until cancelled."""
-        async with connect(self._simulator) as line, connect(self._aggregator) as data:
-            self._control: rpc.SimulatorServiceAsyncStub = rpc.SimulatorServiceStub(line)
-            self._data: data_rpc.AggregatorServiceAsyncStub = data_rpc.AggregatorServiceStub(data)
-            try:
-                await self._stay_attached()
-            finally:
-                await self._stop()
+        try:
+            while True:
+                await self._work_until_renewed()
+        finally:
+            await self._stop()
+
+    async def _work_until_renewed(self) -> None:
+        """Stay attached over new channels until the certificate is renewed."""
+        tls = self._place.tls
+        version = tls.version if tls else 0
+        line, data = connect(self._simulator, tls), connect(self._aggregator, tls)
+        self._control: rpc.SimulatorServiceAsyncStub = rpc.SimulatorServiceStub(line)
+        self._data: data_rpc.AggregatorServiceAsyncStub = data_rpc.AggregatorServiceStub(data)
+        attached = asyncio.create_task(self._stay_attached())
+        renewed = asyncio.create_task(tls.renewed(version) if tls else asyncio.Event().wait())
+        try:
+            await asyncio.wait((attached, renewed), return_when=asyncio.FIRST_COMPLETED)
+            if attached.done():
+                await attached  # it never ends but by an error
+            log.info("the certificate was renewed; attaching again")
+        finally:
+            attached.cancel()
+            renewed.cancel()
+            await asyncio.wait((attached, renewed))
+            closing = asyncio.create_task(_close_after(self._under_way(), line, data))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def _stay_attached(self) -> None:
         async for attempt in attempts():
@@ -136,13 +176,16 @@ class Worker:
                 elif attempt == 0:
                     log.info("waiting for the simulator at %s", self._simulator)
 
+    def _under_way(self) -> list[asyncio.Task[None]]:
+        tasks = [task for post in self._posts.values() for task in post.tasks()]
+        return [task for task in tasks if not task.done()]
+
     async def _stop(self) -> None:
-        """Stop what is under way while there are still channels to stop it on."""
-        busy = [task for post in self._posts.values() for task in post.tasks()]
-        for task in busy:
+        """Stop what is under way; the channels close after it."""
+        for task in self._under_way():
             task.cancel()
-        if busy:
-            await asyncio.wait(busy)
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     async def _attach(self) -> None:
         """Hold one line to the simulator until it breaks."""
@@ -210,28 +253,17 @@ class Worker:
         if not post.method:
             post.method = await self._compute(lambda: post.crew.prepare(join))
             log.info("experiment %s: %s", join.experiment_id, post.method)
-        memberships: list[data_pb.Membership] = []
-        for start in range(0, len(join.participant_indices), ENROLLMENTS_AT_ONCE):
-            some = join.participant_indices[start : start + ENROLLMENTS_AT_ONCE]
-            request = data_pb.EnrollRequest(federation_id=join.federation_id)
-            for index in some:
-                identity = f"{self._hello.worker}/{index}"
-                credential = self._credential(join.federation_id, identity)
-                post.credentials[index] = credential
-                request.enrollments.add(
-                    identity=identity, credential=credential, participant_index=index
-                )
-            response = await self._data.Enroll(request, wait_for_ready=True)
-            memberships.extend(response.memberships)
+        for index in join.participant_indices:
+            post.slots.setdefault(index, len(post.slots))
+        enrolled = await self._enroller.enroll(self._data, join.federation_id, post.slots)
+        post.credentials.update(enrolled.credentials)
         joined = pb.Joined(
-            experiment_id=join.experiment_id, memberships=memberships, method=post.method
+            experiment_id=join.experiment_id,
+            memberships=enrolled.memberships,
+            method=post.method,
+            refused=enrolled.refusals.total(),
         )
         self._outbox.put_nowait(pb.AttachRequest(joined=joined))
-
-    def _credential(self, federation_id: str, identity: str) -> bytes:
-        """Derive a participant's secret; no two federations see the same one."""
-        text = f"{federation_id}\n{identity}".encode()
-        return hmac.digest(self._secret, text, "sha256")
 
     async def _take_part(self, post: Post, order: pb.TakePart) -> None:
         """Do one round: get the model, compute block by block, send one while the next computes."""
@@ -291,11 +323,20 @@ async def _drain(outbox: asyncio.Queue[pb.AttachRequest | None]) -> AsyncIterato
         yield message
 
 
+async def _close_after(tasks: Sequence[asyncio.Task[None]], *channels: grpc.aio.Channel) -> None:
+    """Close channels once the tasks that use them have ended."""
+    if tasks:
+        await asyncio.wait(tasks)
+    for channel in channels:
+        await channel.close()
+
+
 def main(
     kind: pb.WorkerKind.ValueType,
     arguments: Sequence[str] | None,
     make_crew: Callable[[argparse.Namespace], Crew],
     parser: argparse.ArgumentParser,
+    worker: "type[Worker] | None" = None,
 ) -> None:
     """Parse a worker's command line and work.
 
@@ -304,29 +345,44 @@ def main(
         arguments: the command line; None for the process's own.
         make_crew: makes a crew from the parsed options.
         parser: with the options that only this kind of worker has.
+        worker: another class of worker than the plain one.
     """
     role = pb.WorkerKind.Name(kind).removeprefix("WORKER_KIND_").lower()
     parser.add_argument("--simulator", default="localhost:50052", help="host:port")
     parser.add_argument("--aggregator", default="localhost:50051", help="host:port")
     parser.add_argument("--participants", type=int, default=1, help="how many it can host")
-    parser.add_argument("--name", default=f"{role}-{socket.gethostname()}")
+    parser.add_argument("--name", help=f"[default: the certificate's, or {role}-<host>]")
+    parser.add_argument("--tokens", type=Path, help="file of enrolment tokens, one a line")
+    parser.add_argument("--certs", type=Path, help="bundle with its certificate: TLS")
+    parser.add_argument("--place", type=Path, help="folder with places, of which it takes one")
     parser.add_argument("--log-level", default="INFO")
     options = parser.parse_args(arguments)
     if options.participants < 1:
         parser.error(f"--participants={options.participants}: at least 1")
+    if options.place and (options.name or options.tokens or options.certs):
+        parser.error("--place says name, tokens and certificate: leave out the others")
+
+    async def work() -> None:
+        default = f"{role}-{socket.gethostname()}"
+        place = (
+            await take(options.place)
+            if options.place
+            else settle(options.name, options.tokens, options.certs, default)
+        )
+        process.set_up_logging(place.name, options.log_level)
+        place.check(options.participants, may_lack=kind == pb.WORKER_KIND_ATTACKER)
+        hello = pb.Hello(
+            worker=place.name,
+            kind=kind,
+            capacity=options.participants,
+            version=version("fedsiege"),
+        )
+        ends = options.simulator, options.aggregator
+        await (worker or Worker)(hello, lambda: make_crew(options), *ends, place).run()
+
     process.tune_allocator()
-    process.set_up_logging(options.name, options.log_level)
-    hello = pb.Hello(
-        worker=options.name,
-        kind=kind,
-        capacity=options.participants,
-        version=version("fedsiege"),
-    )
-    worker = Worker(
-        hello,
-        lambda: make_crew(options),
-        options.simulator,
-        options.aggregator,
-        os.environ.get("FEDSIEGE_SECRET", "").encode() or None,
-    )
-    process.run(worker.run)
+    process.set_up_logging(role, options.log_level)
+    try:
+        process.run(work)
+    except InvalidValue as error:
+        parser.error(str(error))

@@ -22,6 +22,7 @@ from services.client.crew import BenignCrew
 from services.simulator.__main__ import simulating
 from services.simulator.results import ResultsFolder
 from services.simulator.service import SimulatorService
+from services.wire.place import Place
 from services.wire.server import serving
 from services.wire.submitting import Update
 from services.wire.tensors import Floats
@@ -94,7 +95,7 @@ class Town:
             make_crew,
             f"127.0.0.1:{simulator}",
             f"127.0.0.1:{aggregator}",
-            f"the secret of {name}".encode(),
+            Place(name, f"the secret of {name}".encode()),
         )
         task = asyncio.create_task(worker.run())
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator.participants import Participants
+from services.aggregator.participants import Participants, check_credential
 from services.wire.errors import (
     Duplicate,
     Exhausted,
@@ -125,12 +125,38 @@ def test_ten_thousand_at_once():
 def test_only_who_shows_the_secret_is_authentic():
     roll = Participants(2)
     enroll(roll, one("a"))
-    assert roll.authenticate(0, SECRET).identity == "a"
+    assert roll.find(0).identity == "a"
+    check_credential(roll.find(0), SECRET)
     for wrong in (b"", SECRET + b"!", SECRET[:-1] + b"!"):
         with pytest.raises(Unauthenticated, match="participant 0"):
-            roll.authenticate(0, wrong)
+            check_credential(roll.find(0), wrong)
     with pytest.raises(NotFound, match="index 1"):
-        roll.authenticate(1, SECRET)
+        roll.find(1)
+
+
+def test_who_is_vouched_for_needs_no_secret():
+    roll = Participants(2)
+    assert [p.index for p in roll.enroll([one("a", 1, b"")], vouched=True)] == [1]
+    assert [p.index for p in roll.enroll([one("a", None, b"another")], vouched=True)] == [1]
+    assert refused(roll, one("a", 1, b"third")).reason == "WRONG_CREDENTIAL", "but only then"
+
+
+def test_newcomers_are_permitted_last_and_all_or_none():
+    roll, asked = Participants(8), []
+
+    def permit(newcomers: int) -> None:
+        asked.append(newcomers)
+        if newcomers > 2:
+            raise Exhausted("PEER_ENROLLMENTS", "too many")
+
+    roll.enroll([one("a"), one("b")], permit=permit)
+    roll.enroll([one("a"), one("c"), one("c")], permit=permit)
+    with pytest.raises(Exhausted, match="too many"):
+        roll.enroll([one("d"), one("e"), one("f")], permit=permit)
+    with pytest.raises(Duplicate):
+        roll.enroll([one("d"), one("e", 0)], permit=permit)
+    assert asked == [2, 1, 3]
+    assert [p.identity for p in roll.page(-1, 9)] == ["a", "b", "c"]
 
 
 def test_the_secret_itself_is_not_kept():

@@ -24,6 +24,7 @@ CODES = {
     errors.Malformed: Code.INVALID_ARGUMENT,
     errors.Damaged: Code.DATA_LOSS,
     errors.Unauthenticated: Code.UNAUTHENTICATED,
+    errors.Forbidden: Code.PERMISSION_DENIED,
     errors.Duplicate: Code.ALREADY_EXISTS,
     errors.WrongState: Code.FAILED_PRECONDITION,
     errors.FutureRound: Code.OUT_OF_RANGE,

@@ -15,17 +15,23 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.wire import channel, submitting, worker
+from services.wire import channel, enrolling, server, submitting, worker
+from services.wire.authority import Authority
+from services.wire.callers import VerifiedCallers
 from services.wire.errors import (
     Duplicate,
     Exhausted,
+    Forbidden,
     Malformed,
     NotFound,
     ServiceError,
+    Unauthenticated,
     WrongState,
 )
+from services.wire.place import Place
 from services.wire.submitting import Update
 from services.wire.tensors import Floats, encode_model
+from services.wire.tls import Tls
 from services.wire.worker import Crew, Worker
 
 SIZE = 5
@@ -181,6 +187,7 @@ class Aggregator(data_rpc.AggregatorServiceServicer):
         self.before: Hook | None = None
         self.after: Hook | None = None
         self.enroll_error: Exception | None = None
+        self.refused: dict[str, Exception] = {}
         self.model_error: Exception | None = None
         self.size = SIZE
         self.hold_models: asyncio.Event | None = None
@@ -191,6 +198,9 @@ class Aggregator(data_rpc.AggregatorServiceServicer):
         if self.enroll_error is not None:
             raise self.enroll_error
         self.requests.append(len(request.enrollments))
+        for enrollment in request.enrollments:
+            if enrollment.identity in self.refused:
+                raise self.refused[enrollment.identity]
         self.enrolled.extend(request.enrollments)
         return data_pb.EnrollResponse(
             memberships=[
@@ -270,26 +280,47 @@ class Scene:
         self.crews.append(crew)
         return crew
 
-    async def start(self) -> "asyncio.Task[None]":
-        simulator = await self._serve(self.simulator)
-        aggregator = await self._serve(self.aggregator)
-        return asyncio.create_task(Worker(self.hello, self._make_crew, simulator, aggregator).run())
+    async def start(self, place: Place | None = None) -> "asyncio.Task[None]":
+        ends = [await self._serve(self.simulator), await self._serve(self.aggregator)]
+        return asyncio.create_task(Worker(self.hello, self._make_crew, *ends, place).run())
 
 
 @pytest.fixture
-async def scene(serve, monkeypatch) -> AsyncIterator[Scene]:
-    """A worker at work, impatient, so that no test waits for its pauses."""
-    impatient = partial(channel.attempts, 0.001, 0.01)
-    monkeypatch.setattr(worker, "attempts", impatient)
-    monkeypatch.setattr(submitting, "attempts", impatient)
+def impatient(monkeypatch) -> None:
+    """No test waits for a worker's pauses."""
+    attempts = partial(channel.attempts, 0.001, 0.01)
+    monkeypatch.setattr(worker, "attempts", attempts)
+    monkeypatch.setattr(submitting, "attempts", attempts)
+
+
+@contextlib.asynccontextmanager
+async def at_work(scene: Scene, place: Place | None = None) -> AsyncIterator[Scene]:
+    """Run the worker of a scene while the block runs."""
+    running = await scene.start(place)
+    try:
+        yield scene
+    finally:
+        if scene.crew.go_on is not None:
+            scene.crew.go_on.set()
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+@pytest.fixture
+async def scene(serve, impatient) -> AsyncIterator[Scene]:
+    """A client worker at work."""
+    async with at_work(Scene(serve)) as scene:
+        yield scene
+
+
+@pytest.fixture
+async def attackers(serve, impatient) -> AsyncIterator[Scene]:
+    """An attacker worker at work; it has three tokens."""
     scene = Scene(serve)
-    running = await scene.start()
-    yield scene
-    if scene.crew.go_on is not None:
-        scene.crew.go_on.set()
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
+    scene.hello.kind = pb.WORKER_KIND_ATTACKER
+    async with at_work(scene, Place("w1", tokens=("t0", "t1", "t2"))) as scene:
+        yield scene
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -319,9 +350,9 @@ async def test_it_says_who_it_is_joins_and_takes_part(scene):
     assert joined.experiment_id == "e"
     assert joined.method == "by guessing"
     assert [(m.identity, m.participant_index) for m in joined.memberships] == [
-        ("w1/2", 2),
-        ("w1/4", 4),
-        ("w1/5", 5),
+        ("w1/0", 2),
+        ("w1/1", 4),
+        ("w1/2", 5),
     ]
     assert scene.crew.prepared[0].model == "toy"
     assert scene.crew.thread.startswith("crew"), "the event loop must not compute"
@@ -360,12 +391,133 @@ async def test_only_those_take_part_who_are_called(scene):
 
 
 async def test_many_enrol_in_several_requests(scene, monkeypatch):
-    monkeypatch.setattr(worker, "ENROLLMENTS_AT_ONCE", 3)
+    monkeypatch.setattr(enrolling, "ENROLLMENTS_AT_ONCE", 3)
     line = await scene.simulator.attached()
     line.join(indices=range(8))
     joined = await line.hear("joined")
     assert [m.participant_index for m in joined.memberships] == list(range(8))
     assert scene.aggregator.requests == [3, 3, 2]
+
+
+def roll(enrolled: list[data_pb.Enrollment]) -> list[tuple[str, int]]:
+    return [(one.identity, one.participant_index) for one in enrolled]
+
+
+async def test_a_slot_stays_what_it_is_whoever_joins_later(scene):
+    line = await scene.simulator.joined(indices=[7, 3])
+    line.join(indices=[3, 7, 9])
+    await line.hear("joined")
+    assert dict(roll(scene.aggregator.enrolled)) == {"w1/0": 7, "w1/1": 3, "w1/2": 9}
+    line.join(indices=[0, 1], experiment="next")
+    await line.hear("joined")
+    assert roll(scene.aggregator.enrolled)[-2:] == [("w1/0", 0), ("w1/1", 1)]
+
+
+async def test_of_a_client_all_enrol_or_none(scene):
+    scene.aggregator.refused["w1/1"] = Forbidden("TOKEN_REVOKED", "out with you")
+    line = await scene.simulator.attached()
+    line.join()
+    failure = await line.hear("failure")
+    assert failure.problem == "the aggregator refused: PERMISSION_DENIED: out with you"
+    assert scene.aggregator.requests == [3], "not one by one"
+
+
+async def test_each_slot_shows_its_token_and_who_has_none_stays_out(attackers):
+    line = await attackers.simulator.attached()
+    line.join(indices=range(10, 15))
+    joined = await line.hear("joined")
+    assert [m.participant_index for m in joined.memberships] == [10, 11, 12]
+    assert joined.refused == 2
+    assert [e.token for e in attackers.aggregator.enrolled] == ["t0", "t1", "t2"]
+
+
+async def test_a_refusal_does_not_sink_the_other_attackers(attackers, caplog):
+    attackers.aggregator.refused["w1/1"] = Forbidden("TOKEN_REVOKED", "out with you")
+    line = await attackers.simulator.attached()
+    line.join()
+    joined = await line.hear("joined")
+    assert [m.participant_index for m in joined.memberships] == [2, 5]
+    assert joined.refused == 1
+    assert attackers.aggregator.requests == [3, 1, 1, 1]
+    assert "out with you" in caplog.text
+    line.take_part(1, [2, 5])
+    assert (await line.hear("round_report")).submitted == 2
+
+
+async def test_where_no_attacker_gets_in_the_experiment_goes_on_without(attackers):
+    attackers.aggregator.enroll_error = Unauthenticated("TOKEN_MISSING", "no token")
+    line = await attackers.simulator.attached()
+    line.join()
+    joined = await line.hear("joined")
+    assert (len(joined.memberships), joined.refused) == (0, 3)
+
+
+async def test_what_concerns_all_attackers_fails_at_once(attackers):
+    attackers.aggregator.enroll_error = NotFound("UNKNOWN_FEDERATION", "there is none")
+    line = await attackers.simulator.attached()
+    line.join()
+    assert "there is none" in (await line.hear("failure")).problem
+
+
+async def test_a_successor_with_the_same_place_has_the_same_secrets(serve, impatient):
+    secrets = []
+    for _ in range(2):
+        async with at_work(Scene(serve), Place("w1", b"from the place")) as scene:
+            await scene.simulator.joined()
+            secrets.append({e.identity: e.credential for e in scene.aggregator.enrolled})
+    assert secrets[0] == secrets[1]
+    assert len(set(secrets[0].values())) == 3
+
+
+async def test_a_renewed_certificate_is_used_at_once_and_no_post_is_lost(
+    tmp_path, monkeypatch, impatient
+):
+    monkeypatch.setattr(server, "GRACE", 0.0)
+    authority = Authority.create(tmp_path)
+    authority.issue("here", places=0, hosts=["127.0.0.1"])
+    authority.issue("w1", places=3)
+    serials: list[tuple[str, int]] = []
+
+    class Noting(VerifiedCallers):
+        def identify(self, context):
+            caller = super().identify(context)
+            serials.append((caller.name, caller.proof.serial))
+            return caller
+
+    monkeypatch.setattr("services.wire.tls.VerifiedCallers", Noting)
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def serve(servicer) -> str:
+            add = (
+                data_rpc.add_AggregatorServiceServicer_to_server
+                if isinstance(servicer, Aggregator)
+                else rpc.add_SimulatorServiceServicer_to_server
+            )
+            running = server.serving(
+                "127.0.0.1:0", lambda one: add(servicer, one), [], tls=Tls(tmp_path / "here")
+            )
+            return f"127.0.0.1:{await stack.enter_async_context(running)}"
+
+        place = Place("w1", b"secret", tls=Tls(tmp_path / "w1", interval=0.01))
+        async with at_work(Scene(serve), place) as scene:
+            line = await scene.simulator.joined()
+            scene.aggregator.hold_models = asyncio.Event()
+            line.take_part(1)
+            await asyncio.wait_for(scene.aggregator.asked_for_model.wait(), PATIENCE)
+            old = {serial for _, serial in serials}
+            new = authority.renew("w1").serial
+            again = await scene.simulator.attached()
+            scene.aggregator.hold_models.set()
+            report = await again.hear("round_report")
+            assert (report.round, report.submitted) == (1, 3), "the round it was in"
+            again.join()
+            await again.hear("joined")
+            assert len(scene.crew.prepared) == 1, "the post is the same"
+            before = len(serials)
+            again.take_part(2)
+            assert (await again.hear("round_report")).submitted == 3
+            assert {serial for _, serial in serials[before:]} == {new}
+            assert old == {authority.issued()[1].serial} != {new}
 
 
 async def test_refusals_are_counted_and_the_first_is_told(scene):

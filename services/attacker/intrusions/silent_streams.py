@@ -1,0 +1,42 @@
+"""Open streams and say nothing, so that a server holds something for each of them."""
+
+import asyncio
+
+import grpc
+
+from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
+from services.wire.errors import Refusal
+
+#: Seconds after which a stream that is still open counts as a success.
+LONG = 20.0
+
+
+class SilentStreams(Intrusion):
+    """Opens streams of updates and never sends one."""
+
+    name = "silent-streams"
+
+    async def attempt(self, foothold: Foothold, count: int) -> Attempts:
+        """Open all of them at once and wait until they are cut off, or for ``LONG``."""
+        attempts = Attempts()
+
+        async def say_nothing() -> None:
+            call = foothold.aggregator.SubmitUpdate()
+            try:
+                async with asyncio.timeout(LONG):
+                    code = await call.code()
+            except TimeoutError:
+                call.cancel()
+                attempts.passed()
+            else:
+                attempts.refused(await _refusal(call, code))
+
+        await asyncio.gather(*(say_nothing() for _ in range(count)))
+        return attempts
+
+
+async def _refusal(call: "grpc.aio.StreamUnaryCall", code: grpc.StatusCode) -> Refusal:  # type: ignore[type-arg]
+    error = grpc.aio.AioRpcError(
+        code, await call.initial_metadata(), await call.trailing_metadata(), await call.details()
+    )
+    return Refusal.of(error)

@@ -1,0 +1,81 @@
+"""What the services of one run on this machine show each other, by what enrolment asks for."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.wire.authority import Authority
+from services.wire.callers import Role
+from services.wire.ledger import Ledger
+
+_AGGREGATOR, _SIMULATOR = "aggregator", "simulator"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Tokens and certificates of one run.
+
+    Attributes:
+        aggregator: flags for the aggregator.
+        simulator: the simulator's bundle; None without TLS. It may do what the control plane may.
+        tokens: each worker's file of tokens.
+        bundles: each worker's bundle.
+    """
+
+    aggregator: tuple[str, ...] = ()
+    simulator: Path | None = None
+    tokens: Mapping[str, Path] = field(default_factory=dict)
+    bundles: Mapping[str, Path] = field(default_factory=dict)
+
+
+def make(
+    admission: str,
+    folder: Path,
+    workers: Mapping[str, int],
+    leaked: Mapping[str, int],
+    host: str,
+) -> Credentials:
+    """Make what a run needs.
+
+    Args:
+        admission: open, token or mtls.
+        folder: an empty one that only its owner can read; it holds secrets.
+        workers: how many participants each honest worker hosts, by name.
+        leaked: for each hostile worker how many participants it holds credentials for.
+        host: the address that aggregator and simulator are called at.
+    """
+    places = {**workers, **leaked}
+    if admission == "token":
+        return _tokens(folder, places)
+    if admission == "mtls":
+        return _bundles(folder, places, host)
+    return Credentials(("--admission=open",))
+
+
+def _tokens(folder: Path, places: Mapping[str, int]) -> Credentials:
+    path = folder / "tokens.sqlite"
+    ledger = Ledger(path)
+    files = {}
+    for worker, count in places.items():
+        if count:
+            files[worker] = folder / f"{worker}.tokens"
+            descriptor = os.open(files[worker], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.writelines(f"{token}\n" for token in ledger.issue(count, worker))
+    ledger.close()
+    return Credentials(("--admission=token", f"--tokens={path}"), tokens=files)
+
+
+def _bundles(folder: Path, places: Mapping[str, int], host: str) -> Credentials:
+    authority = Authority.create(folder)
+    hosts = ("localhost", "127.0.0.1", host)
+    authority.issue(_AGGREGATOR, places=0, hosts=hosts)
+    authority.issue(_SIMULATOR, Role.CONTROL, hosts=hosts)
+    for worker, count in places.items():
+        authority.issue(worker, places=count)
+    return Credentials(
+        ("--admission=mtls", f"--certs={folder / _AGGREGATOR}"),
+        folder / _SIMULATOR,
+        bundles={worker: folder / worker for worker in places},
+    )

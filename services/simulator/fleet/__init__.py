@@ -1,0 +1,1 @@
+"""Worker containers that the simulator starts, watches and removes itself."""

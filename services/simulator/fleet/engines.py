@@ -1,0 +1,89 @@
+"""The engines by name, and the fleet that an experiment needs."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from fedsiege.errors import InvalidValue
+from fedsiege.spec import ExperimentSpec
+from services.simulator.fleet.base import Fleet, Post, Resources
+
+#: The engine without containers.
+LAPTOP = "laptop"
+#: Engines that run containers.
+NAMES = ("docker",)
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)b?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Which engine runs the workers in containers, and how.
+
+    Attributes:
+        name: one of ``NAMES``.
+        per_container: benign participants that share a container, 1 or more.
+        resources: what a container may use.
+    """
+
+    name: str
+    per_container: int
+    resources: Resources
+
+    @classmethod
+    def of(cls, name: str, image: str, per_container: int, memory: str, cpus: float) -> Self | None:
+        """Read what the command line says; None for the engine without containers.
+
+        Args:
+            name: the engine.
+            image: the image of all services.
+            per_container: benign participants that share a container.
+            memory: of a client container: bytes, or with k, m or g.
+            cpus: processors of a container.
+
+        Raises:
+            InvalidValue: a value is out of its range.
+        """
+        if name not in (LAPTOP, *NAMES):
+            raise InvalidValue("ENGINE", name, f"one of {', '.join((LAPTOP, *NAMES))}")
+        if per_container < 1:
+            raise InvalidValue("PER_CONTAINER", per_container, "a whole number, 1 or more")
+        found = _MEMORY.fullmatch(memory.strip())
+        if found is None:
+            raise InvalidValue("MEMORY", memory, "bytes, or with k, m or g: 512m")
+        if not cpus >= 0.01:
+            raise InvalidValue("CPUS", cpus, "a number of processors, 0.01 or more")
+        if name == LAPTOP:
+            return None
+        size = int(float(found[1]) * 1024 ** " kmg".index(found[2].lower() or " "))
+        return cls(name, per_container, Resources(image, size, cpus))
+
+    def fleet(self, spec: ExperimentSpec, data: Path) -> Fleet:
+        """Return the fleet for an experiment; nothing is started.
+
+        Raises:
+            InvalidValue: the engine cannot make the faults that the experiment asks for.
+        """
+        wanted = posts(spec, self.per_container)
+        # Here and not above: who runs no containers need not have the SDK loaded.
+        from services.simulator.fleet.docker import DockerFleet
+
+        return DockerFleet(wanted, self.resources, data)
+
+
+def posts(spec: ExperimentSpec, per_container: int) -> list[Post]:
+    """Return the workers of an experiment: clients of even size, one attacker for all fakes.
+
+    Args:
+        spec: the experiment.
+        per_container: the most benign participants in a container, 1 or more.
+    """
+    benign = spec.clients - spec.hostile
+    count = -(-benign // per_container)
+    digits = len(str(count))  # so that the order of the names is that of the numbers
+    shares = [benign // count + (number < benign % count) for number in range(count)]
+    clients = [
+        Post(f"client-{number:0{digits}d}", "client", share)
+        for number, share in enumerate(shares, start=1)
+    ]
+    return clients + ([Post("attacker-1", "attacker", spec.hostile)] if spec.hostile else [])

@@ -1,0 +1,40 @@
+"""A table of the results, on disk as it grows."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+class Table:
+    """A CSV file that grows by whole rows, each on disk before the call returns.
+
+    Args:
+        path: the file; it must not be there yet.
+        header: the names of the columns.
+
+    Raises:
+        OSError: the file is there, or cannot be written.
+    """
+
+    def __init__(self, path: Path, header: Sequence[str]) -> None:
+        self._file = path.open("xb", buffering=0)
+        self.append([header])
+
+    def append(self, rows: Iterable[Sequence[object]]) -> None:
+        """Add rows: true and false for truth values, nothing for None, inf and nan as they are."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([_spell(v) for v in row] for row in rows)
+        # In one write, for a run killed between two would leave half a row.
+        rest = memoryview(text.getvalue().encode())
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _spell(value: object) -> object:
+    """Write a value as CSV readers expect it; the csv module does the rest."""
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,82 @@
+"""What an attacker would try, tried on a real aggregator with open enrolment."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fedsiege.v1 import aggregator_pb2 as pb
+from services.aggregator import intake
+from services.attacker.intrusions import WAYS, Foothold, silent_streams
+from tests.services.conftest import Federation, credential
+
+
+@pytest.fixture
+def foothold(federation: Federation) -> Foothold:
+    """Participant 4 of five is the attacker's."""
+    return Foothold(
+        aggregator=federation.stub,
+        address="",
+        name="attacker",
+        federation_id=federation.id,
+        round=1,
+        size=federation.size,
+        credentials={4: credential(4)},
+        others=range(4),
+        tokens=[],
+        patience=10.0,
+    )
+
+
+async def test_with_open_enrolment_sybils_get_in_as_many_as_they_like(
+    federation: Federation, foothold: Foothold
+) -> None:
+    attempts = await WAYS["sybils"].attempt(foothold, 1000)
+    assert (attempts.tried, attempts.succeeded) == (1000, 1000)
+    described = await federation.stub.GetFederation(
+        pb.GetFederationRequest(federation_id=federation.id)
+    )
+    assert described.federation.participants == 1005
+
+
+async def test_where_there_is_no_room_sybils_are_refused_one_by_one(create: Callable) -> None:
+    federation = await create(capacity=7)
+    await federation.enroll(5)
+    foothold = Foothold(federation.stub, "", "a", federation.id, 1, 1, {}, [], [], 1.0)
+    attempts = await WAYS["sybils"].attempt(foothold, 12)
+    assert (attempts.tried, attempts.succeeded) == (12, 2)
+    assert attempts.refusals == {"FEDERATION_FULL": 10}
+
+
+async def test_nobody_can_send_in_anothers_name(federation: Federation, foothold: Foothold) -> None:
+    attempts = await WAYS["replay"].attempt(foothold, 4)
+    assert (attempts.tried, attempts.succeeded) == (4, 0)
+    assert attempts.refusals == {"WRONG_CREDENTIAL": 4}
+    for index in range(4):  # and those whose names were used are none the worse
+        await federation.submit(index, np.zeros(federation.size, np.float32))
+
+
+async def test_an_update_counts_once(federation: Federation, foothold: Foothold) -> None:
+    attempts = await WAYS["double"].attempt(foothold, 1)
+    assert attempts.refusals == {"DUPLICATE_UPDATE": 1}
+
+
+async def test_silent_streams_are_cut_off(
+    federation: Federation, foothold: Foothold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "PATIENCE", 0.3)
+    monkeypatch.setattr(silent_streams, "LONG", 8.0)
+    attempts = await WAYS["silent-streams"].attempt(foothold, 30)
+    assert (attempts.tried, attempts.succeeded) == (30, 0)
+    assert attempts.refusals == {"STREAM_IDLE": 30}
+
+
+async def test_with_open_enrolment_anyone_may_create_federations(foothold: Foothold) -> None:
+    attempts = await WAYS["control"].attempt(foothold, 1)
+    assert (attempts.tried, attempts.succeeded) == (2, 1)
+    assert attempts.refusals == {"ROUND_OPEN": 1}
+
+
+async def test_without_tls_there_is_no_certificate_to_forge(foothold: Foothold) -> None:
+    attempts = await WAYS["foreign-certificate"].attempt(foothold, 1)
+    assert attempts.tried == 0

@@ -1,0 +1,83 @@
+"""What the command line says about containers, and which of them an experiment gets."""
+
+import pytest
+
+from fedsiege.errors import InvalidValue
+from fedsiege.spec import ExperimentSpec
+from services.simulator.fleet.base import Endpoints, Post
+from services.simulator.fleet.engines import Engine, posts
+
+USUAL = {
+    "name": "docker",
+    "image": "fedsiege:latest",
+    "per_container": 1,
+    "memory": "1g",
+    "cpus": 1.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("memory", "size"),
+    [
+        ("1g", 1 << 30),
+        ("512M", 512 << 20),
+        ("1.5gb", 3 << 29),
+        ("64k", 65536),
+        ("9000000", 9000000),
+    ],
+)
+def test_memory_is_read_as_docker_writes_it(memory, size):
+    engine = Engine.of(**{**USUAL, "memory": memory})
+    assert engine is not None
+    assert engine.resources.memory == size
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("name", "podman"),
+        ("per_container", 0),
+        ("memory", "lots"),
+        ("memory", "-1g"),
+        ("memory", ""),
+        ("cpus", 0.0),
+        ("cpus", float("nan")),
+    ],
+)
+def test_what_is_out_of_range_is_refused(name, value):
+    variable = {"name": "ENGINE"}.get(name, name.upper())
+    with pytest.raises(InvalidValue, match=f"{variable}="):
+        Engine.of(**{**USUAL, name: value})
+
+
+def test_the_laptop_has_no_containers():
+    assert Engine.of(**{**USUAL, "name": "laptop"}) is None
+
+
+def test_every_participant_has_a_place_and_the_fakes_share_one_container():
+    spec = ExperimentSpec(clients=50, attack=0.2)
+    wanted = posts(spec, 1)
+    assert [post.places for post in wanted] == [1] * 40 + [10]
+    assert wanted[-1] == Post("attacker-1", "attacker", 10)
+    names = [post.name for post in wanted[:-1]]
+    assert names == sorted(names), "indices are given out by name"
+    assert names[0] == "client-01"
+
+
+@pytest.mark.parametrize(
+    ("benign", "per_container", "places"),
+    [(7, 3, [3, 2, 2]), (6, 3, [3, 3]), (2, 5, [2]), (0, 1, [])],
+)
+def test_participants_that_share_containers_are_spread_evenly(benign, per_container, places):
+    spec = ExperimentSpec(clients=benign or 4, attack=0.0 if benign else 1.0)
+    clients = [post for post in posts(spec, per_container) if post.kind == "client"]
+    assert [post.places for post in clients] == places
+
+
+def test_an_attacker_is_not_told_where_the_data_are():
+    endpoints = Endpoints("10.0.0.1:1", "10.0.0.1:2")
+    client = Post("client-1", "client", 3).arguments(endpoints, "/data")
+    attacker = Post("attacker-1", "attacker", 3).arguments(endpoints, "/data", "/certs")
+    common = ["--participants=3", "--aggregator=10.0.0.1:1", "--simulator=10.0.0.1:2"]
+    assert client == ["--name=client-1", *common, "--data=/data"]
+    assert attacker == ["--name=attacker-1", *common, "--certs=/certs"]
