@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help sim serve classifier image up down test test-containers lint proto bench clean
+.PHONY: help sim serve classifier image up down test test-containers lint proto bench bench-containers clean
 
 VENV := .venv
 BUF := node_modules/.bin/buf
@@ -58,9 +58,19 @@ DEADLINE ?= 30
 TRAINER ?= auto
 ## Worker processes for the benign participants
 WORKERS ?= 1
+## What runs the workers: laptop (processes), docker (containers, one per client)
+ENGINE ?= laptop
+## With ENGINE=docker: the image of the containers; make image builds it
+IMAGE ?= fedsiege:latest
+## With ENGINE=docker: benign participants that share a container
+PER_CONTAINER ?= 1
+## With ENGINE=docker: memory of a client container; the attacker's gets four times as much
+MEMORY ?= 1g
+## With ENGINE=docker: processors of a container
+CPUS ?= 1
 ## What enrolment asks for: open, token, mtls; empty: open
 ADMISSION ?=
-## With ENGINE=docker or swarm, faults in every round: kill:0.2,pause:0.1,slow:0.1
+## With ENGINE=docker, faults in every round: kill:0.2,pause:0.1,slow:0.1
 FAULTS ?=
 ## Ways to get in that the attacker tries first: sybils:1000,replay
 INTRUSIONS ?=
@@ -100,6 +110,7 @@ chosen = $(foreach name,$(1),$(if $(filter file,$(origin $(name))),,$(name)))
 
 # $(call chosen_value,NAME): its value if the user set it, else nothing.
 chosen_value = $(if $(filter file,$(origin $(1))),,$($(1)))
+containers = $(or $(call chosen_value,CLIENTS),10)
 
 help: ## Print this help
 	@awk '\
@@ -131,7 +142,7 @@ image: ## Build the image of all services, fedsiege:latest
 	@docker/image.sh
 
 up: image ## Run the federation in containers: CLIENTS of them (10), ATTACK, RULE, ...
-	@exec $(COMPOSE) up --scale client=$(or $(call chosen_value,CLIENTS),10)
+	@MIN_CLIENTS=$${MIN_CLIENTS:-$(containers)} exec $(COMPOSE) up --scale client=$(containers)
 
 down: ## Remove the containers
 	@$(COMPOSE) down
@@ -155,6 +166,9 @@ proto: $(BUF_READY) $(VENV)/.ready ## Check the contract, compare it with main, 
 
 bench: $(VENV)/.ready ## Measure side by side with peers
 	@exec $(VENV)/bin/python -m benchmarks $(ARGS)
+
+bench-containers: $(VENV)/.ready ## Measure what containers do, on a real engine
+	@docker/engine.sh run $(VENV)/bin/python -m benchmarks.containers $(ARGS)
 
 clean: ## Remove .venv, node_modules, stubs, caches and builds; runs and data sets stay
 	rm -rf $(VENV) node_modules build dist fedsiege.egg-info fedsiege/v1 .bench

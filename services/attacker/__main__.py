@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from fedsiege.v1 import simulator_pb2 as pb
 from services.attacker.worker import Intruder
-from services.wire import worker
+from services.wire import process, worker
 
 
 def make_crew(options: argparse.Namespace) -> worker.Crew:
     """Make the crew of one experiment; torch is imported only now that it is needed."""
-    from services.attacker.crew import HostileCrew
+    with process.importing():
+        from services.attacker.crew import HostileCrew
 
     return HostileCrew()
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedsiege.v1 import simulator_pb2 as pb
-from services.wire import worker
+from services.wire import process, worker
 
 
 def make_crew(options: argparse.Namespace) -> worker.Crew:
     """Make the crew of one experiment; torch is imported only now that it is needed."""
-    from services.client.crew import BenignCrew
+    with process.importing():
+        from services.client.crew import BenignCrew
 
     return BenignCrew(options.data)
 

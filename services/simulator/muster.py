@@ -175,7 +175,11 @@ class Muster:
             raise WorkersMissing(self._failure)
         late = [name for name, berth in self._berths.items() if not berth.joined]
         if late:
-            raise WorkersMissing(f"not ready after {JOIN_PATIENCE:.0f} s: {', '.join(late)}")
+            self._not_ready(f"not ready after {JOIN_PATIENCE:.0f} s: {', '.join(late)}")
+
+    def _not_ready(self, problem: str) -> None:
+        """Say that some workers are too slow: with a fixed cast that is the end."""
+        raise WorkersMissing(problem)
 
     async def present(self, patience: float) -> list[int]:
         """Return the participants whose workers are there, ascending; wait if there are none.
@@ -215,7 +219,8 @@ class Muster:
             case "joined":
                 given = [one.participant_index for one in message.joined.memberships]
                 if not set(given) <= set(berth.join.participant_indices):
-                    self._failure = f"worker {worker.name} enrolled others than it was told to"
+                    problem = f"worker {worker.name} enrolled others than it was told to"
+                    self._cannot_join(berth, problem)
                 elif len(given) >= len(berth.enrolled):
                     self._enrolled(berth, given, message.joined)
             case "round_report" if message.round_report.problem:
@@ -230,13 +235,17 @@ class Muster:
                 problem = f"worker {worker.name}: {message.failure.problem}"
                 self._note(problem)
                 if not berth.joined:
-                    self._failure = problem
+                    self._cannot_join(berth, problem)
         self._wake.set()
+
+    def _cannot_join(self, berth: Berth, problem: str) -> None:
+        """Take note that a worker cannot do its part: with a fixed cast nobody can stand in."""
+        self._failure = problem
 
     def _enrolled(self, berth: Berth, indices: list[int], joined: pb.Joined) -> None:
         if not berth.enrolled and berth.worker is not None:
             self._note(f"worker {berth.worker.name}: {joined.method}")
-        berth.enrolled = indices
+        berth.enrolled, berth.refused = indices, 0
         if joined.refused and berth.join.HasField("attack"):
             berth.refused = joined.refused
             total = len(berth.join.participant_indices)

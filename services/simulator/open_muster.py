@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator.muster import LARGEST_FEDERATION, Berth, Muster
+from services.simulator.muster import LARGEST_FEDERATION, Berth, Muster, WorkersMissing
 from services.simulator.workers import AttachedWorker, Workers
 
 #: Seconds without a newcomer after which an experiment starts.
@@ -77,6 +77,16 @@ class OpenMuster(Muster):
         """Give everyone who is there a place."""
         self._federation_id = federation_id
         self._take_in_newcomers()
+
+    def _cannot_join(self, berth: Berth, problem: str) -> None:
+        """Go on without a worker that cannot take part: one liar must not end it for all."""
+        berth.refused = len(berth.join.participant_indices) - len(berth.enrolled)
+
+    def _not_ready(self, problem: str) -> None:
+        """Begin without those that are slow; they take part once they are ready."""
+        if not self._there():
+            raise WorkersMissing(problem)
+        self._note(problem)
 
     def _take_in_newcomers(self) -> None:
         """Give places to client workers that have none, and enough fakes places beside them."""

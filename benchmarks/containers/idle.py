@@ -1,0 +1,85 @@
+"""Streams on which nothing happens, each over a connection of its own.
+
+``python -m benchmarks.containers.idle attach --address simulator:50052 --streams 5000`` says
+``open N`` once all have been answered or have begun, and holds them until it is ended. It ends with
+status 1 if a stream does.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+
+from fedsiege.v1 import aggregator_pb2 as data_pb
+from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
+from fedsiege.v1 import simulator_pb2 as pb
+from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.wire import process
+from services.wire.channel import CHANNEL_OPTIONS
+
+#: Connections that are being opened at a time.
+_AT_ONCE = 100
+
+
+def main() -> None:
+    """Open the streams and hold them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("method", choices=["attach", "watch"])
+    parser.add_argument("--address", required=True, help="host:port")
+    parser.add_argument("--streams", type=int, required=True)
+    parser.add_argument("--federation", default="", help="which to watch")
+    options = parser.parse_args()
+    process.run(lambda: _hold(options))
+
+
+async def _hold(options: argparse.Namespace) -> None:
+    turns = asyncio.Semaphore(_AT_ONCE)
+    opened = [asyncio.Event() for _ in range(options.streams)]
+    streams = [
+        asyncio.create_task(_stream(number, options, turns, opened[number]))
+        for number in range(options.streams)
+    ]
+    telling = asyncio.create_task(_tell(opened))
+    over, _ = await asyncio.wait(streams, return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    sys.exit(f"{len(over)} streams ended; the first: {over.pop().result()}")
+
+
+async def _tell(opened: Sequence[asyncio.Event]) -> None:
+    for one in opened:
+        await one.wait()
+    print(f"open {len(opened)}", flush=True)
+
+
+async def _stream(
+    number: int, options: argparse.Namespace, turns: asyncio.Semaphore, opened: asyncio.Event
+) -> str:
+    """Hold a stream until it ends; return what the server says then."""
+    # Without this all channels of a process share one connection.
+    own = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.insecure_channel(options.address, options=own) as channel:
+        async with turns:
+            call: Any
+            if options.method == "watch":
+                request = data_pb.WatchRoundsRequest(federation_id=options.federation)
+                call = data_rpc.AggregatorServiceStub(channel).WatchRounds(request)
+                await call.read()
+            else:
+                call = rpc.SimulatorServiceStub(channel).Attach(_hello(number))
+                await call.wait_for_connection()
+        opened.set()
+        return f"{await call.code()}: {await call.details()}"
+
+
+async def _hello(number: int) -> AsyncIterator[pb.AttachRequest]:
+    yield pb.AttachRequest(
+        hello=pb.Hello(worker=f"idle-{number}", kind=pb.WORKER_KIND_CLIENT, capacity=1)
+    )
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""A worker whose participants need no torch: ``python -m benchmarks.containers.light``.
+
+Every participant sends back what came. All of the wire is the real one; only the computation is
+left out, and with it nine tenths of a client's memory and most of its start.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from fedsiege.v1 import simulator_pb2 as pb
+from services.wire import worker
+from services.wire.submitting import Update
+from services.wire.tensors import Floats
+
+#: Parameters of LeNet-5.
+PARAMETERS = 44_426
+
+
+class LightCrew(worker.Crew):
+    """Participants that do not train."""
+
+    @property
+    def size(self) -> int:
+        """How many parameters the model has; only torch could say it of others."""
+        return PARAMETERS
+
+    def prepare(self, join: pb.Join) -> str:
+        """Return what they do."""
+        return "echo"
+
+    def updates(
+        self, round_number: int, weights: Floats, indices: Sequence[int]
+    ) -> Iterator[list[Update]]:
+        """Yield what came, made small so that the model does not explode."""
+        echo = weights * np.float32(1e-3)
+        yield [Update(index, echo, num_samples=1, num_steps=1) for index in indices]
+
+
+if __name__ == "__main__":
+    worker.main(
+        pb.WORKER_KIND_CLIENT,
+        None,
+        lambda options: LightCrew(),
+        argparse.ArgumentParser(prog="benchmarks.containers.light", description=__doc__),
+    )

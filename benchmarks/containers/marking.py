@@ -1,0 +1,83 @@
+"""A worker with one participant whose every update leaves a mark, and that says what it is told.
+
+``python -m benchmarks.containers.marking --rounds 20 --of 50`` prints a line of JSON when it sends
+an update, and another when it hears what became of it.
+"""
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from unittest import mock
+
+from benchmarks.containers.light import PARAMETERS, LightCrew
+from benchmarks.containers.marks import Marks
+from fedsiege.v1 import simulator_pb2 as pb
+from services.wire import worker
+from services.wire.errors import Refusal
+from services.wire.submitting import Sender, Update
+from services.wire.tensors import Floats
+
+
+class MarkingCrew(LightCrew):
+    """Participants that mark the model instead of training it.
+
+    Args:
+        marks: where.
+        within: each update is sent at a moment from 0 to this many seconds.
+    """
+
+    def __init__(self, marks: Marks, within: float) -> None:
+        self._marks = marks
+        self._within = within
+
+    def updates(
+        self, round_number: int, weights: Floats, indices: Sequence[int]
+    ) -> Iterator[list[Update]]:
+        """Yield each participant's marks of the round."""
+        time.sleep(random.uniform(0, self._within))
+        yield [
+            Update(index, self._marks.update(round_number, index), num_samples=1, num_steps=1)
+            for index in indices
+        ]
+
+
+@dataclass(frozen=True)
+class Witness(Sender):
+    """Says on the standard output what it sends, and what it is told of it."""
+
+    async def submit(
+        self, round_number: int, updates: Sequence[Update], deadline: float
+    ) -> list[Refusal]:
+        """Submit one update."""
+        [update] = updates
+        _say(round_number, update.index, "sent")
+        refusals = await super().submit(round_number, updates, deadline)
+        answers = [refusal.reason or refusal.code.name for refusal in refusals]
+        _say(round_number, update.index, *(answers or ["OK"]))
+        return refusals
+
+
+def _say(round_number: int, participant: int, said: str) -> None:
+    said_of = {"round": round_number, "participant": participant, "said": said}
+    print(json.dumps(said_of), flush=True)
+
+
+def main() -> None:
+    """Parse the command line and work."""
+    parser = argparse.ArgumentParser(prog="benchmarks.containers.marking", description=__doc__)
+    parser.add_argument("--rounds", type=int, required=True, help="of the experiment")
+    parser.add_argument("--of", type=int, required=True, help="participants of the experiment")
+    parser.add_argument("--within", type=float, default=0.0, help="seconds in which to send")
+
+    def make_crew(options: argparse.Namespace) -> worker.Crew:
+        return MarkingCrew(Marks(PARAMETERS, options.rounds, options.of), options.within)
+
+    with mock.patch.object(worker, "Sender", Witness):
+        worker.main(pb.WORKER_KIND_CLIENT, None, make_crew, parser)
+
+
+if __name__ == "__main__":
+    main()
