@@ -58,15 +58,15 @@ DEADLINE ?= 30
 TRAINER ?= auto
 ## Worker processes for the benign participants
 WORKERS ?= 1
-## What runs the workers: laptop (processes), docker (containers, one per client)
+## What runs the workers: laptop (processes), docker or swarm (containers, one per client)
 ENGINE ?= laptop
-## With ENGINE=docker: the image of the containers; make image builds it
+## With containers: the image of the containers; make image builds it
 IMAGE ?= fedsiege:latest
-## With ENGINE=docker: benign participants that share a container
+## With containers: benign participants that share a container
 PER_CONTAINER ?= 1
-## With ENGINE=docker: memory of a client container; the attacker's gets four times as much
+## With containers: memory of a client container; the attacker's gets four times as much
 MEMORY ?= 1g
-## With ENGINE=docker: processors of a container
+## With containers: processors of a container
 CPUS ?= 1
 ## What enrolment asks for: open, token, mtls; empty: open
 ADMISSION ?=

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from fedsiege import intrusions
 from fedsiege.catalogue import spell
 from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.faults import FaultPlan
 
 _MOST = 1_000_000
 
@@ -119,7 +120,6 @@ class ExperimentSpec(BaseModel):
         "",
         "Faults made on purpose in every round, as shares of the worker containers",
         "kill:SHARE,pause:SHARE,slow:SHARE, together at most 1; empty: none",
-        pattern=r"^((kill|pause|slow):[0-9.]+(,(kill|pause|slow):[0-9.]+)*)?$",
     )
     intrusions: str = _setting(
         "",
@@ -137,6 +137,12 @@ class ExperimentSpec(BaseModel):
         # pydantic takes True for 1, so that `attack: yes` in a file would attack with everyone
         if isinstance(value, bool):
             raise ValueError("a truth value")
+        return value
+
+    @field_validator("faults")
+    @classmethod
+    def _faults_can_be_made(cls, value: str) -> str:
+        FaultPlan.parse(value)
         return value
 
     @field_validator("intrusions")

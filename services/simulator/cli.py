@@ -74,7 +74,10 @@ def sim(
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that the benign participants share.")] = 1,
     engine: Annotated[
-        str, typer.Option(help="What runs the workers: laptop (processes) or docker (containers).")
+        str,
+        typer.Option(
+            help="What runs the workers: laptop (processes), docker or swarm (containers)."
+        ),
     ] = "laptop",
     image: Annotated[str, typer.Option(help="With containers: their image.")] = "fedsiege:latest",
     per_container: Annotated[

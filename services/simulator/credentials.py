@@ -1,13 +1,15 @@
 """What the services of one run on this machine show each other, by what enrolment asks for."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from services.simulator.fleet.base import Post
 from services.wire.authority import Authority
 from services.wire.callers import Role
 from services.wire.ledger import Ledger
+from services.wire.tls import Tls
 
 _AGGREGATOR, _SIMULATOR = "aggregator", "simulator"
 
@@ -28,12 +30,33 @@ class Credentials:
     tokens: Mapping[str, Path] = field(default_factory=dict)
     bundles: Mapping[str, Path] = field(default_factory=dict)
 
+    def tls(self) -> Tls | None:
+        """Return who the simulator is."""
+        return None if self.simulator is None else Tls(self.simulator)
+
+    def equip(self, post: Post) -> Post:
+        """Return a worker's post with what that worker is to show."""
+        return replace(post, tokens=self.tokens.get(post.name), certs=self.bundles.get(post.name))
+
+    def let_containers_read(self) -> None:
+        """Let the user of the containers, who is nobody here, read what the workers show.
+
+        The folder around it still keeps everyone else on this machine out; what is mounted into a
+        container is not behind it any more.
+        """
+        for path in self.tokens.values():
+            path.chmod(0o644)
+        for bundle in self.bundles.values():
+            bundle.chmod(0o755)
+            for path in bundle.iterdir():
+                path.chmod(0o644)
+
 
 def make(
     admission: str,
     folder: Path,
-    workers: Mapping[str, int],
-    leaked: Mapping[str, int],
+    posts: Iterable[Post],
+    leaked: int,
     host: str,
 ) -> Credentials:
     """Make what a run needs.
@@ -41,11 +64,14 @@ def make(
     Args:
         admission: open, token or mtls.
         folder: an empty one that only its owner can read; it holds secrets.
-        workers: how many participants each honest worker hosts, by name.
-        leaked: for each hostile worker how many participants it holds credentials for.
+        posts: the workers.
+        leaked: how many participants a hostile worker holds credentials for.
         host: the address that aggregator and simulator are called at.
     """
-    places = {**workers, **leaked}
+    places = {
+        post.name: min(leaked, post.places) if post.kind == "attacker" else post.places
+        for post in posts
+    }
     if admission == "token":
         return _tokens(folder, places)
     if admission == "mtls":

@@ -16,6 +16,7 @@ from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.cadence import hostile_indices
 from services.simulator.conversion import history_row, participant_row, to_message
 from services.simulator.intervention import Intervention
+from services.simulator.intrusion_table import write_intrusions
 from services.simulator.muster import Muster
 from services.simulator.open_muster import OpenMuster
 from services.simulator.remote_federation import RemoteFederation
@@ -34,6 +35,8 @@ ENDED = frozenset(
 )
 #: Seconds that the last test gets when an experiment is stopped.
 CATCH_UP = 5.0
+#: Seconds after the last round that the attacker gets to end its attempts to get in.
+INTRUSIONS_PATIENCE = 60.0
 #: Notes kept; a flood of complaints from workers must not fill the memory.
 _MOST_NOTES = 200
 
@@ -210,6 +213,7 @@ class Experiment:
                 for number in range(1, self.settled.spec.rounds + 1):
                     await self._play(number, federation, follower, recorder)
                 await _unless_ended(recorder, follower)
+                await self._muster.intrusions_over(INTRUSIONS_PATIENCE)
             finally:
                 await asyncio.shield(self._catch_up(federation, follower, recorder))
                 follower.cancel()
@@ -261,6 +265,8 @@ class Experiment:
     async def _conclude(self, folder: ResultsFolder, federation: RemoteFederation) -> None:
         """Draw the picture and keep the model of what there is."""
         spec = self.settled.spec
+        if spec.intrusions:
+            write_intrusions(self._muster.intrusions, folder.path / "intrusions.csv")
         attack = f"{spec.attack_name}, {spec.attack:.0%} hostile" if spec.attack else "no attack"
         size = f"{spec.clients} participants" if spec.clients else "open to newcomers"
         await asyncio.to_thread(

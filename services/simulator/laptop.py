@@ -21,6 +21,7 @@ from pathlib import Path
 
 from fedsiege.errors import FedSiegeError
 from services.simulator.__main__ import simulating
+from services.simulator.credentials import Credentials
 from services.simulator.fleet.base import Endpoints, Post
 from services.simulator.service import SimulatorService
 
@@ -48,6 +49,20 @@ class Ports:
 def even_shares(total: int, parts: int) -> list[int]:
     """Split a number into so many parts that differ by at most 1, the larger ones first."""
     return [total // parts + (number < total % parts) for number in range(parts)]
+
+
+def local_posts(clients: int, workers: int, attackers: int) -> list[Post]:
+    """Return the workers of this machine.
+
+    Args:
+        clients: benign participants.
+        workers: processes that they are shared out among.
+        attackers: hostile participants, all in one process.
+    """
+    shares = even_shares(clients, workers)
+    posts = [Post(f"client-{n}", "client", places) for n, places in enumerate(shares, 1)]
+    posts.append(Post("attacker-1", "attacker", attackers))
+    return [post for post in posts if post.places]
 
 
 class Child:
@@ -139,39 +154,33 @@ def _live(module: str, log_file: Path, pipe: Connection) -> None:
 class Laptop:
     """The processes of a federation on this machine; create it before any event loop or thread.
 
-    Without clients and attackers it is the two servers alone, for workers that run elsewhere.
-
     Args:
-        clients: how many benign participants each client worker can host.
-        attackers: how many hostile participants each attacker worker can host.
+        posts: the workers; none for the two servers alone, for workers that run elsewhere.
         data: the folder of the data sets.
         runs: where results folders are created.
         logs: the folder for the services' logs.
         ports: where to listen.
         host: the address to listen on, one that can be called too, so not 0.0.0.0.
+        credentials: what aggregator and simulator show; None where enrolment is open. The workers'
+            stand in their posts.
     """
 
     def __init__(
         self,
-        clients: Sequence[int],
-        attackers: Sequence[int],
+        posts: Sequence[Post],
         data: Path,
         runs: Path,
         logs: Path,
         ports: Ports | None = None,
         host: str = "127.0.0.1",
+        credentials: Credentials | None = None,
     ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._data, self._runs = data, runs
         self._ports, self.host = ports or Ports(), host
+        self._credentials = credentials or Credentials()
         self._aggregator = Child("aggregator", "services.aggregator", logs)
-        posts = [
-            *(Post(f"client-{n}", "client", places) for n, places in enumerate(clients, 1)),
-            *(Post(f"attacker-{n}", "attacker", places) for n, places in enumerate(attackers, 1)),
-        ]
-        self._workers = [
-            (Child(post.name, f"services.{post.kind}", logs), post) for post in posts if post.places
-        ]
+        self._workers = [(Child(post.name, f"services.{post.kind}", logs), post) for post in posts]
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[tuple[SimulatorService, Ports]]:
@@ -182,18 +191,23 @@ class Laptop:
         """
         try:
             self._aggregator.begin(
-                f"--address={self.host}:{self._ports.aggregator}", f"--data={self._data}"
+                f"--address={self.host}:{self._ports.aggregator}",
+                f"--data={self._data}",
+                *self._credentials.aggregator,
             )
             port = await self._aggregator.port()
             aggregator = f"{self.host}:{port}"
             address = f"{self.host}:{self._ports.simulator}"
-            async with simulating(address, aggregator, self._data, self._runs) as (
-                service,
-                simulator_port,
-            ):
+            async with simulating(
+                address, aggregator, self._data, self._runs, tls=self._credentials.tls()
+            ) as (service, simulator_port):
                 endpoints = Endpoints(aggregator, f"{self.host}:{simulator_port}")
                 for child, post in self._workers:
-                    child.begin(*post.arguments(endpoints, str(self._data)))
+                    proofs = {
+                        "tokens": str(post.tokens) if post.tokens else None,
+                        "certs": str(post.certs) if post.certs else None,
+                    }
+                    child.begin(*post.arguments(endpoints, str(self._data), **proofs))
                 yield service, Ports(port, simulator_port)
         finally:
             await self.stop()

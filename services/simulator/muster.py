@@ -251,6 +251,14 @@ class Muster:
             total = len(berth.join.participant_indices)
             self._note(f"{joined.refused} of {total} hostile participants were refused enrolment")
 
+    async def intrusions_over(self, patience: float) -> None:
+        """Wait until the attacker has tried all it was asked to, or for that many seconds."""
+        asked = len(intrusions.parse(self._spec.intrusions))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while len(self.intrusions) < asked:
+                    await self.changed()
+
     def _intruded(self, report: pb.IntrusionReport) -> None:
         """Note what came of one of the ways to get in that were asked for."""
         asked = intrusions.parse(self._spec.intrusions)

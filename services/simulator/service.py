@@ -84,7 +84,8 @@ def check_proof(hello: pb.Hello, caller: callers.Caller) -> None:
             "NOT_YOUR_NAME",
             f"worker {hello.worker!r}: the certificate says {caller.name!r}, and so must the name",
         )
-    if hello.capacity > caller.places:
+    # An attacker may well want more than it has: it is the aggregator that must refuse it.
+    if hello.kind == pb.WORKER_KIND_CLIENT and hello.capacity > caller.places:
         raise Forbidden(
             "TOO_MANY_PLACES",
             f"capacity {hello.capacity}: the certificate of {caller.name!r} vouches for "

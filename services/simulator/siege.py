@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -12,12 +13,14 @@ from fedsiege.faults import Fault, FaultPlan
 from fedsiege.spec import ExperimentSpec, Settled
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.simulator import credentials
 from services.simulator.conversion import history_row
+from services.simulator.credentials import Credentials
 from services.simulator.experiment import Experiment
-from services.simulator.fleet.base import Endpoints, Fleet
+from services.simulator.fleet.base import Endpoints, Fleet, Post
 from services.simulator.fleet.engines import Engine
 from services.simulator.fleet.tending import Tending
-from services.simulator.laptop import Laptop, Ports, even_shares
+from services.simulator.laptop import Laptop, Ports, local_posts
 from services.simulator.results import HistoryRow, ResultsFolder
 from services.simulator.screen import Screen
 from services.simulator.service import choose_dataset
@@ -64,42 +67,63 @@ def run(
         raise InvalidValue("FAULTS", spec.faults, "faults are made on containers: ENGINE=docker")
     settled = spec.settle()
     fleet = None if engine is None else engine.fleet(settled.spec, data)
-    try:
-        host = "127.0.0.1" if fleet is None else fleet.prepare()
+    with contextlib.ExitStack() as stack:
+        host = "127.0.0.1"
+        if fleet is not None:
+            stack.callback(fleet.remove, None)
+            host = fleet.prepare()
+        secrets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedsiege-")))
+        shown, posts = _admit(settled.spec, fleet, workers, secrets, host)
         folder = ResultsFolder(out) if out else ResultsFolder.named_after(settled.spec)
-        benign = 0 if fleet else settled.spec.clients - settled.spec.hostile
         laptop = Laptop(
-            clients=even_shares(benign, workers),
-            attackers=[0 if fleet else settled.spec.hostile],
+            posts=posts,
             data=data,
             runs=folder.path.parent,
             logs=folder.path / "logs",
             ports=ports,
             host=host,
+            credentials=shown,
         )
         # Only now that the services are forked there may be threads.
         with ThreadPoolExecutor(1) as background:
             choice = background.submit(choose_dataset, settled, data)
             try:
-                return asyncio.run(_Siege(laptop, fleet, folder, screen).run(choice))
+                return asyncio.run(_Siege(laptop, fleet, folder, screen, shown).run(choice))
             except asyncio.CancelledError:
                 screen.say("Stopped. What there is has been kept.")
                 return False
-    finally:
-        if fleet is not None:
-            fleet.remove(None)
+
+
+def _admit(
+    spec: ExperimentSpec, fleet: Fleet | None, workers: int, secrets: Path, host: str
+) -> tuple[Credentials, list[Post]]:
+    """Give every worker what enrolment asks for; return the workers that are processes here."""
+    own = local_posts(spec.clients - spec.hostile, workers, spec.hostile)
+    posts = own if fleet is None else fleet.posts
+    given = credentials.make(spec.admission or "open", secrets, posts, spec.leaked, host)
+    if fleet is None:
+        return given, [given.equip(post) for post in posts]
+    given.let_containers_read()
+    fleet.posts = tuple(given.equip(post) for post in posts)
+    return given, []
 
 
 class _Siege:
     """One experiment on the screen."""
 
     def __init__(
-        self, laptop: Laptop, fleet: Fleet | None, folder: ResultsFolder, screen: Screen
+        self,
+        laptop: Laptop,
+        fleet: Fleet | None,
+        folder: ResultsFolder,
+        screen: Screen,
+        shown: Credentials,
     ) -> None:
         self._laptop = laptop
         self._fleet = fleet
         self._folder = folder
         self._screen = screen
+        self._credentials = shown
         self._rows: list[HistoryRow] = []
         self._notes = 0
 
@@ -195,7 +219,7 @@ class _Siege:
         """Show the experiment until it ends."""
         self._notes = len(experiment.notes)
         request = pb.WatchExperimentRequest(experiment_id=experiment.experiment_id)
-        async with connect(endpoints.simulator) as channel:
+        async with connect(endpoints.simulator, self._credentials.tls()) as channel:
             stub = rpc.SimulatorServiceStub(channel)
             last = experiment.describe()
             with self._screen.rounds(last.spec.rounds) as show:

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from fedsiege.errors import InvalidValue
-from services.simulator.laptop import Laptop, Ports, even_shares
+from services.simulator.laptop import Laptop, Ports, local_posts
 from services.simulator.screen import Screen
 
 
@@ -35,8 +35,7 @@ def run(
         if value < least:
             raise InvalidValue(name, value, f"a whole number, {least} or more")
     laptop = Laptop(
-        clients=even_shares(clients, workers),
-        attackers=[attackers],
+        posts=local_posts(clients, workers, attackers),
         data=data,
         runs=runs,
         logs=runs / "logs",

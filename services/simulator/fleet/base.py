@@ -27,22 +27,32 @@ class Post:
         kind: whose ``main`` it runs, ``services.client`` or ``services.attacker``.
         places: how many participants it hosts, 1 or more.
         environment: variables of its own, beside those of the image and its secret.
-        certs: a bundle of certificates of its own, mounted read-only; None for none.
+        tokens: its file of enrolment tokens, mounted read-only; None for none.
+        certs: its bundle of certificates, likewise.
     """
 
     name: str
     kind: Literal["client", "attacker"]
     places: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    tokens: Path | None = None
     certs: Path | None = None
 
-    def arguments(self, endpoints: "Endpoints", data: str, certs: str | None = None) -> list[str]:
+    def arguments(
+        self,
+        endpoints: "Endpoints",
+        data: str,
+        *,
+        tokens: str | None = None,
+        certs: str | None = None,
+    ) -> list[str]:
         """Return the command line of the worker's ``main``, as a container and a process have it.
 
         Args:
             endpoints: where the services are.
             data: the folder of the data sets, as the worker sees it.
-            certs: the bundle, as the worker sees it.
+            tokens: the file of tokens, as the worker sees it; None for none.
+            certs: the bundle, likewise.
         """
         return [
             f"--name={self.name}",
@@ -50,6 +60,7 @@ class Post:
             f"--aggregator={endpoints.aggregator}",
             f"--simulator={endpoints.simulator}",
             *([f"--data={data}"] if self.kind == "client" else []),
+            *([f"--tokens={tokens}"] if tokens else []),
             *([f"--certs={certs}"] if certs else []),
         ]
 

@@ -8,36 +8,39 @@ import asyncio
 import collections
 import contextlib
 import logging
-import os
 import secrets
-import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.types import LogConfig, Mount
 
-import docker
 from fedsiege.faults import Fault
 from services.simulator.fleet import owner
 from services.simulator.fleet.base import Endpoints, Fleet, FleetFailed, Post, Resources, Sample
 from services.simulator.fleet.cgroup import ControlGroup
+from services.simulator.fleet.connection import (
+    AT_ONCE,
+    OWNER_LABEL,
+    RUN_LABEL,
+    check_is_here,
+    connect,
+    engine,
+    explained,
+)
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-RUN_LABEL = "fedsiege.run"
-OWNER_LABEL = "fedsiege.owner"
 #: How often a container that ends by itself is started again.
 MOST_RESTARTS = 3
-#: Calls to the engine at a time; more only queue up inside it.
-_AT_ONCE = 8
 #: Microseconds over which the kernel counts a container's share of the processors.
 _PERIOD = 100_000
 #: Of one processor, what a slowed container gets.
@@ -70,19 +73,19 @@ class DockerFleet(Fleet):
 
     def prepare(self) -> str:
         """Find the engine and the image, remove leftovers, create the network; see ``Fleet``."""
-        with _engine() as client:
+        with engine() as client:
             self._find_image(client)
             _remove_leftovers(client)
             self._prepared = True
             try:
-                with _explained("the network could not be created"):
+                with explained("the network could not be created"):
                     # Internal: the containers reach this machine and nothing beyond it.
                     network = client.networks.create(
                         self._network, driver="bridge", internal=True, labels=self._labels
                     )
                     network.reload()
                 gateway = str(network.attrs["IPAM"]["Config"][0]["Gateway"])
-                _check_is_here(gateway)
+                check_is_here(gateway)
             except BaseException:
                 self.remove(None)
                 raise
@@ -90,7 +93,7 @@ class DockerFleet(Fleet):
 
     def _find_image(self, client: docker.DockerClient) -> None:
         image = self.resources.image
-        with _explained(f"the image {image} cannot be used"):
+        with explained(f"the image {image} cannot be used"):
             try:
                 client.images.get(image)
             except ImageNotFound:
@@ -105,8 +108,8 @@ class DockerFleet(Fleet):
     ) -> None:
         """Start all containers, some at a time; see ``Fleet``."""
         self._note = note
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="docker")
-        self._client = await self._do(_connect)
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="docker")
+        self._client = await self._do(connect)
         await self._do(partial(self._listen, asyncio.get_running_loop()))
         starting = [
             asyncio.create_task(self._do(partial(self._start_one, post, endpoints)))
@@ -128,10 +131,16 @@ class DockerFleet(Fleet):
         mounts = []
         if self.data.is_dir():
             mounts.append(Mount("/data", str(self.data.resolve()), type="bind", read_only=True))
-        if post.certs:
-            mounts.append(Mount("/certs", str(post.certs.resolve()), type="bind", read_only=True))
-        arguments = post.arguments(endpoints, "/data", "/certs" if post.certs else None)
-        with _explained(f"the container of {post.name} could not be started"):
+        for target, source in (("/tokens", post.tokens), ("/certs", post.certs)):
+            if source is not None:
+                mounts.append(Mount(target, str(source.resolve()), type="bind", read_only=True))
+        arguments = post.arguments(
+            endpoints,
+            "/data",
+            tokens="/tokens" if post.tokens else None,
+            certs="/certs" if post.certs else None,
+        )
+        with explained(f"the container of {post.name} could not be started"):
             container = self._client.containers.create(
                 self.resources.image,
                 ["python", "-m", f"services.{post.kind}", *arguments],
@@ -218,7 +227,7 @@ class DockerFleet(Fleet):
         assert self._client is not None
         client = self._client
         label = {"label": f"{RUN_LABEL}={self.run}"}
-        with _explained("the engine does not say how the containers are"):
+        with explained("the engine does not say how the containers are"):
             listed = await self._do(lambda: client.api.containers(all=True, filters=label))
         states = {one["Labels"]["fedsiege.worker"]: one["State"] for one in listed}
         samples = []
@@ -260,7 +269,7 @@ class DockerFleet(Fleet):
                 await self._do(partial(_try, partial(found.update, cpu_quota=quota)))
 
     def _start_again(self, name: str) -> None:
-        with _explained(f"container {name} could not be started again"):
+        with explained(f"container {name} could not be started again"):
             self._containers[name].start()
 
     # --- after
@@ -274,7 +283,7 @@ class DockerFleet(Fleet):
             self._pool.shutdown(cancel_futures=True)  # none may be created from here on
         if self._events is not None:
             self._events.close()
-        with _engine() as client:
+        with engine() as client:
             _remove(client, f"{RUN_LABEL}={self.run}", logs)
         if self._client is not None:
             self._client.close()
@@ -284,68 +293,9 @@ class DockerFleet(Fleet):
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
-def _connect() -> docker.DockerClient:
-    """Connect to the engine that DOCKER_HOST names, or this machine's.
-
-    Raises:
-        FleetFailed: none answers, or not to this user.
-    """
-    try:
-        return docker.from_env(max_pool_size=_AT_ONCE + 2)
-    except DockerException as error:
-        where = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-        if "Permission denied" in str(error):
-            who = f"this user; members of the group docker and root may use {where}"
-            raise FleetFailed(f"The Docker engine does not let in {who}") from error
-        raise FleetFailed(
-            f"No Docker engine answers at {where}; docker/engine.sh start starts one here"
-        ) from error
-
-
-@contextlib.contextmanager
-def _engine() -> Iterator[docker.DockerClient]:
-    """Use the engine for a while."""
-    client = _connect()
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-@contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Turn an error of the engine into a sentence.
-
-    Raises:
-        FleetFailed: what could not be done, and why.
-    """
-    try:
-        yield
-    except APIError as error:
-        raise FleetFailed(f"Docker: {what}: {error.explanation or error}") from error
-    except (DockerException, OSError) as error:
-        raise FleetFailed(f"Docker: {what}: {error}") from error
-
-
-def _check_is_here(gateway: str) -> None:
-    """Make sure that the services can listen where the containers look for them.
-
-    Raises:
-        FleetFailed: the engine runs somewhere else.
-    """
-    with socket.socket() as probe:
-        try:
-            probe.bind((gateway, 0))
-        except OSError as error:
-            raise FleetFailed(
-                f"The Docker network's gateway {gateway} is no address of this machine "
-                f"({error.strerror}): ENGINE=docker needs an engine that runs beside the simulator"
-            ) from None
-
-
 def _try(act: Callable[[], object]) -> bool:
     """Do something to a container; False if it does not run at the moment."""
-    with _explained("a fault could not be made"):
+    with explained("a fault could not be made"):
         try:
             act()
         except APIError as error:
@@ -356,7 +306,7 @@ def _try(act: Callable[[], object]) -> bool:
 
 
 def _unpause(container: Container) -> None:
-    with _explained("a paused container could not go on"):
+    with explained("a paused container could not go on"):
         container.reload()
         if container.status == "paused":
             container.unpause()
@@ -365,7 +315,7 @@ def _unpause(container: Container) -> None:
 def _remove_leftovers(client: docker.DockerClient) -> None:
     """Remove what runs left whose process is gone."""
     label = {"label": [OWNER_LABEL]}
-    with _explained("leftovers of an earlier run could not be looked for"):
+    with explained("leftovers of an earlier run could not be looked for"):
         listed = client.api.containers(all=True, filters=label) + client.api.networks(filters=label)
     labels = [one["Labels"] for one in listed]
     runs = {one.get(RUN_LABEL, "") for one in labels if owner.is_gone(one[OWNER_LABEL])}
@@ -390,9 +340,9 @@ def _remove(client: docker.DockerClient, label: str, logs: Path | None) -> None:
             with contextlib.suppress(NotFound):
                 container.remove(force=True, v=True)
 
-    with _explained("not everything could be removed; the next run tries again"):
+    with explained("not everything could be removed; the next run tries again"):
         containers = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             done = [pool.submit(one, container) for container in containers]
         for network in client.networks.list(filters={"label": label}):
             with contextlib.suppress(NotFound):

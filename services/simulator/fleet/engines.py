@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Self
 
 from fedsiege.errors import InvalidValue
+from fedsiege.faults import FaultPlan
 from fedsiege.spec import ExperimentSpec
 from services.simulator.fleet.base import Fleet, Post, Resources
 
 #: The engine without containers.
 LAPTOP = "laptop"
 #: Engines that run containers.
-NAMES = ("docker",)
+NAMES = ("docker", "swarm")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)b?", re.IGNORECASE)
 
 
@@ -64,11 +65,17 @@ class Engine:
         Raises:
             InvalidValue: the engine cannot make the faults that the experiment asks for.
         """
-        wanted = posts(spec, self.per_container)
         # Here and not above: who runs no containers need not have the SDK loaded.
         from services.simulator.fleet.docker import DockerFleet
+        from services.simulator.fleet.swarm import SwarmFleet
 
-        return DockerFleet(wanted, self.resources, data)
+        kind: type[DockerFleet] | type[SwarmFleet]
+        kind = DockerFleet if self.name == "docker" else SwarmFleet
+        plan = FaultPlan.parse(spec.faults)
+        if unable := sorted(fault for fault in plan.shares if fault not in kind.faults):
+            allowed = f"ENGINE={self.name} cannot make these: {', '.join(unable)}; docker can"
+            raise InvalidValue("FAULTS", spec.faults, allowed)
+        return kind(posts(spec, self.per_container), self.resources, data)
 
 
 def posts(spec: ExperimentSpec, per_container: int) -> list[Post]:

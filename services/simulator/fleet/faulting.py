@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fedsiege.faults import Fault, FaultPlan, Strike
-from services.simulator.fleet.base import Fleet
+from services.simulator.fleet.base import Fleet, FleetFailed
 from services.simulator.intervention import Intervention
 from services.simulator.results import ParticipantRow
 from services.simulator.table import Table
@@ -30,7 +30,8 @@ class Faulting(Intervention):
 
     What is paused or slowed is so before the round opens and until it has closed. Kills are spread
     over the time that the shortest round so far took; those that a round does not last for happen
-    as it closes. What was killed is started again before the next round, which it may miss.
+    as it closes. What was killed is started again before the next round, which it may miss. What an
+    overloaded engine fails to do is noted and does not end the run.
 
     Args:
         fleet: whose containers are struck.
@@ -51,7 +52,8 @@ class Faulting(Intervention):
         self._struck: dict[int, list[tuple[str, Fault, float]]] = defaultdict(list)
         self._over: set[int] = set()
         self._rows: dict[int, Sequence[ParticipantRow]] = {}
-        self._strikes: Sequence[Strike] = ()
+        #: Faults that are still to be ended.
+        self._due: set[tuple[str, Fault]] = set()
         self._kills: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
         self._opened = 0.0
@@ -59,11 +61,11 @@ class Faulting(Intervention):
 
     async def before(self, round_number: int) -> None:
         """Pause and slow; let the kills come."""
-        self._strikes = self._plan.draw(self._seed, round_number, len(self._clients))
-        kills = [strike for strike in self._strikes if strike.fault is Fault.KILL]
-        self._opened = _now()
+        strikes = self._plan.draw(self._seed, round_number, len(self._clients))
+        kills = [strike for strike in strikes if strike.fault is Fault.KILL]
+        self._due.update((self._clients[one.worker], one.fault) for one in strikes)
         await asyncio.gather(
-            *(self._strike(round_number, one) for one in self._strikes if one not in kills)
+            *(self._strike(round_number, one) for one in strikes if one not in kills)
         )
         self._closing.clear()
         self._opened = _now()
@@ -74,9 +76,7 @@ class Faulting(Intervention):
         self._shortest = min(self._shortest, _now() - self._opened)
         self._closing.set()
         await asyncio.gather(*self._kills)
-        await asyncio.gather(
-            *(self._fleet.relieve(self._clients[one.worker], one.fault) for one in self._strikes)
-        )
+        await asyncio.gather(*(self._relieve(round_number, one) for one in sorted(self._due)))
         made = Counter(fault for _, fault, _ in self._struck[round_number])
         if made:
             counts = ", ".join(f"{count} {_PAST[fault]}" for fault, count in sorted(made.items()))
@@ -94,8 +94,20 @@ class Faulting(Intervention):
     async def _strike(self, round_number: int, strike: Strike) -> None:
         name = self._clients[strike.worker]
         seconds = max(0.0, _now() - self._opened) if strike.fault is Fault.KILL else 0.0
-        if await self._fleet.strike(name, strike.fault):
-            self._struck[round_number].append((name, strike.fault, seconds))
+        try:
+            if await self._fleet.strike(name, strike.fault):
+                self._struck[round_number].append((name, strike.fault, seconds))
+        except FleetFailed as error:
+            self._note(f"round {round_number}: {name}: {error}")
+
+    async def _relieve(self, round_number: int, due: tuple[str, Fault]) -> None:
+        """End a fault; one that an overloaded engine fails to end is tried again next time."""
+        try:
+            await self._fleet.relieve(*due)
+        except FleetFailed as error:
+            self._note(f"round {round_number}: {due[0]}: {error}")
+        else:
+            self._due.remove(due)
 
     def recorded(self, round_number: int, participants: Sequence[ParticipantRow]) -> None:
         """Take what became of everyone; a round can be recorded before its last fault is made."""

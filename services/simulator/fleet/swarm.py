@@ -18,20 +18,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import docker
 import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 from docker.types import Mount, RestartPolicy, ServiceMode
 from docker.types import Resources as Limits
 
-import docker
 from services.simulator.fleet import owner
 from services.simulator.fleet.base import Endpoints, Fleet, FleetFailed, Post, Resources, Sample
 from services.simulator.fleet.cgroup import ControlGroup
-from services.simulator.fleet.docker import OWNER_LABEL, RUN_LABEL
-from services.simulator.fleet.docker import _check_is_here as check_is_here
-from services.simulator.fleet.docker import _connect as connect
-from services.simulator.fleet.docker import _engine as engine
-from services.simulator.fleet.docker import _explained as explained
+from services.simulator.fleet.connection import (
+    OWNER_LABEL,
+    RUN_LABEL,
+    check_is_here,
+    connect,
+    engine,
+    explained,
+)
 
 log = logging.getLogger(__name__)
 
@@ -124,10 +127,10 @@ class SwarmFleet(Fleet):
         Returns:
             This machine's address in the Swarm.
         """
-        if any(post.certs for post in self.posts):
+        if any(post.certs or post.tokens for post in self.posts):
             raise FleetFailed(
-                "The workers' certificates lie on this machine, and a Swarm starts workers on "
-                "others too: ENGINE=docker"
+                "The workers' certificates and tokens lie on this machine, and a Swarm starts "
+                "workers on others too: ENGINE=docker"
             )
         with engine() as client, explained("the Swarm cannot be used"):
             swarm = client.info()["Swarm"]

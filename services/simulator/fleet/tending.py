@@ -86,9 +86,13 @@ class Tending:
             await asyncio.sleep(LOOK_EVERY)
 
     async def look(self, experiment: Experiment) -> None:
-        """Take one look at all containers."""
-        samples = await self._fleet.sample()
-        self._statistics.add(self._since(), experiment.round, samples)
+        """Take one look at all containers; one that fails is no end to the run."""
+        try:
+            samples = await self._fleet.sample()
+        except FleetFailed as error:
+            experiment.note(str(error))
+        else:
+            self._statistics.add(self._since(), experiment.round, samples)
 
     def _since(self) -> float:
         return time.monotonic() - self._started

@@ -77,7 +77,22 @@ def test_participants_that_share_containers_are_spread_evenly(benign, per_contai
 def test_an_attacker_is_not_told_where_the_data_are():
     endpoints = Endpoints("10.0.0.1:1", "10.0.0.1:2")
     client = Post("client-1", "client", 3).arguments(endpoints, "/data")
-    attacker = Post("attacker-1", "attacker", 3).arguments(endpoints, "/data", "/certs")
+    attacker = Post("attacker-1", "attacker", 3).arguments(
+        endpoints, "/data", tokens="/tokens", certs="/certs"
+    )
     common = ["--participants=3", "--aggregator=10.0.0.1:1", "--simulator=10.0.0.1:2"]
     assert client == ["--name=client-1", *common, "--data=/data"]
-    assert attacker == ["--name=attacker-1", *common, "--certs=/certs"]
+    assert attacker == ["--name=attacker-1", *common, "--tokens=/tokens", "--certs=/certs"]
+
+
+@pytest.mark.parametrize("name", ["docker", "swarm"])
+def test_faults_are_for_engines_that_can_make_them(name, tmp_path):
+    engine = Engine.of(**{**USUAL, "name": name})
+    assert engine is not None
+    assert len(engine.fleet(ExperimentSpec(clients=5), tmp_path).posts) == 5
+    struck = ExperimentSpec(clients=5, faults="kill:0.2,pause:0.1")
+    if name == "docker":
+        engine.fleet(struck, tmp_path)
+    else:
+        with pytest.raises(InvalidValue, match=r"FAULTS=.*swarm cannot make these: kill, pause"):
+            engine.fleet(struck, tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedsiege.faults import Fault, FaultPlan
-from services.simulator.fleet.base import Fleet, Post, Resources
+from services.simulator.fleet.base import Fleet, FleetFailed, Post, Resources
 from services.simulator.fleet.faulting import Faulting
 from services.simulator.results import Outcome, ParticipantRow
 
@@ -162,3 +162,37 @@ async def test_a_round_that_is_broken_off_is_written_with_what_is_known(make, tm
     written = read(tmp_path)
     assert len(written) == 5
     assert {row["participants"] + row["accepted"] for row in written} == {""}
+
+
+async def test_what_the_engine_fails_to_do_is_noted_and_ended_later(make, tmp_path, notes):
+    class Overloaded(PaperFleet):
+        failures = 2
+
+        async def strike(self, container, fault):
+            if not self.struck:
+                await super().strike(container, fault)
+                raise FleetFailed("unable to freeze")
+            return await super().strike(container, fault)
+
+        async def relieve(self, container, fault):
+            if self.failures:
+                self.failures -= 1
+                raise FleetFailed("timed out")
+            await super().relieve(container, fault)
+
+    fleet = Overloaded()
+    faulting = make(fleet, "pause:0.4")
+    await faulting.before(1)
+    await faulting.after(1)
+    assert len(fleet.struck) == 2
+    assert sum("unable to freeze" in note for note in notes) == 1
+    assert sum("timed out" in note for note in notes) == 2
+    fleet.struck.clear()  # else the draw of the next round could hit one that is still struck
+    await faulting.before(2)
+    await faulting.after(2)
+    faulting.recorded(1, rows(set()))
+    faulting.close()
+    assert fleet.struck == {}
+    ended = [line for line in fleet.log if line.startswith("end")]
+    assert len(ended) == 2 + len({*ended[2:]}), "both of the first round are ended with the second"
+    assert len([row for row in read(tmp_path) if row["round"] == "1"]) == 3
