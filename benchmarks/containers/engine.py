@@ -8,12 +8,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import docker
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from docker.types import Ulimit
 from requests import RequestException
 
-import docker
 from benchmarks.contest import ContenderError
 
 T = TypeVar("T")

@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
+import docker
 import grpc
 from docker.models.containers import Container
 
-import docker
 from benchmarks.containers import engine
 from benchmarks.containers.diary import note, say
 from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effort, Samples
