@@ -111,6 +111,11 @@ chosen = $(foreach name,$(1),$(if $(filter file,$(origin $(name))),,$(name)))
 # $(call chosen_value,NAME): its value if the user set it, else nothing.
 chosen_value = $(if $(filter file,$(origin $(1))),,$($(1)))
 containers = $(or $(call chosen_value,CLIENTS),10)
+# Whether containers have to show something to be let in; it is made by the image, as whoever is here.
+closed = $(filter-out open,$(ADMISSION))
+prepare_admission = docker run --rm --user "$$(id -u):$$(id -g)" --volume "$$PWD:/here" \
+	--workdir /here $(IMAGE) fedsiege admission $(call quoted,ADMISSION) --clients=$(containers) \
+	$(call options,$(call chosen,LEAKED))
 
 help: ## Print this help
 	@awk '\
@@ -141,8 +146,11 @@ image: ## Build the image of all services, fedsiege:latest
 	@docker/engine.sh start
 	@docker/image.sh
 
-up: image ## Run the federation in containers: CLIENTS of them (10), ATTACK, RULE, ...
-	@MIN_CLIENTS=$${MIN_CLIENTS:-$(containers)} exec $(COMPOSE) up --scale client=$(containers)
+up: image ## Run the federation in containers: CLIENTS of them (10), ADMISSION, ATTACK, RULE, ...
+	@$(if $(closed),$(prepare_admission))
+	@$(if $(closed),OWNER=$$(ls -nd admission/clients | awk '{ print $$3 ":" $$4 }')) \
+		MIN_CLIENTS=$${MIN_CLIENTS:-$(containers)} exec $(COMPOSE) \
+		$(if $(closed),-f docker-compose.yml -f docker/$(ADMISSION).yml) up --scale client=$(containers)
 
 down: ## Remove the containers
 	@$(COMPOSE) down

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fedsiege.errors import FedSiegeError
 from fedsiege.spec import ExperimentSpec, settings_from_yaml
-from services.simulator import certs, tokens
+from services.simulator import admission, certs, tokens
 
 #: Exit status after something impossible was asked for.
 IMPOSSIBLE = 2
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(certs.app, name="certs")
 app.add_typer(tokens.app, name="tokens")
+app.command()(admission.admission)
 
 Data = Annotated[
     Path, typer.Option(help="Folder of the data sets.", envvar="FEDSIEGE_DATA", show_default=True)

@@ -79,6 +79,12 @@ def make(
     return Credentials(("--admission=open",))
 
 
+def write_tokens(path: Path, tokens: Iterable[str]) -> None:
+    """Make a file of tokens that only its owner can read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(f"{token}\n" for token in tokens)
+
+
 def _tokens(folder: Path, places: Mapping[str, int]) -> Credentials:
     path = folder / "tokens.sqlite"
     ledger = Ledger(path)
@@ -86,9 +92,7 @@ def _tokens(folder: Path, places: Mapping[str, int]) -> Credentials:
     for worker, count in places.items():
         if count:
             files[worker] = folder / f"{worker}.tokens"
-            descriptor = os.open(files[worker], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.writelines(f"{token}\n" for token in ledger.issue(count, worker))
+            write_tokens(files[worker], ledger.issue(count, worker))
     ledger.close()
     return Credentials(("--admission=token", f"--tokens={path}"), tokens=files)
 

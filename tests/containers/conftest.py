@@ -45,12 +45,19 @@ class Federation:
 
     Args:
         folder: is made to look like one.
+        overlay: a file that is laid over docker-compose.yml; empty for none.
         settings: what the user has set in the environment.
     """
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, overlay: str = "", **settings: str) -> None:
         self.folder, self.name = folder, f"fedsiege-{folder.name}".replace("_", "-")
         shutil.copy(ROOT / "docker-compose.yml", folder)
+        self._files: list[str] = []
+        self._addresses: dict[str, str] = {}
+        if overlay:
+            (folder / "docker").mkdir()
+            shutil.copy(ROOT / overlay, folder / overlay)
+            self._files = ["--file", "docker-compose.yml", "--file", overlay]
         ports = {"AGGREGATOR_PORT": "0", "SIMULATOR_PORT": "0"}  # free ones
         self._environment = {**os.environ, **ports, **settings}
         v2 = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
@@ -64,7 +71,8 @@ class Federation:
             time.sleep(0.2)
 
     def compose(self, *arguments: str) -> str:
-        command = [*self._command, "--project-name", self.name, *arguments]
+        self._addresses.clear()
+        command = [*self._command, *self._files, "--project-name", self.name, *arguments]
         return run(*command, cwd=self.folder, env=self._environment)
 
     def up(self, clients: int) -> None:
@@ -78,17 +86,44 @@ class Federation:
         self.compose("down")
 
     def containers(self, *services: str) -> list[str]:
-        return self.compose("ps", "--quiet", *services).split()
+        """Return the containers of services, by default of all; docker-compose 1.29 takes long."""
+        ours = f"label=com.docker.compose.project={self.name}"
+        layout = '{{.Label "com.docker.compose.service"}} {{.ID}}'
+        listed = run("docker", "ps", "--all", "--no-trunc", "--filter", ours, "--format", layout)
+        found = [line.split() for line in listed.splitlines()]
+        return [container for service, container in found if not services or service in services]
+
+    def programs(self, container: str) -> list[tuple[int, int, str]]:
+        """List (process, user, command) of Python in a container, as this machine sees them."""
+        lines = run("docker", "top", container, "-o", "pid,uid,comm,args").splitlines()[1:]
+        found = [line.split(maxsplit=3) for line in lines]
+        return [(int(one[0]), int(one[1]), one[3]) for one in found if one[2].startswith("python")]
+
+    def service_in(self, container: str) -> int:
+        """Return the process that is the service; another one may be a health check."""
+        (process,) = (pid for pid, _, line in self.programs(container) if "-m services." in line)
+        return process
+
+    def address(self, service: str) -> str:
+        """Return where a server is published; asked once until Compose changes something."""
+        port = {"aggregator": "50051", "simulator": "50052"}[service]
+        if service not in self._addresses:
+            (container,) = self.containers(service)
+            self._addresses[service] = run("docker", "port", container, port)
+        return self._addresses[service]
 
     def call(self, method: str, **request: object) -> dict[str, Any]:
         """Call a method as a person would, by reflection: ``SimulatorService/ListWorkers``."""
-        simulator = method.startswith("SimulatorService")
-        service, port = ("simulator", "50052") if simulator else ("aggregator", "50051")
-        address = self.compose("port", service, port)
-        url = f"http://{address}/fedsiege.v1.{method}"
-        curl = [BUF, "curl", "--protocol", "grpc", "--http2-prior-knowledge"]
+        service = "simulator" if method.startswith("SimulatorService") else "aggregator"
+        url = f"{self.address(service)}/fedsiege.v1.{method}"
+        bundle, shown = self.folder / "admission/operator", ["--http2-prior-knowledge"]
+        if bundle.is_dir():
+            files = {"cacert": "ca", "cert": "certificate", "key": "key"}
+            shown = [f"--{option}={bundle / name}.pem" for option, name in files.items()]
+        scheme = "https" if bundle.is_dir() else "http"
+        curl = [BUF, "curl", "--protocol", "grpc", *shown]
         # protobuf's JSON, so an absent field has its default
-        return json.loads(run(*curl, "--data", json.dumps(request), url))
+        return json.loads(run(*curl, "--data", json.dumps(request), f"{scheme}://{url}"))
 
     def workers(self) -> list[str]:
         listed = self.call("SimulatorService/ListWorkers").get("workers", [])

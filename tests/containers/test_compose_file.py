@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from fedsiege.spec import ExperimentSpec
@@ -12,8 +13,8 @@ SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 
 def test_every_setting_is_passed_to_the_simulator():
     # NAME means too many things to too many programs; how many CLIENTS there are is seen; the image
-    # has no CUDA.
-    kept_back = {"NAME", "CLIENTS", "DEVICE"}
+    # has no CUDA; FAULTS are made by ENGINE=docker alone, which starts the containers itself.
+    kept_back = {"NAME", "CLIENTS", "DEVICE", "FAULTS"}
     settings = {name.upper() for name in ExperimentSpec.model_fields} - kept_back
     assert set(SERVICES["simulator"]["environment"]) == settings
 
@@ -34,3 +35,34 @@ def test_a_worker_is_known_by_its_container_alone():
     for name in ("client", "attacker"):
         assert "container_name" not in SERVICES[name]
         assert "--name" not in SERVICES[name]["command"]
+
+
+@pytest.fixture(params=["token", "mtls"])
+def overlay(request) -> Path:
+    return ROOT / f"docker/{request.param}.yml"
+
+
+def test_admission_adds_to_a_command_and_changes_nothing(overlay):
+    for name, service in yaml.safe_load(overlay.read_text())["services"].items():
+        if "command" in service:
+            before = SERVICES[name]["command"].split()
+            assert service["command"].split()[: len(before)] == before
+
+
+def test_nobody_is_shown_the_authority_or_what_is_anothers(overlay):
+    folders = {"client": "clients", "attacker": "attackers"}
+    for name, service in yaml.safe_load(overlay.read_text())["services"].items():
+        for mount in service.get("volumes", []):
+            assert mount["source"] == f"./admission/{folders.get(name, name)}"
+            ledger = overlay.stem == "token" and name == "aggregator"
+            assert mount.get("read_only", False) is not ledger
+
+
+def test_docker_stack_deploy_takes_admission_too(docker, overlay):
+    files = ("--compose-file", ROOT / "docker-compose.yml", "--compose-file", overlay)
+    config = yaml.safe_load(docker("stack", "config", *files))
+    client = config["services"]["client"]
+    assert client["user"] == "1000:1000"
+    assert str(ROOT / "admission/clients") in {
+        one["source"] for one in client["volumes"] if "source" in one
+    }

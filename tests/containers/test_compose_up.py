@@ -31,13 +31,6 @@ def first(federation) -> dict:
     return federation.experiment(listed[-1]["experimentId"])
 
 
-def processes(docker, container) -> list[tuple[int, int]]:
-    """List (process, user) of the Python programs in a container, as the host sees them."""
-    lines = docker("top", container, "-o", "pid,uid,comm").splitlines()[1:]
-    found = [line.split() for line in lines]
-    return [(int(pid), int(uid)) for pid, uid, name in found if name.startswith("python")]
-
-
 def test_the_default_experiment_runs_and_its_results_are_on_the_host(federation):
     federation.until(lambda: first(federation)["state"] == "EXPERIMENT_STATE_FINISHED")
     history = first(federation)["historicalAccuracy"]
@@ -55,9 +48,8 @@ def test_no_service_has_powers_or_can_write_where_it_should_not(federation, dock
     containers = federation.containers()
     assert len(containers) == 8
     for container in containers:
-        programs = processes(docker, container)
-        assert [user for _, user in programs] == [1000]
-        status = Path(f"/proc/{programs[0][0]}/status").read_text()
+        assert {user for _, user, _ in federation.programs(container)} == {1000}
+        status = Path(f"/proc/{federation.service_in(container)}/status").read_text()
         assert "CapEff:\t0000000000000000" in status
         assert "NoNewPrivs:\t1" in status
         docker("exec", "--user=root", container, "touch", "/opt/x", status=1)
@@ -87,7 +79,7 @@ def test_a_killed_container_costs_its_own_updates_and_nothing_else(federation, e
     federation.until(lambda: federation.updates(endless) == 6)
 
 
-def test_a_worker_that_dies_is_started_again_and_keeps_its_place(federation, endless, docker):
+def test_a_worker_that_dies_is_started_again_and_keeps_its_place(federation, endless):
     def enrolled() -> int:
         federation_id = federation.experiment(endless)["federationId"]
         roll = federation.call("AggregatorService/ListParticipants", federation_id=federation_id)
@@ -95,8 +87,7 @@ def test_a_worker_that_dies_is_started_again_and_keeps_its_place(federation, end
 
     before = enrolled()
     container = federation.containers("client")[0]
-    worker, _ = processes(docker, container)[0]
-    os.kill(worker, 9)
+    os.kill(federation.service_in(container), 9)
     gone = f"client-{container[:12]} is gone"
     federation.until(lambda: any(gone in note for note in federation.experiment(endless)["notes"]))
     federation.until(lambda: federation.updates(endless) == 6)
