@@ -94,6 +94,26 @@ class Updates:
             yield piece
 
 
+async def up_to_the_last(
+    first: pb.ExchangeRequest, rest: AsyncIterator[pb.ExchangeRequest]
+) -> AsyncIterator[pb.SubmitUpdatesRequest]:
+    """Yield the messages with pieces, up to the one that says it is the last.
+
+    Raises:
+        Malformed: another request comes before that.
+    """
+    request: pb.ExchangeRequest | None = first
+    while True:
+        if request is None:
+            return
+        if request.WhichOneof("message") != "updates":
+            raise Malformed("MALFORMED_STREAM", "another request among the pieces of updates")
+        yield request.updates
+        if request.last:
+            return
+        request = await anext(rest, None)
+
+
 class Intake:
     """The door of one federation.
 

@@ -18,11 +18,19 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.aggregator.admission import Admission, Open
 from services.aggregator.federation import Federation, RoundDetail
-from services.aggregator.intake import UPDATES_AT_ONCE, Intake, Piece, Updates, next_piece
+from services.aggregator.intake import (
+    UPDATES_AT_ONCE,
+    Intake,
+    Piece,
+    Updates,
+    next_piece,
+    up_to_the_last,
+)
 from services.aggregator.participants import Participant, check_request
 from services.wire import callers
 from services.wire.errors import Exhausted, Malformed, NotFound, ServiceError, WrongState
 from services.wire.guard import Guard
+from services.wire.tensors import framed
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +234,11 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         self, request_iterator: AsyncIterator[pb.SubmitUpdatesRequest], context: Any
     ) -> pb.SubmitUpdatesResponse:
         """Take many updates, each judged by itself."""
-        updates, caller = Updates(request_iterator), callers.current()
+        return await self._take_in(Updates(request_iterator))
+
+    async def _take_in(self, updates: Updates) -> pb.SubmitUpdatesResponse:
+        """Take updates in and return a receipt for each."""
+        caller = callers.current()
         response = pb.SubmitUpdatesResponse()
         while (first := await updates.first()) is not None:
             if len(response.receipts) == UPDATES_AT_ONCE:
@@ -241,6 +253,31 @@ class AggregatorService(rpc.AggregatorServiceServicer):
                 receipt.code = error.number
                 receipt.reason, receipt.message = error.reason, error.message
         return response
+
+    async def Exchange(
+        self, request_iterator: AsyncIterator[pb.ExchangeRequest], context: Any
+    ) -> AsyncIterator[Any]:
+        """Answer one request after the other, for as long as the worker likes."""
+        async for request in request_iterator:
+            match request.WhichOneof("message"):
+                case "get_model":
+                    yield self._answer_model(request.get_model)
+                case "updates":
+                    updates = Updates(up_to_the_last(request, request_iterator))
+                    yield pb.ExchangeResponse(receipts=await self._take_in(updates))
+                case _:
+                    raise Malformed("MALFORMED_STREAM", "a message asks for nothing")
+
+    def _answer_model(self, request: pb.GetModelRequest) -> bytes | pb.ExchangeResponse:
+        """Return the answer of an exchange to a request for a model."""
+        try:
+            messages = self._find(request.federation_id).encoded_model(request.round)
+            if len(messages) > 1:
+                raise Malformed("TOO_LARGE", "this model has several chunks; GetModel streams them")
+        except ServiceError as error:
+            refusal = pb.Refusal(code=error.number, reason=error.reason, message=error.message)
+            return pb.ExchangeResponse(refusal=refusal)
+        return framed(messages[0])
 
     def _door(self, first: Piece | None) -> Intake:
         """Return the door of the federation that an update is for."""

@@ -1,6 +1,7 @@
 """Pulling a model from the aggregator."""
 
 import time
+from collections.abc import AsyncIterator
 
 import grpc
 
@@ -8,6 +9,7 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.wire.channel import TRANSIENT, attempts
 from services.wire.errors import Malformed
+from services.wire.exchange import Exchange
 from services.wire.tensors import FLOAT_BYTES, Assembly, Floats
 
 
@@ -18,6 +20,7 @@ async def pull_model(
     size: int,
     *,
     deadline: float | None = None,
+    exchange: Exchange | None = None,
 ) -> tuple[Floats, pb.ModelHeader]:
     """Pull a global model.
 
@@ -29,18 +32,20 @@ async def pull_model(
             announces a petabyte gets none.
         deadline: until when a line that breaks is opened again, on the clock of
             ``time.monotonic``; None to try once.
+        exchange: a standing stream to pull it over; None for a call of its own.
 
     Returns:
         ``(d,)`` the weights, the caller's own, and the header.
 
     Raises:
         Malformed, Damaged: the model is not what it should be.
+        Refused: the aggregator refused over the standing stream.
         grpc.aio.AioRpcError: the aggregator refused, or cannot be reached.
     """
     request = pb.GetModelRequest(federation_id=federation_id, round=round_number)
     async for _ in attempts():
         try:
-            return await _pull(aggregator, request, size)
+            return await _pull(aggregator, request, size, exchange)
         except grpc.aio.AioRpcError as error:
             given_up = deadline is None or time.monotonic() > deadline
             if given_up or error.code() not in TRANSIENT:
@@ -49,12 +54,16 @@ async def pull_model(
 
 
 async def _pull(
-    aggregator: "rpc.AggregatorServiceAsyncStub", request: pb.GetModelRequest, size: int
+    aggregator: "rpc.AggregatorServiceAsyncStub",
+    request: pb.GetModelRequest,
+    size: int,
+    exchange: Exchange | None,
 ) -> tuple[Floats, pb.ModelHeader]:
-    """Pull a model over one stream."""
+    """Pull a model once."""
     header: pb.ModelHeader | None = None
     assembly = Assembly(size, 0)
-    async for message in aggregator.GetModel(request):
+    answers = aggregator.GetModel(request) if exchange is None else _only(exchange, request)
+    async for message in answers:
         if header is None:
             header = message.header
             announced = header.manifest.byte_length
@@ -70,3 +79,9 @@ async def _pull(
         raise Malformed("MALFORMED_STREAM", "the aggregator sent no model")
     weights = assembly.finish()
     return weights if weights.flags.writeable else weights.copy(), header
+
+
+async def _only(
+    exchange: Exchange, request: pb.GetModelRequest
+) -> AsyncIterator[pb.GetModelResponse]:
+    yield await exchange.model(request)

@@ -11,6 +11,7 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.wire.channel import TRANSIENT, attempts
 from services.wire.errors import Refusal
+from services.wire.exchange import Exchange
 from services.wire.tensors import CHUNK_BYTES, Floats, encode_update
 
 _UNHEARD = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "", "the aggregator gave no receipt")
@@ -41,11 +42,13 @@ class Sender:
         aggregator: the data plane.
         federation_id: for which federation.
         credentials: each participant's secret, by index.
+        exchange: a standing stream to send them over; None for a call each time.
     """
 
     aggregator: "rpc.AggregatorServiceAsyncStub"
     federation_id: str
     credentials: dict[int, bytes]
+    exchange: Exchange | None = None
 
     async def submit(
         self, round_number: int, updates: Sequence[Update], deadline: float
@@ -63,9 +66,11 @@ class Sender:
         headers = [self._header(round_number, update) for update in updates]
         async for attempt in attempts():
             try:
-                response = await self.aggregator.SubmitUpdates(
-                    _messages(headers, updates), timeout=max(0.001, deadline - time.monotonic())
+                response = await self._send(
+                    _messages(headers, updates), max(0.001, deadline - time.monotonic())
                 )
+            except TimeoutError:
+                return [_UNHEARD] * len(updates)
             except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
                 refusal = _refusal_of(error)
                 if refusal.code in TRANSIENT and time.monotonic() < deadline:
@@ -83,6 +88,15 @@ class Sender:
             refused = [one for one in refusals if one is not None and one.reason not in lost]
             return [*refused, *[_UNHEARD] * unheard]
         raise AssertionError("attempts never end")
+
+    async def _send(
+        self, messages: Iterator[pb.SubmitUpdatesRequest], seconds: float
+    ) -> pb.SubmitUpdatesResponse:
+        """Send once; raises what a call raises, or TimeoutError."""
+        if self.exchange is None:
+            return await self.aggregator.SubmitUpdates(messages, timeout=seconds)
+        async with asyncio.timeout(seconds):
+            return await self.exchange.submit(messages)
 
     def _header(self, round_number: int, update: Update) -> pb.UpdateHeader:
         return pb.UpdateHeader(

@@ -84,6 +84,19 @@ def encode_model(round_number: int, layout: Layout, weights: Floats) -> list[byt
     return messages
 
 
+#: The field number of ``ExchangeResponse.model`` with its wire type, length-delimited.
+_MODEL_TAG = b"\x0a"
+
+
+def framed(message: bytes) -> bytes:
+    """Make a serialised GetModelResponse a serialised ExchangeResponse, without parsing it."""
+    length, size = b"", len(message)
+    while size > 0x7F:
+        length += bytes([size & 0x7F | 0x80])
+        size >>= 7
+    return b"".join((_MODEL_TAG, length, bytes([size]), message))
+
+
 Piece = TypeVar("Piece", pb.SubmitUpdateRequest, pb.UpdatePiece)
 
 

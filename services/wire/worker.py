@@ -28,6 +28,7 @@ from services.wire import process
 from services.wire.channel import TRANSIENT, attempts, connect
 from services.wire.enrolling import Enroller
 from services.wire.errors import Refusal
+from services.wire.exchange import Exchange, Refused, fits
 from services.wire.place import Place, settle, take
 from services.wire.pulling import pull_model
 from services.wire.submitting import Sender, Update
@@ -79,6 +80,7 @@ class Post:
         method: how, in a few words; empty until it is prepared.
         slots: the slot of each participant index. Once given they stay, whoever joins later.
         credentials: the secret of each participant that has enrolled.
+        exchange: its standing stream to the aggregator, once it has taken part.
         joining: enrols, or did last.
         playing: does a round, or did last.
     """
@@ -88,6 +90,7 @@ class Post:
     method: str = ""
     slots: dict[int, int] = field(default_factory=dict)
     credentials: dict[int, bytes] = field(default_factory=dict)
+    exchange: Exchange | None = None
     joining: asyncio.Task[None] | None = None
     playing: asyncio.Task[None] | None = None
 
@@ -161,6 +164,8 @@ class Worker:
             attached.cancel()
             renewed.cancel()
             await asyncio.wait((attached, renewed))
+            for post in self._posts.values():
+                post.exchange = None  # what is under way keeps the old one
             closing = asyncio.create_task(_close_after(self._under_way(), line, data))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
@@ -217,6 +222,8 @@ class Worker:
                 if left is not None:
                     for task in left.tasks():
                         task.cancel()
+                    if left.exchange is not None:
+                        left.exchange.close()
 
     def _instead_of(
         self, older: asyncio.Task[None] | None, post: Post, work: Coroutine[None, None, None]
@@ -269,7 +276,8 @@ class Worker:
         """Do one round: get the model, compute block by block, send one while the next computes."""
         deadline = time.monotonic() + order.deadline.ToTimedelta().total_seconds()
         report = pb.RoundReport(experiment_id=order.experiment_id, round=order.round)
-        sender = Sender(self._data, post.join.federation_id, post.credentials)
+        exchange = self._exchange(post)
+        sender = Sender(self._data, post.join.federation_id, post.credentials, exchange)
         sending: asyncio.Task[None] | None = None
         try:
             weights, _ = await pull_model(
@@ -278,17 +286,22 @@ class Worker:
                 order.round,
                 post.crew.size,
                 deadline=deadline,
+                exchange=exchange,
             )
             blocks = post.crew.updates(order.round, weights, list(order.participant_indices))
-            while (block := await self._next_block(blocks, report)) is not None:
+            lacking = len(order.participant_indices)
+            while lacking > 0:
+                block = await self._next_block(blocks, report)
+                if block is None:
+                    break
+                lacking -= len(block)
                 if sending is not None:
                     await sending
-                submission = self._submit(sender, report, block, deadline)
-                sending = asyncio.create_task(submission)
+                sending = asyncio.create_task(self._submit(sender, report, block, deadline))
             if sending is not None:
                 await sending
-        except grpc.aio.AioRpcError as error:
-            refusal = Refusal.of(error)
+        except (grpc.aio.AioRpcError, Refused) as error:
+            refusal = error.refusal if isinstance(error, Refused) else Refusal.of(error)
             if refusal.reason not in TOO_LATE:
                 raise
             report.refused = len(order.participant_indices)
@@ -297,6 +310,12 @@ class Worker:
             if sending is not None:
                 sending.cancel()
         self._outbox.put_nowait(pb.AttachRequest(round_report=report))
+
+    def _exchange(self, post: Post) -> Exchange | None:
+        """Return the standing stream of an experiment; None for models too large for it."""
+        if post.exchange is None and fits(post.crew.size):
+            post.exchange = Exchange(self._data)
+        return post.exchange
 
     async def _next_block(
         self, blocks: Iterator[list[Update]], report: pb.RoundReport

@@ -15,6 +15,7 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.aggregator.intake import up_to_the_last
 from services.wire import channel, enrolling, server, submitting, worker
 from services.wire.authority import Authority
 from services.wire.callers import VerifiedCallers
@@ -242,6 +243,25 @@ class Aggregator(data_rpc.AggregatorServiceServicer):
             self.cut.set()
             raise
         return response
+
+    async def Exchange(self, request_iterator, context):
+        """Do the same over a standing stream."""
+        async for request in request_iterator:
+            if request.HasField("get_model"):
+                try:
+                    async for message in self.GetModel(request.get_model, context):
+                        model = data_pb.GetModelResponse.FromString(message)
+                        yield data_pb.ExchangeResponse(model=model)
+                except ServiceError as error:
+                    refusal = data_pb.Refusal(
+                        code=error.number, reason=error.reason, message=error.message
+                    )
+                    yield data_pb.ExchangeResponse(refusal=refusal)
+            else:
+                receipts = await self.SubmitUpdates(
+                    up_to_the_last(request, request_iterator), context
+                )
+                yield data_pb.ExchangeResponse(receipts=receipts)
 
     async def _take(self, piece: data_pb.UpdatePiece) -> None:
         """Take one update; all of them are small enough to come in one piece."""
