@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -17,6 +18,9 @@ from requests import RequestException
 from benchmarks.contest import ContenderError
 
 T = TypeVar("T")
+
+#: Seconds that the engine gets to take the last containers off a network.
+_PARTING = 20.0
 R = TypeVar("R")
 
 #: The image of all containers, as in docker-compose.yml.
@@ -91,7 +95,15 @@ class Stage:
         """Remove everything this stage has made."""
         mine = self.client.containers.list(all=True, filters={"label": f"{LABEL}={self.name}"})
         each(_remove, mine)
-        self.client.networks.get(self._network).remove()
+        network = self.client.networks.get(self._network)
+        until = time.monotonic() + _PARTING
+        while True:
+            try:
+                return network.remove()
+            except APIError:  # the engine may take a moment to part with the last container
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
 
 
 def _remove(container: Container) -> None:
