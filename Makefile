@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help sim serve classifier image up down test test-containers lint proto bench bench-containers clean
+.PHONY: help sim serve classifier image up down test test-containers lint proto bench bench-containers bench-rules clean
 
 VENV := .venv
 BUF := node_modules/.bin/buf
@@ -174,6 +174,9 @@ proto: $(BUF_READY) $(VENV)/.ready ## Check the contract, compare it with main, 
 
 bench: $(VENV)/.ready ## Measure side by side with peers
 	@exec $(VENV)/bin/python -m benchmarks $(ARGS)
+
+bench-rules: $(VENV)/.ready ## Measure the aggregation rules beside ByzFL's
+	@exec $(VENV)/bin/python -m benchmarks.rules $(ARGS)
 
 bench-containers: $(VENV)/.ready ## Measure what containers do, on a real engine
 	@docker/engine.sh run $(VENV)/bin/python -m benchmarks.containers $(ARGS)

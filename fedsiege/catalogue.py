@@ -123,9 +123,13 @@ class Catalogue(Generic[T]):
 def spell(thing: Any) -> str:  # any catalogued dataclass
     """Write a thing as text that ``parse`` reads back, parameters that are None left out.
 
+    A thing made of others has a ``spelled`` method of its own.
+
     Raises:
         InvalidValue: a parameter is text that ``parse`` would read as something else.
     """
+    if hasattr(thing, "spelled"):
+        return str(thing.spelled())
     values = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
     for key, value in values.items():
         if isinstance(value, str) and (not value or "," in value or value != value.strip()):

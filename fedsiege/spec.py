@@ -263,7 +263,7 @@ class ExperimentSpec(BaseModel):
         if assumed:
             yield (
                 f"{rule.name} assumes f={f} hostile participants, a fifth of {updates}; "
-                f"set RULE={rule.name}:f=N to change it"
+                f"set RULE={spell(rule).replace(f'f={f}', 'f=N')} to change it"
             )
         if 2 * self.hostile > self.clients:
             yield (

@@ -50,6 +50,11 @@ class Rule(abc.ABC):
         """Whether updates can be taken one by one, without the matrix: see StreamingRule."""
         return False
 
+    @property
+    def root_samples(self) -> int:
+        """How many clean samples the aggregator has to hand in as the context's root."""
+        return 0
+
     def for_participants(self, n: int) -> Self:
         """Return this rule with what depends on n settled, and check that it can work.
 
@@ -127,7 +132,13 @@ class StatefulRule(Rule):
 
     What they remember is one frozen dataclass of tensors and numbers, handed in and given back;
     ``fedsiege.aggregation.state`` turns it into bytes and back.
+
+    Attributes:
+        by_participant: whether it is something about each participant. Such a rule cannot stand
+            behind bucketing, whose rows are of no participant.
     """
+
+    by_participant: ClassVar[bool] = True
 
     def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Do it from where the last round ended."""
@@ -167,6 +178,19 @@ class TolerantRule(Rule):
         return settled
 
 
+@dataclass(frozen=True)
+class MinorityRule(TolerantRule):
+    """Base of the tolerant rules that work as long as more than half are honest: ``2 f < n``."""
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound unless more than 2 f updates are there."""
+        f = self.tolerated(n)
+        if n <= 2 * f:
+            raise UnfitRound(
+                f"{self.name} with f={f} needs more than 2f = {2 * f} updates, there are {n}"
+            )
+
+
 def require_whole_number(name: str, value: object, least: int) -> None:
     """Raise InvalidValue unless a parameter is an int of at least ``least``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -175,6 +199,9 @@ def require_whole_number(name: str, value: object, least: int) -> None:
 
 def finite_rows(updates: Tensor) -> Tensor:
     """Return ``(n,)`` bool: which rows hold only values that are finite in float32."""
+    # One pass where all is well: a NaN or an infinity anywhere shows in the sum of its row.
+    if updates.dtype == torch.float32 and updates.sum(dim=1).isfinite().all():
+        return torch.ones(len(updates), dtype=torch.bool)
     limit = torch.finfo(torch.float32).max
     # NaN passes through amax and amin and then fails both comparisons; neither makes a copy.
     return (updates.amax(dim=1) <= limit) & (updates.amin(dim=1) >= -limit)

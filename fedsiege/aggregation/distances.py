@@ -1,4 +1,4 @@
-"""Squared distances between all updates."""
+"""Distances between all updates, and from all to a point."""
 
 import numpy as np
 import torch
@@ -7,9 +7,17 @@ from torch import Tensor
 
 from fedsiege.aggregation.matrix import column_blocks
 
-#: Columns, and rows on either side, that are multiplied at a time.
+#: Columns, at most and at least, and rows on either side, that are multiplied at a time.
 _WIDTH = 4096
-_TILE = 1024
+_LEAST_WIDTH = 1024
+_TILE = 96
+#: Numbers of a block that a point is subtracted from: 4 MiB of float32.
+_CACHED = 2**20
+#: Squares that are added up in float32.
+_LONGEST_SUM = 2**16
+#: Whether torch can multiply by oneDNN alone. On AMD its own product, as numpy's, takes AVX2 and
+#: twice the time; and numpy's does not keep to the number of threads that torch is given.
+_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 #: Where a squared distance is below this share of ``||x_i||^2 + ||x_j||^2``, the subtraction has
 #: cancelled too many digits of the float32 products to be trusted.
 _CANCELLED = 1e-3
@@ -52,45 +60,75 @@ def _distances(
     """Return the squared distances of all or some rows, and which of them cancelled."""
     distances = _gram(updates, rows, origin)
     squares = distances.diagonal().copy()
-    cancelled = np.empty(distances.shape, np.bool_)
+    np.fill_diagonal(distances, -np.inf)  # a distance of infinity, which has not cancelled
+    cancelled = np.zeros(distances.shape, np.bool_)
+    largest = 2 * _CANCELLED * squares.max()
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         for tile in column_blocks(len(squares), 64):  # small temporaries
             part = distances[tile]
-            scale = squares[tile, None] + squares
             part *= -2.0
-            part += scale
-            scale *= _CANCELLED
-            cancelled[tile] = ~(part >= scale)  # negative ones and NaN too
+            part += squares
+            part += squares[tile, None]
+            if not part.min() >= largest:  # else none has
+                limit = _CANCELLED * (squares[tile, None] + squares)
+                cancelled[tile] = ~(part >= limit)  # negative ones and NaN too
     np.fill_diagonal(cancelled, False)
     np.fill_diagonal(distances, 0.0)
     return distances, cancelled
 
 
+def distances_to(updates: Tensor, point: Tensor | None = None) -> Tensor:
+    """Return the L2 distance of every row from a point, by subtraction.
+
+    Args:
+        updates: ``(n, d)`` floating point, finite.
+        point: ``(d,)`` float32 on the device of the updates; None for the origin.
+
+    Returns:
+        ``(n,)`` float64 on the CPU, finite.
+    """
+    n, d = updates.shape
+    # Without a point, float32 is read where it lies: then only the sums are kept short.
+    copies = point is not None or updates.dtype != torch.float32
+    width = max(1, _CACHED // n) if copies else _LONGEST_SUM
+    squares = torch.zeros(n, dtype=torch.float64, device=updates.device)
+    buffer = torch.empty(n if point is not None else 0, min(width, d), device=updates.device)
+    for columns in column_blocks(d, width):
+        block = updates[:, columns].float()
+        if point is not None:
+            room = buffer[:, : columns.stop - columns.start]
+            block = torch.sub(block, point[columns], out=room)
+        squares += torch.linalg.vector_norm(block, dim=1).double().square()
+    distances = squares.sqrt().cpu()
+    for i in distances.isinf().nonzero().flatten().tolist():  # squares beyond float32
+        row = updates[i].double()
+        distances[i] = (row if point is None else row - point).norm()
+    return distances
+
+
 def _gram(updates: Tensor, rows: Tensor | None, origin: Tensor | None) -> NDArray[np.float64]:
     """Return ``X X^T`` of all or some rows, from an origin; float32 products, float64 sums."""
-    n = len(updates if rows is None else rows)
+    n, d = len(updates if rows is None else rows), updates.shape[1]
     rows = None if rows is None else rows.to(updates.device)
     tiles = list(column_blocks(n, _TILE))
+    width = min(_WIDTH, max(_LEAST_WIDTH, d // 8), d)
+    buffer = torch.empty(n * width, device=updates.device)
     gram = np.zeros((n, n))
-    for columns in column_blocks(updates.shape[1], _WIDTH):
-        block = updates[:, columns] if rows is None else updates[rows, columns]
-        block = block.float()
+    for columns in column_blocks(d, width):
+        block = buffer[: n * (columns.stop - columns.start)].view(n, -1)
+        block.copy_(updates[:, columns] if rows is None else updates[rows, columns])
         if origin is not None:
-            block = block - origin[columns].float()
-        for i, row_tile in enumerate(tiles):
-            for column_tile in tiles[: i + 1]:
-                gram[row_tile, column_tile] += _products(
-                    block[row_tile], block[column_tile]
-                ).numpy()
-    for i, row_tile in enumerate(tiles):
-        for column_tile in tiles[:i]:
-            gram[column_tile, row_tile] = gram[row_tile, column_tile].T
+            block -= origin[columns].float()
+        for tile in tiles:
+            gram[: tile.stop, tile] += products(block[: tile.stop], block[tile]).cpu().numpy()
+    for tile in tiles:
+        gram[tile, : tile.start] = gram[: tile.start, tile].T
     return gram
 
 
-def _products(left: Tensor, right: Tensor) -> Tensor:
-    if left.device.type != "cpu":
-        return (left @ right.T).cpu()
-    # numpy sees a matrix times its own transpose and computes one triangle; torch computes both.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return torch.from_numpy(left.numpy() @ right.numpy().T)
+def products(left: Tensor, right: Tensor) -> Tensor:
+    """Return ``L R^T`` of two contiguous float32 matrices."""
+    if left.device.type == "cpu" and _ONEDNN:
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
+        return result
+    return left @ right.T

@@ -9,8 +9,7 @@ from torch import Tensor
 from fedsiege.aggregation.base import Aggregation, catalogue, require_whole_number
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.krum import Krum, krum_scores
-from fedsiege.aggregation.matrix import rows_of
-from fedsiege.aggregation.running_sum import RunningSum
+from fedsiege.aggregation.matrix import mean_of_rows
 from fedsiege.errors import UnfitRound
 
 
@@ -47,13 +46,10 @@ class MultiKrum(Krum):
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; m rows count, the context is not used."""
-        n, d = updates.shape
+        n = updates.shape[0]
         f = self.tolerated(n)
         scores = krum_scores(updates, f)
         chosen = scores.argsort(stable=True)[: n - f if self.m is None else self.m]
-        total = RunningSum(d)
-        for row in rows_of(updates, chosen.tolist()):
-            total.add(row)
         accepted = torch.zeros(n, dtype=torch.bool)
         accepted[chosen] = True
-        return Aggregation(total.mean().to(updates.device), accepted, scores)
+        return Aggregation(mean_of_rows(updates, accepted), accepted, scores)

@@ -6,15 +6,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.aggregation.base import Aggregation, TolerantRule, catalogue
+from fedsiege.aggregation.base import Aggregation, MinorityRule, catalogue
 from fedsiege.aggregation.context import RoundContext
-from fedsiege.aggregation.matrix import sorted_columns
-from fedsiege.errors import UnfitRound
+from fedsiege.aggregation.matrix import row_means, sorted_columns
 
 
 @catalogue.register
 @dataclass(frozen=True)
-class TrimmedMean(TolerantRule):
+class TrimmedMean(MinorityRule):
     """The mean of each coordinate without its f smallest and its f largest values.
 
     It trims values, not participants: each coordinate may lose other rows. ``f = 0`` is the mean.
@@ -29,14 +28,6 @@ class TrimmedMean(TolerantRule):
     name: ClassVar[str] = "trimmed-mean"
     summary: ClassVar[str] = "the mean of each coordinate without its f smallest and f largest"
 
-    def check(self, n: int) -> None:
-        """Raise UnfitRound unless more than 2 f updates are there."""
-        f = self.tolerated(n)
-        if n <= 2 * f:
-            raise UnfitRound(
-                f"{self.name} with f={f} needs more than 2f = {2 * f} updates, there are {n}"
-            )
-
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts, the context is not used."""
         n, d = updates.shape
@@ -44,5 +35,5 @@ class TrimmedMean(TolerantRule):
         update = torch.empty(d, device=updates.device)
         for columns, ordered in sorted_columns(updates):
             # Sorted values in float64: one sum, whatever the order of the rows was.
-            update[columns] = ordered[:, f : n - f].mean(dim=1, dtype=torch.float64)
+            update[columns] = row_means(ordered[:, f : n - f])
         return Aggregation(update, torch.ones(n, dtype=torch.bool))

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from fedsiege import aggregation, datasets, models
+from fedsiege import aggregation, datasets, models, seeding
 from fedsiege.errors import InvalidValue
 from fedsiege.evaluation import Evaluator
+from fedsiege.training import Shard
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.aggregator.admission import Admission, Open
@@ -124,6 +125,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
                 models.initial_weights, spec.model, spec.init, spec.dataset, spec.seed
             )
             evaluator = await self._evaluator(spec.model, spec.dataset, device)
+            root = await asyncio.to_thread(self._root, rule.root_samples, spec, device)
             settled = pb.FederationSpec()
             settled.CopyFrom(spec)
             settled.MergeFrom(
@@ -142,6 +144,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
                 weights.numpy(),
                 rule,
                 evaluator,
+                root,
             )
             await federation.measure_initial_model()
             self._federations[federation.federation_id] = federation
@@ -150,6 +153,23 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             "federation %s: %s, %s, %s", federation.federation_id, spec.model, init, settled.rule
         )
         return pb.CreateFederationResponse(federation=federation.describe())
+
+    def _root(self, count: int, spec: pb.FederationSpec, device: str) -> Shard | None:
+        """Draw the clean samples that a rule asks for, out of those that nobody is tested on.
+
+        Raises:
+            InvalidValue: the data set has not so many.
+        """
+        if count == 0:
+            return None
+        data = datasets.load(spec.dataset, self._data)
+        if count > len(data.train_labels):
+            allowed = f"up to {len(data.train_labels)}, the training samples of {spec.dataset}"
+            raise InvalidValue("root", count, allowed)
+        draw = seeding.generator(spec.seed, "root samples")
+        chosen = draw.choice(len(data.train_labels), count, replace=False)
+        images = datasets.to_tensor(data.train_images[chosen]).to(device)
+        return Shard(images, torch.from_numpy(data.train_labels[chosen]).long().to(device))
 
     async def _evaluator(self, model: str, dataset: str, device: str) -> Evaluator:
         """Return the test of a model on a data set's held-out part, made once."""

@@ -1,0 +1,1 @@
+"""``make bench-rules``: our aggregation rules beside ByzFL's, on the same matrices in one run."""

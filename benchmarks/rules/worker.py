@@ -1,0 +1,161 @@
+"""A process that holds one matrix and runs rules over it as it is told.
+
+``python worker.py (ours|torch|numpy|sort) 100x1e5 THREADS (wall|cpu)`` reads one case per line, and
+answers each with ``result COUNT {json}``: seconds of each call, the memory of a call beyond the
+matrix and what it returns, or why it failed. It runs in the environment of whoever it measures;
+``ours`` and ``sort`` in ours, the others in ByzFL's.
+"""
+
+import ctypes
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+from benchmarks.rules.cases import CASES, Case, Size
+
+#: Address space of a worker: beyond it, memory is refused in place of the machine being brought to
+#: its knees.
+LIMIT_GIB = 16
+_THREADS = int(sys.argv[3])
+_CLOCK = {"wall": time.perf_counter, "cpu": time.process_time}[sys.argv[4]]
+#: Calls of a repetition: until they took so long together, but not more than so many.
+_SECONDS, _MOST_CALLS = 0.5, 7
+#: A first call warms up and does not count, unless it took longer than this.
+_LONG = 2.0
+_SORTED_BLOCK = 2**18
+
+Call = Callable[[Any], Any]
+
+
+def main() -> None:
+    """Answer until there is no more input."""
+    kind, size = sys.argv[1], Size.of(sys.argv[2])
+    rows = size.updates()
+    prepare = {"ours": _ours, "sort": _sort, "torch": _byzfl, "numpy": _byzfl}[kind]
+    call_of = prepare(rows, kind)
+    gib = 2**30
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT_GIB * gib, LIMIT_GIB * gib))
+    print("ready", flush=True)
+    for count, line in enumerate(sys.stdin):
+        case = CASES[line.strip()]
+        try:
+            answer = _measure(*call_of(case))
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            answer = {"error": f"out of memory, with {LIMIT_GIB} GiB"}
+        print(f"result {count} {json.dumps(answer)}", flush=True)
+
+
+def _measure(fresh: Callable[[], Any], call: Call) -> dict[str, Any]:
+    """Call a rule a few times, each on an input as it was."""
+    seconds: list[float] = []
+    began = time.perf_counter()
+    while True:
+        argument = fresh()
+        start = _CLOCK()
+        result = call(argument)
+        seconds.append(_CLOCK() - start)
+        if len(seconds) == 1 and seconds[0] < _LONG:
+            began = time.perf_counter()
+            continue
+        if time.perf_counter() - began > _SECONDS or len(seconds) > _MOST_CALLS:
+            break
+    size = result.nbytes
+    del result
+    argument = fresh()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is that of now
+    before = _status("VmRSS")
+    if seconds[-1] < _LONG:
+        call(argument)
+    extra = max(0, _status("VmHWM") - before - size)
+    return {"seconds": seconds[1:] or seconds, "extra": extra}
+
+
+def _status(key: str) -> int:
+    """Return bytes that the kernel counts of this process."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) * 1024
+    raise KeyError(key)
+
+
+def _ours(rows: Any, kind: str) -> Callable[[Case], tuple[Callable[[], Any], Call]]:
+    """Prepare our own rules."""
+    import torch
+
+    from fedsiege import aggregation
+    from fedsiege.aggregation import RoundContext, pre
+
+    torch.set_num_threads(_THREADS)
+    updates = torch.from_numpy(rows)
+    f = len(rows) // 5
+
+    def call_of(case: Case) -> tuple[Callable[[], Any], Call]:
+        text = case.name.format(f=f)
+        if case.title in pre.names():
+            step = pre.parse(text).for_participants(len(rows), f)
+            return lambda: updates, lambda given: step.transform(given, RoundContext()).rows
+        rule = aggregation.parse(text)
+        return lambda: updates, lambda given: rule(given).update
+
+    return call_of
+
+
+def _byzfl(rows: Any, kind: str) -> Callable[[Case], tuple[Callable[[], Any], Call]]:
+    """Prepare ByzFL's rules, for torch tensors or numpy arrays."""
+    import torch
+
+    # ByzFL imports torchvision, which beside a CPU build of torch misses two operators that nobody
+    # here calls.
+    library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    import byzfl  # type: ignore[import-not-found]
+
+    torch.set_num_threads(_THREADS)
+    updates: Any = torch.from_numpy(rows) if kind == "torch" else rows
+    f = len(rows) // 5
+
+    def call_of(case: Case) -> tuple[Callable[[], Any], Call]:
+        arguments = [f if argument == "f" else argument for argument in case.arguments]
+
+        def call(given: Any) -> Any:
+            return getattr(byzfl, case.peer)(*arguments)(given)
+
+        def call_on_copy(given: Any) -> Any:
+            return call(given.clone() if kind == "torch" else given.copy())
+
+        # These two write into what they are given, which whoever needs it has to copy first.
+        return lambda: updates, call_on_copy if case.peer in ("Clipping", "ARC") else call
+
+    return call_of
+
+
+def _sort(rows: Any, kind: str) -> Callable[[Case], tuple[Callable[[], Any], Call]]:
+    """Prepare the yardstick: numpy's float32 sort of every column, in blocks, on two threads."""
+    n, d = rows.shape
+    width = max(1, _SORTED_BLOCK // n)
+
+    def sort(start: int) -> None:
+        np.ascontiguousarray(rows[:, start : start + width].T).sort(axis=1)
+
+    def call(given: Any) -> Any:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(sort, range(0, d, width)))
+        return given[0]
+
+    return lambda case: (lambda: rows, call)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Ranges of the parameters of rules."""
+
+import math
+
+from fedsiege.errors import InvalidValue
+
+
+def require_number(
+    name: str,
+    value: object,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+) -> None:
+    """Raise InvalidValue unless a parameter is a finite number within its bounds.
+
+    Args:
+        name: ``rule:parameter``.
+        value: what was given.
+        least: the value must be this or more.
+        above: the value must be more than this.
+        most: the value must be this or less.
+        below: the value must be less than this.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        within = least <= value <= most and above < value < below
+        if within and math.isfinite(value):
+            return
+    wanted = {"or more": least, "or less": most}
+    open_ends = {"above": above, "below": below}
+    parts = [f"{bound:g} {word}" for word, bound in wanted.items() if math.isfinite(bound)]
+    parts += [f"{word} {bound:g}" for word, bound in open_ends.items() if math.isfinite(bound)]
+    raise InvalidValue(name, value, ", ".join(["a finite number", *parts]))

@@ -1,0 +1,176 @@
+"""FLDetector: who does not follow the update that was to be expected of it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege import seeding
+from fedsiege.aggregation import memory
+from fedsiege.aggregation.base import Aggregation, StatefulRule, catalogue, require_whole_number
+from fedsiege.aggregation.combination import weighted_mean
+from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.gap_statistic import more_than_one_cluster
+from fedsiege.aggregation.lbfgs import hessian_times
+from fedsiege.aggregation.two_means import two_means
+from fedsiege.errors import UnfitRound
+
+
+@dataclass(frozen=True)
+class FLDetectorState:
+    """What FLDetector remembers.
+
+    Attributes:
+        identities: ``(k,)`` int64.
+        seen: ``(k,)`` int64, the rule's own round in which each sent last.
+        updates: ``(k, d)`` float32, what each sent then.
+        scores: ``(k, window)`` float64, the latest distances of each, the newest last; NaN where
+            there are not that many.
+        model: ``(d,)`` float32, the global model of the last round.
+        mean: ``(d,)`` float32, its aggregated update.
+        steps: ``(m, d)`` float32, the latest changes of the model, m at most window.
+        changes: ``(m, d)`` float32, how the aggregated update changed with each.
+        rounds: how many rounds there were.
+    """
+
+    identities: Tensor
+    seen: Tensor
+    updates: Tensor
+    scores: Tensor
+    model: Tensor
+    mean: Tensor
+    steps: Tensor
+    changes: Tensor
+    rounds: int
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class FLDetector(StatefulRule):
+    """The mean without those whose updates are the least predictable, if there are two groups.
+
+    What i sends is predicted as ``g_i' + H (w_t - w')``, with its last update ``g_i'``, the model
+    ``w'`` that it was for, and H by L-BFGS from the last ``window`` changes of the global model and
+    of the aggregated update. The distances of a round, divided by their sum, are averaged over the
+    last ``window`` of each participant. Among those who have that many, the gap statistic decides
+    whether there is more than one cluster; if so, 2-means splits them, and those with the greater
+    distances are left out this round. Who has too few is accepted.
+
+    It is blind to MPAF: fakes that all pull to one point are *more* predictable than honest
+    participants, who are then the ones left out.
+
+    Zhang et al., *FLDetector: Defending Federated Learning Against Model Poisoning Attacks via
+    Detecting Malicious Clients*, KDD 2022, algorithms 1 to 3; L-BFGS, normalisation and gap
+    statistic confirmed against the authors' code (zaixizhang/FLDetector), in which everyone takes
+    part in every round. There, detection ends training, which begins anew without the detected.
+
+    Memory is by identity, absent ones keep theirs; ``4 d`` bytes for each, and ``8 d window``. Who
+    was absent for more than window rounds is not predicted in the first round after.
+
+    Args:
+        window: 2 or more.
+        remember: how many identities are remembered, 1 or more; see ``memory.absent``.
+    """
+
+    name: ClassVar[str] = "fldetector"
+    summary: ClassVar[str] = "the mean without those whose updates L-BFGS predicts worst"
+
+    window: int = 10
+    remember: int = memory.REMEMBERED
+
+    def __post_init__(self) -> None:
+        require_whole_number(f"{self.name}:window", self.window, least=2)
+        require_whole_number(f"{self.name}:remember", self.remember, least=1)
+
+    def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
+        """Aggregate; the scores are the mean distances. It needs the model."""
+        context.require(self.name, "model")
+        assert context.model is not None
+        n, d = updates.shape
+        if len(context.model) != d:
+            raise UnfitRound(f"{self.name}: a model of {len(context.model)}, updates of {d}")
+        model = context.model.to(updates.device, torch.float32)
+        before = state if isinstance(state, FLDetectorState) else self._nothing(updates, model)
+        present = context.identities(n)
+        place = memory.places(before.identities, present)
+        scores = torch.full((n, self.window), torch.nan, dtype=torch.float64)
+        scores[place >= 0] = before.scores[place[place >= 0]].cpu()
+        distances = self._distances(updates, model, before, place)
+        observed = distances.isfinite()
+        scores[observed] = torch.cat([scores[observed, 1:], distances[observed, None]], dim=1)
+        accepted = self._accepted(scores.mean(dim=1), context)
+        mean = weighted_mean(updates, accepted.double())
+        after = self._after(before, present, updates.float(), scores, model, mean)
+        return Aggregation(mean, accepted, scores.nanmean(dim=1).nan_to_num(), after)
+
+    def _nothing(self, updates: Tensor, model: Tensor) -> FLDetectorState:
+        """Return the memory before the first round."""
+        nobody = torch.zeros(0, dtype=torch.int64)
+        none = updates.new_zeros(0, updates.shape[1], dtype=torch.float32)
+        scores = torch.zeros(0, self.window, dtype=torch.float64)
+        return FLDetectorState(nobody, nobody, none, scores, model, model, none, none, 0)
+
+    def _distances(
+        self, updates: Tensor, model: Tensor, before: FLDetectorState, place: Tensor
+    ) -> Tensor:
+        """Return ``(n,)`` float64: distances to the predictions, divided by their sum, or NaN."""
+        distances = torch.full((len(updates),), torch.nan, dtype=torch.float64)
+        steps, changes = before.steps.to(updates.device), before.changes.to(updates.device)
+        if len(steps) == 0:
+            return distances
+        moved = model - before.model.to(updates.device)
+        corrections: dict[int, Tensor] = {}
+        for i, j in enumerate(place.tolist()):
+            # How many changes of the model lie between its last update and the last round's.
+            missed = before.rounds - int(before.seen[j]) if j >= 0 else len(steps) + 1
+            if missed > len(steps):
+                continue
+            if missed not in corrections:
+                since = moved + steps[len(steps) - missed :].sum(dim=0)
+                corrections[missed] = hessian_times(steps, changes, since)
+            expected = before.updates[j].to(updates.device) + corrections[missed]
+            distances[i] = float((updates[i] - expected).norm())
+        total = distances.nansum()
+        return distances / total if total > 0 else distances
+
+    def _accepted(self, averages: Tensor, context: RoundContext) -> Tensor:
+        """Return ``(n,)`` bool: who is not left out, from ``(n,)`` averages or NaN."""
+        accepted = torch.ones(len(averages), dtype=torch.bool)
+        judged = averages.isfinite()
+        random = seeding.generator(context.seed, "fldetector gap", context.round_number)
+        if more_than_one_cluster(averages[judged], random):
+            boundary = two_means(averages[judged].sort().values[None]).boundary
+            accepted[judged] = averages[judged] <= boundary
+        return accepted
+
+    def _after(
+        self,
+        before: FLDetectorState,
+        present: Tensor,
+        updates: Tensor,
+        scores: Tensor,
+        model: Tensor,
+        mean: Tensor,
+    ) -> FLDetectorState:
+        """Return the memory after this round."""
+        device = updates.device
+        rounds = before.rounds + 1
+        away = memory.absent(before.identities, before.seen, present, self.remember)
+        steps, changes = before.steps.to(device), before.changes.to(device)
+        step = model - before.model.to(device)
+        if before.rounds > 0 and step.any():
+            change = mean - before.mean.to(device)
+            steps = torch.cat([steps, step[None]])[-self.window :]
+            changes = torch.cat([changes, change[None]])[-self.window :]
+        return FLDetectorState(
+            identities=torch.cat([present, before.identities[away]]),
+            seen=torch.cat([torch.full_like(present, rounds), before.seen[away]]),
+            updates=torch.cat([updates, before.updates.to(device)[away.to(device)]]),
+            scores=torch.cat([scores, before.scores[away].cpu()]),
+            model=model.clone(),  # the caller may go on with its own
+            mean=mean.clone(),
+            steps=steps,
+            changes=changes,
+            rounds=rounds,
+        )

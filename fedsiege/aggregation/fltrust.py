@@ -1,0 +1,78 @@
+"""FLTrust: trust in the direction that clean samples of the aggregator's own point to."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.aggregation.base import Aggregation, Rule, catalogue, require_whole_number
+from fedsiege.aggregation.bounds import require_number
+from fedsiege.aggregation.combination import keep_model, row_norms, weighted_mean
+from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.cosines import products_with
+from fedsiege.aggregation.root_data import RootData
+from fedsiege.training import LocalSGD
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class FLTrust(Rule):
+    """``sum_i T_i (||g_0|| / ||g_i||) g_i / sum_i T_i`` with ``T_i = ReLU(cos(g_i, g_0))``.
+
+    ``g_0`` is what training on the root samples gives, from the same global model and by the same
+    local training as the participants'. Every row is brought to its norm. Where nobody is trusted,
+    or ``g_0`` is 0 or not finite, the model is kept: an update of zeros, nobody accepted.
+
+    Cao et al., *FLTrust: Byzantine-robust Federated Learning via Trust Bootstrapping*, NDSS 2021,
+    algorithm 2. (Seen: code that falls back to the mean where all trust is 0.) It holds against
+    MPAF and falls to PoisonedFL.
+
+    Args:
+        root: how many root samples, 1 or more; 100 in the paper.
+        lr: learning rate of the participants' SGD, above 0.
+        momentum: theirs, 0 or more, below 1.
+        epochs: theirs, 1 or more.
+        batch: theirs, 1 or more.
+    """
+
+    name: ClassVar[str] = "fltrust"
+    summary: ClassVar[str] = "weights by the cosine with an update from clean root samples"
+
+    root: int = 100
+    lr: float = 0.001
+    momentum: float = 0.9
+    epochs: int = 2
+    batch: int = 4
+
+    def __post_init__(self) -> None:
+        require_whole_number(f"{self.name}:root", self.root, least=1)
+        require_whole_number(f"{self.name}:epochs", self.epochs, least=1)
+        require_whole_number(f"{self.name}:batch", self.batch, least=1)
+        require_number(f"{self.name}:lr", self.lr, above=0)
+        require_number(f"{self.name}:momentum", self.momentum, least=0, below=1)
+
+    @property
+    def root_samples(self) -> int:
+        """How many clean samples the aggregator has to hand in."""
+        return self.root
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; the scores are ``T_i``. It needs root samples, model and architecture."""
+        context.require(self.name, "root", "model", "architecture")
+        sgd = LocalSGD(self.lr, self.momentum, self.epochs, self.batch)
+        return trusting(updates, RootData(context, updates.shape[1]).update(sgd))
+
+
+def trusting(updates: Tensor, root_update: Tensor) -> Aggregation:
+    """Aggregate with ``(d,)`` a root update ``g_0``."""
+    norms = row_norms(updates)
+    [length] = row_norms(root_update[None])
+    if not (length > 0 and length.isfinite()):
+        return keep_model(updates, torch.zeros(len(updates), dtype=torch.float64))
+    products = products_with(updates, root_update)
+    trust = torch.where(norms > 0, products / (norms * length), 0.0).clamp(0, 1)
+    if not trust.any():
+        return keep_model(updates, trust)
+    weights = torch.where(trust > 0, trust * length / norms, 0.0)
+    return Aggregation(weighted_mean(updates, weights, trust), trust > 0, trust)

@@ -1,0 +1,85 @@
+"""FoundationFL: copies of the most extreme update join the others before a robust rule."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.aggregation.base import Aggregation, TolerantRule, catalogue
+from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.matrix import SORTED_BLOCK, column_blocks, sorted_columns
+from fedsiege.errors import InvalidValue, UnfitRound
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class FoundationFL(TolerantRule):
+    """The median or trimmed mean of all rows and ``n // 2`` synthetic ones.
+
+    ``g_max`` and ``g_min`` are the largest and smallest value of each coordinate. A row's score is
+    ``s_i = min(||g_i - g_max||, ||g_i - g_min||)``; the synthetic rows are copies of the row with
+    the highest score (of equal ones, the first), which is meant to be an honest one.
+
+    That hope fails where the highest score is a fake's, as MPAF's can be from a scale of 1: then
+    f fakes are ``f + n // 2`` of ``n + n // 2`` rows, which the median survives only for f below
+    a quarter of n and trimming f not at all.
+
+    Fang et al., *Do We Really Need to Design New Byzantine-robust Aggregation Rules?*, NDSS 2025,
+    algorithm 1; the trim parameter is taken to be f [not checked against the paper].
+
+    Args:
+        f: how many values the trimmed mean trims on either side, ``2 f < n``; None for
+            ``floor(0.2 n)``. The median does not use it.
+        then: ``median`` or ``trimmed-mean``.
+    """
+
+    name: ClassVar[str] = "foundationfl"
+    summary: ClassVar[str] = "median or trimmed mean after adding copies of the most extreme row"
+
+    then: str = "median"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.then not in ("median", "trimmed-mean"):
+            raise InvalidValue(f"{self.name}:then", self.then, "median or trimmed-mean")
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound unless more than 2 f updates are there."""
+        f = self.tolerated(n)
+        if n <= 2 * f:
+            raise UnfitRound(
+                f"{self.name} with f={f} needs more than 2f = {2 * f} updates, there are {n}"
+            )
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; every row counts, the scores are ``s_i``. The context is not used."""
+        n, d = updates.shape
+        scores = extremity(updates)
+        copied = updates[int(scores.argmax())]
+        rows = n + n // 2
+        f = self.tolerated(n)
+        counting = slice(f, rows - f) if self.then == "trimmed-mean" else _middle(rows)
+        update = torch.empty(d, device=updates.device)
+        for columns in column_blocks(d, max(1, SORTED_BLOCK // rows)):
+            copies = copied[columns].expand(n // 2, -1)
+            joined = torch.cat([updates[:, columns], copies])
+            for part, ordered in sorted_columns(joined):
+                mean = ordered[:, counting].mean(dim=1, dtype=torch.float64)
+                update[columns][part] = mean.float()
+        return Aggregation(update, torch.ones(n, dtype=torch.bool), scores)
+
+
+def extremity(updates: Tensor) -> Tensor:
+    """Return ``(n,)`` float64 on the CPU: the distance of each row to the nearer extreme."""
+    n, d = updates.shape
+    squares = torch.zeros(2, n, dtype=torch.float64, device=updates.device)
+    for columns in column_blocks(d, max(1, SORTED_BLOCK // (4 * n))):
+        block = updates[:, columns].double()
+        squares[0] += (block - block.amax(dim=0)).square_().sum(dim=1)
+        squares[1] += (block - block.amin(dim=0)).square_().sum(dim=1)
+    return squares.amin(dim=0).sqrt().cpu()
+
+
+def _middle(rows: int) -> slice:
+    return slice((rows - 1) // 2, rows // 2 + 1)

@@ -1,0 +1,144 @@
+"""Pre-aggregators in front of a rule: ``nnm:f=3/bucketing:s=2/krum:f=3``."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from torch import Tensor
+
+from fedsiege.aggregation import pre as before
+from fedsiege.aggregation.base import (
+    ASSUMED_HOSTILE_SHARE,
+    Aggregation,
+    Rule,
+    StatefulRule,
+    TolerantRule,
+    catalogue,
+)
+from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.pre import PreAggregator
+from fedsiege.catalogue import spell
+from fedsiege.errors import InvalidValue, UnfitRound
+
+#: Stands between the steps.
+SEPARATOR = "/"
+
+
+@dataclass(frozen=True)
+class Pipeline(Rule):
+    """A rule that works on what pre-aggregators made of the updates, one after the other.
+
+    All steps assume the same number of hostile participants: where a step does not set its f, it
+    is that of the rule, else that of the first step that sets one, else ``floor(0.2 n)``, n being
+    the participants and not the rows that a step is given.
+
+    A round takes the memory of the matrices that the steps make: one ``(n, d)``, or ``(n / s, d)``.
+
+    Args:
+        pre: the pre-aggregators, in the order in which they work; at least one.
+        rule: what aggregates the rows.
+    """
+
+    summary: ClassVar[str] = "a rule behind pre-aggregators"
+
+    pre: tuple[PreAggregator, ...]
+    rule: Rule
+
+    def __post_init__(self) -> None:
+        merging = [step.name for step in self.pre if not step.keeps_participants]
+        if merging and isinstance(self.rule, StatefulRule) and self.rule.by_participant:
+            allowed = f"{self.rule.name} remembers participants, and {merging[0]} merges them"
+            raise InvalidValue("rule", self.spelled(), allowed)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # of the instance, not of the class
+        """The names of all steps: ``nnm/krum``."""
+        return SEPARATOR.join((*(step.name for step in self.pre), self.rule.name))
+
+    @property
+    def f(self) -> int | None:
+        """The assumed number of hostile participants; None where no step sets it."""
+        numbers = (getattr(step, "f", None) for step in (self.rule, *self.pre))
+        return next((f for f in numbers if f is not None), None)
+
+    @property
+    def root_samples(self) -> int:
+        """How many clean samples of the aggregator's own the rule needs."""
+        return self.rule.root_samples
+
+    def spelled(self) -> str:
+        """Write it as text that ``parse`` reads back."""
+        return SEPARATOR.join(spell(step) for step in (*self.pre, self.rule))
+
+    def for_participants(self, n: int) -> Self:
+        """Return this with f settled in all steps, and check that each can work with its rows."""
+        f = int(ASSUMED_HOSTILE_SHARE * n) if self.f is None else self.f
+        steps, rows = [], n
+        for step in self.pre:
+            steps.append(step.for_participants(rows, f))
+            rows = step.rows_of(rows)
+        rule = self.rule
+        if isinstance(rule, TolerantRule) and rule.f is None:
+            rule = replace(rule, f=f)
+        try:
+            return replace(self, pre=tuple(steps), rule=rule.for_participants(rows))
+        except UnfitRound as error:
+            if rows == n:
+                raise
+            raise UnfitRound(f"{self.name} makes {rows} rows of {n} updates: {error}") from error
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound if a step cannot work with the rows it would be given."""
+        self.for_participants(n)
+
+    def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
+        """Do it; the state is the rule's."""
+        made = []
+        for step in self.pre:
+            mixed = step.transform(updates, context)
+            updates = mixed.rows
+            if not step.keeps_participants:
+                context = replace(context, weights=None, steps=None, participants=None)
+            made.append(mixed)
+        result = self.rule.apply(updates, context, state)
+        for mixed in reversed(made):
+            result = mixed.of_participants(result)
+        return result
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Do it as in a first round."""
+        return self.apply(updates, context, None)
+
+
+def create(name: str, /, *, pre: Iterable[str | PreAggregator] = (), **parameters: object) -> Rule:
+    """Create a rule by name with keyword parameters.
+
+    Args:
+        name: of the rule.
+        pre: pre-aggregators in front of it, as objects or as text: ``["nnm:f=3", "bucketing"]``.
+        parameters: of the rule.
+
+    Raises:
+        InvalidValue: unknown name, unknown parameter, or a value out of range.
+    """
+    rule = catalogue.create(name, **parameters)
+    steps = tuple(before.parse(step) if isinstance(step, str) else step for step in pre)
+    return Pipeline(steps, rule) if steps else rule
+
+
+def parse(text: str, **defaults: object) -> Rule:
+    """Create a rule from text: ``name``, ``name:key=value``, ``nnm:f=3/bucketing/krum``.
+
+    Args:
+        text: what the user wrote; the rule comes last.
+        defaults: parameters of the rule, used where it has them and the text does not set them.
+
+    Raises:
+        InvalidValue: as ``create``; also text of another form.
+    """
+    *steps, last = text.split(SEPARATOR)
+    name = last.partition(":")[0].strip()
+    if name in before.names():
+        raise InvalidValue("rule", text, f"{name} comes in front of a rule, as in {name}/median")
+    rule = catalogue.parse(last, **defaults)
+    return Pipeline(tuple(before.parse(step) for step in steps), rule) if steps else rule

@@ -1,0 +1,46 @@
+"""Adaptive robust clipping."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.distances import distances_to
+from fedsiege.aggregation.pre.base import Mixed, TolerantPreAggregator, catalogue, scaled
+from fedsiege.errors import UnfitRound
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class ARC(TolerantPreAggregator):
+    """Clips the ``k = floor(2 f (n - f) / n)`` longest updates to the norm of the next longest.
+
+    Unlike a fixed bound it keeps the guarantees of the rule behind it.
+
+    Allouah, Guerraoui, Gupta, Jellouli, Rizk, Stephan, *Adaptive Gradient Clipping for Robust
+    Federated Learning*, ICLR 2025, arXiv 2405.14432, algorithm 2.
+
+    Args:
+        f: the assumed number of hostile participants, ``0 <= 2 f < n``; None for that of the rule.
+    """
+
+    name: ClassVar[str] = "arc"
+    summary: ClassVar[str] = "clips the 2 f (n - f) / n longest updates to the next norm"
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound unless more than 2 f updates are there."""
+        f = self.tolerated
+        if n <= 2 * f:
+            raise UnfitRound(
+                f"{self.name} with f={f} needs more than 2f = {2 * f} updates, there are {n}"
+            )
+
+    def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
+        """Do it; the context is not used."""
+        n, f = len(updates), self.tolerated
+        norms = distances_to(updates)
+        # In whole numbers: 2 * (f / n) * (n - f) in floating point can fall below what it is.
+        bound = norms.sort().values[n - 2 * f * (n - f) // n - 1]
+        return scaled(updates, torch.where(norms > bound, bound / norms, 1.0))

@@ -1,0 +1,131 @@
+"""What a pre-aggregator is.
+
+It turns the updates of a round into other rows that stand for the same participants and that a rule
+then aggregates: mixed with neighbours, averaged in buckets, clipped. It is a frozen dataclass of
+its parameters; it does not change its input.
+"""
+
+import abc
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from fedsiege.aggregation.base import Aggregation, require_whole_number
+from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.matrix import empty_matrix
+from fedsiege.catalogue import Catalogue
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """What a pre-aggregator made of n updates.
+
+    Attributes:
+        rows: ``(m, d)`` float32 on the device of the updates, finite; it may be the updates.
+        members: ``(m, n)`` bool on the CPU, whose updates have weight in each row.
+        place: ``(n,)`` int64 on the CPU, the row that stands for each participant.
+    """
+
+    rows: Tensor
+    members: Tensor
+    place: Tensor
+
+    def of_participants(self, result: Aggregation) -> Aggregation:
+        """Return what a rule said of the m rows as said of the n participants.
+
+        A participant counts as accepted if its update has weight in an accepted row. Its score is
+        that of the row that stands for it.
+        """
+        accepted = self.members[result.accepted].any(dim=0)
+        scores = None if result.scores is None else result.scores[self.place]
+        return Aggregation(result.update, accepted, scores, result.state)
+
+
+@dataclass(frozen=True)
+class PreAggregator(abc.ABC):
+    """Base of all pre-aggregators.
+
+    Attributes:
+        keeps_participants: whether there is still one row for each participant, in their order.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    keeps_participants: ClassVar[bool] = True
+
+    def rows_of(self, n: int) -> int:
+        """Return how many rows it makes of n updates."""
+        return n
+
+    def for_participants(self, n: int, f: int) -> Self:
+        """Return this with what depends on n settled, and check that it can work.
+
+        Args:
+            n: how many updates there are.
+            f: the assumed number of hostile participants, where none is set.
+
+        Raises:
+            UnfitRound: it cannot work with n updates.
+        """
+        return self
+
+    @abc.abstractmethod
+    def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
+        """Do it.
+
+        Args:
+            updates: ``(n, d)`` floating point, finite in float32; this is settled for n.
+            context: what else is known of the round.
+        """
+
+
+@dataclass(frozen=True)
+class TolerantPreAggregator(PreAggregator):
+    """Base of those that must be told how many hostile participants to tolerate.
+
+    Args:
+        f: the assumed number of hostile participants, 0 or more; None for that of the rule, or of
+            another pre-aggregator, or else ``floor(0.2 n)``.
+    """
+
+    f: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.f is not None:
+            require_whole_number(f"{self.name}:f", self.f, least=0)
+
+    def for_participants(self, n: int, f: int) -> Self:
+        """Return this with ``f`` settled, and check that it can work; arguments as above."""
+        settled = replace(self, f=f if self.f is None else self.f)
+        settled.check(n)
+        return settled
+
+    @property
+    def tolerated(self) -> int:
+        """Return f, which ``for_participants`` has settled."""
+        assert self.f is not None
+        return self.f
+
+    @abc.abstractmethod
+    def check(self, n: int) -> None:
+        """Raise UnfitRound if it cannot work with n updates."""
+
+
+def scaled(updates: Tensor, factors: Tensor) -> Mixed:
+    """Return the updates times one factor each, a copy only where a factor is not 1.
+
+    Args:
+        updates: ``(n, d)``.
+        factors: ``(n,)`` float64 on the CPU, 0 to 1.
+    """
+    n = len(updates)
+    rows = updates
+    if (factors != 1).any():
+        rows = empty_matrix(n, updates.shape[1], updates.device)
+        torch.mul(updates.float(), factors.to(updates.device, torch.float32)[:, None], out=rows)
+    return Mixed(rows, torch.eye(n, dtype=torch.bool), torch.arange(n))
+
+
+catalogue: Catalogue[PreAggregator] = Catalogue("pre-aggregator")

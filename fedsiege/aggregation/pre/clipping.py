@@ -1,0 +1,37 @@
+"""Clipping each update to a norm."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.aggregation.bounds import require_number
+from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.distances import distances_to
+from fedsiege.aggregation.pre.base import Mixed, PreAggregator, catalogue, scaled
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Clipping(PreAggregator):
+    """``g_i min(1, C / ||g_i||)``: no update is longer than C.
+
+    Args:
+        bound: C, above 0; None for the median norm of the round.
+    """
+
+    name: ClassVar[str] = "clipping"
+    summary: ClassVar[str] = "clips updates to a bound or to their median norm"
+
+    bound: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.bound is not None:
+            require_number(f"{self.name}:bound", self.bound, above=0)
+
+    def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
+        """Do it; the context is not used."""
+        norms = distances_to(updates)
+        bound = self.bound or float(norms.quantile(0.5))
+        return scaled(updates, torch.where(norms > bound, bound / norms, 1.0))

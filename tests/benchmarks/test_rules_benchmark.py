@@ -1,0 +1,113 @@
+"""The benchmark of the rules: what is compared is the same, and what failed is said."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import report as common
+from benchmarks.contest import ContenderError, Effort, run
+from benchmarks.rules import contenders, report
+from benchmarks.rules.cases import CASES, Case, Size
+from benchmarks.rules.contenders import NUMPY, OURS_NAME, SORT, TORCH, Workers, benchmark
+from fedsiege import aggregation
+from fedsiege.aggregation import pre
+
+SMALL = Size(20, 300)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_every_case_is_a_rule_of_ours(case: Case) -> None:
+    text = case.name.format(f=4)
+    step = pre.parse(text) if case.title in pre.names() else aggregation.parse(text)
+    assert step.name == case.title
+
+
+def test_every_contender_gets_the_same_matrix() -> None:
+    assert np.array_equal(SMALL.updates(), SMALL.updates())
+    assert SMALL.updates().shape == (20, 300)
+    assert Size.of("100x1e5") == Size(100, 100_000)
+
+
+def answers(kind: str, *cases: str) -> list[dict]:
+    done = subprocess.run(
+        [sys.executable, str(contenders._WORKER), kind, "20x300", "1", "cpu"],
+        input="".join(f"{case}\n" for case in cases),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ready, *lines = done.stdout.splitlines()
+    assert ready == "ready"
+    assert [line.split()[:2] for line in lines] == [["result", str(k)] for k in range(len(cases))]
+    return [json.loads(line.split(maxsplit=2)[2]) for line in lines]
+
+
+def test_a_worker_measures_what_it_is_told() -> None:
+    found = answers("ours", "krum", "nnm")
+    assert all(one["seconds"] and min(one["seconds"]) > 0 for one in found)
+    assert all(one["extra"] >= 0 for one in found)
+    assert answers("sort", "median")[0]["seconds"]
+
+
+class FakeWorkers(Workers):
+    """Workers that answer without being processes; ByzFL's numpy form runs out of memory."""
+
+    def ask(self, name: str, case: Case) -> dict:
+        if name == NUMPY:
+            raise ContenderError("out of memory, with 16 GiB")
+        seconds = {OURS_NAME: 0.001, TORCH: 0.004, SORT: 0.0005}[name]
+        return {"seconds": [seconds, seconds], "extra": SMALL.bytes // 4}
+
+
+@pytest.fixture
+def written() -> report.Record:
+    workers = FakeWorkers(SMALL, limit=1, threads=1, clock="cpu")
+    outcomes = [
+        run(benchmark(CASES[name], SMALL, workers), Effort(2), lambda line: None)
+        for name in ("median", "krum")
+    ]
+    return report.as_record(outcomes, {"cores": "2"})
+
+
+def test_the_table_says_what_is_not_met_and_who_failed(written: report.Record) -> None:
+    [median] = [line for line in report.markdown(written).splitlines() if "| median," in line]
+    cells = [cell.strip() for cell in median.split("|")[1:-1]]
+    assert cells[0] == "median, n=20 d=300"
+    assert cells[1:4] == ["1.00", "4.00", "out of memory, with 16 GiB"]
+    assert cells[4] == "**4.00 (4.00 .. 4.00)**"  # asked for: 5
+    assert cells[5] == "-"
+    assert cells[6:] == ["2.00 (2.00 .. 2.00)", "0.250 (0.250 .. 0.250)", "**NOT MET**"]
+
+
+def test_the_file_fits_among_those_of_the_other_benchmarks(
+    written: report.Record, tmp_path: Path
+) -> None:
+    report.write(tmp_path, written)
+    common.write(tmp_path, [])
+    table = (tmp_path / "table.md").read_text()
+    assert "ByzFL torch ÷ ours, worst: median, n=20 d=300" in table
+    assert json.loads((tmp_path / "rules.json").read_text())["cells"][0]["failures"] == {
+        NUMPY: "out of memory, with 16 GiB"
+    }
+
+
+def test_a_worker_that_takes_too_long_is_ended_and_the_next_case_gets_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "worker.py").write_text(
+        "import sys, time\n"
+        "print('ready', flush=True)\n"
+        "for count, line in enumerate(sys.stdin):\n"
+        "    time.sleep(60 if line == 'krum\\n' else 0)\n"
+        "    print('result', count, '{\"seconds\": [1]}', flush=True)\n"
+    )
+    monkeypatch.setattr(contenders, "_WORKER", tmp_path / "worker.py")
+    with Workers(SMALL, limit=0.5, threads=1, clock="cpu") as workers:
+        assert workers.ask(OURS_NAME, CASES["median"]) == {"seconds": [1]}
+        with pytest.raises(ContenderError, match=r"more than 0\.5 s"):
+            workers.ask(OURS_NAME, CASES["krum"])
+        assert workers.ask(OURS_NAME, CASES["median"]) == {"seconds": [1]}

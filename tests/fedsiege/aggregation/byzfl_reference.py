@@ -1,0 +1,54 @@
+"""What ByzFL makes of one small matrix; its output is kept in ``byzfl_reference.json``.
+
+    .bench/byzfl/bin/python tests/fedsiege/aggregation/byzfl_reference.py \
+        > tests/fedsiege/aggregation/byzfl_reference.json
+
+``make bench-rules`` makes that environment. Left out is what depends on random numbers in ByzFL
+(SMEA, CAF: one step of the power method from a random start; bucketing).
+"""
+
+import json
+import sys
+
+import numpy as np
+
+
+def updates() -> np.ndarray:
+    """Return ``(11, 7)`` float64 that float32 holds exactly."""
+    rows = np.random.default_rng(4).standard_normal((11, 7)).astype(np.float32)
+    rows[:2] *= 20
+    return rows.astype(np.float64)
+
+
+def main() -> None:
+    """Print the results as JSON."""
+    import torch
+
+    # ByzFL imports torchvision, which beside a CPU build of torch misses two operators.
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    import byzfl
+
+    clipping = byzfl.CenteredClipping(L=2, tau=1.0)
+    results = {
+        "median": byzfl.Median()(updates()),
+        "median of 10": byzfl.Median()(updates()[:10]),
+        "trimmed-mean:f=2": byzfl.TrMean(f=2)(updates()),
+        "krum:f=2": byzfl.Krum(f=2)(updates()),
+        "multi-krum:f=2": byzfl.MultiKrum(f=2)(updates()),
+        "geometric-median": byzfl.GeometricMedian(nu=1e-9, T=2000)(updates()),
+        "meamed:f=2": byzfl.Meamed(f=2)(updates()),
+        "mda:f=2": byzfl.MDA(f=2)(updates()),
+        "centered-clipping:tau=1,steps=2": clipping(updates()),
+        "centered-clipping:tau=1,steps=2 again": clipping(updates()[2:]),
+        "nnm:f=2": byzfl.NNM(f=2)(updates()),
+        "clipping:bound=2": byzfl.Clipping(2.0)(updates()),
+        "arc:f=2": byzfl.ARC(f=2)(updates()),
+    }
+    texts = [f'"{name}": {json.dumps(value.tolist())}' for name, value in results.items()]
+    sys.stdout.write("{\n" + ",\n".join(texts) + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()

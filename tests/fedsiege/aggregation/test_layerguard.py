@@ -1,0 +1,72 @@
+"""LayerGuard."""
+
+import pytest
+import torch
+
+from fedsiege.aggregation import FedAvg, LayerGuard, RoundContext
+from fedsiege.aggregation.layerguard import slices_of
+from fedsiege.errors import UnfitRound
+
+LAYOUT = (("fc1.weight", (5, 6)), ("fc2.weight", (4, 10)))
+CONTEXT = RoundContext(layout=LAYOUT)
+
+
+def honest(n: int) -> torch.Tensor:
+    return 0.1 + torch.randn(n, 70, generator=torch.Generator().manual_seed(0))
+
+
+def test_layers_are_the_tensors_of_the_model() -> None:
+    assert slices_of(LAYOUT, 70) == [slice(0, 30), slice(30, 70)]
+    with pytest.raises(UnfitRound, match="layout has 70 weights, the updates have 71"):
+        slices_of(LAYOUT, 71)
+
+
+def test_the_score_is_the_mean_cosine_of_the_two_nearest() -> None:
+    layer = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6], [-1.0, 0.0]])
+    found = LayerGuard().similarity(layer)
+    assert found.tolist() == pytest.approx([0.7, (0.96 + 0.6) / 2, (0.96 + 0.8) / 2, -0.7])
+
+
+def test_weights_by_hand() -> None:
+    """n = 6. First layer: two at .97 are anomalous, n / 2 - 1 of them: high risk. Second: one at
+    .62 is, from .60 on: not. So alpha is 0 for the two, 1 for the others, who are the trusted."""
+    similarity = torch.tensor(
+        [[0.97, 0.97, 0.3, 0.3, 0.5, 0.7], [0.4, 0.4, 0.62, 0.5, 0.5, 0.3]]
+    ).double()
+    weights = LayerGuard().weights(similarity)
+    benign = (0.3 + 0.3 + 0.5 + 0.7) / 4
+    between = [(0.97 - x) / (0.97 - benign) for x in (0.5, 0.7)]
+    assert weights[0].tolist() == pytest.approx([0, 0, 1, 1, *between])
+    benign = (0.62 + 0.5 + 0.5 + 0.3) / 4
+    partly = (0.62 - 0.5) / (0.62 - benign)
+    # Below the benign boundary the first two count in full here, whatever they did in the other.
+    assert weights[1].tolist() == pytest.approx([1, 1, 0, partly, partly, 1])
+
+
+def test_fakes_that_are_alike_lose() -> None:
+    updates = torch.cat([torch.full((6, 70), -100.0) + honest(6), honest(14)])
+    result = LayerGuard()(updates, context=CONTEXT)
+    assert FedAvg()(updates).update.max() < -20
+    assert not result.accepted[:6].any()
+    assert result.accepted[6:].all()
+    assert (result.update - honest(14).mean(dim=0)).norm() < honest(14).norm(dim=1).mean()
+
+
+def test_poison_in_one_layer_costs_its_sender_that_layer() -> None:
+    updates = honest(20)
+    updates[:6, 30:] = 50.0
+    result = LayerGuard()(updates, context=CONTEXT)
+    assert FedAvg()(updates).update[30:].mean() > 10
+    assert result.update[30:].abs().max() < 2
+    assert result.accepted[:6].any()  # in the other layer
+
+
+def test_where_all_are_alike_the_model_is_kept() -> None:
+    result = LayerGuard()(torch.ones(6, 70), context=CONTEXT)
+    assert not result.accepted.any()
+    assert not result.update.any()
+
+
+def test_it_needs_the_layout() -> None:
+    with pytest.raises(UnfitRound, match="layerguard needs to know the round's layout"):
+        LayerGuard()(honest(4))

@@ -1,0 +1,169 @@
+import pytest
+import torch
+
+from fedsiege import aggregation
+from fedsiege.aggregation import Pipeline, RoundContext, pre
+from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.spec import ExperimentSpec
+
+
+def rows(n: int = 20, d: int = 30) -> torch.Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nnm:f=3/bucketing:s=2/krum:f=3",
+        "clipping/fedavg:weighted=False,bound=1000",
+        "clipping:bound=1.5/arc:f=2/nnm:f=1/median",
+    ],
+)
+def test_it_is_spelled_as_it_was_written(text: str) -> None:
+    rule = aggregation.parse(text)
+    assert isinstance(rule, Pipeline)
+    assert aggregation.spell(rule) == text
+    assert aggregation.parse(aggregation.spell(rule)) == rule
+
+
+def test_its_name_is_for_people() -> None:
+    assert aggregation.parse("nnm:f=3/bucketing:s=2/krum:f=3").name == "nnm/bucketing/krum"
+
+
+def test_it_is_created_from_python_too() -> None:
+    expected = aggregation.parse("nnm:f=3/bucketing:s=4/krum:f=2")
+    assert aggregation.create("krum", f=2, pre=["nnm:f=3", pre.Bucketing(s=4)]) == expected
+    assert aggregation.create("krum", f=2, pre=[]) == aggregation.create("krum", f=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "part"),
+    [
+        ("nnn/krum", "pre-aggregator", "did you mean nnm"),
+        ("nnm/krun", "rule", "did you mean krum"),
+        ("nnm/", "rule", "There are"),
+        ("/krum", "pre-aggregator", "There are"),
+        ("krum/nnm", "rule", "nnm comes in front of a rule, as in nnm/median"),
+        ("krum/median", "pre-aggregator", "There are: arc, bucketing, clipping, nnm"),
+        ("nnm:f=x/krum", "nnm:f", "a whole number"),
+        ("nnm:s=2/krum", "nnm:s", "it takes f"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(text: str, name: str, part: str) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        aggregation.parse(text)
+    assert refused.value.name == name
+    assert part in refused.value.allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "settled"),
+    [
+        ("nnm/bucketing:s=2/krum", "nnm:f=20/bucketing:s=2/krum:f=20"),
+        ("nnm:f=3/krum", "nnm:f=3/krum:f=3"),
+        ("nnm/krum:f=3", "nnm:f=3/krum:f=3"),
+        ("nnm:f=5/arc/krum:f=3", "nnm:f=5/arc:f=3/krum:f=3"),
+        ("nnm/median", "nnm:f=20/median"),
+        ("bucketing:s=2/multi-krum:m=7", "bucketing:s=2/multi-krum:f=20,m=7"),
+    ],
+)
+def test_all_steps_assume_the_same_f(text: str, settled: str) -> None:
+    rule = aggregation.parse(text).for_participants(100)
+    assert aggregation.spell(rule) == settled
+    assert rule.for_participants(100) == rule
+
+
+def test_a_chain_is_checked_before_the_round_with_the_rows_it_makes() -> None:
+    rule = aggregation.parse("bucketing:s=3/krum")
+    with pytest.raises(UnfitRound) as refused:
+        rule.for_participants(100)
+    text = str(refused.value)
+    assert text.startswith("bucketing/krum makes 34 rows of 100 updates: krum with f=20 needs")
+    with pytest.raises(UnfitRound):
+        rule.check(100)
+
+
+def test_the_steps_really_run_in_their_order() -> None:
+    updates, context = rows(), RoundContext(seed=5, round_number=2)
+    mixed = pre.NNM(f=4).transform(updates, context)
+    buckets = pre.Bucketing(s=2).transform(mixed.rows, context)
+    expected = aggregation.create("krum", f=3)(buckets.rows)
+    found = aggregation.parse("nnm:f=4/bucketing:s=2/krum:f=3")(updates, context=context)
+    assert torch.equal(found.update, expected.update)
+
+
+def test_what_a_rule_says_of_buckets_is_said_of_their_members() -> None:
+    updates = rows()
+    result = aggregation.parse("bucketing:s=2/krum:f=2")(updates)
+    chosen = result.accepted.nonzero().flatten()
+    assert len(chosen) == 2
+    torch.testing.assert_close(result.update, updates[chosen].mean(dim=0))
+    assert result.scores is not None
+    assert result.scores.shape == (20,)
+    assert result.scores[chosen].unique().tolist() == [result.scores.min()]
+    assert len(result.scores.unique()) == 10
+
+
+def test_with_nnm_all_that_were_mixed_into_the_chosen_row_count() -> None:
+    updates = rows()
+    result = aggregation.parse("nnm:f=4/krum:f=4")(updates)
+    assert int(result.accepted.sum()) == 16
+    torch.testing.assert_close(result.update, updates[result.accepted].mean(dim=0))
+    assert result.scores is not None
+    assert result.accepted[result.scores.argmin()]
+
+
+def test_rows_that_are_not_finite_are_left_out_before_anything_is_mixed() -> None:
+    updates = rows()
+    updates[3, 3] = torch.nan
+    result = aggregation.parse("nnm/bucketing/krum:f=2")(updates)
+    assert not result.accepted[3]
+    assert result.scores is not None
+    assert result.scores.isnan().nonzero().flatten().tolist() == [3]
+    assert result.update.isfinite().all()
+
+
+def test_the_memory_of_a_rule_is_carried_through() -> None:
+    rule = aggregation.parse("bucketing/centered-clipping:tau=0.1")
+    first = rule(rows(), context=RoundContext(round_number=1))
+    second = rule(rows(), context=RoundContext(round_number=2), state=first.state)
+    assert 0.15 < second.update.norm() / first.update.norm() - 0.5 < 1.6
+    assert not torch.equal(second.update, first.update)
+
+
+def test_who_remembers_participants_cannot_be_given_buckets() -> None:
+    with pytest.raises(InvalidValue, match="foolsgold remembers participants, and bucketing"):
+        aggregation.parse("nnm/bucketing/foolsgold")
+    aggregation.parse("nnm/clipping/foolsgold")
+
+
+def test_counts_that_participants_report_do_not_reach_behind_bucketing() -> None:
+    rule = aggregation.parse("bucketing/fedavg:weighted=true")
+    with pytest.raises(UnfitRound, match="sample counts"):
+        rule(rows(), torch.arange(20))
+    aggregation.parse("nnm/fedavg:weighted=true")(rows(), torch.arange(20))
+
+
+def test_an_experiment_settles_it() -> None:
+    settled = ExperimentSpec(rule="nnm/bucketing:s=2/krum", clients=50, attack=0.3).settle()
+    assert settled.spec.rule == "nnm:f=10/bucketing:s=2/krum:f=10"
+    assert settled.spec.settle().spec == settled.spec
+    assert any("assumes f=10" in note for note in settled.notes)
+    assert any("15 participants are hostile" in note for note in settled.notes)
+    with pytest.raises(InvalidValue, match="makes 13 rows of 50 updates"):
+        ExperimentSpec(rule="bucketing:s=4/krum", clients=50).settle()
+
+
+@pytest.mark.parametrize("steps", ["nnm", "arc/nnm", "nnm/clipping"])
+def test_mixing_saves_a_rule_that_heterogeneity_breaks(steps: str) -> None:
+    """ALIE: fakes within the spread of the honest move the median; mixed first, hardly."""
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn(16, 400, generator=generator)
+    mean, deviation = honest.mean(dim=0), honest.std(dim=0)
+    updates = torch.cat([(mean - 1.5 * deviation).repeat(7, 1), honest])
+
+    def error(text: str) -> float:
+        return (aggregation.parse(text)(updates).update - mean).norm().item()
+
+    assert error("fedavg") > 8
+    assert error(f"{steps}/trimmed-mean:f=7") < 0.8 * error("trimmed-mean:f=7")

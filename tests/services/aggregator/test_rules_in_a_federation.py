@@ -1,0 +1,50 @@
+"""What rules need beyond the updates, they get: clean samples, and what they remembered."""
+
+import grpc
+import numpy as np
+import pytest
+
+from services.wire.errors import Refusal
+from tests.services.conftest import Federation
+
+
+async def a_round(federation: Federation, number: int, updates: np.ndarray):
+    await federation.open(number)
+    for index, update in enumerate(updates):
+        await federation.submit(index, update, number)
+    return await federation.closed(number)
+
+
+async def test_a_rule_with_root_samples_gets_them(create) -> None:
+    federation = await create(rule="fltrust:root=50")
+    await federation.enroll(3)
+    before = await federation.model()
+    draw = np.random.default_rng(0)
+    entry = await a_round(
+        federation, 1, draw.standard_normal((3, federation.size), dtype=np.float32)
+    )
+    assert entry.problem == ""
+    moved = np.linalg.norm(await federation.model() - before)
+    assert 0 < moved < 10  # three noises of norm 114 each, cut to the length of honest training
+
+
+async def test_more_root_samples_than_there_are_cannot_be_had(create) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await create(rule="fltrust:root=100000")
+    assert "training samples of digits" in Refusal.of(caught.value).message
+
+
+async def test_a_rule_remembers_from_round_to_round_by_participant(create) -> None:
+    federation = await create(rule="centered-clipping:tau=1,steps=1")
+    await federation.enroll(3)
+    before = await federation.model()
+    large = np.zeros((3, federation.size), np.float32)
+    large[:, 0] = 100.0
+    lengths = []
+    for number in (1, 2):
+        await a_round(federation, number, large)
+        after = await federation.model()
+        lengths.append(float((after - before)[0]))
+        before = after
+    # It begins at 0 and goes one step of length 1 a round: the second begins where the first ended.
+    assert lengths == pytest.approx([1.0, 2.0], abs=1e-5)
