@@ -36,8 +36,9 @@ def to_bytes(state: Any) -> bytes:  # any dataclass of the kind described above
         else:
             allowed = "a tensor, a number, a text or None"
             raise InvalidValue(f"{type(state).__name__}.{field.name}", type(value), allowed)
-    about = {"state": type(state).__name__, "plain": json.dumps(plain)}
-    data: bytes = save(tensors, metadata=about)
+    # Under one key, since the library writes several in an order that changes from run to run.
+    about = json.dumps({"state": type(state).__name__, "plain": plain}, sort_keys=True)
+    data: bytes = save(tensors, metadata={"about": about})
     return data
 
 
@@ -53,8 +54,8 @@ def from_bytes(data: bytes, kind: type[T]) -> T:
     """
     try:
         length = int.from_bytes(data[:8], "little")
-        about = json.loads(data[8 : 8 + length])["__metadata__"]
-        values = {**json.loads(about["plain"]), **load(data)}
+        about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["about"])
+        values = {**about["plain"], **load(data)}
     except (KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
         raise InvalidValue("state", f"{len(data)} bytes", f"a state, but: {error}") from error
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]

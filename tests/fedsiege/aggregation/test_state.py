@@ -1,5 +1,7 @@
 """A rule's memory survives being written down."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -32,6 +34,21 @@ def test_what_is_written_is_read_back_bit_for_bit() -> None:
     assert torch.equal(read.history, MEMORY.history)
     assert torch.equal(read.identities, MEMORY.identities)
     assert (read.round_number, read.scale, read.note, read.last) == (5, 0.1 + 0.2, "ünï", None)
+
+
+def test_the_same_state_gives_the_same_bytes_in_every_process() -> None:
+    code = (
+        "import hashlib, torch; from dataclasses import dataclass; from fedsiege.aggregation import "
+        "state\n@dataclass\nclass M:\n a: object\n b: object\n c: object\n"
+        "print(hashlib.sha256(state.to_bytes(M(torch.ones(3), 2, torch.zeros(2)))).hexdigest())"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(3)
+    }
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("data", [b"", b"\x08" + bytes(20), state.to_bytes(Other(torch.ones(1)))])
