@@ -39,7 +39,8 @@ def test_what_is_written_is_read_back_bit_for_bit() -> None:
 def test_the_same_state_gives_the_same_bytes_in_every_process() -> None:
     code = (
         "import hashlib, torch; from dataclasses import dataclass\n"
-        "from fedsiege.aggregation import state\n@dataclass\nclass M:\n a: object\n b: object\n c: object\n"
+        "from fedsiege.aggregation import state\n"
+        "@dataclass\nclass M:\n a: object\n b: object\n c: object\n"
         "print(hashlib.sha256(state.to_bytes(M(torch.ones(3), 2, torch.zeros(2)))).hexdigest())"
     )
     seen = {
