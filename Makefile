@@ -18,7 +18,7 @@ THIS := $(firstword $(MAKEFILE_LIST))
 
 ## Share of the participants that are fake clients, 0 to 1
 ATTACK ?= 0.2
-## Attack: mpaf, random, history, mpaf-matched, mpaf-spread; NAME:key=value,key=value
+## Attack: mpaf, random, history, poisonedfl, ...: fedsiege attacks; NAME:key=value,key=value
 ATTACK_NAME ?= mpaf
 ## Strength lambda of the attack, above 0
 SCALE ?= 1

@@ -3,11 +3,21 @@
 To add an attack, write one file like ``history.py`` and import it below.
 """
 
-from fedsiege.attacks.base import Attack, Broadcast, Knowledge, catalogue
+from fedsiege.attacks.base import (
+    Attack,
+    Broadcast,
+    Knowledge,
+    PoisoningAttack,
+    StatefulAttack,
+    catalogue,
+)
+from fedsiege.attacks.forged_metadata import ForgedMetadata
+from fedsiege.attacks.free_rider import FreeRider
 from fedsiege.attacks.history import History
 from fedsiege.attacks.mpaf import Mpaf
 from fedsiege.attacks.mpaf_matched import MpafMatched
 from fedsiege.attacks.mpaf_spread import MpafSpread
+from fedsiege.attacks.poisonedfl import PoisonedFL, PoisonedFLNoise
 from fedsiege.attacks.random import Random
 from fedsiege.catalogue import spell
 
@@ -19,12 +29,18 @@ parse = catalogue.parse
 __all__ = [
     "Attack",
     "Broadcast",
+    "ForgedMetadata",
+    "FreeRider",
     "History",
     "Knowledge",
     "Mpaf",
     "MpafMatched",
     "MpafSpread",
+    "PoisonedFL",
+    "PoisonedFLNoise",
+    "PoisoningAttack",
     "Random",
+    "StatefulAttack",
     "catalogue",
     "create",
     "names",

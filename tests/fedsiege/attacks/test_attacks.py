@@ -10,14 +10,32 @@ from fedsiege import attacks
 from fedsiege.attacks import Broadcast, Knowledge
 from fedsiege.errors import InvalidValue
 
-FAKES = ["history", "mpaf", "mpaf-matched", "mpaf-spread", "random"]
-VARIANTS = [*FAKES, "mpaf-spread:own_base=false,noise=0.5", "mpaf-spread:noise=0.5"]
-SCALED = ["history", "mpaf", "mpaf-spread", "mpaf-spread:noise=0.5", "random"]
+FAKES = [
+    "forged-metadata",
+    "free-rider",
+    "history",
+    "mpaf",
+    "mpaf-matched",
+    "mpaf-spread",
+    "poisonedfl",
+    "poisonedfl-noise",
+    "random",
+]
+VARIANTS = [
+    *FAKES,
+    "free-rider:kind=stale",
+    "mpaf-spread:own_base=false,noise=0.5",
+    "mpaf-spread:noise=0.5",
+]
+SCALED = ["forged-metadata", "history", "mpaf", "mpaf-spread", "mpaf-spread:noise=0.5", "random"]
 POSITIVE = [
     ("history", "scale"),
     ("mpaf", "scale"),
     ("mpaf-matched", "c"),
     ("mpaf-spread", "scale"),
+    ("poisonedfl", "c"),
+    ("poisonedfl-noise", "c"),
+    ("poisonedfl-noise", "noise"),
     ("random", "scale"),
 ]
 

@@ -51,7 +51,8 @@ def test_every_attack_crafts_for_everyone_and_leaves_the_model_alone(name):
             assert update.delta.shape == (NET,)
             assert update.delta.dtype == np.float32
             assert update.delta.flags.c_contiguous
-            assert (update.num_samples, update.num_steps) == (1, 1), "nobody special"
+            claimed = attacks.create(name).claim([update.index])
+            assert (update.num_samples, update.num_steps) == claimed
     np.testing.assert_array_equal(weights, model(0.5))
 
 
@@ -148,3 +149,22 @@ def test_a_model_that_does_not_exist_is_named():
     assignment.model = "nett"
     with pytest.raises(InvalidValue, match="net"):
         HostileCrew().prepare(assignment)
+
+
+def test_who_is_nobody_special_claims_nothing_special():
+    special = [name for name in attacks.names() if attacks.create(name).claim([0]) != (1, 1)]
+    assert special == ["forged-metadata"]
+
+
+def test_an_attack_with_a_memory_goes_on_where_it_ended_and_a_round_told_twice_counts_once():
+    once, twice = crew_of("poisonedfl"), crew_of("poisonedfl")
+    models = [model(0.0), model(1.0), np.linspace(0, 3, NET, dtype=np.float32)]
+    ends = []
+    for crew, repeats in ((once, 1), (twice, 2)):
+        for number, weights in enumerate(models, start=1):
+            for _ in range(repeats):
+                ends.append(crafted(crew, weights, [2, 3], number))
+    last_once, last_twice = ends[2][0].delta, ends[-1][0].delta
+    np.testing.assert_array_equal(last_once, last_twice)
+    fresh = crafted(crew_of("poisonedfl"), models[2], [2, 3], 3)[0].delta
+    assert not np.array_equal(fresh, last_once)
