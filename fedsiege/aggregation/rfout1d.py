@@ -15,7 +15,7 @@ from fedsiege.aggregation.noise import with_noise
 from fedsiege.errors import InvalidValue
 
 #: Numbers of a block, in float64: a handful of them stay in the cache.
-_BLOCK = 2**18
+_BLOCK = 2**16
 #: Where |z| is 3 exactly, as with one outlier in ten, rounding must not make it more.
 _EXACTLY = 1 + 1e-9
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from fedsiege.aggregation.base import Aggregation, Rule, catalogue
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.context import RoundContext
-from fedsiege.aggregation.matrix import sorted_columns
+from fedsiege.aggregation.matrix import column_blocks, sorted_columns
 
 #: What makes the median absolute deviation of a normal distribution its standard deviation.
 _TO_DEVIATION = 1.4826
@@ -45,13 +45,16 @@ class RFOut1dRobust(Rule):
         n, d = updates.shape
         update = torch.empty(d, device=updates.device)
         middle = slice((n - 1) // 2, n // 2 + 1)
-        for columns, ordered in sorted_columns(updates):
-            median = ordered[:, middle].mean(dim=1, keepdim=True, dtype=torch.float64)
-            # Of an even n, the mean of the two middle distances, too.
-            spread = sum(_nearest(ordered, median, k) for k in (n // 2 + 1, (n + 1) // 2)) / 2
-            near = (ordered - median).abs_() <= self.deviations * _TO_DEVIATION * spread
-            total = torch.where(near, ordered, 0.0).sum(dim=1, dtype=torch.float64)
-            update[columns] = (total / near.sum(dim=1)).float()
+        for columns, block in sorted_columns(updates):
+            # A quarter at a time, since what follows is float64 and has several temporaries.
+            for some in column_blocks(len(block), -(-len(block) // 4)):
+                ordered = block[some]
+                median = ordered[:, middle].mean(dim=1, keepdim=True, dtype=torch.float64)
+                # Of an even n, the mean of the two middle distances, too.
+                spread = sum(_nearest(ordered, median, k) for k in (n // 2 + 1, (n + 1) // 2)) / 2
+                near = (ordered - median).abs_() <= self.deviations * _TO_DEVIATION * spread
+                total = torch.where(near, ordered, 0.0).sum(dim=1, dtype=torch.float64)
+                update[columns][some] = (total / near.sum(dim=1)).float()
         return Aggregation(update, torch.ones(n, dtype=torch.bool))
 
 
