@@ -29,9 +29,7 @@ class Collector(abc.ABC):
         """Return where the row's chunks may be written as they arrive, or None for nowhere."""
 
     @abc.abstractmethod
-    def put(
-        self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int = 1
-    ) -> None:
+    def put(self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int) -> None:
         """Take a complete update; ``update`` is the row's target or lies elsewhere."""
 
     @abc.abstractmethod
@@ -71,9 +69,7 @@ class MatrixCollector(Collector):
         view: Floats = self._matrix[row]
         return view
 
-    def put(
-        self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int = 1
-    ) -> None:
+    def put(self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int) -> None:
         """Copy the update to its row, unless it was written there."""
         self._samples[row] = min(num_samples, LARGEST_COUNT)
         self._steps[row] = min(num_steps, LARGEST_COUNT)
@@ -113,9 +109,7 @@ class SumCollector(Collector):
         """Return None: nothing may be added to a sum that is not complete and checked."""
         return
 
-    def put(
-        self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int = 1
-    ) -> None:
+    def put(self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int) -> None:
         """Add the update."""
         weight = self._rule.weight_of(norm, num_samples)
         self._total.add(update, weight, self._rule.mass_of(norm, num_samples))

@@ -153,7 +153,7 @@ class Intake:
                 update = assembly.finish()
                 norm = await self._check_values(update)
                 await self._admission.check(participant)  # much may happen while it arrives
-                current.accept(row, update, norm, header.num_samples)
+                current.accept(row, update, norm, header.num_samples, header.num_steps)
         except (Malformed, Forbidden) as error:
             current.reject(row, error)
             raise

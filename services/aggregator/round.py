@@ -119,7 +119,7 @@ class Round:
         return self._collector.target(row)
 
     def accept(
-        self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int = 1
+        self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int
     ) -> None:
         """Count a complete, checked update. From here on it is part of the aggregate."""
         self.require_open()

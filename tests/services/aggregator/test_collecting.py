@@ -52,7 +52,7 @@ def test_gaps_are_closed_in_place_and_in_order(present, streamed):
             target = collector.target(row)
             target[:] = arrived
             arrived = target
-        collector.put(row, arrived, 1.0, 10 + row)
+        collector.put(row, arrived, 1.0, 10 + row, 1)
     rule = Witness()
     found = collector.aggregate(rule, rows(*present))
     ((updates, weights),) = rule.seen
@@ -71,20 +71,20 @@ def test_an_update_that_was_streamed_into_its_row_is_not_copied():
     target[:] = 7
     target.flags.writeable = False  # a copy onto itself would fail
     matrix.flags.writeable = False
-    collector.put(1, target, 1.0, 1)
+    collector.put(1, target, 1.0, 1, 1)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2**31, 2**63, 2**64 - 1])
 def test_any_sample_count_of_the_wire_is_a_weight(count):
     collector = MatrixCollector(np.zeros((1, D), np.float32), "cpu")
-    collector.put(0, update(0), 1.0, count)
+    collector.put(0, update(0), 1.0, count, 1)
     rule = Witness()
     collector.aggregate(rule, rows(0))
     ((_, weights),) = rule.seen
     assert weights.tolist() == [min(count, collecting.LARGEST_COUNT)]
     weighted = aggregation.parse("fedavg:weighted=true")
     total = SumCollector(RunningSum(D), weighted)
-    total.put(0, update(0), 1.0, count)
+    total.put(0, update(0), 1.0, count, 1)
     np.testing.assert_array_equal(total.aggregate(weighted, rows(0)).update, update(0))
 
 
@@ -97,11 +97,11 @@ def test_a_sum_and_a_matrix_agree_bit_for_bit(text):
     matrix = MatrixCollector(np.empty((7, D), np.float32), "cpu")
     present = [0, 2, 3, 6]
     for row in present:
-        matrix.put(row, updates[row], aggregation.norm_of(updates[row]), 5 * row)
+        matrix.put(row, updates[row], aggregation.norm_of(updates[row]), 5 * row, 1)
     by_matrix = matrix.aggregate(rule, rows(*present)).update
     total = SumCollector(RunningSum(D), rule)
     for row in reversed(present):
-        total.put(row, updates[row], aggregation.norm_of(updates[row]), 5 * row)
+        total.put(row, updates[row], aggregation.norm_of(updates[row]), 5 * row, 1)
     by_sum = total.aggregate(rule, rows(*present)).update
     assert by_sum.numpy().tobytes() == by_matrix.numpy().tobytes()
 
@@ -116,7 +116,7 @@ def test_the_memory_of_a_sum_does_not_depend_on_how_many_take_part():
             collector = SumCollector(RunningSum(d), rule)
             for row in range(n):
                 assert collector.target(row) is None
-                collector.put(row, arrived, 1.0, 4)
+                collector.put(row, arrived, 1.0, 4, 1)
             collector.aggregate(rule, rows(*range(n)))
             return tracemalloc.get_traced_memory()[1]
         finally:
@@ -131,7 +131,7 @@ def test_a_sum_begins_anew_each_round():
     rule, total = aggregation.parse("fedavg"), RunningSum(D)
     for value in (3.0, 5.0):
         collector = SumCollector(total, rule)
-        collector.put(0, np.full(D, value, np.float32), 1.0, 1)
+        collector.put(0, np.full(D, value, np.float32), 1.0, 1, 1)
         assert collector.aggregate(rule, rows(0)).update.tolist() == [value] * D
 
 

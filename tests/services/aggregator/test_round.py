@@ -41,7 +41,7 @@ def submit(current: Round, index: int) -> None:
     if target is not None:
         target[:] = arrived
         arrived = target
-    current.accept(row, arrived, aggregation.norm_of(arrived), index + 1)
+    current.accept(row, arrived, aggregation.norm_of(arrived), index + 1, 1)
 
 
 def bad(text: str = "not finite") -> Malformed:
@@ -94,10 +94,10 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         row, arrived = self.arriving.pop(index), update_of(index)
         if not self.round.is_open:
             with pytest.raises(WrongState):
-                self.round.accept(row, arrived, 1.0, 1)
+                self.round.accept(row, arrived, 1.0, 1, 1)
             self.round.release(row)
             return
-        self.round.accept(row, arrived, 1.0, 1)
+        self.round.accept(row, arrived, 1.0, 1, 1)
         self.taken.add(index)
         self.expect_close()
 
@@ -219,7 +219,7 @@ def test_the_threshold_closes_it_and_who_is_on_the_way_is_too_late():
     submit(current, 5)
     assert current.close_reason == pb.CLOSE_REASON_THRESHOLD
     with pytest.raises(WrongState, match="round 4 is closed"):
-        current.accept(late, update_of(8), 1.0, 1)
+        current.accept(late, update_of(8), 1.0, 1, 1)
     assert current.taken == 2
     found = current.aggregate(aggregation.parse("fedavg"))
     np.testing.assert_allclose(found.update, (update_of(3) + update_of(5)) / 2, rtol=1e-6)
@@ -254,7 +254,7 @@ def test_everyone_heard_closes_it_below_its_threshold(last):
 def test_a_stream_that_fails_after_its_update_counted_changes_nothing():
     current = new_round([0, 1])
     row = current.reserve(0)
-    current.accept(row, update_of(0), 1.0, 1)
+    current.accept(row, update_of(0), 1.0, 1, 1)
     current.reject(row, bad())
     current.release(row)
     assert (current.taken, current.rejected, current.problems) == (1, 0, {})

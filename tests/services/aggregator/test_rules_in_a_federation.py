@@ -48,3 +48,18 @@ async def test_a_rule_remembers_from_round_to_round_by_participant(create) -> No
         before = after
     # It begins at 0 and goes one step of length 1 a round: the second begins where the first ended.
     assert lengths == pytest.approx([1.0, 2.0], abs=1e-5)
+
+
+async def test_the_steps_that_participants_report_reach_the_rule(create) -> None:
+    """FedNova divides by them: who reports twice the steps for the same update counts for less."""
+    federation = await create(rule="fednova:weighted=false,momentum=0")
+    await federation.enroll(2)
+    before = await federation.model()
+    await federation.open(1)
+    for index, steps in ((0, 1), (1, 3)):
+        update = np.zeros(federation.size, np.float32)
+        update[index] = 6.0
+        await federation.submit(index, update, 1, num_steps=steps)
+    await federation.closed(1)
+    moved = (await federation.model() - before)[:2]
+    assert moved[0] == pytest.approx(3 * moved[1], rel=1e-4)
