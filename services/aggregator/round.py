@@ -218,13 +218,15 @@ class Round:
         """Return what became of each scheduled participant.
 
         Args:
-            accepted: bool for each taken row, or None if no rule ran.
+            accepted: bool for each taken row, or None if no rule made anything of the round: then
+                nobody was excluded either.
         """
         outcomes = np.full(len(self.indices), pb.OUTCOME_MISSING, np.int8)
         outcomes[self._slots == Slot.REJECTED] = pb.OUTCOME_REJECTED
         outcomes[self._slots == Slot.QUARANTINED] = pb.OUTCOME_QUARANTINED
         taken = self.taken_rows()
-        outcomes[taken] = pb.OUTCOME_EXCLUDED
+        outcomes[taken] = pb.OUTCOME_NOT_AGGREGATED
         if accepted is not None:
+            outcomes[taken] = pb.OUTCOME_EXCLUDED
             outcomes[taken[accepted.cpu().numpy()]] = pb.OUTCOME_ACCEPTED
         return outcomes

@@ -40,7 +40,7 @@ CATCH_UP = 5.0
 #: Seconds after the last round that the attacker gets to end its attempts to get in.
 INTRUSIONS_PATIENCE = 60.0
 #: Notes kept; a flood of complaints from workers must not fill the memory.
-_MOST_NOTES = 200
+MOST_NOTES = 200
 
 
 class Experiment:
@@ -146,11 +146,13 @@ class Experiment:
         self._tell_watchers()
 
     def note(self, note: str) -> None:
-        """Note something that people should know."""
+        """Note something that people should know; what is too much is in the log alone."""
         log.info("experiment %s: %s", self.experiment_id, note)
-        if len(self.notes) < _MOST_NOTES:
-            self.notes.append(note)
-            self._restate()
+        if len(self.notes) > MOST_NOTES:
+            return
+        full = f"more than {MOST_NOTES} notes: what follows is in the simulator's log only"
+        self.notes.append(note if len(self.notes) < MOST_NOTES else full)
+        self._restate()
 
     def start(self, turn: asyncio.Lock) -> None:
         """Begin as soon as it is this experiment's turn."""

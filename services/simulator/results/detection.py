@@ -4,6 +4,8 @@ Besides the detectors of the audit there are two more:
 
 - ``rule``: flagged is who had no weight in the rule, of those whose updates it was given. Its
   scores are the rule's, where it gives some, turned round where a high one speaks for somebody.
+  A round that it could not aggregate has no row: it has flagged nobody, and cleared nobody. The
+  outcomes in ``participants.csv`` then are ``not_aggregated``, and the experiment notes why.
 - ``audit``: flagged is whose update the audit kept from the rule, of all that were taken in. It has
   no scores of its own.
 
@@ -15,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fedsiege.metrics import Detection, detection
-from services.simulator.results.participants import Outcome, ParticipantRow
+from services.simulator.results.participants import TAKEN_IN, Outcome, ParticipantRow
 
 HEADER = ("round", "detector", "tpr", "fpr", "precision", "auc")
 
@@ -57,10 +59,8 @@ def flags(row: ParticipantRow) -> dict[str, bool]:
     said = {one.detector: one.flagged for one in row.verdicts}
     if row.outcome in (Outcome.ACCEPTED, Outcome.EXCLUDED):
         said[RULE] = row.outcome is Outcome.EXCLUDED
-        if row.standing is not None:
-            said[AUDIT] = False
-    elif row.outcome is Outcome.QUARANTINED:
-        said[AUDIT] = True
+    if row.outcome in TAKEN_IN and row.standing is not None:
+        said[AUDIT] = row.outcome is Outcome.QUARANTINED
     return said
 
 

@@ -30,6 +30,11 @@ class Outcome(enum.StrEnum):
     EXCLUDED = "excluded"
     ACCEPTED = "accepted"
     QUARANTINED = "quarantined"
+    NOT_AGGREGATED = "not_aggregated"
+
+
+#: What becomes of an update that came and was not refused.
+TAKEN_IN = (Outcome.ACCEPTED, Outcome.EXCLUDED, Outcome.QUARANTINED, Outcome.NOT_AGGREGATED)
 
 
 class Standing(enum.StrEnum):

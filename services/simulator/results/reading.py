@@ -14,9 +14,7 @@ from fedsiege.spec import ExperimentSpec
 from services.simulator.results.confusion import Confusion
 from services.simulator.results.detection import AUDIT, RULE, DetectionRow
 from services.simulator.results.history import HistoryRow
-from services.simulator.results.participants import Outcome
-
-_TAKEN_IN = (Outcome.ACCEPTED, Outcome.EXCLUDED, Outcome.QUARANTINED)
+from services.simulator.results.participants import TAKEN_IN, Outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +130,7 @@ def _discoveries(path: Path, detectors: Iterable[str]) -> dict[str, Discovery]:
     first: dict[tuple[str, str], int] = {}
     flagging = {Outcome.EXCLUDED.value: RULE, Outcome.QUARANTINED.value: AUDIT}
     for row in table_rows(path / "participants.csv"):
-        if row["hostile"] == "true" and row["outcome"] in _TAKEN_IN:
+        if row["hostile"] == "true" and row["outcome"] in TAKEN_IN:
             hostile.add(row["index"])
             if row["outcome"] in flagging:
                 key = (flagging[row["outcome"]], row["index"])

@@ -285,6 +285,10 @@ async def test_a_round_with_too_few_for_its_rule_keeps_the_model_and_says_so(cre
     assert entry.updates == 3
     assert "krum" in entry.problem
     np.testing.assert_array_equal(await federation.model(), before)
+    request = pb.ListParticipantsRequest(federation_id=federation.id, round=1)
+    people = (await federation.stub.ListParticipants(request)).participants
+    came, missing = [pb.OUTCOME_NOT_AGGREGATED] * 3, [pb.OUTCOME_MISSING] * 2
+    assert [one.outcome for one in people] == came + missing, "the rule has excluded nobody"
 
 
 async def test_who_opens_a_stream_and_says_nothing_is_cut_off(federation, monkeypatch):

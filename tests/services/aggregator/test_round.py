@@ -160,7 +160,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         for index, outcome in zip(self.round.indices, outcomes, strict=True):
             expected = pb.OUTCOME_MISSING
             if index in self.taken:
-                expected = pb.OUTCOME_EXCLUDED
+                expected = pb.OUTCOME_NOT_AGGREGATED
             elif index in self.rejected:
                 expected = pb.OUTCOME_REJECTED
             assert outcome == expected
@@ -233,7 +233,7 @@ def test_everyone_heard_closes_it():
     current.reject(current.reserve(2), bad())
     assert current.close_reason == pb.CLOSE_REASON_EVERYONE_HEARD
     outcomes = current.outcomes(None)
-    assert list(outcomes) == [pb.OUTCOME_REJECTED, pb.OUTCOME_EXCLUDED, pb.OUTCOME_REJECTED]
+    assert list(outcomes) == [pb.OUTCOME_REJECTED, pb.OUTCOME_NOT_AGGREGATED, pb.OUTCOME_REJECTED]
 
 
 @pytest.mark.parametrize("last", ["an update", "a refusal"])

@@ -64,6 +64,25 @@ def test_without_an_audit_there_is_no_audit() -> None:
     ]
 
 
+def test_a_round_that_the_rule_could_not_aggregate_does_not_count_for_it() -> None:
+    """It used to count as one that had excluded everyone: every detection rate was 100 %."""
+    people = [person(i, i < 2, Outcome.NOT_AGGREGATED) for i in range(5)]
+    assert detections(people, "krum:f=1") == []
+
+
+def test_the_audit_of_a_round_without_an_aggregation_counts() -> None:
+    said = {"standing": Standing.GOOD, "verdicts": (Verdict("norm", 3.0, True),)}
+    people = [
+        person(0, True, Outcome.NOT_AGGREGATED, **said),
+        person(1, True, Outcome.QUARANTINED, standing=Standing.QUARANTINED),
+        person(2, False, Outcome.NOT_AGGREGATED, standing=Standing.GOOD),
+    ]
+    assert detections(people, "krum:f=1") == [
+        DetectionRow(4, "audit", Detection(0.5, 0.0, 1.0, None)),
+        DetectionRow(4, "norm", Detection(1.0, None, 1.0, None)),
+    ]
+
+
 @pytest.mark.parametrize("people", [[], [person(0, True, Outcome.MISSING)]])
 def test_a_round_without_updates_tells_nothing(people: list[ParticipantRow]) -> None:
     assert detections(people, "fedavg") == []

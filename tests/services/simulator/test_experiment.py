@@ -1,0 +1,23 @@
+"""What an experiment keeps of what it is told."""
+
+import logging
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from fedsiege.spec import ExperimentSpec
+from services.simulator.experiment import MOST_NOTES, Experiment
+from services.simulator.workers import Workers
+
+
+def test_a_flood_of_notes_ends_in_one_that_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "services.simulator.experiment")
+    settled = ExperimentSpec.of({"dataset": "digits"}).settle()
+    experiment = Experiment("e1", settled, "", Workers(), Mock(), Path(), Mock())
+    for number in range(2 * MOST_NOTES):
+        experiment.note(f"complaint {number}")
+    *kept, last = experiment.describe().notes
+    assert kept == [f"complaint {number}" for number in range(MOST_NOTES)]
+    assert last == f"more than {MOST_NOTES} notes: what follows is in the simulator's log only"
+    assert len(caplog.records) == 2 * MOST_NOTES, "the log has them all"
