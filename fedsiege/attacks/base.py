@@ -52,6 +52,7 @@ class Broadcast:
             knows that.
         benign: ``(m, d)`` what the benign participants send in this round, by the order of their
             indices; None unless the attack knows that.
+        benign_indices: these indices, ascending; empty unless the attack knows ``benign``.
         rule: the aggregation rule with its parameters; empty unless the attack knows everything.
         participants: how many participants, benign and hostile, are scheduled in the round; 0 where
             that is not known. Only an attack that takes its own for a sample has to ask.
@@ -65,6 +66,7 @@ class Broadcast:
     hostile: tuple[int, ...] = ()
     own: Tensor | None = None
     benign: Tensor | None = None
+    benign_indices: tuple[int, ...] = ()
     rule: str = ""
     participants: int = 0
 
@@ -187,6 +189,11 @@ class CompromisedAttack(Attack):
         rows = broadcast.own if self.knows is Knowledge.PARTIAL else broadcast.benign
         assert rows is not None, "what an attack knows is handed in"
         return rows
+
+    def senders(self, broadcast: Broadcast) -> tuple[int, ...]:
+        """Return whose updates the rows of ``sample`` are, by participant index."""
+        partial = self.knows is Knowledge.PARTIAL
+        return broadcast.hostile if partial else broadcast.benign_indices
 
 
 class PoisoningAttack(Attack):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, CompromisedAttack, StatefulAttack, catalogue
 from fedsiege.attacks.mpaf_matched import unit
-from fedsiege.attacks.sample import mean, same_row, usable_sample
+from fedsiege.attacks.sample import mean, same_row, usable_sample, usable_senders
 from fedsiege.errors import UnfitRound
 from fedsiege.seeding import generator
 
@@ -22,15 +22,13 @@ class Watch:
         rounds: how many rounds they have watched.
         center: ``(d,)`` mu, the mean of the benign means of these rounds.
         direction: ``(d,)`` z, of length 1.
-        chosen: which row was copied last.
-        among: of how many.
+        chosen: whom they have chosen to copy, by participant index.
     """
 
     rounds: int
     center: Tensor
     direction: Tensor
     chosen: int
-    among: int
 
 
 @catalogue.register
@@ -44,21 +42,22 @@ class Mimic(CompromisedAttack, StatefulAttack):
 
         v = sum_i ((g_i - mu) z) (g_i - mu)
         z = unit(t / (t + 1) z + 1 / (t + 1) unit(v))
-        copy the row with the largest g_i z
+        copy the participant with the largest g_i z
 
-    After that it stays with the row it chose last. Rows are told apart by their place: where their
-    number changes, as with sampled rounds, the largest ``g_i z`` decides again.
+    After that it stays with the participant it chose last. In rounds without that one, as with
+    sampled rounds, the one with the largest ``g_i z`` stands in.
 
-    The state is mu and z, 2 d numbers.
+    The state is mu and z, 2 d numbers, and a participant index.
 
     Args:
         knowledge: ``partial`` (they copy one of themselves) or ``full``.
         warmup: how many rounds it watches, 1 or more.
-        target: the row to copy from the beginning, without watching, 0 or more; None to choose.
+        target: the participant to copy from the beginning, without watching, 0 or more; None to
+            choose.
 
     Raises:
         InvalidValue: a value is out of its range.
-        UnfitRound: (in a round) fewer than 2 usable updates, or the target is not among them.
+        UnfitRound: (in a round) fewer than 2 usable updates, or none of the target's.
 
     Source: Karimireddy, He and Jaggi, Byzantine-Robust Learning on Heterogeneous Datasets via
     Bucketing, ICLR 2022, section 3, and the authors' code. A fixed target is ByzFL's.
@@ -81,21 +80,26 @@ class Mimic(CompromisedAttack, StatefulAttack):
     ) -> tuple[Tensor, object]:
         """Return ``(k, d)``, one row in memory, and what to remember."""
         rows = usable_sample(self, broadcast, least=2)
+        senders = usable_senders(self, broadcast)
         if self.target is not None:
-            if self.target >= len(rows):
-                raise UnfitRound(f"mimic:target={self.target}: there are {len(rows)} rows, from 0")
-            return same_row(rows[self.target], len(participants)), None
-        watch = self._look(broadcast, rows, state if isinstance(state, Watch) else None)
-        return same_row(rows[watch.chosen], len(participants)), watch
+            if self.target not in senders:
+                raise UnfitRound(
+                    f"mimic:target={self.target}: there is no usable update of that participant in "
+                    f"round {broadcast.round_number}, only of {', '.join(map(str, senders))}"
+                )
+            return same_row(rows[senders.index(self.target)], len(participants)), None
+        watch = self._look(broadcast, rows, senders, state if isinstance(state, Watch) else None)
+        there = watch.chosen in senders
+        copied = senders.index(watch.chosen) if there else _farthest(rows, watch.direction)
+        return same_row(rows[copied], len(participants)), watch
 
-    def _look(self, broadcast: Broadcast, rows: Tensor, watch: Watch | None) -> Watch:
+    def _look(
+        self, broadcast: Broadcast, rows: Tensor, senders: list[int], watch: Watch | None
+    ) -> Watch:
         """Return what is known after this round."""
         t = 0 if watch is None else watch.rounds
         if watch is not None and t >= self.warmup:
-            if watch.among == len(rows):
-                return watch
-            chosen = _farthest(rows, watch.direction)
-            return Watch(t, watch.center, watch.direction, chosen, len(rows))
+            return watch
         center = mean(rows)
         if watch is None:
             draw = generator(broadcast.seed, "mimic direction")
@@ -106,8 +110,9 @@ class Mimic(CompromisedAttack, StatefulAttack):
         spread = rows.float() - center.float()
         step = ((spread @ direction.float()) @ spread).double()
         direction = unit((t * direction + unit(step)) / (t + 1))
-        return Watch(t + 1, center, direction, _farthest(rows, direction), len(rows))
+        return Watch(t + 1, center, direction, senders[_farthest(rows, direction)])
 
 
 def _farthest(rows: Tensor, direction: Tensor) -> int:
+    """Return the row that lies farthest along a direction."""
     return int((rows.float() @ direction.float()).argmax())

@@ -34,6 +34,12 @@ def usable_sample(attack: CompromisedAttack, broadcast: Broadcast, least: int = 
     return rows
 
 
+def usable_senders(attack: CompromisedAttack, broadcast: Broadcast) -> list[int]:
+    """Return whose updates the rows of ``usable_sample`` are, by participant index, ascending."""
+    usable = finite_rows(attack.sample(broadcast)).tolist()
+    return [who for who, kept in zip(attack.senders(broadcast), usable, strict=True) if kept]
+
+
 def mean(rows: Tensor) -> Tensor:
     """Return ``(d,)`` float64, the mean of each coordinate of ``(m, d)``."""
     return mean_of_rows(rows, torch.ones(len(rows), dtype=torch.bool)).double()

@@ -130,7 +130,8 @@ class HostileCrew(Crew):
         )
         if self._attack.knows is Knowledge.FULL:
             sent = self._train(self._training, broadcast, benign)
-            informed = replace(informed, benign=sent, rule=self._join.attack.rule)
+            rule = self._join.attack.rule
+            informed = replace(informed, benign=sent, benign_indices=benign, rule=rule)
         return informed
 
     def _train(

@@ -44,7 +44,7 @@ def main() -> None:
         "sign-flip:form=mean": byzfl.SignFlipping()(benign()),
         "ipm:eps=0.5": byzfl.InnerProductManipulation(0.5)(benign()),
         "alie:z=-1.5": byzfl.ALittleIsEnough(1.5)(benign()),
-        "mimic:target=3": byzfl.Mimic(3)(benign()),
+        "mimic:target=9": byzfl.Mimic(3)(benign()),
         # The mean of the benign values is 1, and -factor is the only other one.
         "tent": -ipm(agg=lambda rows: np.array([1 + tent(-rows[-1, 0])]), pre_agg_list=[], f=1)(
             np.ones((2, 1))

@@ -47,7 +47,10 @@ def hear() -> Callable[..., Broadcast]:
 
 @pytest.fixture
 def tell() -> Callable[..., Broadcast]:
-    """Build what compromised participants know: what they and the others would send."""
+    """Build what compromised participants know: what they and the others would send.
+
+    The hostile are 1, 4, 7, .., the benign 0, 3, 6, ..
+    """
 
     def broadcast(
         own: Sequence[Sequence[float]] | torch.Tensor,
@@ -57,6 +60,7 @@ def tell() -> Callable[..., Broadcast]:
         round_number: int = 1,
     ) -> Broadcast:
         mine = torch.as_tensor(own, dtype=torch.float32)
+        theirs = None if benign is None else torch.as_tensor(benign, dtype=torch.float32)
         return Broadcast(
             round_number=round_number,
             model=torch.zeros(mine.shape[1]),
@@ -65,7 +69,8 @@ def tell() -> Callable[..., Broadcast]:
             seed=3,
             hostile=tuple(range(1, 1 + 3 * len(mine), 3)),
             own=mine,
-            benign=None if benign is None else torch.as_tensor(benign, dtype=torch.float32),
+            benign=theirs,
+            benign_indices=() if theirs is None else tuple(range(0, 3 * len(theirs), 3)),
             rule=rule,
             participants=participants,
         )

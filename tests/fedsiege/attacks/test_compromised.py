@@ -70,7 +70,7 @@ def entitled(text: str, broadcast: Broadcast) -> Broadcast:
     """Leave what the attack may not know out of what it is told."""
     if attacks.parse(text).knows is Knowledge.FULL:
         return broadcast
-    return dataclasses.replace(broadcast, benign=None, rule="")
+    return dataclasses.replace(broadcast, benign=None, benign_indices=(), rule="")
 
 
 @pytest.mark.parametrize("text", WINS)
@@ -130,8 +130,9 @@ def test_updates_that_no_aggregator_takes_do_not_count(text, broken, broadcast):
     own[4, 7] = broken
     attack = attacks.parse(text)
     with_it = attack.craft(dataclasses.replace(broadcast, own=own, benign=None), [1, 4])
-    rest = own[[i for i in range(HOSTILE) if i != 4]]
-    without = attack.craft(dataclasses.replace(broadcast, own=rest, benign=None), [1, 4])
+    rest = [i for i in range(HOSTILE) if i != 4]
+    fewer = {"own": own[rest], "hostile": tuple(broadcast.hostile[i] for i in rest)}
+    without = attack.craft(dataclasses.replace(broadcast, **fewer, benign=None), [1, 4])
     assert with_it.isfinite().all()
     assert torch.equal(with_it, without)
 

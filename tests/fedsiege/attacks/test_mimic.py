@@ -1,5 +1,7 @@
 """Mimic: whom it copies, and that it stays with them."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -31,11 +33,22 @@ def copied(rounds: list[torch.Tensor], sent: list[torch.Tensor]) -> list[int]:
 
 
 def test_a_fixed_target(tell):
+    """A target is a participant, by index: the benign ones here are 0, 3, 6 and 9."""
     told = tell([[0.0, 0.0, 0.0]], ROWS)
-    crafted = attacks.parse("mimic:target=1,knowledge=full").craft(told, [1, 4])
+    crafted = attacks.parse("mimic:target=3,knowledge=full").craft(told, [1, 4])
     assert crafted.tolist() == torch.tensor([ROWS[1]] * 2).tolist()
-    with pytest.raises(UnfitRound, match="mimic:target=4: there are 4 rows, from 0"):
-        attacks.parse("mimic:target=4,knowledge=full").craft(told, [1])
+    with pytest.raises(UnfitRound, match=r"mimic:target=1: .* in round 1, only of 0, 3, 6, 9"):
+        attacks.parse("mimic:target=1,knowledge=full").craft(told, [1])
+
+
+def test_a_target_with_an_unusable_update_is_named(tell):
+    rows = torch.tensor(ROWS)
+    rows[1, 0] = torch.nan
+    told = tell([[0.0, 0.0, 0.0]], rows)
+    crafted = attacks.parse("mimic:target=6,knowledge=full").craft(told, [1])
+    assert torch.equal(crafted[0], rows[2]), "whose row it is does not depend on the rows before"
+    with pytest.raises(UnfitRound, match=r"mimic:target=3: .* only of 0, 6, 9"):
+        attacks.parse("mimic:target=3,knowledge=full").craft(told, [1])
 
 
 def test_the_direction_is_that_in_which_updates_vary_most(tell):
@@ -62,24 +75,52 @@ def test_it_copies_who_lies_farthest_along_the_direction(tell):
 
 def test_after_the_warm_up_it_stays_with_one(tell):
     rounds = drift(12)
-    rounds[8:] = [rows.roll(1, dims=0) for rows in rounds[8:]]  # where they lie has changed
+    rounds[8:] = [rows.roll(1, dims=0) for rows in rounds[8:]]  # another sends what it sent
     sent = copied(rounds, campaign(attacks.parse("mimic:warmup=5"), tell, rounds))
     assert set(sent[4:]) == {sent[4]}
     watching = copied(rounds, campaign(attacks.parse("mimic:warmup=50"), tell, rounds))
     assert watching[8] != watching[4]
 
 
-def test_where_others_take_part_it_chooses_again_along_the_same_direction(tell):
-    rounds = drift(6)
+@pytest.mark.parametrize("knowledge", ["partial", "full"])
+def test_it_stays_with_one_wherever_its_row_lies_in_sampled_rounds(tell, knowledge):
+    """As many take part in each round, but not the same: places tell nobody apart."""
+    attack = attacks.parse("mimic:warmup=3", knowledge=knowledge)
+    draw = torch.Generator().manual_seed(5)
+    state, chosen, rounds = None, None, drift(12)
+    for number, everyone in enumerate(rounds, start=1):
+        some = range(6) if number <= 3 else torch.randperm(6, generator=draw)[:4].tolist()
+        some = sorted(some)
+        told = tell(everyone[some], everyone[some], round_number=number)
+        indices = tuple(10 * who for who in some)
+        told = dataclasses.replace(told, hostile=indices, benign_indices=indices)
+        crafted, state = attack.advance(told, [1], state)
+        if number == 3:
+            chosen = state.chosen
+        if number > 3:
+            assert state.chosen == chosen
+            if chosen in indices:
+                assert torch.equal(crafted[0], everyone[chosen // 10])
+            else:
+                farthest = (everyone[some].double() @ state.direction).argmax()
+                assert torch.equal(crafted[0], everyone[some][farthest]), "somebody stands in"
+
+
+def test_where_the_one_is_missing_another_stands_in_along_the_same_direction(tell):
+    rounds = drift(7)
     attack = attacks.parse("mimic:warmup=3")
     state = None
     for rows in rounds[:5]:
-        _, state = attack.advance(tell(rows), [1], state)
-    absent = [i for i in range(6) if i != state.chosen]
+        told = tell(rows)
+        _, state = attack.advance(told, [1], state)
+    absent = [place for place, who in enumerate(told.hostile) if who != state.chosen]
     few = rounds[5][absent]
-    crafted, after = attack.advance(tell(few), [1], state)
+    there = tuple(told.hostile[place] for place in absent)
+    crafted, after = attack.advance(dataclasses.replace(tell(few), hostile=there), [1], state)
     assert torch.equal(after.direction, state.direction)
     assert torch.equal(crafted[0], few[(few.double() @ state.direction).argmax()])
+    back = attack.advance(tell(rounds[6]), [1], after)[0]
+    assert torch.equal(back[0], rounds[6][told.hostile.index(state.chosen)])
 
 
 def test_memory_is_not_changed_by_the_rounds_that_follow(tell):

@@ -228,8 +228,10 @@ def test_an_attack_is_handed_what_its_knowledge_entitles_it_to(knowledge):
     np.testing.assert_array_equal(sent[0].delta, seen.own[1].numpy())
     if knowledge == "partial":
         assert seen.benign is None
+        assert seen.benign_indices == ()
         assert seen.rule == ""
         return
+    assert seen.benign_indices == tuple(ORDER.benign_indices)
     assert seen.rule == "median"
     honest = BenignCrew(NOWHERE)
     assignment = join("mpaf")
