@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, Rule, catalogue
 from fedsiege.aggregation.bounds import require_number
-from fedsiege.aggregation.combination import clipped_mean, keep_model, median_of, row_norms
+from fedsiege.aggregation.combination import clipped_mean, median_of, row_norms
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.cosines import cosines
 from fedsiege.aggregation.hdbscan import majority_cluster
@@ -21,8 +21,8 @@ class Flame(Rule):
 
     HDBSCAN with smallest cluster ``n // 2 + 1`` on the cosine distances admits one cluster; rows
     beyond ``S``, the median norm *of all participants*, are scaled down to it; the mean of the
-    admitted gets noise ``N(0, (noise S)^2)`` on each coordinate. If no majority lies together the
-    model is kept: an update of zeros, nobody accepted.
+    admitted gets noise ``N(0, (noise S)^2)`` on each coordinate. There always is such a majority:
+    where directions form two camps of equal size, or none, it is everyone.
 
     Nguyen et al., *FLAME: Taming Backdoors in Federated Learning*, USENIX Security 2022, algorithm
     1. That a single cluster must be allowed, with ``min_samples`` 1, is from public code. (There,
@@ -44,8 +44,6 @@ class Flame(Rule):
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate. The context gives seed and round of the noise."""
         accepted = majority_cluster(1 - cosines(updates))
-        if not accepted.any():
-            return keep_model(updates)
         norms = row_norms(updates)
         bound = median_of(norms)
         mean = clipped_mean(updates, accepted, norms, bound)

@@ -7,8 +7,10 @@ from torch import Tensor
 def majority_cluster(distances: Tensor) -> Tensor:
     """Return ``(n,)`` bool: who belongs to the densest cluster of more than half of all.
 
-    No two such clusters can exist; where there is none, everything is False. One point alone is a
-    cluster, two are one if they coincide or not: each is as near to the other as any.
+    No two such clusters can exist, and there always is one: as the reach of a cluster of all points
+    shrinks, points leave it until the next step would leave half or less: those still in it are it.
+    One point alone is a cluster, two are one if they coincide or not: each is as near to the other
+    as any.
 
     Args:
         distances: ``(n, n)`` 0 or more, symmetric, on the CPU.

@@ -43,6 +43,14 @@ def test_the_second_step_averages_what_lies_around_the_median() -> None:
     assert result.update.item() == pytest.approx(1.0)
 
 
+def test_the_second_step_is_over_the_chosen_rows_alone() -> None:
+    """n = 7, f = 1: 100 and 200 go. The median of the others is 2, that of all rows would be 3."""
+    updates = torch.tensor([[0.0], [1.0], [2.0], [3.0], [4.0], [100.0], [200.0]])
+    result = Bulyan(f=1)(updates)
+    assert result.accepted.tolist() == [True] * 5 + [False] * 2
+    assert result.update.item() == pytest.approx(2.0)
+
+
 def test_the_second_step_really_runs() -> None:
     """The attack the paper is about: a fake that Krum likes, with one coordinate far off."""
     generator = torch.Generator().manual_seed(0)

@@ -30,6 +30,14 @@ def test_fakes_go_and_lose() -> None:
     torch.testing.assert_close(result.update, honest.mean(dim=0))
 
 
+@pytest.mark.parametrize(("share", "out"), [(0.5, 1), (1.0, 2), (1.2, 3), (1.5, 3)])
+def test_the_filter_says_how_many_go_for_each_hostile_participant(share: float, out: int) -> None:
+    """f = 2: ceil(2 c) rows, those farthest along the line."""
+    updates = torch.tensor([0.0, 0.1, 0.2, 0.3, 0.4, 9.0, 10.0, 11.0])[:, None] * torch.ones(4)
+    result = DnC(f=2, filter=share)(updates)
+    assert result.accepted.tolist() == [True] * (8 - out) + [False] * out
+
+
 def test_an_empty_intersection_keeps_the_model() -> None:
     """Each coordinate accuses other rows; with one drawn at a time everyone is out in the end."""
     updates = 100 * torch.eye(5)

@@ -37,6 +37,22 @@ def test_noise_is_in_proportion_to_the_median_norm() -> None:
     assert update[0].item() == pytest.approx(8.0, abs=10)
 
 
+def test_of_two_camps_of_equal_size_neither_is_put_out() -> None:
+    """Neither is more than half: the smallest majority that lies together is everyone."""
+    camps = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat_interleave(3, dim=0)
+    jitter = 0.01 * torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+    assert Flame()(camps + jitter).accepted.all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_more_than_half_are_always_admitted(seed: int) -> None:
+    """So there is no round without anybody, in which the model would have to be kept."""
+    generator = torch.Generator().manual_seed(seed)
+    for n in range(3, 12):
+        updates = torch.randn(n, 1 + seed, generator=generator)
+        assert 2 * Flame()(updates).accepted.sum() > n
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_few_who_agree_are_followed(n: int) -> None:
     result = Flame(noise=0.0)(torch.ones(n, 4))

@@ -20,10 +20,11 @@ def test_pardoning_and_logit_by_hand() -> None:
     logit = math.log(first / (1 - first)) + 0.5
     assert logit < 0
     assert foolsgold_weights(similarity).tolist() == [0.0, 0.0, 1.0]
-    similarity[0, 1] = similarity[1, 0] = 0.5
-    # v = .5, .5, .4; pardoned .4 * .4 / .5 = .32
-    first = (1 - 0.5) / (1 - 0.32)
-    logit = min(math.log(first / (1 - first)) + 0.5, 1.0)
+    similarity[0, 1] = similarity[1, 0] = 0.7
+    # v = .7, .7, .4; pardoned .4 * .4 / .7. Without it the weight would be the .5 of log(1) + .5.
+    first = (1 - 0.7) / (1 - 0.4 * 0.4 / 0.7)
+    logit = math.log(first / (1 - first)) + 0.5
+    assert 0 < logit < 0.1
     assert foolsgold_weights(similarity).tolist() == pytest.approx([logit, logit, 1.0])
 
 
@@ -35,7 +36,8 @@ def test_identical_fakes_get_nothing_and_lose() -> None:
     assert (FedAvg()(updates).update < 0).all()
     assert not result.accepted[:4].any()
     assert result.accepted[4:].all()
-    assert (result.update > 0).all()
+    # Divided by the weights and not by n: the step has the size of an honest update.
+    torch.testing.assert_close(result.update, honest.mean(dim=0))
 
 
 def test_where_all_are_alike_the_model_is_kept() -> None:

@@ -36,6 +36,15 @@ def test_the_norm_test_comes_before_clipping() -> None:
     assert FedAvg()(updates).update.norm() > 10 * result.update.norm()
 
 
+@pytest.mark.parametrize(
+    ("norm", "usual"), [(0.09, False), (0.11, True), (1.0, True), (2.9, True), (3.1, False)]
+)
+def test_usual_norms_are_a_tenth_to_three_times_the_median(norm: float, usual: bool) -> None:
+    updates = torch.ones(9, 4) / 2
+    updates[0] *= norm
+    assert SignGuard()(updates).accepted.tolist() == [usual] + [True] * 8
+
+
 def test_rows_are_clipped_to_the_median_of_all() -> None:
     direction = torch.ones(4) / 2
     updates = direction * torch.tensor([1.0, 2.0, 4.0])[:, None]

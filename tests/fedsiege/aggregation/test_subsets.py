@@ -114,6 +114,14 @@ def test_caf_agrees_with_the_covariance_itself(n: int, f: int, scale: float) -> 
     np.testing.assert_allclose(CAF(f=f)(updates).update, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(("n", "f", "seed"), [(9, 4, 1), (10, 3, 0), (40, 15, 3)])
+def test_caf_goes_back_to_the_step_of_least_variance(n: int, f: int, seed: int) -> None:
+    """Here the largest eigenvalue grows again in the last step; the mean of that is not taken."""
+    updates = rows(n, 12, seed=seed)
+    expected = slow_caf(updates.double().numpy(), f)
+    np.testing.assert_allclose(CAF(f=f)(updates).update, expected, rtol=1e-3, atol=1e-3)
+
+
 def test_caf_without_hostile_participants_is_the_mean() -> None:
     updates = rows(9, 5, seed=0)
     torch.testing.assert_close(CAF(f=0)(updates).update, updates.mean(dim=0))
