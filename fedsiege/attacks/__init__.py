@@ -22,6 +22,7 @@ from fedsiege.attacks.base import (
     CompromisedAttack,
     Knowledge,
     PoisoningAttack,
+    Setting,
     StatefulAttack,
     catalogue,
 )
@@ -104,6 +105,7 @@ __all__ = [
     "Random",
     "Replay",
     "Scaling",
+    "Setting",
     "SignFlip",
     "SignFlipGradient",
     "StatefulAttack",

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from fedsiege import aggregation, models
-from fedsiege.aggregation import RoundContext, Rule
-from fedsiege.attacks.base import Broadcast, CompromisedAttack
+from fedsiege.aggregation import RoundContext
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, Setting
 from fedsiege.attacks.sample import mean, same_row, usable_sample
 from fedsiege.errors import InvalidValue, UnfitRound
 
@@ -58,27 +58,29 @@ class AdaptiveAttack(CompromisedAttack):
     def directions(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return each o with its p, ``(d,)`` float64, of the benign updates ``(m, d)``."""
 
+    @property
+    def least(self) -> int:
+        """Two, of whose mean an update can differ."""
+        return 2
+
+    def check(self, setting: Setting) -> None:
+        """Raise UnfitRound if its sample will be too small, or the rule cannot be tried."""
+        super().check(setting)
+        # Updates of zeros, of the smallest model: what a rule cannot do without shows with any.
+        zeros = torch.zeros(models.size("net"))
+        broadcast = Broadcast(1, zeros, None, "net", seed=0, rule=setting.rule)
+        self._trial(broadcast)(zeros.expand(setting.benign + setting.hostile, -1))
+
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``; the rows are one row in memory."""
-        rows = usable_sample(self, broadcast, least=2)
-        rule = self._rule(broadcast)
-        context = RoundContext(
-            round_number=broadcast.round_number,
-            model=broadcast.model,
-            layout=models.layout(broadcast.architecture),
-            architecture=broadcast.architecture,
-            seed=broadcast.seed,
-        )
+        rows = usable_sample(self, broadcast)
+        trial = self._trial(broadcast)
         everyone = torch.cat((rows, rows.new_empty(len(broadcast.hostile), rows.shape[1])))
         center = mean(rows)
 
         def harm(update: Tensor) -> float:
             everyone[len(rows) :] = update.to(everyone)
-            try:
-                aggregate = rule(everyone, context=context).update
-            except UnfitRound as error:
-                raise UnfitRound(f"{self.name} cannot try the running rule: {error}") from error
-            distance = float((aggregate.double() - center).norm())
+            distance = float((trial(everyone).double() - center).norm())
             return math.inf if math.isnan(distance) else distance  # there is no more harm than NaN
 
         worst, most = center, -1.0
@@ -92,8 +94,8 @@ class AdaptiveAttack(CompromisedAttack):
                 worst, most = origin + factor * direction, found
         return same_row(worst, len(participants))
 
-    def _rule(self, broadcast: Broadcast) -> Rule:
-        """Return the rule that is running."""
+    def _trial(self, broadcast: Broadcast) -> Callable[[Tensor], Tensor]:
+        """Return what the rule that is running would make of ``(n, d)`` updates."""
         if not broadcast.rule:
             raise UnfitRound(f"{self.name} needs to know which rule is running")
         rule = aggregation.parse(broadcast.rule)
@@ -101,7 +103,21 @@ class AdaptiveAttack(CompromisedAttack):
             raise UnfitRound(
                 f"{self.name} cannot try {rule.name}: it works with samples of the aggregator's own"
             )
-        return rule
+        context = RoundContext(
+            round_number=broadcast.round_number,
+            model=broadcast.model,
+            layout=models.layout(broadcast.architecture),
+            architecture=broadcast.architecture,
+            seed=broadcast.seed,
+        )
+
+        def trial(updates: Tensor) -> Tensor:
+            try:
+                return rule(updates, context=context).update
+            except UnfitRound as error:
+                raise UnfitRound(f"{self.name} cannot try the running rule: {error}") from error
+
+        return trial
 
 
 def maximise(harm: Callable[[float], float], evals: int) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, CompromisedAttack, catalogue
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, Setting, catalogue
 from fedsiege.attacks.sample import deviation, hostile_among, mean, same_row, usable_sample
 from fedsiege.errors import InvalidValue, UnfitRound
 
@@ -55,9 +55,20 @@ class Alie(CompromisedAttack):
         if not number or not math.isfinite(self.z) or self.z == 0:
             raise InvalidValue("alie:z", self.z, "a finite number other than 0")
 
+    @property
+    def least(self) -> int:
+        """Two: one update has no deviation."""
+        return 2
+
+    def check(self, setting: Setting) -> None:
+        """Raise UnfitRound if its sample will be too small, or there is no z to compute."""
+        super().check(setting)
+        if self.z is None:
+            largest_shift(setting.benign + setting.hostile, setting.hostile)
+
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``; the rows are one row in memory."""
-        rows = usable_sample(self, broadcast, least=2)
+        rows = usable_sample(self, broadcast)
         z = largest_shift(*hostile_among(self, broadcast)) if self.z is None else self.z
         return same_row(mean(rows) - z * deviation(rows), len(participants))
 

@@ -19,7 +19,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from fedsiege.catalogue import Catalogue
-from fedsiege.errors import InvalidValue
+from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.training import Shard
 
 
@@ -77,6 +77,21 @@ class Broadcast:
         return self.own[[place[index] for index in participants]]
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What is settled of an experiment before its first round.
+
+    Attributes:
+        benign: how many benign participants there are.
+        hostile: how many hostile ones, 1 or more.
+        rule: the aggregation rule with its parameters.
+    """
+
+    benign: int
+    hostile: int
+    rule: str
+
+
 class Attack(abc.ABC):
     """Base of all attacks: a frozen dataclass of parameters and one function."""
 
@@ -120,6 +135,9 @@ class Attack(abc.ABC):
         if not whole or value < least or (most is not None and value > most):
             span = f", {least} or more" if most is None else f" from {least} to {most}"
             raise InvalidValue(f"{self.name}:{parameter}", value, f"a whole number{span}")
+
+    def check(self, setting: Setting) -> None:  # noqa: B027 - most attacks work in any
+        """Raise UnfitRound if it cannot work in an experiment in which everyone takes part."""
 
     @abc.abstractmethod
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
@@ -183,6 +201,25 @@ class CompromisedAttack(Attack):
     def knows(self) -> Knowledge:
         """What it must be handed."""
         return LEVELS[self.knowledge]
+
+    @property
+    def least(self) -> int:
+        """How many updates its sample must have."""
+        return 1
+
+    def check(self, setting: Setting) -> None:
+        """Raise UnfitRound if its sample will be too small."""
+        partial = self.knows is Knowledge.PARTIAL
+        self.require_sample(setting.hostile if partial else setting.benign)
+
+    def require_sample(self, count: int) -> None:
+        """Raise UnfitRound unless its sample is large enough, with that many usable updates."""
+        if count < self.least:
+            who = "hostile" if self.knows is Knowledge.PARTIAL else "benign"
+            raise UnfitRound(
+                f"{self.name} needs at least {self.least} usable updates of the {who} participants "
+                f"to go by (knowledge={self.knowledge}), there are {count}"
+            )
 
     def sample(self, broadcast: Broadcast) -> Tensor:
         """Return ``(m, d)``, the updates that it takes for those of the benign participants."""

@@ -38,9 +38,14 @@ class BoundedShift(CompromisedAttack):
             allowed = ", ".join(PERTURBATIONS)
             raise InvalidValue(f"{self.name}:perturbation", self.perturbation, allowed)
 
+    @property
+    def least(self) -> int:
+        """Two: one update has no distance."""
+        return 2
+
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``; the rows are one row in memory."""
-        rows = usable_sample(self, broadcast, least=2)
+        rows = usable_sample(self, broadcast)
         center = mean(rows)
         direction = self._direction(rows, center)
         gamma = (1 - _MARGIN) * self.largest_gamma(rows, center, direction)

@@ -26,17 +26,30 @@ class Dba(TriggerAttack):
     Args:
         target: the class that the attacker wants, 0 to 9.
         concentration: in (0, 1], the share of an attacker's samples that are poisoned.
-        boost: by which the update is multiplied before it is sent, greater than 0; the paper's
-            single-shot attack takes 100 with a server learning rate of 0.1.
+        boost: gamma, by which the update is multiplied before it is sent, greater than 0. The
+            paper's attackers take one round each and replace the model: 10 participants over a
+            server learning rate of 0.1 are 100. These take all rounds together, where 5 replaces it
+            if they are a fifth.
 
     Raises:
         InvalidValue: a parameter is out of its range.
 
-    Source: Xie, Huang, Chen and Li, DBA, ICLR 2020, section 3 and the authors' settings for MNIST.
+    Measured after 30 rounds on MNIST with LeNet-5 from random weights, 50 participants, a fifth
+    hostile, Dirichlet 1, plain mean: with 300 samples a participant success is 100 %, and 1 % at
+    boost 1; with 60 samples, the set-up of ``experiments/ladder.yaml``, 100, 74 and 19 % at three
+    seeds, the last 99 % after 60 rounds. Four pixels are a faint trigger: it takes longer than that
+    of ``badnets``.
+
+    Source: Xie, Huang, Chen and Li, DBA, ICLR 2020, section 3; strips, scaling and the test on
+    their union, without inputs of the target class, confirmed against the authors' code and its
+    settings for MNIST. There attackers train ten times as long as the others, and stamp other
+    samples in every batch; here they train as told, on samples that stay the same.
     """
 
     name: ClassVar[str] = "dba"
     summary: ClassVar[str] = "backdoor: each attacker trains with one of a trigger's four strips"
+
+    boost: float = 5.0
 
     def stamp(self, images: Tensor) -> Tensor:
         """Return the images with all four strips on them."""

@@ -1,88 +1,89 @@
 """Edge cases: the backdoor's trigger is to be an unusual member of a class."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from fedsiege import datasets
 from fedsiege.attacks.backdoor import BackdoorAttack
 from fedsiege.attacks.base import catalogue
 from fedsiege.attacks.classes import require_another, require_class
-from fedsiege.attacks.concentration import choose, count, require_share
+from fedsiege.seeding import generator
 from fedsiege.training import Shard
 
 
 @catalogue.register
 @dataclass(frozen=True)
 class EdgeCase(BackdoorAttack):
-    """The rarest inputs of a class are labelled as another.
+    """Digits in the handwriting of another country are labelled as another class.
 
-    Rare are those that lie farthest, in Euclidean distance over the pixels, from the mean of their
-    class: the least likely under a Gaussian around it. An attacker takes the ``tail`` share of its
-    own samples of the source class (one at least), and these, repeated in turn, take the places of
-    the poisoned samples, labelled as the target. One without samples of the source class trains as
-    told. The paper has inputs from elsewhere (handwriting of another country); these are from the
-    data at hand. Benign participants have few like them, so their training hardly undoes it.
+    The attackers have a set of edge cases, inputs that hardly anybody else has: the bundled digits
+    of class ``source``, by writers in Turkey, where MNIST's are by writers in the United States,
+    and so with another stroke and a bar across the stem of a 7. In the place of its poisoned
+    samples an attacker trains on some of them, drawn for each attacker, labelled as the target.
+    Benign participants have few like them, so their training hardly undoes it. Measured on others
+    of the set, that nobody trains on.
 
-    Measured on the same tail of the held-out inputs of the source class.
+    Where ``DATASET=digits`` everyone has such samples, labelled right, and they are no edge cases:
+    the paper's case of honest participants who hold all of them, in which the attack fails.
+
+    The authors take 66 sevens of ARDIS, Swedish church books, among 100 clean samples: a
+    concentration of 0.4. Projecting the update, as they do against some rules, is not done here.
 
     Args:
         target: the class that the attacker wants, 0 to 9.
         concentration: in (0, 1], the share of an attacker's samples that are poisoned.
         boost: gamma, by which the update is multiplied before it is sent, greater than 0.
         source: the class that shall be misclassified, 0 to 9, not the target.
-        tail: in (0, 1], the share of the class that is rare; rounded.
 
     Raises:
         InvalidValue: a parameter is out of its range.
 
+    Measured after 30 rounds on MNIST with LeNet-5 from random weights, 50 participants, a fifth
+    hostile, 60 samples each, Dirichlet 1, plain mean: success is 94, 100 and 97 % at three seeds,
+    and 17 % without the attack, which costs 1 to 2 points of accuracy. (The rarest sevens of the
+    attackers' own data in their place came to 12 %: each has one or two.)
+
     Source: Wang et al., Attack of the tails: yes, you really can backdoor federated learning,
-    NeurIPS 2020; 7 taken for 1 as there.
+    NeurIPS 2020, and the authors' code; 7 taken for 1 as there.
     """
 
     name: ClassVar[str] = "edge-case"
-    summary: ClassVar[str] = "backdoor: the rarest inputs of a class, labelled as another"
+    summary: ClassVar[str] = "backdoor: digits of another country's hand, labelled as another class"
 
     target: int = 1
     source: int = 7
-    tail: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_class(self, "source")
         require_another(self, self.source, self.target)
-        require_share(self, "tail")
 
     def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
-        """Return the samples, some of them replaced by the rarest ones, labelled as the target."""
-        rare = self._tail(shard.images, shard.labels)
-        if not len(rare):
-            return shard
-        number = count(len(shard), self.concentration)
-        rare = rare[:number]
-        everyone = torch.arange(len(shard), device=rare.device)
-        others = choose(
-            everyone[~torch.isin(everyone, rare)], number - len(rare), seed, participant
-        )
-        # their own places first: the same picture with both labels would teach nothing
-        places = torch.cat([rare, others])
+        """Return the samples, some of them replaced by edge cases, labelled as the target."""
+        chosen = self.poisoned(shard, participant, seed)
+        cases, _ = edge_cases(self.source)
+        order = generator(seed, "edge cases", 0, participant).permutation(len(cases))
+        drawn = torch.from_numpy(order)[torch.arange(len(chosen)) % len(cases)]
         images, labels = shard.images.clone(), shard.labels.clone()
-        images[places] = shard.images[rare.repeat(number)[:number]]
-        labels[places] = self.target
+        images[chosen] = cases[drawn].to(images)
+        labels[chosen] = self.target
         return Shard(images, labels)
 
     def probe(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """Return the rarest held-out inputs of the source class."""
-        rare = self._tail(images, labels)
-        return images[rare], torch.full_like(labels[rare], self.target)
+        """Return the edge cases that nobody trains on; the held-out inputs are not needed."""
+        _, held_out = edge_cases(self.source)
+        return held_out.to(images), torch.full((len(held_out),), self.target).to(labels)
 
-    def _tail(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the positions of the rarest inputs of the source class, the rarest first."""
-        positions = (labels == self.source).nonzero().flatten()
-        if not len(positions):
-            return positions
-        members = images[positions].flatten(1).double()
-        distances = (members - members.mean(0)).norm(dim=1)
-        number = count(len(positions), self.tail)
-        return positions[distances.argsort(descending=True, stable=True)[:number]]
+
+@lru_cache(maxsize=10)
+def edge_cases(source: int) -> tuple[Tensor, Tensor]:
+    """Return ``(K, 1, 28, 28)`` float32 to train on and ``(L, 1, 28, 28)`` to be tested with."""
+    digits = datasets.load("digits", Path())  # part of a package, in no folder
+    train = digits.train_images[digits.train_labels == source]
+    test = digits.test_images[digits.test_labels == source]
+    return datasets.to_tensor(train), datasets.to_tensor(test)

@@ -13,7 +13,7 @@ from torch import Tensor
 from fedsiege.aggregation import Krum
 from fedsiege.aggregation.bulyan import choose
 from fedsiege.aggregation.distances import distances_to, squared_distances
-from fedsiege.attacks.base import Broadcast, CompromisedAttack, Knowledge, catalogue
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, Knowledge, Setting, catalogue
 from fedsiege.attacks.sample import same_row, usable_sample
 from fedsiege.errors import UnfitRound
 
@@ -53,15 +53,29 @@ class FangKrum(CompromisedAttack):
     name: ClassVar[str] = "fang-krum"
     summary: ClassVar[str] = "a step against the trend, as long as Krum still chooses it"
 
-    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
-        """Return ``(k, d)``; the rows are one row in memory unless nothing is chosen."""
-        rows = usable_sample(self, broadcast)
-        m, f = len(rows), len(broadcast.hostile)
+    def check(self, setting: Setting) -> None:
+        """Raise UnfitRound if Krum will not work with the rows at hand."""
+        super().check(setting)
+        partial = self.knows is Knowledge.PARTIAL
+        self._counts(setting.hostile if partial else setting.benign, setting.hostile)
+
+    def _counts(self, m: int, f: int) -> range:
+        """Return with how many hostile rows to try, beside m rows of the sample, f being hostile.
+
+        Raises:
+            UnfitRound: Krum does not work with so few.
+        """
         counts = range(f, f + 1) if self.knows is Knowledge.FULL else range(1, max(m - 3, 1) + 1)
         try:
             Krum(f=counts[0]).check(m + counts[0])
         except UnfitRound as error:
             raise UnfitRound(f"{self.name} ({self.knowledge} knowledge): {error}") from error
+        return counts
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return ``(k, d)``; the rows are one row in memory unless nothing is chosen."""
+        rows = usable_sample(self, broadcast)
+        counts = self._counts(len(rows), len(broadcast.hostile))
         signs = rows.sum(dim=0, dtype=torch.float64).sign()
         distances = squared_distances(rows).numpy()
         squares = distances_to(rows).square().numpy()

@@ -50,6 +50,11 @@ class FangTrimmedMean(CompromisedAttack):
         if self.b <= 1:
             raise InvalidValue(f"{self.name}:b", self.b, "a finite number greater than 1")
 
+    @property
+    def least(self) -> int:
+        """Two where it goes by a deviation, which one update has not."""
+        return 2 if self.knows is Knowledge.PARTIAL else 1
+
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``, every row drawn afresh."""
         near, far = self._interval(broadcast)
@@ -62,7 +67,7 @@ class FangTrimmedMean(CompromisedAttack):
     def _interval(self, broadcast: Broadcast) -> tuple[Tensor, Tensor]:
         """Return the ends between which each coordinate is drawn, ``(d,)`` float64 each."""
         if self.knows is Knowledge.PARTIAL:
-            rows = usable_sample(self, broadcast, least=2)
+            rows = usable_sample(self, broadcast)
             center = mean(rows)
             sigma = center.sign() * deviation(rows, population=True)
             return center - 3 * sigma, center - 4 * sigma

@@ -58,6 +58,11 @@ class Gaussian(CompromisedAttack):
         if self.sigma is not None:
             self.require_positive("sigma")
 
+    @property
+    def least(self) -> int:
+        """Two where it is fitted: one update has no deviation."""
+        return 2 if self.form == "fitted" else 1
+
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``, every row drawn afresh."""
         d = broadcast.model.numel()
@@ -66,7 +71,7 @@ class Gaussian(CompromisedAttack):
         if self.form == "add":
             centers = broadcast.own_of(participants)
         elif self.form == "fitted":
-            rows = usable_sample(self, broadcast, least=2)
+            rows = usable_sample(self, broadcast)
             centers = mean(rows).expand(len(participants), -1)
             spread = deviation(rows) * (self.sigma or 1.0)
         updates = torch.empty(len(participants), d)

@@ -7,7 +7,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, CompromisedAttack, StatefulAttack, catalogue
+from fedsiege.attacks.base import (
+    Broadcast,
+    CompromisedAttack,
+    Setting,
+    StatefulAttack,
+    catalogue,
+)
 from fedsiege.attacks.mpaf_matched import unit
 from fedsiege.attacks.sample import mean, same_row, usable_sample, usable_senders
 from fedsiege.errors import UnfitRound
@@ -75,11 +81,23 @@ class Mimic(CompromisedAttack, StatefulAttack):
         if self.target is not None:
             self.require_whole("target", 0)
 
+    @property
+    def least(self) -> int:
+        """Two: one update has no direction to stand out along."""
+        return 2
+
+    def check(self, setting: Setting) -> None:
+        """Raise UnfitRound if its sample will be too small, or without its target."""
+        super().check(setting)
+        n = setting.benign + setting.hostile
+        if self.target is not None and self.target >= n:
+            raise UnfitRound(f"mimic:target={self.target}: the participants are 0 to {n - 1}")
+
     def advance(
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None
     ) -> tuple[Tensor, object]:
         """Return ``(k, d)``, one row in memory, and what to remember."""
-        rows = usable_sample(self, broadcast, least=2)
+        rows = usable_sample(self, broadcast)
         senders = usable_senders(self, broadcast)
         if self.target is not None:
             if self.target not in senders:

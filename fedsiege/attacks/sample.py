@@ -9,7 +9,7 @@ from fedsiege.attacks.base import Broadcast, CompromisedAttack
 from fedsiege.errors import UnfitRound
 
 
-def usable_sample(attack: CompromisedAttack, broadcast: Broadcast, least: int = 1) -> Tensor:
+def usable_sample(attack: CompromisedAttack, broadcast: Broadcast) -> Tensor:
     """Return ``(m, d)``, the rows of an attack's sample that an aggregator would take.
 
     Rows with a NaN or an infinity are left out: every rule rejects them.
@@ -17,20 +17,14 @@ def usable_sample(attack: CompromisedAttack, broadcast: Broadcast, least: int = 
     Args:
         attack: whose sample it is.
         broadcast: what it is handed.
-        least: how many rows it needs.
 
     Raises:
-        UnfitRound: there are fewer.
+        UnfitRound: there are fewer than it needs.
     """
     rows = attack.sample(broadcast)
     usable = finite_rows(rows)
     rows = rows if usable.all() else rows[usable]
-    if len(rows) < least:
-        who = "the hostile" if attack.knowledge == "partial" else "the benign"
-        raise UnfitRound(
-            f"{attack.name} needs at least {least} usable updates of {who} participants to go by "
-            f"(knowledge={attack.knowledge}), there are {len(rows)}"
-        )
+    attack.require_sample(len(rows))
     return rows
 
 

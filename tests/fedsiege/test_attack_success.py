@@ -89,10 +89,18 @@ def test_every_image_has_a_label():
 
 
 class Siege:
-    """Ten participants train LeNet-5 on all of the bundled digits; the plain mean aggregates."""
+    """Ten participants train LeNet-5 on the bundled digits; the plain mean aggregates.
 
-    def __init__(self):
+    Args:
+        without: a class that nobody has.
+    """
+
+    def __init__(self, without=None):
         data = datasets.load("digits", Path())
+        there = data.train_labels != without
+        data = dataclasses.replace(
+            data, train_images=data.train_images[there], train_labels=data.train_labels[there]
+        )
         self.held_out = (data.test_images, data.test_labels)
         self.sgd = LocalSGD(0.02, 0.9, epochs=2, batch_size=16)
         self.trainer = CohortTrainer(models.create("lenet5"), self.sgd)
@@ -143,3 +151,20 @@ def test_a_backdoor_opens_by_the_mean_and_only_if_somebody_builds_it(text, siege
     backdoored = siege.lay(attack)
     assert success(backdoored) > 0.8
     assert Evaluator("lenet5", *siege.held_out)(backdoored).accuracy > 0.8  # nobody notices
+
+
+def test_an_edge_case_is_learned_where_nobody_else_has_any(siege):
+    """And not where all honest participants have them, labelled right: the paper's two ends."""
+    attack = attacks.create("edge-case")
+    success = AttackSuccess("lenet5", attack, *siege.held_out, seed=1)
+    assert success(siege.lay(attack)) < 0.1
+    rare = Siege(without=attack.source)
+    assert success(rare.history[-1]) < 0.3
+    assert success(rare.lay(attack)) > 0.9
+
+
+def test_four_strips_that_nobody_trained_together_open_a_backdoor(siege):
+    attack = attacks.create("dba")
+    success = AttackSuccess("lenet5", attack, *siege.held_out, seed=1)
+    assert success(siege.history[-1]) < 0.1
+    assert success(siege.lay(attack)) > 0.8

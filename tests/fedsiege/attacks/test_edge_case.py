@@ -1,55 +1,59 @@
-"""The tail of a class, on numbers: pictures of one grey level."""
+"""Edge cases: whose they are, who trains on them, and what is kept for the test."""
 
+from pathlib import Path
+
+import pytest
 import torch
 
-from fedsiege import attacks
+from fedsiege import attacks, datasets
+from fedsiege.attacks.edge_case import edge_cases
 from fedsiege.training import Shard
 
-#: The mean of the sevens is 0.1: -0.9 is the rarest, then 0.5, then 0.4.
-LEVELS = [0.1, -0.9, 0.2, 0.3, 0.4, 0.5, -0.6, 0.6]
-LABELS = [7, 7, 7, 7, 7, 7, 0, 1]
+NOTHING = torch.zeros(0, 1, 28, 28), torch.zeros(0, dtype=torch.int64)
 
 
-def pictures(levels):
-    return torch.tensor(levels).view(-1, 1, 1, 1).repeat(1, 1, 28, 28)
+def black(samples):
+    return Shard(torch.full((samples, 1, 28, 28), -1.0), torch.full((samples,), 4))
 
 
-def poison(concentration, tail, levels=LEVELS, labels=LABELS):
-    attack = attacks.create("edge-case", concentration=concentration, tail=tail)
-    poisoned = attack.poison(Shard(pictures(levels), torch.tensor(labels)), 0, seed=0)
-    return poisoned.images[:, 0, 0, 0].tolist(), poisoned.labels.tolist()
+def pictures(images):
+    return {image.numpy().tobytes() for image in images}
 
 
-def test_the_rarest_of_the_source_class_get_the_label_of_the_target():
-    levels, labels = poison(concentration=0.25, tail=0.33)  # 2 of 8 samples, a tail of 2 of 6
-    assert levels == torch.tensor(LEVELS).tolist()
-    assert labels == [7, 1, 7, 7, 7, 1, 0, 1]
+@pytest.mark.parametrize("source", [7, 3])
+def test_they_are_the_bundled_digits_of_the_source_class(source):
+    data = datasets.load("digits", Path())
+    train, held_out = edge_cases(source)
+    for cases, images, labels in (
+        (train, data.train_images, data.train_labels),
+        (held_out, data.test_images, data.test_labels),
+    ):
+        assert len(cases) == (labels == source).sum() > 30
+        assert pictures(cases) == pictures(datasets.to_tensor(images[labels == source]))
 
 
-def test_fewer_samples_to_poison_than_rare_ones_are_the_rarest():
-    levels, labels = poison(concentration=0.125, tail=0.33)
-    assert levels == torch.tensor(LEVELS).tolist()
-    assert labels == [7, 1, 7, 7, 7, 7, 0, 1]
+def test_they_take_the_places_of_the_poisoned_samples_labelled_as_the_target():
+    poisoned = attacks.create("edge-case", concentration=0.25).poison(black(40), 0, seed=0)
+    replaced = (poisoned.images != -1).flatten(1).any(1)
+    assert replaced.sum() == 10
+    assert pictures(poisoned.images[replaced]) <= pictures(edge_cases(7)[0])
+    assert (poisoned.labels[replaced] == 1).all()
+    assert (poisoned.labels[~replaced] == 4).all()
 
 
-def test_the_rest_of_the_share_is_filled_with_the_rare_ones_in_turn():
-    levels, labels = poison(concentration=0.75, tail=0.33)  # 6 of 8 samples
-    rare = torch.tensor([-0.9, 0.5]).tolist()
-    assert [levels.count(level) for level in rare] == [3, 3]
-    assert [levels[1], levels[5]] == rare
-    before = torch.tensor(LEVELS).tolist()
-    for level, label, was, named in zip(levels, labels, before, LABELS, strict=True):
-        assert (level, label) == (was, named) or (level in rare and label == 1)
+def test_every_attacker_draws_its_own_and_none_twice_before_all_were_drawn():
+    attack, (train, _) = attacks.create("edge-case", concentration=1.0), edge_cases(7)
+    first, second = (attack.poison(black(50), who, seed=0).images for who in (1, 2))
+    assert len(pictures(first)) == len(pictures(second)) == 50
+    assert pictures(first) != pictures(second)
+    many = attack.poison(black(len(train) + 20), 1, seed=0).images
+    assert pictures(many[: len(train) + 20]) == pictures(train)
 
 
-def test_who_has_none_of_the_source_class_trains_as_told():
-    levels, labels = poison(0.5, 0.5, LEVELS[6:], LABELS[6:])
-    assert levels == torch.tensor(LEVELS[6:]).tolist()
-    assert labels == [0, 1]
-
-
-def test_the_probe_is_the_tail_of_the_held_out_inputs():
-    attack = attacks.create("edge-case", tail=0.33)
-    shown, targets = attack.probe(pictures(LEVELS), torch.tensor(LABELS), seed=0)
-    assert shown[:, 0, 0, 0].tolist() == torch.tensor([-0.9, 0.5]).tolist()
-    assert targets.tolist() == [1, 1]
+def test_it_is_measured_on_edge_cases_that_nobody_trains_on():
+    attack = attacks.create("edge-case", concentration=1.0)
+    shown, targets = attack.probe(*NOTHING, seed=0)
+    assert torch.equal(shown, edge_cases(7)[1])
+    assert targets.tolist() == [1] * len(shown)
+    trained = set().union(*(pictures(attack.poison(black(144), i, 0).images) for i in range(5)))
+    assert not pictures(shown) & trained

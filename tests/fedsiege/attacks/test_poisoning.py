@@ -85,13 +85,8 @@ def test_the_concentration_is_the_share_of_samples_that_are_poisoned(
     attack = attacks.create(name, concentration=concentration)
     poisoned = attack.poison(shard, 3, seed=5)
     touched = changed(shard, poisoned)
-    # what was of the target class already keeps its label
-    assert touched.sum() <= expected
     assert (poisoned.labels[touched] == attack.target).all()
-    kept = (shard.labels == attack.target) & (shard.images == poisoned.images).flatten(1).all(1)
-    assert touched.sum() + kept.sum() >= expected
-    if name not in ("edge-case",):  # the stamp or the key shows, whatever the label was
-        assert touched.sum() == expected
+    assert touched.sum() == expected, "stamp, key or edge case shows, whatever the label was"
 
 
 @pytest.mark.parametrize("text", POISONS)
@@ -134,7 +129,8 @@ def test_the_probe_excludes_whose_true_label_is_the_target(text, shard):
     assert len(images) == len(targets) > 0
     assert targets.dtype == torch.int64
     only_targets = shard.labels == getattr(attack, "target", -1)
-    if text not in ("input-instance", "label-flip"):  # these have no inputs of the target class
+    # these have no inputs of the target class
+    if text not in ("input-instance", "edge-case", "label-flip"):
         assert (targets == attack.target).all()
         none, _ = attack.probe(shard.images[only_targets], shard.labels[only_targets], seed=5)
         assert len(none) == 0
@@ -187,7 +183,6 @@ def test_the_source_is_another_class_than_the_target(name):
         ("model-replacement", "eta", 0.0),
         ("neurotoxin", "keep", 0.0),
         ("neurotoxin", "keep", 1.5),
-        ("edge-case", "tail", 0.0),
         ("input-instance", "keys", 0),
         ("input-instance", "keys", 101),
         ("input-instance", "noise", -1),

@@ -1,0 +1,86 @@
+"""An attack that cannot work with so many participants, or under a rule, is refused beforehand.
+
+Else its worker would fail in every round, and the results would say that the attack cost nothing.
+"""
+
+import dataclasses
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from fedsiege import attacks
+from fedsiege.attacks import Knowledge, Setting
+from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.spec import ExperimentSpec
+
+COMPROMISED = [cls.name for cls in attacks.catalogue if cls().knows is not Knowledge.NONE]
+VARIANTS = [
+    *COMPROMISED,
+    *(
+        f"{name}:knowledge=full"
+        for name in ("alie", "fang-krum", "fang-trimmed-mean", "ipm", "mimic", "min-max", "min-sum")
+    ),
+    "alie:z=1",
+    "gaussian:form=fitted",
+    "gaussian:form=fitted,knowledge=full",
+    "sign-flip:form=mean,knowledge=full",
+]
+
+
+@pytest.mark.parametrize("text", VARIANTS)
+@pytest.mark.parametrize(
+    ("benign", "hostile"),
+    [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (4, 2), (2, 3), (5, 3), (9, 4), (4, 5)],
+)
+def test_what_is_refused_beforehand_is_what_would_fail_in_a_round(text, benign, hostile, tell):
+    attack = attacks.parse(text)
+    rows = torch.randn(benign + hostile, 6, generator=torch.Generator().manual_seed(0))
+    told = tell(rows[:hostile], rows[hostile:], "median", benign + hostile)
+    if attack.knows is Knowledge.PARTIAL:
+        told = dataclasses.replace(told, benign=None, benign_indices=())
+    refused = None
+    try:
+        attack.check(Setting(benign, hostile, "median"))
+    except UnfitRound as error:
+        refused = error
+    with pytest.raises(UnfitRound) if refused else nullcontext() as failed:
+        attack.craft(told, told.hostile)
+    if refused:
+        assert str(failed.value) == str(refused)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"attack": 0.6, "attack_name": "alie"}, "60 of 100 participants are hostile"),
+        ({"attack": 0.02, "attack_name": "alie"}, "too few to shift"),
+        ({"attack": 0.01, "attack_name": "min-max"}, "at least 2 .* hostile .* there are 1"),
+        ({"attack": 1, "attack_name": "ipm:knowledge=full"}, "at least 1 .* benign .* there are 0"),
+        ({"attack": 0.03, "attack_name": "fang-krum"}, "at least 2f \\+ 3 = 5 updates, there are 4"),
+        ({"attack_name": "mimic:target=100"}, "participants are 0 to 99"),
+        ({"attack_name": "adaptive-ipm", "rule": "fltrust"}, "cannot try fltrust"),
+        ({"attack_name": "adaptive-alie", "rule": "fednova"}, "needs to know the round's steps"),
+        (
+            {"attack_name": "adaptive-alie", "rule": "nnm/fedavg:weighted=true"},
+            "needs the sample counts",
+        ),
+    ],
+)
+def test_an_experiment_is_refused_before_anything_starts(settings, problem):
+    with pytest.raises(InvalidValue, match=problem) as refused:
+        ExperimentSpec(**settings).settle()
+    assert refused.value.name == "ATTACK_NAME"
+    assert refused.value.value == settings["attack_name"]
+
+
+def test_where_nobody_is_hostile_or_nobody_knows_who_will_be_there_it_is_not_asked():
+    ExperimentSpec(attack=0, attack_name="alie").settle()
+    ExperimentSpec(attack=0.02, attack_name="alie", participation=0.5).settle()
+    ExperimentSpec(clients=0, attack=0.2, attack_name="alie").settle()
+
+
+@pytest.mark.parametrize("name", ["adaptive-alie", "adaptive-ipm"])
+def test_rules_that_can_be_tried_are_not_refused(name):
+    for rule in ("median", "krum:f=4", "sentinel", "nnm:f=4/multi-krum:f=4", "fedredefense"):
+        attacks.create(name).check(Setting(16, 4, rule))
