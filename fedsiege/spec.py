@@ -218,7 +218,8 @@ class ExperimentSpec(BaseModel):
         weights are left to the aggregator. Settling twice changes nothing.
 
         Raises:
-            InvalidValue: an unknown name, or a rule that cannot work with that many updates.
+            InvalidValue: an unknown name, or a rule or an attack that cannot work with that many
+                updates.
         """
         # Here and not above: these bring torch, which a help text must not wait for.
         from fedsiege import aggregation, attacks, datasets, models, partition
@@ -256,6 +257,10 @@ class ExperimentSpec(BaseModel):
             asked = aggregation.parse(self.rule, **training)
             rule = asked.for_participants(updates) if updates else asked
             rule_name = spell(rule)
+        # In sampled rounds, or with an open number, who is there is not known before.
+        if self.hostile and self.participation == 1:
+            with _about("ATTACK_NAME", self.attack_name, "attack"):
+                attack.check(attacks.Setting(self.clients - self.hostile, self.hostile, rule_name))
 
         settled = self.model_copy(
             update={

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -324,6 +324,7 @@ def test_what_cannot_work_is_refused_under_its_variable(
     assert str(caught.value).startswith(text)
 
 
+@settings(deadline=None)
 @given(
     attack=st.floats(0, 1),
     attack_name=st.sampled_from(attacks.names()),
@@ -332,8 +333,13 @@ def test_what_cannot_work_is_refused_under_its_variable(
     rule=st.sampled_from(["fedavg", "median", "krum", "krum:f=1", "trimmed-mean"]),
     partition=st.sampled_from(["sample", "iid", "dirichlet:0.5"]),
 )
-def test_settling_twice_changes_nothing(**settings: object) -> None:
-    once = ExperimentSpec.of(settings).settle().spec
+def test_settling_twice_changes_nothing(**drawn: object) -> None:
+    try:
+        once = ExperimentSpec.of(drawn).settle().spec
+    except InvalidValue as error:  # too few or too many are hostile for some attacks
+        if error.name != "ATTACK_NAME":
+            raise
+        return
     again = ExperimentSpec.from_yaml(once.to_yaml()).settle()
     assert again.spec == once
     assert not any("assumes" in note for note in again.notes)
