@@ -4,6 +4,7 @@ import abc
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from fedsiege import aggregation, models
 from fedsiege.aggregation import RoundContext
 from fedsiege.attacks.base import Broadcast, CompromisedAttack, Setting
+from fedsiege.attacks.rotation import rotates, turned
 from fedsiege.attacks.sample import mean, same_row, usable_sample
 from fedsiege.errors import InvalidValue, UnfitRound
 
@@ -29,6 +31,9 @@ class AdaptiveAttack(CompromisedAttack):
     o is where they begin and p where they go; all f participants send the same. The harm of x is
     the distance between what the rule makes of the benign updates and f times g, and the benign
     mean. It is looked for by ``maximise``.
+
+    A rule that commutes with rotations is tried in the space that the benign updates and the lines
+    span, where a trial costs next to nothing: see ``rotation``.
 
     The rule is tried as it would work in a first round: what it remembers is the aggregator's. So
     are root samples, and what participants report of their samples and steps: rules that cannot do
@@ -75,24 +80,23 @@ class AdaptiveAttack(CompromisedAttack):
         """Return ``(k, d)``; the rows are one row in memory."""
         rows = usable_sample(self, broadcast)
         trial = self._trial(broadcast)
-        everyone = torch.cat((rows, rows.new_empty(len(broadcast.hostile), rows.shape[1])))
-        center = mean(rows)
+        lines = self.directions(rows)
+        tried, tried_lines = rows, lines
+        if rotates(broadcast.rule) and len(rows) + 2 * len(lines) < rows.shape[1]:
+            tried, ends = turned(rows, torch.stack([end for line in lines for end in line]))
+            tried, tried_lines = tried.float(), list(zip(ends[::2], ends[1::2], strict=True))
+        everyone = torch.cat((tried, tried.new_empty(len(broadcast.hostile), tried.shape[1])))
+        center = mean(tried)
 
-        def harm(update: Tensor) -> float:
-            everyone[len(rows) :] = update.to(everyone)
+        def harm(origin: Tensor, direction: Tensor, factor: float) -> float:
+            everyone[len(rows) :] = (origin + factor * direction).to(everyone)
             distance = float((trial(everyone).double() - center).norm())
             return math.inf if math.isnan(distance) else distance  # there is no more harm than NaN
 
-        worst, most = center, -1.0
-        for origin, direction in self.directions(rows):
-
-            def along(factor: float, origin: Tensor = origin, way: Tensor = direction) -> float:
-                return harm(origin + factor * way)
-
-            factor, found = maximise(along, self.evals)
-            if found > most:
-                worst, most = origin + factor * direction, found
-        return same_row(worst, len(participants))
+        found = [maximise(partial(harm, *line), self.evals) for line in tried_lines]
+        best = max(range(len(lines)), key=lambda line: found[line][1])
+        (origin, direction), (factor, _) = lines[best], found[best]
+        return same_row(origin + factor * direction, len(participants))
 
     def _trial(self, broadcast: Broadcast) -> Callable[[Tensor], Tensor]:
         """Return what the rule that is running would make of ``(n, d)`` updates."""
