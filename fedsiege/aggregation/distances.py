@@ -8,9 +8,11 @@ from torch import Tensor
 from fedsiege.aggregation.matrix import column_blocks
 
 #: Columns, at most and at least, and rows on either side, that are multiplied at a time.
-_WIDTH = 4096
+_WIDTH = 8192
 _LEAST_WIDTH = 1024
-_TILE = 96
+_TILE = 64
+#: Numbers of such a block: 16 MiB, but never less than the least width.
+_BLOCK = 2**22
 #: Numbers of a block that a point is subtracted from: 4 MiB of float32.
 _CACHED = 2**20
 #: Squares that are added up in float32.
@@ -111,19 +113,20 @@ def _gram(updates: Tensor, rows: Tensor | None, origin: Tensor | None) -> NDArra
     n, d = len(updates if rows is None else rows), updates.shape[1]
     rows = None if rows is None else rows.to(updates.device)
     tiles = list(column_blocks(n, _TILE))
-    width = min(_WIDTH, max(_LEAST_WIDTH, d // 8), d)
+    width = min(_WIDTH, max(_LEAST_WIDTH, min(d // 8, _BLOCK // n)), d)
     buffer = torch.empty(n * width, device=updates.device)
-    gram = np.zeros((n, n))
+    gram = torch.zeros(n, n, dtype=torch.float64, device=updates.device)
     for columns in column_blocks(d, width):
         block = buffer[: n * (columns.stop - columns.start)].view(n, -1)
         block.copy_(updates[:, columns] if rows is None else updates[rows, columns])
         if origin is not None:
             block -= origin[columns].float()
         for tile in tiles:
-            gram[: tile.stop, tile] += products(block[: tile.stop], block[tile]).cpu().numpy()
+            gram[: tile.stop, tile] += products(block[: tile.stop], block[tile]).double()
     for tile in tiles:
         gram[tile, : tile.start] = gram[: tile.start, tile].T
-    return gram
+    found: NDArray[np.float64] = gram.cpu().numpy()
+    return found
 
 
 def products(left: Tensor, right: Tensor) -> Tensor:
