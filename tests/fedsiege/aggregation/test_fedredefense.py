@@ -71,6 +71,26 @@ def test_fakes_without_data_win_under_fedavg_and_are_banned_here() -> None:
     assert second.state.images.shape == (3, 10, 1, 28, 28)
 
 
+def test_who_was_banned_stays_so_whatever_it_sends() -> None:
+    """Both send what their data of the round before make without an error."""
+    data = [synthetic(seed, 0.2) for seed in (3, 4)]
+    memory = FedREDefenseState(
+        identities=torch.tensor([7, 8]),
+        seen=torch.tensor([1, 1]),
+        banned=torch.tensor([False, True]),
+        images=torch.cat([one.images for one in data]),
+        labels=torch.cat([one.labels for one in data]),
+        rates=torch.cat([one.rates for one in data]),
+        rounds=1,
+    )
+    updates = torch.cat([trained(3), trained(4)])
+    context = replace(CONTEXT, participants=torch.tensor([7, 8]))
+    result = FedREDefense(iterations=1)(updates, context=context, state=memory)
+    assert result.accepted.tolist() == [True, False]
+    assert result.scores is not None
+    assert result.scores.tolist() == [pytest.approx(0, abs=1e-6), 1.0]
+
+
 @pytest.mark.parametrize("size", [1e20, 3e38])
 def test_rows_beyond_the_squares_of_float32_are_banned(size: float) -> None:
     updates = torch.cat([torch.full((1, len(MODEL)), size), torch.zeros(1, len(MODEL))])

@@ -50,6 +50,19 @@ def test_erratic_fakes_win_under_fedavg_and_are_found_here() -> None:
     assert (model - optimum).norm() < (beaten - optimum).norm() / 3
 
 
+def test_where_all_are_equally_predictable_nobody_is_left_out() -> None:
+    """2-means always finds two groups: the gap statistic has to say that there is one."""
+
+    def like_the_others(model: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        optima = torch.ones(D) + 0.3 * torch.linspace(-1, 1, FAKES)[:, None]
+        updates = torch.linspace(0.05, 0.3, D) * (optima - model)
+        return updates + 0.02 * torch.randn(FAKES, D, generator=generator)
+
+    for rounds in (7, 8, 9, 10):
+        _, accepted = federation(FLDetector(window=5), like_the_others, rounds)
+        assert accepted.all()
+
+
 def test_mpaf_is_not_found_since_it_is_easier_to_predict() -> None:
     _, accepted = federation(FLDetector(window=5), mpaf)
     assert accepted[:FAKES].all()

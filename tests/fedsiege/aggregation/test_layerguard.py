@@ -43,6 +43,26 @@ def test_weights_by_hand() -> None:
     assert weights[1].tolist() == pytest.approx([1, 1, 0, partly, partly, 1])
 
 
+def test_the_threshold_stops_at_the_first_that_anyone_reaches() -> None:
+    """.96 reaches .95, so .92 is not anomalous; with 4 trusted others its weight is on the way."""
+    [weights] = LayerGuard().weights(torch.tensor([[0.96, 0.92, 0.3, 0.3, 0.3, 0.3]]).double())
+    benign = (0.92 + 4 * 0.3) / 5
+    assert weights.tolist() == pytest.approx([0, 0.04 / (0.96 - benign), 1, 1, 1, 1])
+
+
+def test_who_is_anomalous_in_some_high_risk_layers_weighs_less_in_the_others() -> None:
+    """n = 6. First layer: two are anomalous, n / 2 - 1, so it is of high risk as well as the second
+    with three: alpha is .5 for those five, and the third largest is .5, so all are trusted."""
+    similarity = torch.tensor(
+        [[0.97, 0.97, 0.8, 0.3, 0.3, 0.4], [0.6, 0.3, 0.96, 0.96, 0.96, 0.3]]
+    ).double()
+    weights = LayerGuard().weights(similarity)
+    benign = (0.97 + 0.97 + 0.8 + 0.3 + 0.3 + 0.4) / 6
+    between = 0.5 * (0.97 - 0.8) / (0.97 - benign)
+    assert weights[0].tolist() == pytest.approx([0, 0, between, 1, 1, 1])
+    assert weights[1].tolist() == pytest.approx([1, 1, 0, 0, 0, 1])
+
+
 def test_fakes_that_are_alike_lose() -> None:
     updates = torch.cat([torch.full((6, 70), -100.0) + honest(6), honest(14)])
     result = LayerGuard()(updates, context=CONTEXT)

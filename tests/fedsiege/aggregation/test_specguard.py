@@ -44,6 +44,19 @@ def test_by_hand() -> None:
     assert result.update.tolist() == pytest.approx(expected)
 
 
+def test_the_share_kept_is_rounded_up_and_the_median_norm_is_that_of_all() -> None:
+    """Four of five are kept. Norms 2, 1, 4, sqrt(10) and .5: the median of all is 2, of the four
+    kept it would be 2.58."""
+    updates = torch.tensor(
+        [[2.0, 0, 0, 0], [1.0, 0, 0, 0], [4.0, 0, 0, 0], [0, 3.0, 0, 1.0], [0, 0, 0, 0.5]]
+    )
+    result = SpecGuard()(updates, state=AXES)
+    assert result.accepted.tolist() == [True] * 4 + [False]
+    clipped = 2 / 10**0.5
+    expected = [(2 + 1 + 2) / 4, 3 * clipped / 4, 0, clipped / 4]
+    assert result.update.tolist() == pytest.approx(expected)
+
+
 def test_fakes_outside_the_span_win_under_fedavg_and_lose_here() -> None:
     """Honest updates are minus mean gradients of some of the root samples; fakes are MPAF's."""
     assert CONTEXT.model is not None
