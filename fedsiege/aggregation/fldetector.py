@@ -7,42 +7,36 @@ import torch
 from torch import Tensor
 
 from fedsiege import seeding
-from fedsiege.aggregation import memory
 from fedsiege.aggregation.base import Aggregation, StatefulRule, catalogue, require_whole_number
 from fedsiege.aggregation.combination import weighted_mean
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.gap_statistic import more_than_one_cluster
 from fedsiege.aggregation.lbfgs import hessian_times
+from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, Turnout, no_rows
 from fedsiege.aggregation.two_means import two_means
 from fedsiege.errors import UnfitRound
 
 
 @dataclass(frozen=True)
-class FLDetectorState:
+class FLDetectorState(Memory):
     """What FLDetector remembers.
 
     Attributes:
-        identities: ``(k,)`` int64.
-        seen: ``(k,)`` int64, the rule's own round in which each sent last.
-        updates: ``(k, d)`` float32, what each sent then.
+        updates: ``(k, d)`` float32, what each sent last.
         scores: ``(k, window)`` float64, the latest distances of each, the newest last; NaN where
             there are not that many.
         model: ``(d,)`` float32, the global model of the last round.
         mean: ``(d,)`` float32, its aggregated update.
         steps: ``(m, d)`` float32, the latest changes of the model, m at most window.
         changes: ``(m, d)`` float32, how the aggregated update changed with each.
-        rounds: how many rounds there were.
     """
 
-    identities: Tensor
-    seen: Tensor
     updates: Tensor
     scores: Tensor
     model: Tensor
     mean: Tensor
     steps: Tensor
     changes: Tensor
-    rounds: int
 
 
 @catalogue.register
@@ -77,7 +71,7 @@ class FLDetector(StatefulRule):
     summary: ClassVar[str] = "the mean without those whose updates L-BFGS predicts worst"
 
     window: int = 10
-    remember: int = memory.REMEMBERED
+    remember: int = REMEMBERED
 
     def __post_init__(self) -> None:
         require_whole_number(f"{self.name}:window", self.window, least=2)
@@ -92,24 +86,22 @@ class FLDetector(StatefulRule):
             raise UnfitRound(f"{self.name}: a model of {len(context.model)}, updates of {d}")
         model = context.model.to(updates.device, torch.float32)
         before = state if isinstance(state, FLDetectorState) else self._nothing(updates, model)
-        present = context.identities(n)
-        place = memory.places(before.identities, present)
+        turnout = before.turnout(context.identities(n), self.remember)
         scores = torch.full((n, self.window), torch.nan, dtype=torch.float64)
-        scores[place >= 0] = before.scores[place[place >= 0]].cpu()
-        distances = self._distances(updates, model, before, place)
+        scores[turnout.known] = turnout.recall(before.scores).cpu()
+        distances = self._distances(updates, model, before, turnout.places)
         observed = distances.isfinite()
         scores[observed] = torch.cat([scores[observed, 1:], distances[observed, None]], dim=1)
         accepted = self._accepted(scores.mean(dim=1), context)
         mean = weighted_mean(updates, accepted.double())
-        after = self._after(before, present, updates.float(), scores, model, mean)
+        after = self._after(before, turnout, updates, scores, model, mean)
         return Aggregation(mean, accepted, scores.nanmean(dim=1).nan_to_num(), after)
 
     def _nothing(self, updates: Tensor, model: Tensor) -> FLDetectorState:
         """Return the memory before the first round."""
-        nobody = torch.zeros(0, dtype=torch.int64)
-        none = updates.new_zeros(0, updates.shape[1], dtype=torch.float32)
+        none = no_rows(updates)
         scores = torch.zeros(0, self.window, dtype=torch.float64)
-        return FLDetectorState(nobody, nobody, none, scores, model, model, none, none, 0)
+        return FLDetectorState(NOBODY, NOBODY, 0, none, scores, model, model, none, none)
 
     def _distances(
         self, updates: Tensor, model: Tensor, before: FLDetectorState, place: Tensor
@@ -147,7 +139,7 @@ class FLDetector(StatefulRule):
     def _after(
         self,
         before: FLDetectorState,
-        present: Tensor,
+        turnout: Turnout,
         updates: Tensor,
         scores: Tensor,
         model: Tensor,
@@ -155,8 +147,6 @@ class FLDetector(StatefulRule):
     ) -> FLDetectorState:
         """Return the memory after this round."""
         device = updates.device
-        rounds = before.rounds + 1
-        away = memory.absent(before.identities, before.seen, present, self.remember)
         steps, changes = before.steps.to(device), before.changes.to(device)
         step = model - before.model.to(device)
         if before.rounds > 0 and step.any():
@@ -164,13 +154,13 @@ class FLDetector(StatefulRule):
             steps = torch.cat([steps, step[None]])[-self.window :]
             changes = torch.cat([changes, change[None]])[-self.window :]
         return FLDetectorState(
-            identities=torch.cat([present, before.identities[away]]),
-            seen=torch.cat([torch.full_like(present, rounds), before.seen[away]]),
-            updates=torch.cat([updates, before.updates.to(device)[away.to(device)]]),
-            scores=torch.cat([scores, before.scores[away].cpu()]),
+            turnout.identities,
+            turnout.seen,
+            turnout.rounds,
+            updates=turnout.carry(updates.float(), before.updates),
+            scores=turnout.carry(scores, before.scores),
             model=model.clone(),  # the caller may go on with its own
             mean=mean.clone(),
             steps=steps,
             changes=changes,
-            rounds=rounds,
         )

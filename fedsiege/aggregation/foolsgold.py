@@ -6,28 +6,22 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.aggregation import memory
 from fedsiege.aggregation.base import Aggregation, StatefulRule, catalogue, require_whole_number
 from fedsiege.aggregation.combination import keep_model, weighted_mean
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.cosines import cosines
+from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, no_rows
 
 
 @dataclass(frozen=True)
-class FoolsGoldState:
+class FoolsGoldState(Memory):
     """What FoolsGold remembers.
 
     Attributes:
-        identities: ``(k,)`` int64.
-        seen: ``(k,)`` int64, the rule's own round in which each sent last.
         history: ``(k, d)`` float32, the sum of all updates of each.
-        rounds: how many rounds there were.
     """
 
-    identities: Tensor
-    seen: Tensor
     history: Tensor
-    rounds: int
 
 
 @catalogue.register
@@ -59,7 +53,7 @@ class FoolsGold(StatefulRule):
     summary: ClassVar[str] = "less weight to participants whose update histories are alike"
     trusting: ClassVar[bool] = True
 
-    remember: int = memory.REMEMBERED
+    remember: int = REMEMBERED
 
     def __post_init__(self) -> None:
         require_whole_number(f"{self.name}:remember", self.remember, least=1)
@@ -67,41 +61,21 @@ class FoolsGold(StatefulRule):
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Aggregate; the scores are the weights ``a_i``."""
         n = len(updates)
-        present = context.identities(n)
         before = state if isinstance(state, FoolsGoldState) else _nothing(updates)
-        after = self._remembering(before, present, updates)
+        turnout = before.turnout(context.identities(n), self.remember)
+        history = turnout.carry(updates.float(), before.history)
+        history[:n][turnout.known] += turnout.recall(before.history).to(history.device)
+        after = FoolsGoldState(turnout.identities, turnout.seen, turnout.rounds, history)
         weights = foolsgold_weights(cosines(after.history[:n]))
         if not weights.any():
             return keep_model(updates, weights, after)
         mean = weighted_mean(updates, weights)
         return Aggregation(mean, weights > 0, weights, after)
 
-    def _remembering(
-        self, before: FoolsGoldState, present: Tensor, updates: Tensor
-    ) -> FoolsGoldState:
-        """Return the memory with this round added, those present first and in order."""
-        past = before.history.to(updates.device)
-        place = memory.places(before.identities, present)
-        known = (place >= 0).to(past.device)
-        sums = updates.to(torch.float32, copy=True)
-        sums[known] += past[place[place >= 0].to(past.device)]
-        away = memory.absent(before.identities, before.seen, present, self.remember)
-        if len(away) > 0:  # joining nothing would copy all the same
-            sums = torch.cat([sums, past[away.to(past.device)]])
-        rounds = before.rounds + 1
-        return FoolsGoldState(
-            identities=torch.cat([present, before.identities[away]]),
-            seen=torch.cat([torch.full_like(present, rounds), before.seen[away]]),
-            history=sums,
-            rounds=rounds,
-        )
-
 
 def _nothing(updates: Tensor) -> FoolsGoldState:
     """Return the memory before the first round."""
-    nobody = torch.zeros(0, dtype=torch.int64)
-    history = updates.new_zeros(0, updates.shape[1], dtype=torch.float32)
-    return FoolsGoldState(nobody, nobody, history, 0)
+    return FoolsGoldState(NOBODY, NOBODY, 0, no_rows(updates))
 
 
 def foolsgold_weights(similarity: Tensor) -> Tensor:

@@ -1,10 +1,100 @@
 """What rules remember of participants, by identity."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 #: Identities that a rule remembers unless told otherwise.
 REMEMBERED = 1000
+#: The identities in a memory before the first round.
+NOBODY = torch.zeros(0, dtype=torch.int64)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Base of what a rule or a detector remembers of each identity.
+
+    A subclass adds tensors with a row for each identity, in the same order, and what else it
+    remembers of the rounds.
+
+    Attributes:
+        identities: ``(k,)`` int64, each once.
+        seen: ``(k,)`` int64, the rule's own round in which each sent last.
+        rounds: how many rounds there were.
+    """
+
+    identities: Tensor
+    seen: Tensor
+    rounds: int
+
+    def turnout(self, present: Tensor, limit: int, window: int | None = None) -> "Turnout":
+        """Compare this with who sent.
+
+        Args:
+            present: ``(n,)`` int64, the identities that sent this round.
+            limit: how many identities are remembered, see ``absent``.
+            window: in how many rounds, this one among them, one must have sent to be remembered;
+                None for any.
+        """
+        rounds = self.rounds + 1
+        away = absent(self.identities, self.seen, present, limit)
+        if window is not None:
+            away = away[self.seen[away] > rounds - window]
+        return Turnout(
+            places=places(self.identities, present),
+            away=away,
+            identities=torch.cat([present, self.identities[away]]),
+            seen=torch.cat([torch.full_like(present, rounds), self.seen[away]]),
+            rounds=rounds,
+        )
+
+
+@dataclass(frozen=True)
+class Turnout:
+    """Who of those in memory is there in a round, and whom the memory after it holds.
+
+    It holds those present first, in the order of the rows, then those that are away.
+
+    Attributes:
+        places: ``(n,)`` int64, where each of those present stands in memory, -1 for newcomers.
+        away: ``(a,)`` int64, where those stand that are away and remembered still.
+        identities: ``(n + a,)`` int64, of the memory after the round.
+        seen: ``(n + a,)`` int64, likewise.
+        rounds: how many rounds there were with this one.
+    """
+
+    places: Tensor
+    away: Tensor
+    identities: Tensor
+    seen: Tensor
+    rounds: int
+
+    @property
+    def known(self) -> Tensor:
+        """``(n,)`` bool, who of those present is no newcomer."""
+        return self.places >= 0
+
+    def recall(self, remembered: Tensor) -> Tensor:
+        """Return ``(p, ..)``, what is remembered of those who are ``known``, in their order."""
+        return remembered[self.places[self.known].to(remembered.device)]
+
+    def carry(self, rows: Tensor, remembered: Tensor) -> Tensor:
+        """Return ``(n + a, ..)``, the rows of those present, then what is remembered of the others.
+
+        It is a copy, and so may be changed; the next round's updates come into the same matrix.
+
+        Args:
+            rows: ``(n, ..)``.
+            remembered: ``(k, ..)``, of the memory before.
+        """
+        rest = remembered[self.away.to(remembered.device)]
+        return torch.cat([rows, rest.to(rows.device)])
+
+
+def no_rows(updates: Tensor) -> Tensor:
+    """Return ``(0, d)`` float32, what is remembered of nobody, beside the updates."""
+    return updates.new_zeros(0, updates.shape[1], dtype=torch.float32)
 
 
 def places(known: Tensor, wanted: Tensor) -> Tensor:

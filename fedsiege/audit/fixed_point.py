@@ -6,10 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.aggregation import memory
 from fedsiege.aggregation.base import require_whole_number
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, no_rows
 from fedsiege.audit.base import Detector, catalogue
 from fedsiege.errors import UnfitRound
 
@@ -18,22 +18,16 @@ _RESOLUTION = 1e-6
 
 
 @dataclass(frozen=True)
-class FixedPointState:
-    """What the detector remembers.
+class FixedPointState(Memory):
+    """What the detector remembers; who did not send within the window is forgotten.
 
     Attributes:
-        identities: ``(k,)`` int64.
-        seen: ``(k,)`` int64, the detector's own round in which each sent last.
-        updates: ``(k, d)`` float32, what each sent then.
+        updates: ``(k, d)`` float32, what each sent last.
         models: ``(m, d)`` float32, the global models of the last rounds, m at most window.
-        rounds: how many rounds there were.
     """
 
-    identities: Tensor
-    seen: Tensor
     updates: Tensor
     models: Tensor
-    rounds: int
 
 
 @catalogue.register
@@ -69,7 +63,7 @@ class FixedPoint(Detector):
 
     residual: float = 0.1
     window: int = 10
-    remember: int = memory.REMEMBERED
+    remember: int = REMEMBERED
 
     def __post_init__(self) -> None:
         require_number(f"{self.name}:residual", self.residual, above=0, below=1)
@@ -88,45 +82,34 @@ class FixedPoint(Detector):
             )
         model = context.model.to(updates.device, torch.float32)
         before = state if isinstance(state, FixedPointState) else _nothing(updates)
-        present = context.identities(len(updates))
-        place = memory.places(before.identities, present)
+        turnout = before.turnout(context.identities(len(updates)), self.remember, self.window)
         moved: dict[int, Tensor] = {}
         scores = torch.zeros(len(updates), dtype=torch.float64)
-        for i, j in enumerate(place.tolist()):
+        for i, j in enumerate(turnout.places.tolist()):
             if j < 0:
                 continue
-            ago = before.rounds + 1 - int(before.seen[j])
+            ago = turnout.rounds - int(before.seen[j])
             if ago not in moved:
                 then = before.models[-ago].to(model.device)
                 moved[ago] = model.double() - then.double()
             past = before.updates[j].to(updates.device)
             residual = residual_of(moved[ago], past.double(), updates[i].double())
             scores[i] = self.residual / max(residual, _RESOLUTION)
-        return scores, self._after(before, present, updates, model)
-
-    def _after(
-        self, before: FixedPointState, present: Tensor, updates: Tensor, model: Tensor
-    ) -> FixedPointState:
-        """Return the memory after this round; who was not seen in the window is forgotten."""
-        rounds = before.rounds + 1
-        away = memory.absent(before.identities, before.seen, present, self.remember)
-        away = away[before.seen[away] > rounds - self.window]
-        rest = before.updates[away.to(before.updates.device)].to(updates.device)
         models = torch.cat([before.models.to(model.device), model[None]])
-        return FixedPointState(
-            identities=torch.cat([present, before.identities[away]]),
-            seen=torch.cat([torch.full_like(present, rounds), before.seen[away]]),
-            updates=torch.cat([updates.float(), rest]),
+        after = FixedPointState(
+            turnout.identities,
+            turnout.seen,
+            turnout.rounds,
+            updates=turnout.carry(updates.float(), before.updates),
             models=models[-self.window :].clone(),
-            rounds=rounds,
         )
+        return scores, after
 
 
 def _nothing(updates: Tensor) -> FixedPointState:
     """Return the memory before the first round."""
-    nobody = torch.zeros(0, dtype=torch.int64)
-    none = updates.new_zeros(0, updates.shape[1], dtype=torch.float32)
-    return FixedPointState(nobody, nobody, none, none, 0)
+    none = no_rows(updates)
+    return FixedPointState(NOBODY, NOBODY, 0, none, none)
 
 
 def residual_of(moved: Tensor, first: Tensor, second: Tensor) -> float:

@@ -6,10 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.aggregation import memory
 from fedsiege.aggregation.base import require_whole_number
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, no_rows
 from fedsiege.audit.base import Detector, catalogue
 from fedsiege.audit.robust import distinct, robust_z
 
@@ -20,20 +20,14 @@ _RESOLUTION = 1e-6
 
 
 @dataclass(frozen=True)
-class HistoryState:
+class HistoryState(Memory):
     """What the detector remembers.
 
     Attributes:
-        identities: ``(k,)`` int64.
-        seen: ``(k,)`` int64, the detector's own round in which each sent last.
         averages: ``(k, d)`` float32, the moving average of the directions of each.
-        rounds: how many rounds there were.
     """
 
-    identities: Tensor
-    seen: Tensor
     averages: Tensor
-    rounds: int
 
 
 @catalogue.register
@@ -71,7 +65,7 @@ class History(Detector):
     z: float = 5.5
     floor: float = 0.25
     reverse: float = 0.5
-    remember: int = memory.REMEMBERED
+    remember: int = REMEMBERED
 
     def __post_init__(self) -> None:
         require_number(f"{self.name}:z", self.z, above=0)
@@ -84,11 +78,10 @@ class History(Detector):
     ) -> tuple[Tensor, HistoryState]:
         """Do it, and remember the directions."""
         before = state if isinstance(state, HistoryState) else _nothing(updates)
-        present = context.identities(len(updates))
-        place = memory.places(before.identities, present)
-        averages = torch.zeros_like(updates, dtype=torch.float32)
+        turnout = before.turnout(context.identities(len(updates)), self.remember)
+        averages = turnout.carry(updates.float(), before.averages)  # to be overwritten
         angles = torch.full((len(updates),), torch.nan, dtype=torch.float64)
-        for i, j in enumerate(place.tolist()):
+        for i, j in enumerate(turnout.places.tolist()):
             direction = _unit(updates[i])
             if j < 0:
                 averages[i] = direction.float()
@@ -99,7 +92,8 @@ class History(Detector):
                 # By the chord, since an arc cosine loses half the digits of a small angle.
                 half_chord = (direction - _unit(past)).norm() / 2
                 angles[i] = 2 * float(half_chord.clamp(max=1).asin())
-        return self._scores(angles, distinct(updates)), self._after(before, present, averages)
+        after = HistoryState(turnout.identities, turnout.seen, turnout.rounds, averages)
+        return self._scores(angles, distinct(updates)), after
 
     def _scores(self, angles: Tensor, counted: Tensor) -> Tensor:
         """Return ``(n,)`` from the angles in radians, NaN where there is none."""
@@ -110,26 +104,10 @@ class History(Detector):
             scores[known] = torch.maximum(scores, opposite / self.reverse)[known]
         return scores
 
-    def _after(self, before: HistoryState, present: Tensor, averages: Tensor) -> HistoryState:
-        """Return the memory after this round, those present first and in order."""
-        away = memory.absent(before.identities, before.seen, present, self.remember)
-        if len(away) > 0:  # joining nothing would copy all the same
-            rest = before.averages[away.to(before.averages.device)]
-            averages = torch.cat([averages, rest.to(averages.device)])
-        rounds = before.rounds + 1
-        return HistoryState(
-            identities=torch.cat([present, before.identities[away]]),
-            seen=torch.cat([torch.full_like(present, rounds), before.seen[away]]),
-            averages=averages,
-            rounds=rounds,
-        )
-
 
 def _nothing(updates: Tensor) -> HistoryState:
     """Return the memory before the first round."""
-    nobody = torch.zeros(0, dtype=torch.int64)
-    averages = updates.new_zeros(0, updates.shape[1], dtype=torch.float32)
-    return HistoryState(nobody, nobody, averages, 0)
+    return HistoryState(NOBODY, NOBODY, 0, no_rows(updates))
 
 
 def _unit(row: Tensor) -> Tensor:
