@@ -29,6 +29,7 @@ class FedAvg(StreamingRule):
 
     name: ClassVar[str] = "fedavg"
     summary: ClassVar[str] = "the mean, on request weighted by bounded sample counts"
+    measures: ClassVar[bool] = False
 
     weighted: bool = False
     bound: int = 1000

@@ -1,6 +1,8 @@
 """A running weighted mean that is exact, and therefore the same for every order of arrival."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -9,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fedsiege.aggregation.matrix import column_blocks
 from fedsiege.errors import InvalidValue, UnfitRound
 
 #: Bits of the sum that one limb stands for.
 _LIMB_BITS = 50
+#: Terms are rounded to multiples of this.
+QUANTUM = 2.0**-_LIMB_BITS
 #: What one unit of each limb is worth: 2^-50, 1, 2^50, 2^100.
 _UNITS = [2.0 ** (_LIMB_BITS * k) for k in range(-1, 3)]
 #: Adding 1.5 * 2^52 units to a float64 of less than 2^51 units leaves no bits for fractions of a
@@ -23,7 +28,7 @@ _BIAS = [int(np.float64(magic).view(np.int64)) for magic in _MAGIC]
 #: Each addition changes a limb by at most 2^50 units; before 2^63 is reached, limbs are carried.
 _ADDS_BETWEEN_CARRIES = 2**11
 #: Largest |weight * value|, so that the top limb has room for 2^22 additions of that size.
-_LARGEST = 2.0**140
+LARGEST = 2.0**140
 #: Floats at a time: two float64 buffers of a block stay in the cache of a core.
 _BLOCK = 16384
 
@@ -73,25 +78,45 @@ class RunningSum:
         Raises:
             InvalidValue: a wrong shape, or a number out of range; nothing was added.
         """
-        if row.shape != (self.d,):
-            raise InvalidValue("row", row.shape, f"its shape must be ({self.d},)")
-        peak = max(float(row.max()), -float(row.min())) * abs(weight)
-        if not peak <= _LARGEST:
-            raise InvalidValue("weight * row", peak, f"finite and at most {_LARGEST:.3g}")
-        share = weight if mass is None else mass
-        if not (math.isfinite(share) and share >= 0):
-            raise InvalidValue("mass", share, "a finite number, 0 or more")
+        self.add_rows(row[None], [weight], [weight if mass is None else mass])
+
+    def add_rows(
+        self, rows: NDArray[np.float32], weights: Sequence[float], masses: Sequence[float]
+    ) -> None:
+        """Add several rows, the same as one after the other.
+
+        Args:
+            rows: ``(n, d)``; n up to 2^11.
+            weights: n numbers, as for ``add``.
+            masses: n numbers, as for ``add``.
+
+        Raises:
+            InvalidValue: a wrong shape, or a number out of range; nothing was added.
+        """
+        if rows.shape != (len(weights), self.d):
+            raise InvalidValue("row", rows.shape[1:], f"its shape must be ({self.d},)")
+        factors = np.array(weights)
+        with np.errstate(invalid="ignore", over="ignore"):  # told of below
+            peaks = np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float64)
+            peaks *= np.abs(factors)
+        peak = float(peaks.max())
+        if not peak <= LARGEST:
+            raise InvalidValue("weight * row", peak, f"finite and at most {LARGEST:.3g}")
+        for mass in masses:
+            if not (math.isfinite(mass) and mass >= 0):
+                raise InvalidValue("mass", mass, "a finite number, 0 or more")
         top = next(k for k, unit in enumerate(_UNITS) if peak <= unit * 2.0**_LIMB_BITS)
         self._top = max(self._top, top)
         self._grow(top)
-        for start in range(0, self.d, _BLOCK):
-            columns = slice(start, min(start + _BLOCK, self.d))
-            self._add_block(row[columns], weight, columns, top)
+        n = len(rows)
+        for columns in column_blocks(self.d, max(1, _BLOCK // n)):
+            self._add_block(rows[:, columns], factors, columns, top)
         for k in range(top + 1):
-            self._adds[k] += 1
-        self._mass += Fraction(share)
-        self.count += 1
-        if self.count % _ADDS_BETWEEN_CARRIES == 0:
+            self._adds[k] += n
+        self._mass += sum(Fraction(mass) * times for mass, times in Counter(masses).items())
+        carries = self.count // _ADDS_BETWEEN_CARRIES
+        self.count += n
+        if self.count // _ADDS_BETWEEN_CARRIES > carries:
             self._carry()
 
     def mean(self) -> Tensor:
@@ -110,15 +135,25 @@ class RunningSum:
         with np.errstate(over="ignore"):  # mass below weight can lead beyond float32
             return torch.from_numpy(total.astype(np.float32))
 
-    def _add_block(self, row: NDArray[np.float32], weight: float, columns: slice, top: int) -> None:
-        rest, rounded = self._rest[: row.size], self._rounded[: row.size]
-        rest[...] = row
-        if weight != 1.0:
-            rest *= weight
+    def _add_block(
+        self,
+        rows: NDArray[np.float32],
+        factors: NDArray[np.float64],
+        columns: slice,
+        top: int,
+    ) -> None:
+        if self._rest.size < rows.size:
+            self._rest, self._rounded = np.empty(rows.size), np.empty(rows.size)
+        rest = self._rest[: rows.size].reshape(rows.shape)
+        rounded = self._rounded[: rows.size].reshape(rows.shape)
+        rest[...] = rows
+        if (factors != 1.0).any():
+            rest *= factors[:, None]
         for k in range(top, -1, -1):
             np.add(rest, _MAGIC[k], out=rounded)
             limb = self._limbs[k][columns]
-            limb += rounded.view(np.int64)
+            units = rounded.view(np.int64)
+            limb += units[0] if len(units) == 1 else units.sum(axis=0)
             if k > 0:  # both subtractions are exact
                 rounded -= _MAGIC[k]
                 rest -= rounded

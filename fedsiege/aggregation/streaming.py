@@ -1,16 +1,18 @@
 """Rules that are weighted means and so can take updates one by one."""
 
 import abc
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, Rule
 from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.exact_mean import exact_mean
 from fedsiege.aggregation.matrix import rows_of
 from fedsiege.aggregation.norms import norm_of
-from fedsiege.aggregation.running_sum import RunningSum
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,14 @@ class StreamingRule(Rule):
 
         ``total.add(row, rule.weight_of(norm, num_samples), rule.mass_of(norm, num_samples))``
 
-    and takes ``total.mean()`` at the end. That is what ``rule(matrix)`` does too, so both agree bit
-    for bit, in any order of arrival.
+    and takes ``total.mean()`` at the end. ``rule(matrix)`` gives the same, bit for bit, in any
+    order of arrival: see ``exact_mean``.
+
+    Attributes:
+        measures: whether the norm of an update matters; of others it is not taken.
     """
+
+    measures: ClassVar[bool] = True
 
     @property
     def streams(self) -> bool:
@@ -45,11 +52,13 @@ class StreamingRule(Rule):
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts."""
-        n, d = updates.shape
+        n = len(updates)
         counts = [1] * n if context.weights is None else context.weights.tolist()
-        total = RunningSum(d)
-        for row, num_samples in zip(rows_of(updates), counts, strict=True):
-            norm = norm_of(row)
-            total.add(row, self.weight_of(norm, num_samples), self.mass_of(norm, num_samples))
-        mean = total.mean().to(updates.device)
+        norms = [norm_of(row) for row in rows_of(updates)] if self.measures else [math.nan] * n
+        arrivals = list(zip(norms, counts, strict=True))
+        mean = exact_mean(
+            updates,
+            [self.weight_of(norm, count) for norm, count in arrivals],
+            [self.mass_of(norm, count) for norm, count in arrivals],
+        )
         return Aggregation(mean, torch.ones(n, dtype=torch.bool))
