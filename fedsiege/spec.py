@@ -4,24 +4,25 @@ A file, the environment, flags and the gRPC message all become an ExperimentSpec
 those of the message of the same name in ``protos/fedsiege/v1/simulator.proto``, and their
 descriptions are the help texts of the command line.
 
-Reading a specification costs no torch. ``ExperimentSpec.settle`` looks names up and needs it.
+Reading a specification costs no torch. ``ExperimentSpec.settle`` looks names up and needs it: see
+``settling``.
 """
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fedsiege import intrusions
-from fedsiege.catalogue import spell
-from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.errors import InvalidValue
 from fedsiege.faults import FaultPlan
+
+if TYPE_CHECKING:
+    from fedsiege.settling import Settled
 
 _MOST = 1_000_000
 
@@ -187,7 +188,7 @@ class ExperimentSpec(BaseModel):
         """
         for key in settings:
             if key not in cls.model_fields:
-                raise InvalidValue(key, settings[key], _no_such("setting", key, cls.model_fields))
+                raise InvalidValue(key, settings[key], no_such("setting", key, cls.model_fields))
         try:
             return cls.model_validate(settings)
         except ValidationError as problems:
@@ -221,102 +222,9 @@ class ExperimentSpec(BaseModel):
             InvalidValue: an unknown name, or a rule or an attack that cannot work with that many
                 updates.
         """
-        # Here and not above: these bring torch, which a help text must not wait for.
-        from fedsiege import aggregation, attacks, datasets, models, partition
+        from fedsiege.settling import settle  # which builds on this file
 
-        if self.model not in models.names():
-            raise InvalidValue("MODEL", self.model, _no_such("model", self.model, models.names()))
-        sets = ["auto", *(name for name in datasets.names() if name != "auto")]
-        if self.dataset not in sets:
-            raise InvalidValue("DATASET", self.dataset, _no_such("data set", self.dataset, sets))
-        with _about("PARTITION", self.partition, "partition"):
-            share = partition.create(self.partition)
-        if self.clients == 0:
-            self._check_open(share.name)
-        if self.intrusions and self.attack == 0:
-            allowed = "with ATTACK above 0 only: there is nobody to try them"
-            raise InvalidValue("INTRUSIONS", self.intrusions, allowed)
-        if share.name == "sample" and self.samples == 0:
-            allowed = "partition sample needs 1 or more; iid and dirichlet share out all there are"
-            raise InvalidValue("SAMPLES", self.samples, allowed)
-        with _about("ATTACK_NAME", self.attack_name, "attack"):
-            attack = attacks.parse(self.attack_name, scale=self.scale)
-            attack_name = spell(attack)
-        if self.clients == 0 and attack.aliases != 1:
-            allowed = f"with CLIENTS=0 none with several identities, as {attack.name} has"
-            raise InvalidValue("ATTACK_NAME", self.attack_name, allowed)
-        scheduled = max(1, share_of(self.clients, self.participation)) if self.clients else 0
-        if self.threshold is not None and 0 < scheduled < self.threshold:
-            allowed = f"at most {scheduled}, the participants that PARTICIPATION schedules"
-            raise InvalidValue("THRESHOLD", self.threshold, allowed)
-        updates = self.threshold or scheduled
-        with _about("RULE", self.rule, "rule"):
-            # Rules that reckon with the participants' training, or repeat it, assume this one.
-            training = {"lr": self.lr, "momentum": self.momentum}
-            training |= {"epochs": self.epochs, "batch": self.batch}
-            asked = aggregation.parse(self.rule, **training)
-            rule = asked.for_participants(updates) if updates else asked
-            rule_name = spell(rule)
-        # In sampled rounds, or with an open number, who is there is not known before.
-        if self.hostile and self.participation == 1:
-            with _about("ATTACK_NAME", self.attack_name, "attack"):
-                attack.check(attacks.Setting(self.clients - self.hostile, self.hostile, rule_name))
-
-        settled = self.model_copy(
-            update={
-                "attack_name": attack_name,
-                "scale": getattr(attack, "scale", self.scale),
-                "threshold": updates or None,
-                "rule": rule_name,
-            }
-        )
-        assumed = updates > 0 and getattr(asked, "f", 0) is None
-        if self.audit:
-            from fedsiege import audit
-
-            with _about("AUDIT", self.audit, "detector"):
-                settled = settled.model_copy(update={"audit": audit.spell(audit.parse(self.audit))})
-        notes = (*self._notes_on_attack(attack), *self._notes_on_rule(rule, updates, assumed))
-        level = attack.knows
-        known = f"{level.name.lower()}, {level.value}" if self.attack else ""
-        return Settled(settled, notes, known)
-
-    def _check_open(self, partition: str) -> None:
-        """Refuse what cannot be done while the number of participants is open."""
-        if self.attack == 1:
-            allowed = "with CLIENTS=0 it must be below 1: fakes are counted against benign ones"
-            raise InvalidValue("ATTACK", self.attack, allowed)
-        if partition != "sample":
-            allowed = "with CLIENTS=0 only sample: shares of a whole need a number of participants"
-            raise InvalidValue("PARTITION", self.partition, allowed)
-
-    def _notes_on_attack(self, attack: Any) -> Iterator[str]:  # any catalogued attack
-        strength = getattr(attack, "scale", None)
-        if strength is None and self.scale != type(self).model_fields["scale"].default:
-            yield f"SCALE={self.scale:g} has no effect: {attack.name} has no scale"
-        elif strength is not None and strength != self.scale and "scale" in self.model_fields_set:
-            yield f"SCALE={self.scale:g} has no effect: ATTACK_NAME={self.attack_name} sets it"
-        exact = _exactly(self.attack) * self.clients
-        if exact != self.hostile:
-            yield (
-                f"ATTACK={self.attack:g} of {self.clients} participants is {float(exact):g}: "
-                f"{self.hostile} are hostile"
-            )
-
-    def _notes_on_rule(self, rule: Any, updates: int, assumed: bool) -> Iterator[str]:  # any rule
-        f = getattr(rule, "f", None)
-        if assumed:
-            yield (
-                f"{rule.name} assumes f={f} hostile participants, a fifth of {updates}; "
-                f"set RULE={spell(rule).replace(f'f={f}', 'f=N')} to change it"
-            )
-        if 2 * self.hostile > self.clients:
-            yield (
-                f"{self.hostile} of {self.clients} participants are hostile, "
-                "more than half: no rule can hold"
-            )
-        elif f is not None and self.hostile > f:
-            yield f"{self.hostile} participants are hostile, more than the f={f} of {rule.name}"
+        return settle(self)
 
     def to_yaml(self) -> str:
         """Write all settings as YAML that ``from_yaml`` reads back."""
@@ -331,21 +239,6 @@ class ExperimentSpec(BaseModel):
             InvalidValue: not YAML, a setting twice, or what ``of`` raises.
         """
         return cls.of(settings_from_yaml(text))
-
-
-@dataclass(frozen=True)
-class Settled:
-    """A specification with nothing left open.
-
-    Attributes:
-        spec: threshold, rule and attack are complete; feeding it back gives the same experiment.
-        notes: what was assumed or noticed, one sentence each, for people.
-        knowledge: what the attack is handed, its level first; empty without an attack.
-    """
-
-    spec: ExperimentSpec
-    notes: tuple[str, ...] = ()
-    knowledge: str = ""
 
 
 def settings_from_yaml(text: str) -> dict[str, object]:
@@ -393,24 +286,12 @@ def hostile_count(participants: int, fraction: float) -> int:
 
 def share_of(count: int, fraction: float) -> int:
     """Return ``fraction * count`` as a whole number, half up; the fraction counts as written."""
-    return math.floor(_exactly(fraction) * count + Fraction(1, 2))
+    return math.floor(exactly(fraction) * count + Fraction(1, 2))
 
 
-def _exactly(number: float) -> Fraction:
+def exactly(number: float) -> Fraction:
     """Return the decimal number a float was written as."""
     return Fraction(repr(float(number)))
-
-
-@contextmanager
-def _about(variable: str, value: str, noun: str) -> Iterator[None]:
-    """Name the variable of the command line in errors about a thing it describes."""
-    try:
-        yield
-    except InvalidValue as error:
-        where = "" if error.name == noun else f"at {error.name}, "
-        raise InvalidValue(variable, value, where + error.allowed) from error
-    except UnfitRound as error:
-        raise InvalidValue(variable, value, str(error)) from error
 
 
 def _allowed(key: str) -> str:
@@ -420,7 +301,7 @@ def _allowed(key: str) -> str:
     return str(extra["allowed"])
 
 
-def _no_such(noun: str, name: str, names: Iterable[str]) -> str:
+def no_such(noun: str, name: str, names: Iterable[str]) -> str:
     """Say that a name is unknown, which is nearest, and which there are."""
     names = list(names)
     near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 
 from fedsiege.errors import FedSiegeError, InvalidValue
-from fedsiege.spec import Settled
+from fedsiege.settling import Settled
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb

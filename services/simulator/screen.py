@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from fedsiege.spec import Settled
+from fedsiege.settling import Settled
 from services.simulator.results import Cost, HistoryRow
 
 #: A longer history is thinned out on the screen; history.csv has it all.

@@ -10,7 +10,8 @@ from typing import Any
 
 import grpc
 
-from fedsiege.spec import ExperimentSpec, Settled
+from fedsiege.settling import Settled
+from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from fedsiege.errors import InvalidValue
 from fedsiege.faults import Fault, FaultPlan
-from fedsiege.spec import ExperimentSpec, Settled
+from fedsiege.settling import Settled
+from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.simulator import credentials

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from safetensors.numpy import save
 
 from fedsiege.errors import InvalidValue
-from fedsiege.spec import ExperimentSpec, Settled
+from fedsiege.settling import Settled
+from fedsiege.spec import ExperimentSpec
 from services.simulator.results import confusion, detection, history, participants
 from services.simulator.results.confusion import Confusion
 from services.simulator.results.detection import DetectionRow

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedsiege.spec import ExperimentSpec, Settled
+from fedsiege.settling import Settled
+from fedsiege.spec import ExperimentSpec
 from services.simulator.results import (
     Confusion,
     HistoryRow,

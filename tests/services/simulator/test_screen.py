@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fedsiege.spec import ExperimentSpec, Settled
+from fedsiege.settling import Settled
+from fedsiege.spec import ExperimentSpec
 from services.simulator.results import HistoryRow
 from services.simulator.screen import Screen
 

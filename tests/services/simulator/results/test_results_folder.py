@@ -15,7 +15,8 @@ from safetensors import safe_open
 
 from fedsiege.errors import InvalidValue
 from fedsiege.metrics import Detection
-from fedsiege.spec import ExperimentSpec, Settled
+from fedsiege.settling import Settled
+from fedsiege.spec import ExperimentSpec
 from services.simulator.results import (
     Confusion,
     DetectionRow,
