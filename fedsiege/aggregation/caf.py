@@ -27,7 +27,9 @@ class CAF(MinorityRule):
     add up to ``n - 2 f`` or less; the update is the mean m of the step with the smallest l.
 
     The eigenvector is the true one, from the n x n inner products. (ByzFL takes one step of the
-    power method from a random start, so its result is another one each time, and None for f = 0.)
+    power method from a random start, so its result is another one each time, and None for f = 0.
+    Its maximum is over all rows: one that is out, and far away, keeps the others from losing
+    anything, and it never ends.)
 
     Allouah, Guerraoui, Stephan, *Towards Trustworthy Federated Learning with Untrusted
     Participants*, ICML 2025, algorithm 2.

@@ -3,12 +3,16 @@
     .bench/byzfl/bin/python tests/fedsiege/aggregation/byzfl_reference.py \
         > tests/fedsiege/aggregation/byzfl_reference.json
 
-``make bench-rules`` makes that environment. Left out is what depends on random numbers in ByzFL
-(SMEA, CAF: one step of the power method from a random start; bucketing).
+``make bench-rules`` makes that environment, with the versions of ``benchmarks/peers/byzfl.txt``.
+The version that gave these numbers, and all that it has, are kept with them. What depends on random
+numbers in ByzFL is asked where it does not: SMEA's one step of the power method is exact in one
+dimension, and one bucket of all rows is their mean.
 """
 
+import inspect
 import json
 import sys
+from importlib.metadata import version
 
 import numpy as np
 
@@ -32,6 +36,7 @@ def main() -> None:
 
     clipping = byzfl.CenteredClipping(L=2, tau=1.0)
     results = {
+        "fedavg": byzfl.Average()(updates()),
         "median": byzfl.Median()(updates()),
         "median of 10": byzfl.Median()(updates()[:10]),
         "trimmed-mean:f=2": byzfl.TrMean(f=2)(updates()),
@@ -42,11 +47,22 @@ def main() -> None:
         "mda:f=2": byzfl.MDA(f=2)(updates()),
         "centered-clipping:tau=1,steps=2": clipping(updates()),
         "centered-clipping:tau=1,steps=2 again": clipping(updates()[2:]),
+        "smea:f=2 of one coordinate": byzfl.SMEA(f=2)(updates()[:, :1]),
+        "bucketing:s=11": byzfl.Bucketing(s=11)(updates()),
         "nnm:f=2": byzfl.NNM(f=2)(updates()),
         "clipping:bound=2": byzfl.Clipping(2.0)(updates()),
         "arc:f=2": byzfl.ARC(f=2)(updates()),
     }
-    texts = [f'"{name}": {json.dumps(value.tolist())}' for name, value in results.items()]
+    kept = {
+        "version": version("byzfl"),
+        "classes": [
+            name
+            for name, member in inspect.getmembers(byzfl, inspect.isclass)
+            if member.__module__.startswith("byzfl.aggregators.")
+        ],
+        **{name: value.tolist() for name, value in results.items()},
+    }
+    texts = [f'"{name}": {json.dumps(value)}' for name, value in kept.items()]
     sys.stdout.write("{\n" + ",\n".join(texts) + "\n}\n")
 
 

@@ -122,6 +122,15 @@ def test_caf_goes_back_to_the_step_of_least_variance(n: int, f: int, seed: int) 
     np.testing.assert_allclose(CAF(f=f)(updates).update, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_caf_is_not_paced_by_a_row_that_is_out() -> None:
+    """ByzFL's weights never change here again, and it never returns: it goes on dividing by the
+    largest of all distances, and that is the one of the row which has no weight any more."""
+    updates = torch.tensor([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0], [1e12]])
+    result = CAF(f=1)(updates)
+    assert not result.accepted[-1]
+    assert result.update.item() == pytest.approx(2.5)
+
+
 def test_caf_without_hostile_participants_is_the_mean() -> None:
     updates = rows(9, 5, seed=0)
     torch.testing.assert_close(CAF(f=0)(updates).update, updates.mean(dim=0))

@@ -3,11 +3,16 @@
     .bench/byzfl/bin/python tests/fedsiege/attacks/byzfl_attacks.py \
         > tests/fedsiege/attacks/byzfl_attacks.json
 
-``make bench-rules`` makes that environment. Left out is its Gaussian attack, which is random.
+``make bench-rules`` makes that environment, with the versions of ``benchmarks/peers/byzfl.txt``.
+The version that gave these numbers, and all attacks that it has, are kept with them. Left out are
+those of which there is nothing to compare: Gaussian noise, infinity, and label flips, of which it
+returns the honest mean here.
 """
 
+import inspect
 import json
 import sys
+from importlib.metadata import version
 
 import numpy as np
 
@@ -60,7 +65,16 @@ def main() -> None:
                 kind, byzfl.TrMean(f=HOSTILE), byzfl.NNM(f=HOSTILE)
             ),
         }
-    texts = [f'"{name}": {json.dumps(value.tolist())}' for name, value in results.items()]
+    kept = {
+        "version": version("byzfl"),
+        "classes": [
+            name
+            for name, member in inspect.getmembers(byzfl, inspect.isclass)
+            if member.__module__.startswith("byzfl.attacks.")
+        ],
+        **{name: value.tolist() for name, value in results.items()},
+    }
+    texts = [f'"{name}": {json.dumps(value)}' for name, value in kept.items()]
     sys.stdout.write("{\n" + ",\n".join(texts) + "\n}\n")
 
 
