@@ -46,6 +46,9 @@ class Rule(abc.ABC):
     summary: ClassVar[str]
     #: Whether a high score speaks for a participant; of most rules it speaks against.
     trusting: ClassVar[bool] = False
+    #: Whether a coordinate of the update depends on nothing but that coordinate of the rows, and
+    #: nothing is said of single rows. Then some columns can be aggregated at a time.
+    by_coordinate: ClassVar[bool] = False
 
     @property
     def streams(self) -> bool:

@@ -19,7 +19,7 @@ def exact_mean(updates: Tensor, weights: Sequence[float], masses: Sequence[float
 
     The sum is first taken in float64, together with a bound of how far the sum of a RunningSum can
     be from it. Nearly always both ends of that interval are rounded to the same float32, so
-    everything between them is. Only the other coordinates, about one of a million and those that
+    everything between them is. Only the other coordinates, about one of a thousand and those that
     are 0 in all rows, are summed again by a RunningSum.
 
     Args:

@@ -30,6 +30,7 @@ class FedAvg(StreamingRule):
     name: ClassVar[str] = "fedavg"
     summary: ClassVar[str] = "the mean, on request weighted by bounded sample counts"
     measures: ClassVar[bool] = False
+    by_coordinate: ClassVar[bool] = True
 
     weighted: bool = False
     bound: int = 1000

@@ -26,6 +26,7 @@ class Meamed(MinorityRule):
 
     name: ClassVar[str] = "meamed"
     summary: ClassVar[str] = "the mean of each coordinate's n - f values closest to the median"
+    by_coordinate: ClassVar[bool] = True
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts, the context is not used."""

@@ -22,6 +22,7 @@ class Median(Rule):
 
     name: ClassVar[str] = "median"
     summary: ClassVar[str] = "the median of each coordinate"
+    by_coordinate: ClassVar[bool] = True
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts, the context is not used."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from fedsiege.aggregation import pre as before
@@ -16,12 +17,15 @@ from fedsiege.aggregation.base import (
     catalogue,
 )
 from fedsiege.aggregation.context import RoundContext
-from fedsiege.aggregation.pre import PreAggregator
+from fedsiege.aggregation.matrix import column_blocks
+from fedsiege.aggregation.pre import Mixed, PreAggregator
 from fedsiege.catalogue import spell
 from fedsiege.errors import InvalidValue, UnfitRound
 
 #: Stands between the steps.
 SEPARATOR = "/"
+#: Columns are mixed and aggregated a quarter at a time, or this many numbers if that is more.
+_BLOCK = 2**20
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,9 @@ class Pipeline(Rule):
     is that of the rule, else that of the first step that sets one, else ``floor(0.2 n)``, n being
     the participants and not the rows that a step is given.
 
-    A round takes the memory of the matrices that the steps make: one ``(n, d)``, or ``(n / s, d)``.
+    A rule that works by coordinate gets what the last step makes by and by, a quarter of the
+    columns at a time. For other rules, and at every step before the last, a matrix is made:
+    ``(n, d)``, or ``(n / s, d)`` after bucketing.
 
     Args:
         pre: the pre-aggregators, in the order in which they work; at least one.
@@ -93,17 +99,25 @@ class Pipeline(Rule):
 
     def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Do it; the state is the rule's."""
-        made = []
+        made: list[Mixed] = []
         for step in self.pre:
-            mixed = step.transform(updates, context)
-            updates = mixed.rows
+            made.append(step.transform(made[-1].rows if made else updates, context))
             if not step.keeps_participants:
                 context = replace(context, weights=None, steps=None, participants=None)
-            made.append(mixed)
-        result = self.rule.apply(updates, context, state)
+        if self.rule.by_coordinate and not made[-1].changes_nothing:
+            result = self._by_columns(made[-1], context)
+        else:
+            result = self.rule.apply(made[-1].rows, context, state)
         for mixed in reversed(made):
             result = mixed.of_participants(result)
         return result
+
+    def _by_columns(self, mixed: Mixed, context: RoundContext) -> Aggregation:
+        m, d = len(mixed.members), mixed.updates.shape[1]
+        update = torch.empty(d, device=mixed.updates.device)
+        for columns in column_blocks(d, max(1, d // 4, _BLOCK // m)):
+            update[columns] = self.rule.combine(mixed.columns(columns), context).update
+        return Aggregation(update, torch.ones(m, dtype=torch.bool))
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Do it as in a first round."""

@@ -27,6 +27,7 @@ class TrimmedMean(MinorityRule):
 
     name: ClassVar[str] = "trimmed-mean"
     summary: ClassVar[str] = "the mean of each coordinate without its f smallest and f largest"
+    by_coordinate: ClassVar[bool] = True
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts, the context is not used."""

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.distances import distances_to
-from fedsiege.aggregation.pre.base import Mixed, TolerantPreAggregator, catalogue, scaled
+from fedsiege.aggregation.pre.base import Mixed, Scaled, TolerantPreAggregator, catalogue
 from fedsiege.errors import UnfitRound
 
 
@@ -42,5 +41,5 @@ class ARC(TolerantPreAggregator):
         n, f = len(updates), self.tolerated
         norms = distances_to(updates)
         # In whole numbers: 2 * (f / n) * (n - f) in floating point can fall below what it is.
-        bound = norms.sort().values[n - 2 * f * (n - f) // n - 1]
-        return scaled(updates, torch.where(norms > bound, bound / norms, 1.0))
+        bound = float(norms.sort().values[n - 2 * f * (n - f) // n - 1])
+        return Scaled.to(updates, norms, bound)

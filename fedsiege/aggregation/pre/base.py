@@ -7,6 +7,7 @@ its parameters; it does not change its input.
 
 import abc
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Self
 
 import torch
@@ -19,18 +20,48 @@ from fedsiege.catalogue import Catalogue
 
 
 @dataclass(frozen=True)
-class Mixed:
-    """What a pre-aggregator made of n updates.
+class Mixed(abc.ABC):
+    """What a pre-aggregator makes of n updates: m rows, the same of each column.
+
+    They are made when they are asked for, all or some columns of them, and until then the updates
+    must stay as they are.
 
     Attributes:
-        rows: ``(m, d)`` float32 on the device of the updates, finite; it may be the updates.
+        updates: ``(n, d)`` floating point, finite in float32.
         members: ``(m, n)`` bool on the CPU, whose updates have weight in each row.
         place: ``(n,)`` int64 on the CPU, the row that stands for each participant.
     """
 
-    rows: Tensor
+    updates: Tensor
     members: Tensor
     place: Tensor
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """``(m, d)`` float32 on the device of the updates, finite; it may be the updates."""
+        if self.changes_nothing:
+            return self.updates
+        rows = empty_matrix(len(self.members), self.updates.shape[1], self.updates.device)
+        self.write(self.updates, rows)
+        return rows
+
+    def columns(self, columns: slice) -> Tensor:
+        """Return those columns of the rows, without the others."""
+        updates = self.updates[:, columns]
+        if self.changes_nothing:
+            return updates
+        rows = torch.empty(len(self.members), updates.shape[1], device=updates.device)
+        self.write(updates, rows)
+        return rows
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the rows are the updates."""
+        return False
+
+    @abc.abstractmethod
+    def write(self, updates: Tensor, rows: Tensor) -> None:
+        """Make the rows of some columns of the updates, ``(n, w)``, and write them, ``(m, w)``."""
 
     def of_participants(self, result: Aggregation) -> Aggregation:
         """Return what a rule said of the m rows as said of the n participants.
@@ -113,19 +144,42 @@ class TolerantPreAggregator(PreAggregator):
         """Raise UnfitRound if it cannot work with n updates."""
 
 
-def scaled(updates: Tensor, factors: Tensor) -> Mixed:
-    """Return the updates times one factor each, a copy only where a factor is not 1.
+@dataclass(frozen=True)
+class Scaled(Mixed):
+    """Each update times a factor.
 
-    Args:
-        updates: ``(n, d)``.
-        factors: ``(n,)`` float64 on the CPU, 0 to 1.
+    Attributes:
+        factors: ``(n, 1)`` float32 on the device of the updates, 0 to 1.
     """
-    n = len(updates)
-    rows = updates
-    if (factors != 1).any():
-        rows = empty_matrix(n, updates.shape[1], updates.device)
-        torch.mul(updates.float(), factors.to(updates.device, torch.float32)[:, None], out=rows)
-    return Mixed(rows, torch.eye(n, dtype=torch.bool), torch.arange(n))
+
+    factors: Tensor
+
+    @classmethod
+    def to(cls, updates: Tensor, norms: Tensor, bound: float) -> Self:
+        """Clip updates to a norm.
+
+        Args:
+            updates: ``(n, d)``.
+            norms: ``(n,)`` float64 on the CPU.
+            bound: 0 or more.
+        """
+        n = len(updates)
+        factors = torch.where(norms > bound, bound / norms, 1.0)  # 0 / 0 is in the other branch
+        return cls(
+            updates=updates,
+            members=torch.eye(n, dtype=torch.bool),
+            place=torch.arange(n),
+            factors=factors.to(updates.device, torch.float32)[:, None],
+        )
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether no factor is below 1."""
+        return not bool((self.factors != 1).any())
+
+    def write(self, updates: Tensor, rows: Tensor) -> None:
+        """Multiply."""
+        torch.mul(updates.float(), self.factors, out=rows)
 
 
 catalogue: Catalogue[PreAggregator] = Catalogue("pre-aggregator")

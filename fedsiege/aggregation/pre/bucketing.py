@@ -9,7 +9,6 @@ from torch import Tensor
 from fedsiege import seeding
 from fedsiege.aggregation.base import require_whole_number
 from fedsiege.aggregation.context import RoundContext
-from fedsiege.aggregation.matrix import empty_matrix
 from fedsiege.aggregation.pre.base import Mixed, PreAggregator, catalogue
 
 
@@ -47,19 +46,33 @@ class Bucketing(PreAggregator):
 
     def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
         """Do it; who shares a bucket depends on identities, round and seed, not on positions."""
-        n, d = updates.shape
+        n = len(updates)
         random = seeding.generator(context.seed, self.name, context.round_number)
         by_identity = context.identities(n).argsort(stable=True)
         order = by_identity[torch.from_numpy(random.permutation(n))]
         place = torch.empty(n, dtype=torch.int64)
         place[order] = torch.arange(n) // self.s
         members = place == torch.arange(self.rows_of(n))[:, None]
-        rows = empty_matrix(len(members), d, updates.device)
+        return Buckets(
+            updates, members, place, [bucket.tolist() for bucket in torch.split(order, self.s)]
+        )
+
+
+@dataclass(frozen=True)
+class Buckets(Mixed):
+    """The means of buckets.
+
+    Attributes:
+        buckets: of each row, which updates are in it.
+    """
+
+    buckets: list[list[int]]
+
+    def write(self, updates: Tensor, rows: Tensor) -> None:
+        """Add a share of each."""
         every = updates.unbind()
-        for row, bucket in zip(rows, torch.split(order, self.s), strict=True):
-            share = 1 / len(bucket)  # of each: the sum of large ones could be infinite
-            first, *others = bucket.tolist()
+        for row, (first, *others) in zip(rows, self.buckets, strict=True):
+            share = 1 / (1 + len(others))  # of each: the sum of large ones could be infinite
             torch.mul(every[first].float(), share, out=row)
             for other in others:
                 row.add_(every[other], alpha=share)
-        return Mixed(rows, members, place)

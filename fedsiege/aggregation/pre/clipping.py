@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.distances import distances_to
-from fedsiege.aggregation.pre.base import Mixed, PreAggregator, catalogue, scaled
+from fedsiege.aggregation.pre.base import Mixed, PreAggregator, Scaled, catalogue
 
 
 @catalogue.register
@@ -34,4 +33,4 @@ class Clipping(PreAggregator):
         """Do it; the context is not used."""
         norms = distances_to(updates)
         bound = self.bound or float(norms.quantile(0.5))
-        return scaled(updates, torch.where(norms > bound, bound / norms, 1.0))
+        return Scaled.to(updates, norms, bound)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.distances import products, squared_distances
-from fedsiege.aggregation.matrix import column_blocks, empty_matrix
+from fedsiege.aggregation.matrix import column_blocks
 from fedsiege.aggregation.pre.base import Mixed, TolerantPreAggregator, catalogue
 from fedsiege.errors import UnfitRound
 
@@ -44,16 +44,30 @@ class NNM(TolerantPreAggregator):
 
     def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
         """Do it; the context is not used."""
-        n, d = updates.shape
+        n = len(updates)
         members = nearest(squared_distances(updates), n - self.tolerated)
         # Not 0 and 1: the sum of large updates could be infinite.
-        shares = (members / members.sum(dim=1, keepdim=True)).to(updates.device)
+        shares = members / members.sum(dim=1, keepdim=True)
+        return Means(updates, members, torch.arange(n), shares.to(updates.device))
+
+
+@dataclass(frozen=True)
+class Means(Mixed):
+    """Weighted means of the updates.
+
+    Attributes:
+        shares: ``(m, n)`` float32 on the device of the updates, those of each row add up to 1.
+    """
+
+    shares: Tensor
+
+    def write(self, updates: Tensor, rows: Tensor) -> None:
+        """Multiply matrices, block by block."""
+        n, d = updates.shape
         limit = torch.finfo(torch.float32).max
-        rows = empty_matrix(n, d, updates.device)
         for columns in column_blocks(d, max(1, _BLOCK // n)):
             block = updates[:, columns].float().T.contiguous()
-            rows[:, columns] = products(shares, block).clamp_(-limit, limit)
-        return Mixed(rows, members, torch.arange(n))
+            rows[:, columns] = products(self.shares, block).clamp_(-limit, limit)
 
 
 def nearest(distances: Tensor, count: int) -> Tensor:

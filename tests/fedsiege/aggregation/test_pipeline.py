@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fedsiege import aggregation
-from fedsiege.aggregation import Pipeline, RoundContext, pre
+from fedsiege.aggregation import Pipeline, RoundContext, pipeline, pre
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.spec import ExperimentSpec
 
@@ -90,6 +90,36 @@ def test_the_steps_really_run_in_their_order() -> None:
     expected = aggregation.create("krum", f=3)(buckets.rows)
     found = aggregation.parse("nnm:f=4/bucketing:s=2/krum:f=3")(updates, context=context)
     assert torch.equal(found.update, expected.update)
+
+
+@pytest.mark.parametrize(
+    "step", ["nnm:f=4", "bucketing:s=3", "clipping", "arc:f=4", "clipping:bound=99"]
+)
+@pytest.mark.parametrize("name", ["median", "trimmed-mean:f=2", "meamed:f=2", "fedavg"])
+def test_by_columns_or_at_once_is_the_same(
+    step: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_BLOCK", 1)  # seven columns at a time, the last block narrower
+    updates, context = rows(), RoundContext(seed=5)
+    whole = pre.parse(step).transform(updates, context).rows
+    expected = aggregation.parse(name)(whole)
+    found = aggregation.parse(f"{step}/{name}")(updates, context=context)
+    torch.testing.assert_close(found.update, expected.update, rtol=1e-6, atol=1e-7)
+    assert found.accepted.all()
+    assert found.scores is None
+
+
+@pytest.mark.parametrize("name", aggregation.names())
+def test_a_rule_that_works_by_coordinate_says_so_truly(name: str) -> None:
+    rule, updates = aggregation.create(name), rows()
+    if not rule.by_coordinate:
+        return
+    updates[3] *= 1e6
+    whole = rule(updates)
+    parts = [rule(part).update for part in (updates[:, :7], updates[:, 7:])]
+    assert torch.equal(torch.cat(parts), whole.update)
+    assert whole.accepted.all()
+    assert whole.scores is None
 
 
 def test_what_a_rule_says_of_buckets_is_said_of_their_members() -> None:
