@@ -20,6 +20,8 @@ Thing = TypeVar("Thing", bound=Named)
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
+#: What is allowed of each type that a parameter may have.
+_ALLOWED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Catalogue(Generic[T]):
     def get(self, name: str) -> type[Any]:
         """Return the class of that name; an unknown name raises InvalidValue with the nearest."""
         if name not in self._classes:
-            near = difflib.get_close_matches(name, self._classes, n=3, cutoff=0.5)
+            near = difflib.get_close_matches(name.lower(), self._classes, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(near)}? " if near else ""
             raise InvalidValue(self.noun, name, f"{hint}There are: {', '.join(self.names())}")
         return self._classes[name]
@@ -80,14 +82,19 @@ class Catalogue(Generic[T]):
         """Create a thing by name with keyword parameters.
 
         Raises:
-            InvalidValue: unknown name, unknown parameter, or a value out of range.
+            InvalidValue: unknown name, unknown parameter, or a value of the wrong type or range.
         """
         cls = self.get(name)
+        hints = get_type_hints(cls)
         known = [field.name for field in dataclasses.fields(cls)]
         for key, value in parameters.items():
             if key not in known:
                 allowed = f"it takes {', '.join(known)}" if known else "it takes no parameters"
                 raise InvalidValue(f"{name}:{key}", value, allowed)
+            # Numbers have ranges, which their class knows.
+            kind = _kind(hints[key])
+            if kind in (bool, str) and not isinstance(value, hints[key]):
+                raise InvalidValue(f"{name}:{key}", value, _ALLOWED[kind])
         thing: T = cls(**parameters)
         return thing
 
@@ -145,19 +152,18 @@ def _type_name(hint: Any) -> str:  # a type or a union of types
 
 def _convert(name: str, text: str, hint: Any) -> object:  # a type or a union with None
     """Read a parameter's text as the type its dataclass field declares."""
-    options = [t for t in getattr(hint, "__args__", (hint,)) if t is not type(None)]
-    kind = options[0]
-    if kind is bool:
-        if text.lower() in _TRUE | _FALSE:
-            return text.lower() in _TRUE
-        raise InvalidValue(name, text, "true or false")
-    readers: dict[type, tuple[Callable[[str], object], str]] = {
-        int: (int, "a whole number"),
-        float: (float, "a number"),
-        str: (str, "text"),
-    }
-    reader, allowed = readers[kind]
+    kind = _kind(hint)
+    if kind is bool and text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    readers: dict[type, Callable[[str], object]] = {int: int, float: float, str: str}
     try:
-        return reader(text)
-    except ValueError:
-        raise InvalidValue(name, text, allowed) from None
+        return readers[kind](text)
+    except (KeyError, ValueError):
+        raise InvalidValue(name, text, _ALLOWED[kind]) from None
+
+
+def _kind(hint: Any) -> type:  # a type or a union with None
+    """Return the type of a parameter that may also be None."""
+    [kind] = [t for t in getattr(hint, "__args__", (hint,)) if t is not type(None)]
+    assert isinstance(kind, type)
+    return kind

@@ -1,6 +1,7 @@
 """Ranges of the parameters of rules."""
 
 import math
+import sys
 
 from fedsiege.errors import InvalidValue
 
@@ -26,10 +27,15 @@ def require_number(
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         within = least <= value <= most and above < value < below
-        if within and math.isfinite(value):
+        if within and is_finite(value):
             return
     wanted = {"or more": least, "or less": most}
     open_ends = {"above": above, "below": below}
     parts = [f"{bound:g} {word}" for word, bound in wanted.items() if math.isfinite(bound)]
     parts += [f"{word} {bound:g}" for word, bound in open_ends.items() if math.isfinite(bound)]
     raise InvalidValue(name, value, ", ".join(["a finite number", *parts]))
+
+
+def is_finite(value: float) -> bool:
+    """Tell whether a number is finite as a float, which a large whole number is not."""
+    return -sys.float_info.max <= value <= sys.float_info.max

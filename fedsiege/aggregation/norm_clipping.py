@@ -1,6 +1,5 @@
 """Norm clipping, also called NormBound."""
 
-import math
 import statistics
 import sys
 from dataclasses import dataclass, replace
@@ -9,11 +8,12 @@ from typing import ClassVar
 from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, catalogue
+from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.matrix import rows_of
 from fedsiege.aggregation.norms import norm_of
 from fedsiege.aggregation.streaming import StreamingRule
-from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.errors import UnfitRound
 
 
 @catalogue.register
@@ -37,10 +37,8 @@ class NormClipping(StreamingRule):
     bound: float | None = None
 
     def __post_init__(self) -> None:
-        if self.bound is not None and not (
-            isinstance(self.bound, int | float) and 0 < self.bound < math.inf
-        ):
-            raise InvalidValue(f"{self.name}:bound", self.bound, "a positive number")
+        if self.bound is not None:
+            require_number(f"{self.name}:bound", self.bound, above=0)
 
     @property
     def streams(self) -> bool:

@@ -1,6 +1,5 @@
 """A little is enough (ALIE, also LIE): a shift that hides within the spread of benign updates."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -8,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from fedsiege.aggregation.bounds import is_finite
 from fedsiege.attacks.base import Broadcast, CompromisedAttack, Setting, catalogue
 from fedsiege.attacks.sample import deviation, hostile_among, mean, same_row, usable_sample
 from fedsiege.errors import InvalidValue, UnfitRound
@@ -52,7 +52,7 @@ class Alie(CompromisedAttack):
         if self.z is None:
             return
         number = isinstance(self.z, int | float) and not isinstance(self.z, bool)
-        if not number or not math.isfinite(self.z) or self.z == 0:
+        if not number or not is_finite(self.z) or self.z == 0:
             raise InvalidValue("alie:z", self.z, "a finite number other than 0")
 
     @property

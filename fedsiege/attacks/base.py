@@ -11,13 +11,13 @@ An attack crafts the updates of the hostile participants of one worker. What it 
 
 import abc
 import enum
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
+from fedsiege.aggregation.bounds import is_finite
 from fedsiege.catalogue import Catalogue
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.training import Shard
@@ -120,7 +120,7 @@ class Attack(abc.ABC):
         """
         value = getattr(self, parameter)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or value < 0 or (value == 0 and not or_zero):
+        if not number or not is_finite(value) or value < 0 or (value == 0 and not or_zero):
             allowed = "a finite number, 0 or more" if or_zero else "a finite number greater than 0"
             raise InvalidValue(f"{self.name}:{parameter}", value, allowed)
 

@@ -51,7 +51,8 @@ class Mpaf(Attack):
     def __post_init__(self) -> None:
         self.require_positive("scale")
         if not self.base:
-            raise InvalidValue("mpaf:base", self.base, "random, or the path of a checkpoint")
+            allowed = "random, or the path of a checkpoint"
+            raise InvalidValue(f"{self.name}:base", self.base, allowed)
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``; the rows are one row in memory."""

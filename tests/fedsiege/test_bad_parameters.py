@@ -1,0 +1,105 @@
+"""Whatever a parameter is given: it is taken and reads back, or it is refused by its name."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+
+from fedsiege import aggregation, attacks, audit
+from fedsiege.aggregation import pre
+from fedsiege.audit import quarantine
+from fedsiege.catalogue import Catalogue, spell
+from fedsiege.errors import InvalidValue
+
+CATALOGUES: list[Catalogue[Any]] = [
+    aggregation.catalogue,
+    pre.catalogue,
+    attacks.catalogue,
+    audit.catalogue,
+    quarantine.catalogue,
+]
+PARAMETERS = [
+    pytest.param(catalogue, cls.name, field.name, id=f"{cls.name}:{field.name}")
+    for catalogue in CATALOGUES
+    for cls in catalogue
+    for field in dataclasses.fields(cls)
+]
+#: None of them can be a parameter of anything, or of numbers, texts or truth values alone.
+VALUES: list[Any] = [
+    *(math.nan, math.inf, -math.inf, 10**400, -(10**400), -1, 0, 1.5, True, None),
+    *("", "x", "a,b", " x", b"1", [], {}, torch.tensor(1.0), torch.zeros(2), object()),
+]
+
+
+@contextmanager
+def refused_by_its_name(name: str, value: object) -> Iterator[None]:
+    """Whatever goes on inside may be refused, but then under the name of the parameter."""
+    try:
+        yield
+    except InvalidValue as refused:
+        if not refused.name.startswith(f"{name}:"):
+            raise AssertionError(f"{value!r} is refused as {refused}") from refused
+
+
+@pytest.mark.parametrize(("catalogue", "name", "parameter"), PARAMETERS)
+def test_from_python(catalogue: Catalogue[Any], name: str, parameter: str) -> None:
+    for value in VALUES:
+        with refused_by_its_name(name, value):
+            thing = catalogue.create(name, **{parameter: value})
+            text = spell(thing)
+            assert catalogue.parse(text) == thing
+            given = getattr(thing, parameter)
+            assert not isinstance(given, float) or math.isfinite(given)
+
+
+@pytest.mark.parametrize(("catalogue", "name", "parameter"), PARAMETERS)
+@pytest.mark.parametrize(
+    "text", ["nan", "inf", "-inf", "1e999", "9" * 400, '"3"', "None", "1_0x", "=", "-"]
+)
+def test_as_text(catalogue: Catalogue[Any], name: str, parameter: str, text: str) -> None:
+    with refused_by_its_name(name, text):
+        thing = catalogue.parse(f"{name}:{parameter}={text}")
+        assert catalogue.parse(spell(thing)) == thing
+        assert str(getattr(thing, parameter)) == text, "or it is read as something else"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "allowed"),
+    [
+        ("flooding", {"own_base": "maybe"}, "true or false"),
+        ("forged-metadata", {"base": ""}, "random, or the path of a checkpoint"),
+        ("mpaf", {"base": True}, "text"),
+        ("alie", {"knowledge": ["full"]}, "text"),
+        ("alie", {"z": 10**400}, "a finite number other than 0"),
+        ("mpaf", {"scale": 10**400}, "a finite number greater than 0"),
+    ],
+)
+def test_it_says_what_is_allowed(name: str, parameters: dict[str, Any], allowed: str) -> None:
+    [parameter] = parameters
+    with pytest.raises(InvalidValue) as refused:
+        attacks.create(name, **parameters)
+    assert (refused.value.name, refused.value.allowed) == (f"{name}:{parameter}", allowed)
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "name", "near"),
+    [
+        (aggregation.catalogue, "krumm", "krum"),
+        (aggregation.catalogue, "KRUM", "krum"),
+        (aggregation.catalogue, "trimmed_mean", "trimmed-mean"),
+        (pre.catalogue, "nnn", "nnm"),
+        (attacks.catalogue, "mpfa", "mpaf"),
+        (attacks.catalogue, "MPAF", "mpaf"),
+        (audit.catalogue, "nrom", "norm"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(
+    catalogue: Catalogue[Any], name: str, near: str
+) -> None:
+    with pytest.raises(InvalidValue, match=f"did you mean {near}[ ?].*There are: ") as refused:
+        catalogue.parse(name)
+    assert refused.value.name == catalogue.noun
