@@ -109,6 +109,13 @@ class Federation:
         return np.frombuffer(data, np.float32)
 
 
+async def refusal(call) -> Refusal:
+    """Wait for a call that must be refused; return how it was."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return Refusal.of(caught.value)
+
+
 def credential(index: int) -> bytes:
     return f"the secret of {index:06d}".encode()
 

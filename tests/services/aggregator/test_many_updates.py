@@ -13,6 +13,7 @@ from services.aggregator import intake, service
 from services.wire.errors import Refusal
 from services.wire.submitting import Sender, Update
 from services.wire.tensors import encode_update
+from tests.services.aggregator.playing import ones
 from tests.services.conftest import credential
 
 
@@ -22,10 +23,6 @@ def pieces_of(federation, index: int, update: np.ndarray) -> list[pb.UpdatePiece
 
 def together(*updates: Sequence[pb.UpdatePiece]) -> list[pb.SubmitUpdatesRequest]:
     return [pb.SubmitUpdatesRequest(pieces=[piece for pieces in updates for piece in pieces])]
-
-
-def ones(federation, value: float = 1e-3) -> np.ndarray:
-    return np.full(federation.size, value, np.float32)
 
 
 async def send(federation, messages) -> list[pb.UpdateReceipt]:

@@ -1,13 +1,16 @@
-"""The results of a siege that is small enough to check every figure by hand."""
+"""A simulator on loopback, and the results of a siege that is small enough to check by hand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from fedsiege.settling import Settled
 from fedsiege.spec import ExperimentSpec
+from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.simulator.results import (
     Confusion,
     HistoryRow,
@@ -18,6 +21,10 @@ from services.simulator.results import (
     Verdict,
     detections,
 )
+from services.simulator.service import SimulatorService
+from services.wire.channel import connect
+from services.wire.server import serving
+from tests.services.simulator.puppets import Simulator
 
 WriteRun = Callable[..., Path]
 
@@ -68,3 +75,17 @@ def _person(index: int, number: int, attacked: bool) -> ParticipantRow:
 def write_run() -> WriteRun:
     """Write the results of a run into a folder; see ``_write``."""
     return _write
+
+
+@pytest_asyncio.fixture
+async def simulator(aggregator: grpc.aio.Channel, tmp_path: Path) -> AsyncIterator[Simulator]:
+    """A simulator beside a real aggregator."""
+    service = SimulatorService(aggregator, tmp_path, tmp_path / "runs")
+    async with serving(
+        "127.0.0.1:0",
+        lambda server: rpc.add_SimulatorServiceServicer_to_server(service, server),
+        [],
+    ) as port:
+        async with connect(f"127.0.0.1:{port}") as channel:
+            yield Simulator(channel, aggregator, tmp_path / "runs")
+        await service.close()

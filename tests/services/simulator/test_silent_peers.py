@@ -18,10 +18,11 @@ from services.wire import callers, calls, server
 from services.wire.authority import Authority
 from services.wire.callers import Role
 from services.wire.channel import connect
-from services.wire.errors import NotFound, Refusal
+from services.wire.errors import NotFound
 from services.wire.guard import Limits
 from services.wire.server import serving
 from services.wire.tls import Tls
+from tests.services.conftest import refusal
 
 Code = grpc.StatusCode
 LONG = 15
@@ -88,12 +89,6 @@ def attach(stub: "rpc.SimulatorServiceAsyncStub", name: str, capacity: int = 1):
         await asyncio.Event().wait()
 
     return stub.Attach(speech(), timeout=LONG)
-
-
-async def refusal(call) -> Refusal:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return Refusal.of(caught.value)
 
 
 async def attached(stub: "rpc.SimulatorServiceAsyncStub") -> list[str]:

@@ -3,14 +3,18 @@
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 import pytest_asyncio
 
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
+from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.wire import server
+from services.wire import channel, server, submitting, worker
+from services.wire.place import Place
 from services.wire.server import serving
+from tests.services.wire.stage import Scene, at_work
 
 Servicer = data_rpc.AggregatorServiceServicer | rpc.SimulatorServiceServicer
 Serve = Callable[[Servicer], Awaitable[str]]
@@ -41,3 +45,27 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+@pytest.fixture
+def impatient(monkeypatch) -> None:
+    """No test waits for a worker's pauses."""
+    attempts = partial(channel.attempts, 0.001, 0.01)
+    monkeypatch.setattr(worker, "attempts", attempts)
+    monkeypatch.setattr(submitting, "attempts", attempts)
+
+
+@pytest_asyncio.fixture
+async def scene(serve, impatient) -> AsyncIterator[Scene]:
+    """A client worker at work."""
+    async with at_work(Scene(serve)) as scene:
+        yield scene
+
+
+@pytest_asyncio.fixture
+async def attackers(serve, impatient) -> AsyncIterator[Scene]:
+    """An attacker worker at work; it has three tokens."""
+    scene = Scene(serve)
+    scene.hello.kind = pb.WORKER_KIND_ATTACKER
+    async with at_work(scene, Place("w1", tokens=("t0", "t1", "t2"))) as scene:
+        yield scene

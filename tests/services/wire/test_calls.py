@@ -1,9 +1,8 @@
 """Calls that let the server wait, callers that become invalid, peers that take too much."""
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 import grpc
 import pytest
@@ -15,14 +14,14 @@ from services.wire import calls, server
 from services.wire.callers import Caller, Callers
 from services.wire.calls import OpenCalls
 from services.wire.channel import connect
-from services.wire.errors import Refusal, Unauthenticated
+from services.wire.errors import Unauthenticated
 from services.wire.guard import Guard, Limits
 from services.wire.interceptor import ErrorInterceptor
 from services.wire.server import serving
+from tests.services.conftest import refusal
+from tests.services.wire.raw_line import DATA, EMPTY_MESSAGE, LONG, SERVICE, RawLine, frame, headers
 
 Code = grpc.StatusCode
-SERVICE = "/fedsiege.v1.AggregatorService/"
-LONG = 15
 
 
 class Aggregator(rpc.AggregatorServiceServicer):
@@ -129,86 +128,12 @@ def named(name: str) -> dict:
     return {"metadata": (("name", name),), "timeout": LONG}
 
 
-async def refusal(call) -> Refusal:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return Refusal.of(caught.value)
-
-
 async def honest(stub: "rpc.AggregatorServiceAsyncStub", name: str = "honest") -> None:
     await stub.Enroll(pb.EnrollRequest(), **named(name))
     await stub.SubmitUpdate(iter([pb.SubmitUpdateRequest()]), **named(name))
     watch = stub.WatchRounds(pb.WatchRoundsRequest(), **named(name))
     assert await watch.read() == pb.WatchRoundsResponse()
     watch.cancel()
-
-
-# --- HTTP/2 in the raw: what no honest library would do
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def headers(stream: int, method: str) -> bytes:
-    fields = {
-        ":method": "POST",
-        ":scheme": "http",
-        ":path": SERVICE + method,
-        ":authority": "localhost",
-        "content-type": "application/grpc",
-        "te": "trailers",
-        "name": "raw",
-    }
-    packed = [bytes([0, len(key)]) + key.encode() + bytes([len(value)]) + value.encode()
-              for key, value in fields.items()]  # fmt: skip
-    return frame(1, 4, stream, b"".join(packed))
-
-
-DATA, HEADERS, SETTINGS, PING = 0, 1, 4, 6
-EMPTY_MESSAGE = bytes(5)
-
-
-class RawLine:
-    """One HTTP/2 connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-
-    @classmethod
-    async def open(cls, port: int, window: int = 65_535) -> "RawLine":
-        line = cls(*await asyncio.open_connection("127.0.0.1", port))
-        line.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        line.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, window)))
-        return line
-
-    def send(self, data: bytes) -> None:
-        self._writer.write(data)
-
-    async def frames(self) -> AsyncIterator[tuple[int, int, int, bytes]]:
-        """Yield kind, flags, stream and payload until the server hangs up."""
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await self._reader.readexactly(9)
-                payload = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
-                kind, flags, stream = struct.unpack(">BBI", head[3:])
-                if kind in (SETTINGS, PING) and not flags & 1:
-                    self.send(frame(kind, 1, 0, payload if kind == PING else b""))
-                yield kind, flags, stream, payload
-
-    async def trailers(self, stream: int) -> bytes:
-        """Return the headers that end a stream."""
-        async with asyncio.timeout(LONG):
-            async for kind, flags, number, payload in self.frames():
-                if kind == HEADERS and flags & 1 and number == stream:
-                    return payload
-        raise AssertionError("the server hung up")
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-# --- silent ones
 
 
 @pytest.mark.usefixtures("short")
@@ -294,9 +219,6 @@ async def said_to_the_end(reader: asyncio.StreamReader) -> bytes:
         return await reader.read()
 
 
-# --- slow ones
-
-
 @pytest.mark.usefixtures("short")
 async def test_who_does_not_take_what_it_asked_for_is_cut_off(serve):
     served = await serve()
@@ -307,9 +229,6 @@ async def test_who_does_not_take_what_it_asked_for_is_cut_off(serve):
     assert served.guard.streams >= 1, "what the core still holds for it is counted"
     line.close()
     await served.all_ended()
-
-
-# --- callers that become invalid
 
 
 @pytest.mark.usefixtures("short")
@@ -342,9 +261,6 @@ async def test_nobody_is_watched_when_nothing_is_open(monkeypatch):
     await until(lambda: not watch.watched)
     watch.close(watch.open(Caller("a")))
     assert watch.watched, "and again when something is"
-
-
-# --- limits, on the wire
 
 
 async def test_a_peer_with_too_many_open_calls_gets_no_more_until_one_ends(serve):

@@ -1,0 +1,91 @@
+"""Workers' lines to the simulator: who is listed, who is refused, what is overheard."""
+
+import asyncio
+
+import pytest
+
+from fedsiege.v1 import simulator_pb2 as pb
+from tests.services.conftest import refusal
+from tests.services.simulator.puppets import ATTACKER, CLIENT, Code, gone, until
+
+
+async def test_a_worker_is_listed_while_its_line_stands(simulator):
+    assert await simulator.workers() == []
+    one = await simulator.attached("b", 7)
+    await simulator.attached("a", 2, ATTACKER)
+    first, second = await simulator.workers()
+    assert (first.worker, first.kind, first.capacity, first.experiment_id) == ("b", CLIENT, 7, "")
+    assert (second.worker, second.kind, second.capacity) == ("a", ATTACKER, 2)
+    assert first.attach_time.ToMicroseconds() <= second.attach_time.ToMicroseconds()
+    one.hang_up()
+    assert await one.ended()
+    await until(lambda: gone(simulator, "b"))
+    assert [worker.worker for worker in await simulator.workers()] == ["a"]
+
+
+async def test_a_line_that_breaks_is_noticed(simulator):
+    one = await simulator.attached("a")
+    one.call.cancel()
+    await until(lambda: gone(simulator, "a"))
+
+
+async def test_a_second_line_of_the_same_name_ends_the_first(simulator):
+    first = await simulator.attached("a", 1)
+    second = simulator.puppet().hello("a", 2)
+    assert await first.ended()
+    (listed,) = await simulator.workers()
+    assert listed.capacity == 2
+    second.hang_up()
+    await until(lambda: gone(simulator, "a"))
+
+
+@pytest.mark.parametrize(
+    ("first", "reason", "words"),
+    [
+        ({"joined": pb.Joined()}, "MALFORMED_STREAM", "hello"),
+        ({}, "MALFORMED_STREAM", "hello"),
+        (None, "MALFORMED_STREAM", "hello"),
+        ({"hello": pb.Hello()}, "INVALID_VALUE", "printable"),
+        ({"hello": pb.Hello(worker="a", capacity=1)}, "INVALID_VALUE", "kind"),
+        ({"hello": pb.Hello(worker="a", kind=CLIENT)}, "INVALID_VALUE", "capacity 0"),
+    ],
+)
+async def test_who_does_not_introduce_itself_is_refused(simulator, first, reason, words):
+    puppet = simulator.puppet()
+    if first is not None:
+        puppet.say(**first)
+    puppet.hang_up()
+    found = await refusal(puppet.ended())
+    assert (found.code, found.reason) == (Code.INVALID_ARGUMENT, reason)
+    assert words in found.message
+    assert await simulator.workers() == []
+
+
+async def test_garbage_on_a_line_ends_it_in_words(simulator):
+    heard = asyncio.Event()
+
+    async def speech():
+        hello = pb.AttachRequest(hello=pb.Hello(worker="a", kind=CLIENT, capacity=1))
+        yield hello.SerializeToString()
+        await heard.wait()
+        yield b"\xff\xff\xff"
+        await asyncio.Event().wait()
+
+    call = simulator.channel.stream_stream("/fedsiege.v1.SimulatorService/Attach")(speech())
+    reading = asyncio.ensure_future(call.read())
+    await until(lambda: simulator.is_attached("a"))
+    heard.set()
+    found = await refusal(reading)
+    assert (found.code, found.reason) == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
+    await until(lambda: gone(simulator, "a"))
+
+
+async def test_what_is_said_of_nothing_known_changes_nothing(simulator):
+    puppet = await simulator.attached("a")
+    puppet.say()
+    puppet.hello("another name")
+    puppet.say(joined=pb.Joined(experiment_id="nothing"))
+    puppet.say(failure=pb.WorkerFailure(experiment_id="nothing", problem="me"))
+    experiment = await simulator.start()
+    assert experiment.state == pb.EXPERIMENT_STATE_WAITING
+    assert [worker.worker for worker in await simulator.workers()] == ["a"]

@@ -1,0 +1,121 @@
+"""Experiments from start to results over a real wire, with puppets for workers."""
+
+import asyncio
+from pathlib import Path
+
+from fedsiege.v1 import aggregator_pb2 as data_pb
+from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
+from fedsiege.v1 import simulator_pb2 as pb
+from tests.services.simulator.puppets import ATTACKER, gone, until
+
+
+async def test_an_experiment_from_start_to_results(simulator):
+    started = await simulator.start(name="whole")
+    watching = [asyncio.create_task(simulator.ended(started.experiment_id)) for _ in range(2)]
+    puppets = [
+        simulator.puppet().hello("one", 2),
+        simulator.puppet().hello("two", 9),
+        simulator.puppet().hello("evil", 2, ATTACKER),
+    ]
+    joins = await asyncio.gather(*(puppet.work(2) for puppet in puppets))
+    shares = [list(join.participant_indices) for join in joins]
+    assert sorted(shares[0] + shares[1]) == [0, 2, 4]
+    assert shares[2] == [1, 3]
+    assert joins[2].attack.attack.startswith("mpaf:scale=1.0")
+
+    for events in await asyncio.gather(*watching):
+        kinds = [event.WhichOneof("event") for event in events]
+        assert kinds[0] == kinds[-1] == "experiment"
+        told = [event.entry.round for event in events if event.HasField("entry")]
+        before = [entry.round for entry in events[0].experiment.historical_accuracy]
+        assert before + told == [0, 1, 2], "each entry once, in order"
+        for event in events[1:-1]:
+            assert not event.experiment.historical_accuracy
+        last = events[-1].experiment
+        assert last.state == pb.EXPERIMENT_STATE_FINISHED
+        assert [entry.round for entry in last.historical_accuracy] == [0, 1, 2]
+    assert last == await simulator.get(started.experiment_id)
+    assert "worker evil: as a puppet" in last.notes
+    folder = Path(last.results)
+    assert folder.parent == simulator.runs
+    for name in ("spec.yaml", "history.csv", "accuracy.png", "model.safetensors"):
+        assert (folder / name).exists()
+    participants = (folder / "participants.csv").read_text().splitlines()
+    assert len(participants) == 1 + 2 * 5
+    assert all(worker.experiment_id == "" for worker in await simulator.workers())
+    running = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]
+    assert "RemoteFederation.follow" not in running
+    after = await simulator.ended(started.experiment_id)
+    assert [event.experiment for event in after] == [last, last], "as it stands, and as it ended"
+
+
+async def test_a_worker_that_cannot_join_ends_it_in_its_words(simulator):
+    started = await simulator.start(attack=0.0)
+    puppet = await simulator.attached("a", 5)
+    join = await puppet.hear("join")
+    (worker,) = await simulator.workers()
+    assert worker.experiment_id == started.experiment_id
+    puppet.say(
+        failure=pb.WorkerFailure(experiment_id=join.experiment_id, problem="no data set here")
+    )
+    await puppet.hear("leave")
+    last = (await simulator.ended(started.experiment_id))[-1].experiment
+    assert (last.state, last.problem) == (
+        pb.EXPERIMENT_STATE_FAILED,
+        "worker a: no data set here",
+    )
+    assert (Path(last.results) / "history.csv").read_text().count("\n") == 2, "entry 0 is kept"
+
+
+async def test_cancelling_keeps_what_there_is_and_sends_everyone_home(simulator):
+    started = await simulator.start(attack=0.0, rounds=100)
+    puppet = await simulator.attached("a", 5)
+    join = await puppet.join()
+    await puppet.play(join, 2)
+    await puppet.hear("take_part")
+    cancelled = await simulator.cancel(started.experiment_id)
+    assert cancelled.state == pb.EXPERIMENT_STATE_CANCELLED
+    assert [entry.round for entry in cancelled.historical_accuracy] == [0, 1, 2]
+    await puppet.hear("leave")
+    folder = Path(cancelled.results)
+    assert (folder / "model.safetensors").exists()
+    assert (folder / "history.csv").read_text().count("\n") == 4
+
+
+async def test_a_worker_that_is_lost_misses_rounds_and_takes_part_when_it_is_back(simulator):
+    started = await simulator.start(attack=0.0, rounds=3)
+    steady = await simulator.attached("steady", 3)
+    flaky = await simulator.attached("flaky", 3)
+    steady_join, flaky_join = await asyncio.gather(steady.join(), flaky.join())
+    order = await flaky.hear("take_part")
+    flaky.hang_up()
+    await until(lambda: gone(simulator, "flaky"))
+    await flaky.submit(flaky_join, order)  # the data plane does not care
+    await steady.play(steady_join, 2)
+    again = await simulator.attached("flaky", 3)
+    assert await again.hear("join") == flaky_join
+    await steady.play_on(steady_join)
+    last = (await simulator.ended(started.experiment_id))[-1].experiment
+    assert last.state == pb.EXPERIMENT_STATE_FINISHED
+    assert [entry.round for entry in last.historical_accuracy] == [0, 1, 2, 3]
+    assert last.historical_accuracy[1].updates == 5
+    for round_number in (2, 3):
+        entry = last.historical_accuracy[round_number]
+        assert entry.updates == len(steady_join.participant_indices)
+        assert entry.close_reason == data_pb.CLOSE_REASON_THRESHOLD, "nobody was waited for"
+    assert "worker flaky is gone; its participants miss rounds" in last.notes
+    assert "worker flaky is back" in last.notes
+
+
+async def test_an_aggregator_that_closes_the_federation_ends_the_experiment(simulator, aggregator):
+    started = await simulator.start(attack=0.0)
+    puppet = await simulator.attached("a", 5)
+    join = await puppet.join()
+    await puppet.hear("take_part")
+    await data_rpc.AggregatorServiceStub(aggregator).CloseFederation(
+        data_pb.CloseFederationRequest(federation_id=join.federation_id)
+    )
+    last = (await simulator.ended(started.experiment_id))[-1].experiment
+    assert last.state == pb.EXPERIMENT_STATE_FAILED
+    assert last.problem == "the aggregator closed the federation"
+    assert [entry.round for entry in last.historical_accuracy] == [0]
