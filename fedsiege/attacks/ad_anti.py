@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
-from fedsiege.attacks.disguise import Disguised, disguise
+from fedsiege.attacks.disguise import Disguised
 from fedsiege.attacks.history import last_step
 
 #: How much of the moving average is kept in a round.
@@ -47,4 +47,4 @@ class AdAnti(Disguised, StatefulAttack):
         step = last_step(broadcast)
         before = state if isinstance(state, Tensor) else torch.zeros_like(step)
         average = KEPT * before + (1 - KEPT) * step
-        return disguise(broadcast, participants, -average, self.norm, self.noise), average
+        return self.dressed(broadcast, participants, -average), average

@@ -1,6 +1,5 @@
 """Adaptive drift: a random direction, the same for ever, in disguise."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,13 +7,13 @@ import torch
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, catalogue
-from fedsiege.attacks.disguise import Disguised, disguise
+from fedsiege.attacks.disguise import Directed
 from fedsiege.seeding import generator
 
 
 @catalogue.register
 @dataclass(frozen=True)
-class AdDrift(Disguised):
+class AdDrift(Directed):
     """Small pushes that add up, whatever the federation does.
 
     The direction is drawn once per run for all fakes::
@@ -36,8 +35,7 @@ class AdDrift(Disguised):
     name: ClassVar[str] = "ad-drift"
     summary: ClassVar[str] = "adaptive: one random direction for ever, in disguise (first: zeros)"
 
-    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
-        """Return ``(k, d)``, every row another."""
+    def direction(self, broadcast: Broadcast) -> Tensor:
+        """Return ``v``, ``(d,)`` float64."""
         draw = generator(broadcast.seed, "ad-drift direction")
-        direction = torch.from_numpy(draw.standard_normal(broadcast.model.numel()))
-        return disguise(broadcast, participants, direction, self.norm, self.noise)
+        return torch.from_numpy(draw.standard_normal(broadcast.model.numel()))

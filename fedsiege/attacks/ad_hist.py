@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fedsiege.attacks.ad_anti import KEPT
 from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
-from fedsiege.attacks.disguise import Disguised, disguise
+from fedsiege.attacks.disguise import Disguised
 from fedsiege.attacks.history import last_step
 from fedsiege.attacks.mpaf_matched import unit
 from fedsiege.seeding import generator
@@ -70,7 +70,7 @@ class AdHist(Disguised, StatefulAttack):
         direction = torch.zeros_like(broadcast.model)
         if len(seen) > 1:
             direction = sideways(broadcast.seed, seen)
-        return disguise(broadcast, participants, direction, self.norm, self.noise), seen
+        return self.dressed(broadcast, participants, direction), seen
 
 
 def sideways(seed: int, seen: Sequence[Step]) -> Tensor:

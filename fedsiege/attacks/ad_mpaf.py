@@ -1,19 +1,18 @@
 """Adaptive MPAF: towards a random model, in disguise."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, catalogue
-from fedsiege.attacks.disguise import Disguised, disguise
+from fedsiege.attacks.disguise import Directed
 from fedsiege.attacks.mpaf import gap, random_base
 
 
 @catalogue.register
 @dataclass(frozen=True)
-class AdMpaf(Disguised):
+class AdMpaf(Directed):
     """MPAF's direction, with all the traces of training.
 
     The direction of all fakes is::
@@ -36,7 +35,6 @@ class AdMpaf(Disguised):
     name: ClassVar[str] = "ad-mpaf"
     summary: ClassVar[str] = "adaptive: towards one random model, in disguise (first: zeros)"
 
-    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
-        """Return ``(k, d)``, every row another."""
-        direction = gap(broadcast, random_base(broadcast.architecture, broadcast.seed))
-        return disguise(broadcast, participants, direction, self.norm, self.noise)
+    def direction(self, broadcast: Broadcast) -> Tensor:
+        """Return ``v``, ``(d,)``."""
+        return gap(broadcast, random_base(broadcast.architecture, broadcast.seed))

@@ -1,6 +1,5 @@
 """Adaptive signs: what training changes most, always changed the same way, in disguise."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,14 +9,14 @@ from torch import Tensor
 
 from fedsiege import models
 from fedsiege.attacks.base import Broadcast, catalogue
-from fedsiege.attacks.disguise import Disguised, disguise, weight_layers
+from fedsiege.attacks.disguise import Directed, weight_layers
 from fedsiege.attacks.history import last_step
 from fedsiege.seeding import generator
 
 
 @catalogue.register
 @dataclass(frozen=True)
-class AdSgn(Disguised):
+class AdSgn(Directed):
     """PoisonedFL's idea with signs that a matrix of low rank can have.
 
     With ``G = w_t - w_{t-1}`` the direction of all fakes is::
@@ -41,11 +40,10 @@ class AdSgn(Disguised):
     name: ClassVar[str] = "ad-sgn"
     summary: ClassVar[str] = "adaptive: fixed signs on the last step, in disguise (first: zeros)"
 
-    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
-        """Return ``(k, d)``, every row another."""
+    def direction(self, broadcast: Broadcast) -> Tensor:
+        """Return ``v``, ``(d,)`` float64."""
         signs = low_rank_signs(broadcast.architecture, broadcast.seed)
-        direction = signs * last_step(broadcast).abs()
-        return disguise(broadcast, participants, direction, self.norm, self.noise)
+        return signs * last_step(broadcast).abs()
 
 
 def low_rank_signs(architecture: str, seed: int) -> Tensor:

@@ -3,6 +3,7 @@
 They know which traces honest training leaves and a detector looks for, and leave them, too.
 """
 
+import abc
 import functools
 import math
 from collections.abc import Sequence
@@ -60,6 +61,25 @@ class Disguised(Attack):
     def __post_init__(self) -> None:
         self.require_positive("norm")
         self.require_positive("noise")
+
+    def dressed(
+        self, broadcast: Broadcast, participants: Sequence[int], direction: Tensor
+    ) -> Tensor:
+        """Return ``(k, d)``, every row another, in a direction ``(d,)`` of any length."""
+        return disguise(broadcast, participants, direction, self.norm, self.noise)
+
+
+@dataclass(frozen=True)
+class Directed(Disguised):
+    """Base of those whose direction follows from what was broadcast alone."""
+
+    @abc.abstractmethod
+    def direction(self, broadcast: Broadcast) -> Tensor:
+        """Return ``v``, ``(d,)``, where all fakes go."""
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return ``(k, d)``, every row another."""
+        return self.dressed(broadcast, participants, self.direction(broadcast))
 
 
 def disguise(

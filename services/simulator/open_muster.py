@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from fedsiege.spec import ExperimentSpec
+from fedsiege.spec import ExperimentSpec, exactly
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.cast import Cast
 from services.simulator.muster import LARGEST_FEDERATION, Berth, Muster, WorkersMissing
@@ -22,7 +22,7 @@ def fakes_beside(benign: int, fraction: float) -> int:
         benign: how many participants are not hostile, 0 or more.
         fraction: p, from 0 to below 1, taken as the decimal number it was written as.
     """
-    share = Fraction(repr(float(fraction)))
+    share = exactly(fraction)
     return math.floor(benign * share / (1 - share) + Fraction(1, 2))
 
 
