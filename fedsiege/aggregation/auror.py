@@ -10,8 +10,11 @@ from fedsiege.aggregation.base import Aggregation, Rule, catalogue
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.combination import weighted_mean
 from fedsiege.aggregation.context import RoundContext
-from fedsiege.aggregation.matrix import sorted_columns
+from fedsiege.aggregation.matrix import column_blocks, sorted_columns
 from fedsiege.aggregation.two_means import two_means
+
+#: Numbers that are split at a time: some float64 copies of them stay in the cache.
+_BLOCK = 2**15
 
 
 @catalogue.register
@@ -58,15 +61,20 @@ class Auror(Rule):
         suspicions = torch.zeros(n, dtype=torch.int64, device=updates.device)
         telling = 0
         for columns, ordered in sorted_columns(updates) if n > 2 else ():
-            found = two_means(ordered)
-            least = (
-                self.separation * (found.within / n).sqrt() if self.alpha is None else self.alpha
-            )
-            indicative = (found.gap >= least) & (found.gap > 0)
-            telling += int(indicative.sum())
-            upper = updates[:, columns].float() > found.boundary
-            suspicions += (upper & (indicative & (2 * found.lower > n))).sum(dim=1)
-            suspicions += (~upper & (indicative & (2 * found.lower < n))).sum(dim=1)
+            for part in column_blocks(len(ordered), max(1, _BLOCK // n)):
+                found = two_means(ordered[part])
+                least = (
+                    self.separation * (found.within / n).sqrt()
+                    if self.alpha is None
+                    else self.alpha
+                )
+                indicative = ((found.gap >= least) & (found.gap > 0)).nonzero().flatten()
+                telling += len(indicative)
+                values = updates[:, columns][:, part][:, indicative].float()
+                upper = values > found.boundary[indicative]
+                smaller = 2 * found.lower[indicative]
+                suspicions += (upper & (smaller > n)).sum(dim=1)
+                suspicions += (~upper & (smaller < n)).sum(dim=1)
         scores = suspicions.double().cpu() / max(telling, 1)
         accepted = scores <= self.majority
         return Aggregation(weighted_mean(updates, accepted.double()), accepted, scores)

@@ -45,9 +45,10 @@ class NNM(TolerantPreAggregator):
     def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
         """Do it; the context is not used."""
         n = len(updates)
-        members = nearest(squared_distances(updates), n - self.tolerated)
+        count = n - self.tolerated
+        members = nearest(squared_distances(updates), count)
         # Not 0 and 1: the sum of large updates could be infinite.
-        shares = members / members.sum(dim=1, keepdim=True)
+        shares = members.float().div_(count)
         return Means(updates, members, torch.arange(n), shares.to(updates.device))
 
 

@@ -10,9 +10,8 @@ from fedsiege import aggregation
 N, D = 200, 44_426
 INPUT_MIB = N * D * 4 / 2**20  # 34 MiB
 
-#: Rules that keep what participants sent before or, in auror, the telling coordinates; and rules
-#: that train.
-MORE = {"auror", "fldetector", "foolsgold", "fedredefense", "fltrust", "sentinel", "specguard"}
+#: Rules that keep what participants sent before, and rules that train.
+MORE = {"fldetector", "foolsgold", "fedredefense", "fltrust", "sentinel", "specguard"}
 TEXTS = {"mda": "mda:f=3", "smea": "smea:f=1"}
 RULES = [TEXTS.get(name, name) for name in aggregation.names() if name not in MORE]
 #: Behind a pre-aggregator too, a rule that works by coordinate never sees a whole matrix.
