@@ -1,8 +1,8 @@
 """A process that holds one matrix and runs rules over it as it is told.
 
 ``python worker.py (ours|torch|numpy|sort) 100x1e5 THREADS (wall|cpu)`` reads one case per line, and
-answers each with ``result COUNT {json}``: seconds of each call, the memory of a call beyond the
-matrix and what it returns, or why it failed. It runs in the environment of whoever it measures;
+answers each with ``result COUNT {json}``: seconds of each call; of ours, the memory of a call beyond
+the matrix and what it returns; or why it failed. It runs in the environment of whoever it measures;
 ``ours`` and ``sort`` in ours, the others in ByzFL's.
 """
 
@@ -47,7 +47,10 @@ def main() -> None:
     for count, line in enumerate(sys.stdin):
         case = CASES[line.strip()]
         try:
-            answer = _measure(*call_of(case))
+            fresh, call = call_of(case)
+            answer = {"seconds": _seconds(fresh, call)}
+            if kind == "ours":
+                answer["extra"] = _extra(fresh, call)
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
@@ -55,30 +58,31 @@ def main() -> None:
         print(f"result {count} {json.dumps(answer)}", flush=True)
 
 
-def _measure(fresh: Callable[[], Any], call: Call) -> dict[str, Any]:
+def _seconds(fresh: Callable[[], Any], call: Call) -> list[float]:
     """Call a rule a few times, each on an input as it was."""
     seconds: list[float] = []
     began = time.perf_counter()
     while True:
         argument = fresh()
         start = _CLOCK()
-        result = call(argument)
+        call(argument)
         seconds.append(_CLOCK() - start)
         if len(seconds) == 1 and seconds[0] < _LONG:
             began = time.perf_counter()
             continue
         if time.perf_counter() - began > _SECONDS or len(seconds) > _MOST_CALLS:
             break
-    size = result.nbytes
-    del result
+    return seconds[1:] or seconds
+
+
+def _extra(fresh: Callable[[], Any], call: Call) -> int:
+    """Return the most bytes that a call takes beyond its input and what it returns."""
     argument = fresh()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak is that of now
     before = _status("VmRSS")
-    if seconds[-1] < _LONG:
-        call(argument)
-    extra = max(0, _status("VmHWM") - before - size)
-    return {"seconds": seconds[1:] or seconds, "extra": extra}
+    result = call(argument)
+    return max(0, _status("VmHWM") - before - int(result.nbytes))
 
 
 def _status(key: str) -> int:
