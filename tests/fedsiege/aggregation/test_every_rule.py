@@ -8,127 +8,20 @@ import pytest
 import torch
 
 from fedsiege import aggregation
-from fedsiege.errors import InvalidValue, UnfitRound
-
-#: Rules that are asked for with other parameters than their defaults: without the noise that would
-#: hide what is tested, or with fewer subsets to compare.
-TEXTS = {
-    "crfl": "crfl:noise=0",
-    "flame": "flame:noise=0",
-    "smea": "smea:f=1",
-    "weak-dp": "weak-dp:noise=0",
-}
-#: Rules that train the model on data of their own or look for data that train it so: they have
-#: tests of their own, with real models.
-TRAINING = {"fedredefense", "fltrust", "specguard"}
-#: What these are good against is in their own tests: fldetector needs rounds to learn from,
-#: rfout1d's filter lets a fifth of hostile participants pass, crfl bounds the model.
-NO_DEFENCE = {"crfl", "fedavg", "fednova", "fldetector", "rfout1d"}
-#: Who is like others gets no weight: made against sybils, and against nobody else.
-AGAINST_SYBILS = {"foolsgold", "layerguard", "sentinel"}
-#: The least cosine with the honest mean under MPAF, where it is not 0.8.
-PROGRESS = {"foundationfl": 0.75}
-NAMES = [name for name in aggregation.names() if name not in TRAINING]
-STREAMING = [
-    "fedavg",
-    "fedavg:weighted=true",
-    "fedavg:weighted=true,bound=3",
-    "norm-clipping:bound=1",
-]
-PIPELINES = [
-    "nnm/median",
-    "bucketing/median",
-    "clipping:bound=1/trimmed-mean",
-    "arc/nnm/multi-krum",
-]
-CASES = [
-    *(TEXTS.get(name, name) for name in NAMES),
-    *STREAMING[1:],
-    *PIPELINES,
-    "bulyan:f=0",
-    "centered-clipping:tau=1,steps=3",
-    "multi-krum:m=1",
-    "trimmed-mean:f=0",
-]
-ROBUST = [name for name in NAMES if name not in NO_DEFENCE]
-TOLERANT = [
-    name for name in NAMES if issubclass(aggregation.catalogue.get(name), aggregation.TolerantRule)
-]
-#: Sums of float32 products: another order of the rows changes their last bits.
-ROUNDED = (
-    "dnc",
-    "layerguard",
-    "sentinel",
-    "geometric-median",
-    "centered-clipping",
-    "caf",
-    "nnm",
-    "arc",
-    "clipping:",
-    "bucketing",
+from fedsiege.errors import UnfitRound
+from tests.fedsiege.aggregation.cases import (
+    AGAINST_SYBILS,
+    CASES,
+    PIPELINES,
+    PROGRESS,
+    ROBUST,
+    TEXTS,
+    aggregate,
+    honest_updates,
+    same,
+    sample_counts,
+    works_with,
 )
-
-
-def honest_updates(n: int, d: int = 50, seed: int = 0) -> torch.Tensor:
-    """A common direction of norm about 1 with noise of norm about 0.5 per participant."""
-    generator = torch.Generator().manual_seed(seed)
-    direction = torch.randn(d, generator=generator) / d**0.5
-    noise = torch.randn(n, d, generator=generator) / d**0.5
-    return direction + 0.5 * noise
-
-
-def sample_counts(n: int) -> torch.Tensor:
-    return torch.arange(n) % 7
-
-
-def context_of(updates: torch.Tensor) -> aggregation.RoundContext:
-    """All that can be known of a round without a data set."""
-    n, d = updates.shape if updates.ndim == 2 else (0, 0)
-    return aggregation.RoundContext(
-        steps=torch.full((n,), 4),
-        participants=100 + torch.arange(n),
-        round_number=1,
-        model=torch.zeros(d),
-        layout=[("weight", (d // 2,)), ("bias", (d - d // 2,))] if d > 1 else [("weight", (d,))],
-        seed=3,
-    )
-
-
-def aggregate(
-    rule: aggregation.Rule,
-    updates: torch.Tensor,
-    counts: torch.Tensor | None = None,
-    rows: torch.Tensor | None = None,
-) -> aggregation.Aggregation:
-    """Run a rule over the updates, or over those rows of them, in that order."""
-    context = context_of(updates)
-    if counts is None and updates.ndim == 2:
-        counts = sample_counts(len(updates))
-    if rows is None:
-        return rule(updates, counts, context=context)
-    assert counts is not None
-    assert context.steps is not None
-    assert context.participants is not None
-    context = dataclasses.replace(
-        context, steps=context.steps[rows], participants=context.participants[rows]
-    )
-    return rule(updates[rows], counts[rows], context=context)
-
-
-def same(rule: aggregation.Rule, found: torch.Tensor, expected: torch.Tensor) -> bool:
-    """Whether two updates are the same: every bit, or all but the last ones where a rule rounds."""
-    if any(name in aggregation.spell(rule) for name in ROUNDED):
-        return torch.allclose(found, expected, rtol=1e-5, atol=1e-6)
-    return torch.equal(found, expected)
-
-
-def works_with(text: str, n: int) -> bool:
-    """Whether a rule takes n updates at all."""
-    try:
-        aggregation.parse(text).for_participants(n)
-    except UnfitRound:
-        return False
-    return True
 
 
 def test_rules_that_a_single_participant_is_too_few_for() -> None:
@@ -310,119 +203,6 @@ def test_the_largest_float32_is_survived(rule: aggregation.Rule) -> None:
 def test_rows_of_a_wider_matrix(rule: aggregation.Rule) -> None:
     wide = honest_updates(9, d=80)[:, 10:60]
     assert same(rule, aggregate(rule, wide).update, aggregate(rule, wide.contiguous()).update)
-
-
-@pytest.mark.parametrize(
-    ("text", "n", "numbers"),
-    [
-        ("trimmed-mean:f=3", 6, ["f=3", "6 updates", "there are 6"]),
-        ("krum:f=20", 42, ["f=20", "43 updates", "there are 42"]),
-        ("multi-krum:f=20", 42, ["f=20", "43 updates", "there are 42"]),
-        ("multi-krum:m=10", 9, ["m=10", "10 updates", "there are 9"]),
-        ("krum", 2, ["f=0", "3 updates", "there are 2"]),
-        ("bulyan:f=3", 14, ["f=3", "15 updates", "there are 14"]),
-        ("meamed:f=3", 6, ["f=3", "6 updates", "there are 6"]),
-        ("mda:f=3", 6, ["f=3", "6 updates", "there are 6"]),
-        ("smea:f=3", 6, ["f=3", "6 updates", "there are 6"]),
-        ("caf:f=3", 6, ["f=3", "6 updates", "there are 6"]),
-        ("nnm:f=3/median", 3, ["f=3", "3 updates", "there are 3"]),
-        ("arc:f=3/median", 6, ["f=3", "6 updates", "there are 6"]),
-        ("bucketing:s=2/krum:f=2", 12, ["makes 6 rows of 12", "f=2", "7 updates", "there are 6"]),
-        ("clipping/krum:f=20", 42, ["f=20", "43 updates", "there are 42"]),
-    ],
-)
-def test_too_few_updates_is_an_unfit_round_with_the_numbers(
-    text: str, n: int, numbers: list[str]
-) -> None:
-    rule = aggregation.parse(text)
-    with pytest.raises(UnfitRound) as refused:
-        aggregate(rule, honest_updates(n))
-    assert all(number in str(refused.value) for number in numbers), refused.value
-    with pytest.raises(UnfitRound):
-        rule.for_participants(n)
-    aggregate(rule, honest_updates(n + 1))
-
-
-def test_rows_left_out_do_not_count_for_f() -> None:
-    updates = honest_updates(43)
-    aggregation.parse("krum:f=20")(updates)
-    updates[0, 0] = torch.nan
-    with pytest.raises(UnfitRound, match="there are 42"):
-        aggregation.parse("krum:f=20")(updates)
-
-
-@pytest.mark.parametrize("name", TOLERANT)
-@pytest.mark.parametrize(("n", "f"), [(3, 0), (7, 1), (14, 2), (99, 19), (100, 20)])
-def test_f_is_a_fifth_of_the_participants_where_nobody_says(name: str, n: int, f: int) -> None:
-    if name == "smea" and n > 25:
-        pytest.skip("more subsets than it can compare")
-    rule = aggregation.create(name)
-    assert rule.for_participants(n) == aggregation.create(name, f=f)
-    assert aggregation.create(name, f=0).for_participants(n) == aggregation.create(name, f=0)
-    updates = honest_updates(n)
-    settled = aggregate(aggregation.create(name, f=f), updates)
-    assert torch.equal(aggregate(rule, updates).update, settled.update)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "krum:f=-1",
-        "trimmed-mean:f=-1",
-        "multi-krum:f=-1",
-        "multi-krum:m=0",
-        "fedavg:bound=0",
-        "norm-clipping:bound=0",
-        "norm-clipping:bound=-1",
-        "norm-clipping:bound=inf",
-        "norm-clipping:bound=nan",
-        "bulyan:f=-1",
-        "caf:f=-1",
-        "centered-clipping:tau=0",
-        "centered-clipping:steps=0",
-        "mda:f=-1",
-        "meamed:f=-1",
-        "smea:f=-1",
-    ],
-)
-def test_an_impossible_parameter_is_refused_by_its_name(text: str) -> None:
-    with pytest.raises(InvalidValue) as refused:
-        aggregation.parse(text)
-    assert refused.value.name == text.partition("=")[0]
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [
-        ("krum", {"f": 1.5}),
-        ("krum", {"f": True}),
-        ("fedavg", {"weighted": "yes"}),
-        ("norm-clipping", {"bound": "1"}),
-    ],
-)
-def test_a_parameter_of_the_wrong_type_is_refused(name: str, parameters: dict[str, object]) -> None:
-    with pytest.raises(InvalidValue):
-        aggregation.create(name, **parameters)
-
-
-@pytest.mark.parametrize("text", STREAMING)
-def test_streaming_in_any_order_equals_the_matrix_bit_for_bit(text: str) -> None:
-    rule = aggregation.parse(text)
-    assert rule.streams
-    assert isinstance(rule, aggregation.StreamingRule)
-    updates, counts = honest_updates(30), sample_counts(30)
-    updates[::5] *= 1e6
-    total = aggregation.RunningSum(50)
-    for i in torch.randperm(30, generator=torch.Generator().manual_seed(2)).tolist():
-        row, count = updates[i].numpy(), int(counts[i])
-        norm = aggregation.norm_of(row)
-        total.add(row, rule.weight_of(norm, count), rule.mass_of(norm, count))
-    assert torch.equal(total.mean(), rule(updates, counts).update)
-
-
-def test_only_rules_that_can_stream_say_so() -> None:
-    streaming = {name for name in aggregation.names() if aggregation.create(name).streams}
-    assert streaming == {"fedavg"}
 
 
 @pytest.mark.parametrize(
