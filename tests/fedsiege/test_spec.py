@@ -3,30 +3,17 @@
 import math
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fedsiege import attacks
 from fedsiege.errors import InvalidValue
 from fedsiege.spec import ExperimentSpec, hostile_count, settings_from_yaml
 
 FIELDS = list(ExperimentSpec.model_fields)
-
-
-def settled(**settings: object) -> dict[str, Any]:
-    return ExperimentSpec.of(settings).settle().spec.model_dump()
-
-
-def notes(**settings: object) -> str:
-    return "\n".join(ExperimentSpec.of(settings).settle().notes)
-
-
-# --- fields ---------------------------------------------------------------------------------------
 
 
 def test_the_fields_are_those_of_the_contract() -> None:
@@ -76,18 +63,6 @@ def test_each_field_has_a_help_text_that_ends_with_what_is_allowed() -> None:
         assert field.json_schema_extra == {"allowed": allowed}, name
 
 
-def test_with_an_open_number_of_participants_nothing_is_counted() -> None:
-    settled = ExperimentSpec(clients=0, rule="krum", threshold=5).settle()
-    assert settled.spec.clients == 0
-    assert settled.spec.rule.startswith("krum")
-    assert settled.spec.threshold == 5
-    assert ExperimentSpec(clients=0).settle().spec.threshold is None
-    with pytest.raises(InvalidValue, match="ATTACK"):
-        ExperimentSpec(clients=0, attack=1).settle()
-    with pytest.raises(InvalidValue, match="PARTITION"):
-        ExperimentSpec(clients=0, partition="iid").settle()
-
-
 def test_it_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         ExperimentSpec().attack = 0.5
@@ -100,9 +75,6 @@ def test_reading_it_costs_no_torch() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
-
-
-# --- validation -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -228,124 +200,11 @@ def test_whatever_comes_is_taken_or_refused_in_words(settings: dict[str, object]
         assert refused in settings or refused.lower() in settings
 
 
-# --- who is hostile -------------------------------------------------------------------------------
-
-
 def test_the_number_of_hostile_participants() -> None:
     assert ExperimentSpec(clients=100, attack=0.29).hostile == 29
     assert hostile_count(10, 0.25) == 3
     with pytest.raises(InvalidValue):
         hostile_count(10, 1.01)
-
-
-# --- settling -------------------------------------------------------------------------------------
-
-
-def test_the_assumed_f_is_spelled_out_and_noted() -> None:
-    assert settled(rule="krum")["rule"] == "krum:f=20"
-    assert notes(rule="krum") == (
-        "krum assumes f=20 hostile participants, a fifth of 100; set RULE=krum:f=N to change it"
-    )
-    assert settled(rule="krum", threshold=50)["rule"] == "krum:f=10"
-
-
-def test_a_given_f_is_kept_without_a_note() -> None:
-    assert settled(rule="krum:f=30")["rule"] == "krum:f=30"
-    assert notes(rule="krum:f=30") == ""
-
-
-def test_nothing_to_say_about_the_default_run() -> None:
-    assert notes() == ""
-
-
-def test_the_threshold_is_filled_in() -> None:
-    assert settled(clients=30)["threshold"] == 30
-    assert settled(clients=30, threshold=20)["threshold"] == 20
-
-
-def test_all_samples_can_be_shared_out() -> None:
-    assert settled(samples=0, partition="iid")["samples"] == 0
-
-
-def test_the_scale_goes_into_the_attack() -> None:
-    assert attacks.parse(settled(scale=5)["attack_name"]) == attacks.Mpaf(scale=5.0)
-    assert notes(scale=5) == ""
-
-
-def test_a_scale_in_the_attack_wins_and_is_noted() -> None:
-    spec = settled(attack_name="mpaf:scale=3", scale=5)
-    assert spec["scale"] == 3
-    assert attacks.parse(spec["attack_name"]) == attacks.Mpaf(scale=3.0)
-    assert notes(attack_name="mpaf:scale=3", scale=5).startswith("SCALE=5 has no effect")
-    assert notes(attack_name="mpaf:scale=3") == ""
-
-
-@pytest.mark.parametrize(
-    ("settings", "note"),
-    [
-        (
-            {"attack": 0.51},
-            "51 of 100 participants are hostile, more than half: no rule can hold",
-        ),
-        ({"attack": 0.5}, ""),
-        ({"attack": 0.25, "clients": 10}, "ATTACK=0.25 of 10 participants is 2.5: 3 are hostile"),
-        ({"attack": 0.001}, "ATTACK=0.001 of 100 participants is 0.1: 0 are hostile"),
-        ({"attack": 0.3, "rule": "krum:f=10"}, "30 participants are hostile, more than the f=10"),
-    ],
-)
-def test_what_is_worth_knowing_is_noted(settings: dict[str, object], note: str) -> None:
-    assert notes(**settings).startswith(note)
-    assert bool(notes(**settings)) == bool(note)
-
-
-@pytest.mark.parametrize(
-    ("settings", "text"),
-    [
-        ({"rule": "krun"}, "RULE='krun' is not possible: did you mean krum?"),
-        ({"rule": "krum:f=-1"}, "RULE='krum:f=-1' is not possible: at krum:f, "),
-        ({"rule": "krum:g=1"}, "RULE='krum:g=1' is not possible: at krum:g, it takes f"),
-        ({"rule": "krum:f=50"}, "RULE='krum:f=50' is not possible: "),  # n - f - 2 < 1 or 2f >= n
-        ({"rule": "krum", "clients": 2}, "RULE='krum' is not possible: "),
-        ({"attack_name": "mpfa"}, "ATTACK_NAME='mpfa' is not possible: did you mean mpaf"),
-        ({"attack_name": "mpaf:scale=0"}, "ATTACK_NAME='mpaf:scale=0' is not possible: at mpaf:"),
-        ({"model": "lenet"}, "MODEL='lenet' is not possible: there is no such model, did you mean"),
-        ({"dataset": "minst"}, "DATASET='minst' is not possible: there is no such data set, did"),
-        ({"partition": "dirichlet:x"}, "PARTITION='dirichlet:x' is not possible: "),
-        ({"partition": "even"}, "PARTITION='even' is not possible: "),
-        ({"samples": 0}, "SAMPLES=0 is not possible: partition sample needs 1 or more"),
-    ],
-)
-def test_what_cannot_work_is_refused_under_its_variable(
-    settings: dict[str, object], text: str
-) -> None:
-    spec = ExperimentSpec.of(settings)
-    with pytest.raises(InvalidValue) as caught:
-        spec.settle()
-    assert str(caught.value).startswith(text)
-
-
-@settings(deadline=None)
-@given(
-    attack=st.floats(0, 1),
-    attack_name=st.sampled_from(attacks.names()),
-    scale=st.floats(1e-3, 1e9),
-    clients=st.integers(10, 1000),
-    rule=st.sampled_from(["fedavg", "median", "krum", "krum:f=1", "trimmed-mean"]),
-    partition=st.sampled_from(["sample", "iid", "dirichlet:0.5"]),
-)
-def test_settling_twice_changes_nothing(**drawn: object) -> None:
-    try:
-        once = ExperimentSpec.of(drawn).settle().spec
-    except InvalidValue as error:  # too few or too many are hostile for some attacks
-        if error.name != "ATTACK_NAME":
-            raise
-        return
-    again = ExperimentSpec.from_yaml(once.to_yaml()).settle()
-    assert again.spec == once
-    assert not any("assumes" in note for note in again.notes)
-
-
-# --- files ----------------------------------------------------------------------------------------
 
 
 def test_a_file_names_what_differs_from_the_defaults() -> None:
@@ -386,16 +245,3 @@ def test_a_faulty_file_is_refused_with_its_key(text: str, error: str) -> None:
 def test_settings_of_a_file_can_be_overridden_before_they_are_checked() -> None:
     settings = settings_from_yaml("attack: 0.3\nclients: 10\n") | {"clients": 20}
     assert ExperimentSpec.of(settings) == ExperimentSpec(attack=0.3, clients=20)
-
-
-@pytest.mark.parametrize(
-    ("attack", "knowledge"),
-    [
-        ("mpaf", "none, the broadcast model only"),
-        ("badnets", "partial, what its own compromised participants would have sent"),
-        ("alie:knowledge=full", "full, the benign updates of the round"),
-    ],
-)
-def test_the_knowledge_of_an_attack_is_named(attack: str, knowledge: str) -> None:
-    assert ExperimentSpec(attack_name=attack).settle().knowledge == knowledge
-    assert ExperimentSpec(attack_name=attack, attack=0).settle().knowledge == ""
