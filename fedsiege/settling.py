@@ -73,7 +73,10 @@ def settle(spec: ExperimentSpec) -> Settled:
         from fedsiege import audit
 
         with _about("AUDIT", spec.audit, "detector"):
-            settled = settled.model_copy(update={"audit": audit.spell(audit.parse(spec.audit))})
+            auditing = audit.parse(spec.audit)
+            if scheduled:
+                auditing.check(scheduled)
+        settled = settled.model_copy(update={"audit": audit.spell(auditing)})
     notes = (*_notes_on_attack(spec, attack), *_notes_on_rule(spec, rule, updates, assumed))
     level = attack.knows
     known = f"{level.name.lower()}, {level.value}" if spec.attack else ""
@@ -134,6 +137,8 @@ def _notes_on_rule(
 ) -> Iterator[str]:
     """Say what is assumed of the hostile participants, and where it does not hold."""
     f = getattr(rule, "f", None)
+    if updates and (remark := rule.remark(updates)):
+        yield remark
     if assumed:
         yield (
             f"{rule.name} assumes f={f} hostile participants, a fifth of {updates}; "

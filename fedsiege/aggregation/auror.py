@@ -55,6 +55,10 @@ class Auror(Rule):
         require_number(f"{self.name}:separation", self.separation, above=0)
         require_number(f"{self.name}:majority", self.majority, least=0.5, below=1)
 
+    def remark(self, n: int) -> str:
+        """Say where there is no minority."""
+        return f"{self.name} suspects nobody among fewer than 3 updates, {n}" if n < 3 else ""
+
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; the score is the share of indicative features in which a row is suspicious."""
         n = len(updates)

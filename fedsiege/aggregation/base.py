@@ -72,6 +72,10 @@ class Rule(abc.ABC):
     def check(self, n: int) -> None:  # noqa: B027 - most rules work with any n
         """Raise UnfitRound if this rule cannot work with n updates."""
 
+    def remark(self, n: int) -> str:
+        """Return what whoever asks for this rule with n updates should know; mostly nothing."""
+        return ""
+
     def __call__(
         self,
         updates: Tensor,

@@ -97,6 +97,12 @@ class Pipeline(Rule):
         """Raise UnfitRound if a step cannot work with the rows it would be given."""
         self.for_participants(n)
 
+    def remark(self, n: int) -> str:
+        """Return what there is to know of the rule with the rows it is given."""
+        for step in self.pre:
+            n = step.rows_of(n)
+        return self.rule.remark(n)
+
     def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Do it; the state is the rule's."""
         made: list[Mixed] = []

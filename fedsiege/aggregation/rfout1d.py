@@ -58,6 +58,10 @@ class RFOut1d(Rule):
         if self.noise > 0 and self.clip is None:
             raise InvalidValue(f"{self.name}:noise", self.noise, "0 where clip is not given")
 
+    def remark(self, n: int) -> str:
+        """Say where no value can be far enough from the mean to be replaced: sqrt(n - 1) <= 3."""
+        return f"{self.name} filters nothing among fewer than 11 updates, {n}" if n < 11 else ""
+
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts, its score is the share of its values that were replaced."""
         n, d = updates.shape

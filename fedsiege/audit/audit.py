@@ -11,7 +11,7 @@ from fedsiege.audit import base, quarantine
 from fedsiege.audit.base import FLAGGED, Detector
 from fedsiege.audit.quarantine import Ledger, Quarantine, empty_ledger
 from fedsiege.catalogue import spell
-from fedsiege.errors import InvalidValue
+from fedsiege.errors import InvalidValue, UnfitRound
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,15 @@ class Audit:
             raise InvalidValue("audit", self.spelled(), "one detector or more, as in norm/layers")
         if len(set(names)) < len(names):
             raise InvalidValue("audit", self.spelled(), "each detector once")
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound if n participants are too few for a detector to tell anything."""
+        for detector in self.detectors:
+            if n < detector.least:
+                raise UnfitRound(
+                    f"{detector.name} tells nothing among fewer than {detector.least} participants,"
+                    f" there are {n}"
+                )
 
     def spelled(self) -> str:
         """Write it as text that ``parse`` reads back."""

@@ -30,6 +30,11 @@ class Detector(abc.ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
 
+    @property
+    def least(self) -> int:
+        """Among how many participants it can tell anything at all."""
+        return 1
+
     def score(
         self, updates: Tensor, context: RoundContext | None = None, state: object | None = None
     ) -> tuple[Tensor, object | None]:

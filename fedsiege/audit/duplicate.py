@@ -52,6 +52,11 @@ class Duplicate(Detector):
         require_number(f"{self.name}:cosine", self.cosine, above=0, most=1 - _RESOLUTION)
         require_whole_number(f"{self.name}:group", self.group, least=2)
 
+    @property
+    def least(self) -> int:
+        """As many as must be alike."""
+        return self.group
+
     def judge(
         self, updates: Tensor, context: RoundContext, state: object | None
     ) -> tuple[Tensor, None]:

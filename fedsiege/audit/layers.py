@@ -49,6 +49,11 @@ class Layers(Detector):
         require_number(f"{self.name}:cosine", self.cosine, above=0, most=1 - 1e-6)
         require_number(f"{self.name}:share", self.share, above=0, most=1)
 
+    @property
+    def least(self) -> int:
+        """Two: alone nobody is like others."""
+        return 2
+
     def judge(
         self, updates: Tensor, context: RoundContext, state: object | None
     ) -> tuple[Tensor, None]:

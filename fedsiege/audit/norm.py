@@ -9,7 +9,7 @@ from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.combination import row_norms
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.audit.base import Detector, catalogue
-from fedsiege.audit.robust import distinct, robust_z
+from fedsiege.audit.robust import FEWEST, distinct, robust_z
 
 
 @catalogue.register
@@ -44,6 +44,11 @@ class Norm(Detector):
     def __post_init__(self) -> None:
         require_number(f"{self.name}:z", self.z, above=0)
         require_number(f"{self.name}:floor", self.floor, above=0)
+
+    @property
+    def least(self) -> int:
+        """Three: of two neither is the outlier."""
+        return FEWEST
 
     def judge(
         self, updates: Tensor, context: RoundContext, state: object | None

@@ -10,7 +10,7 @@ from fedsiege.aggregation.matrix import rows_of
 #: The standard deviation of a normal distribution in units of its median absolute deviation.
 _NORMAL = 1.4826
 #: Among fewer than this nobody is in a minority.
-_FEWEST = 3
+FEWEST = 3
 
 
 def robust_z(values: Tensor, floor: float, counted: Tensor | None = None) -> Tensor:
@@ -27,7 +27,7 @@ def robust_z(values: Tensor, floor: float, counted: Tensor | None = None) -> Ten
     z = torch.zeros(len(values), dtype=torch.float64)
     finite = values.isfinite()
     others = values[finite if counted is None else finite & counted].double()
-    if len(others) < _FEWEST:
+    if len(others) < FEWEST:
         return z
     middle = others.quantile(0.5)
     spread = _NORMAL * (others - middle).abs().quantile(0.5)

@@ -57,11 +57,21 @@ class HostileCrew(Crew):
         self._size = models.size(join.model)
         method = f"{attacks.spell(self._attack)} (knows {self._attack.knows.value})"
         if self._attack.knows is Knowledge.NONE:
+            self._rehearse()
             return method
         task = join.attack.training
         self._training = local_training(join, task, self._data, self._alter)
         how = self._training.prepare(join.participant_indices, task.trainer or "auto")
         return f"{method}; {how}"
+
+    def _rehearse(self) -> None:
+        """Craft the updates of nobody: what the attack needs must be there, such as a base model.
+
+        Raises:
+            FedSiegeError: it is not, or does not fit the model.
+        """
+        nothing = torch.zeros(self._size)
+        self._attack.craft(Broadcast(1, nothing, None, self._join.model, self._join.seed), [])
 
     def _alter(self, shard: Shard, participant: int) -> Shard:
         """Return what a participant trains on."""

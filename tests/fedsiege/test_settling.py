@@ -102,6 +102,12 @@ def test_what_is_worth_knowing_is_noted(settings: dict[str, object], note: str) 
         ({"dataset": "minst"}, "DATASET='minst' is not possible: there is no such data set, did"),
         ({"partition": "dirichlet:x"}, "PARTITION='dirichlet:x' is not possible: "),
         ({"partition": "even"}, "PARTITION='even' is not possible: "),
+        ({"audit": "nrom"}, "AUDIT='nrom' is not possible: did you mean norm?"),
+        ({"audit": "norm/"}, "AUDIT='norm/' is not possible: There are: "),
+        ({"audit": "norm", "clients": 2}, "AUDIT='norm' is not possible: norm tells nothing among"),
+        ({"rule": "nnm/"}, "RULE='nnm/' is not possible: There are: "),
+        ({"rule": "krum:f=1,f=2"}, "RULE='krum:f=1,f=2' is not possible: at krum:f, it is already"),
+        ({"rule": "bulyan:f=30"}, "RULE='bulyan:f=30' is not possible: bulyan with f=30 needs at "),
         ({"samples": 0}, "SAMPLES=0 is not possible: partition sample needs 1 or more"),
     ],
 )

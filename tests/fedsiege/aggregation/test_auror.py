@@ -38,6 +38,12 @@ def test_of_equal_halves_neither_is_suspicious() -> None:
     assert Auror(alpha=1.0)(updates).accepted.all()
 
 
+def test_it_says_where_there_is_no_minority() -> None:
+    assert Auror().remark(2) == "auror suspects nobody among fewer than 3 updates, 2"
+    assert Auror(alpha=1.0)(torch.tensor([[0.0], [9.0]])).update.item() == 4.5
+    assert Auror().remark(3) == ""
+
+
 def test_without_an_indicative_feature_nobody_is_suspected() -> None:
     result = Auror(alpha=1e9)(cohort(10))
     assert result.accepted.all()

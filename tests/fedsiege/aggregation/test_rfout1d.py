@@ -5,6 +5,7 @@ import torch
 
 from fedsiege.aggregation import FedAvg, RFOut1d, RFOut1dRobust, RoundContext
 from fedsiege.errors import InvalidValue
+from fedsiege.spec import ExperimentSpec
 
 
 def with_outliers(k: int, n: int, value: float = 1e6) -> torch.Tensor:
@@ -30,6 +31,15 @@ def test_equal_outliers_are_caught_only_below_a_tenth(k: int, n: int, caught: bo
     assert result.update[0].item() == pytest.approx(1e6 * (p**2 if caught else p))
     assert result.scores is not None
     assert result.scores[0].item() == (0.5 if caught else 0.0)
+
+
+def test_it_says_where_it_is_nothing_but_the_mean() -> None:
+    """A single value among n lies sqrt(n - 1) deviations off at most: 3 among 10."""
+    assert RFOut1d().remark(10) == "rfout1d filters nothing among fewer than 11 updates, 10"
+    assert RFOut1d()(with_outliers(1, 10)).update[0].item() == pytest.approx(1e5)
+    assert RFOut1d().remark(11) == ""
+    notes = ExperimentSpec(rule="clipping/rfout1d", clients=10).settle().notes
+    assert "rfout1d filters nothing among fewer than 11 updates, 10" in notes
 
 
 def test_a_caught_value_still_weighs_p_squared() -> None:

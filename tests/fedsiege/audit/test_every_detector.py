@@ -85,6 +85,20 @@ def test_any_size(detector, n, d):
         assert scores.isfinite().all()
 
 
+def test_among_too_few_it_can_flag_nobody_and_is_refused(detector):
+    few, state = detector.least - 1, None
+    for number in (1, 2, 3):
+        rows = draw(1, number).repeat(few, 1)
+        rows[:1] *= 1e6
+        scores, state = detector.score(rows, context(number, torch.arange(few)), state)
+        assert not (scores >= audit.FLAGGED).any()
+    if few:
+        problem = f"{detector.name} tells nothing among fewer than {few + 1} .* there are {few}"
+        with pytest.raises(UnfitRound, match=problem):
+            audit.Audit((detector,)).check(few)
+    audit.Audit((detector,)).check(few + 1)
+
+
 def test_zeros_are_not_flagged(detector):
     state = None
     for number in (1, 2):

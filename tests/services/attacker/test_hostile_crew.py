@@ -11,7 +11,7 @@ import torch
 
 from fedsiege import attacks, models
 from fedsiege.attacks import Attack, Broadcast, CompromisedAttack, Knowledge, PoisoningAttack
-from fedsiege.errors import InvalidValue
+from fedsiege.errors import InvalidValue, MissingData
 from fedsiege.training import Shard
 from fedsiege.v1 import simulator_pb2 as pb
 from services.attacker.crew import HostileCrew
@@ -172,6 +172,13 @@ def test_many_are_crafted_block_by_block(witness):
 def test_an_attack_that_cannot_be_read_is_named(attack, words):
     with pytest.raises(InvalidValue, match=words):
         HostileCrew(NOWHERE).prepare(join(attack))
+
+
+@pytest.mark.parametrize("name", ["mpaf", "forged-metadata"])
+def test_a_base_model_that_is_not_there_is_missed_before_the_first_round(name, tmp_path):
+    """Not in every round, where it would look as if the attack had done no harm."""
+    with pytest.raises(MissingData, match=r"absent\.safetensors"):
+        HostileCrew(NOWHERE).prepare(join(f"{name}:base={tmp_path / 'absent.safetensors'}"))
 
 
 def test_a_model_that_does_not_exist_is_named():
