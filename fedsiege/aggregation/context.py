@@ -45,6 +45,20 @@ class RoundContext:
         if missing:
             raise UnfitRound(f"{rule} needs to know the round's {' and '.join(missing)}")
 
+    def model_for(self, rule: str, updates: Tensor) -> Tensor:
+        """Return ``(d,)`` float32, the global model, on the device of the updates ``(n, d)``.
+
+        Raises:
+            UnfitRound: it is not known, or of another size than the updates.
+        """
+        self.require(rule, "model")
+        assert self.model is not None
+        d = updates.shape[1]
+        if self.model.shape != (d,):
+            size = " x ".join(map(str, self.model.shape))
+            raise UnfitRound(f"{rule}: a model of {size}, updates of {d}")
+        return self.model.to(updates.device, torch.float32)
+
     def check(self, n: int) -> None:
         """Raise UnfitRound unless what there is for each row fits n rows."""
         for name in ("weights", "steps", "participants"):

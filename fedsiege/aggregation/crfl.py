@@ -11,7 +11,6 @@ from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.combination import weighted_mean
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.noise import with_noise
-from fedsiege.errors import UnfitRound
 
 
 @catalogue.register
@@ -44,12 +43,7 @@ class Crfl(Rule):
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts. It needs the global model."""
-        context.require(self.name, "model")
-        assert context.model is not None
-        n, d = updates.shape
-        if context.model.shape != (d,):
-            raise UnfitRound(f"{self.name}: a model {tuple(context.model.shape)}, updates of {d}")
-        before = context.model.to(updates.device, torch.float32)
+        n, before = len(updates), context.model_for(self.name, updates)
         moved = before.double() + weighted_mean(updates, torch.ones(n))
         clipped = moved * (self.bound / moved.norm().clamp(min=self.bound))
         update = with_noise((clipped - before).float(), self.noise, "crfl noise", context)

@@ -14,7 +14,6 @@ from fedsiege.aggregation.gap_statistic import more_than_one_cluster
 from fedsiege.aggregation.lbfgs import hessian_times
 from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, Turnout, no_rows
 from fedsiege.aggregation.two_means import two_means
-from fedsiege.errors import UnfitRound
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,7 @@ class FLDetector(StatefulRule):
 
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Aggregate; the scores are the mean distances. It needs the model."""
-        context.require(self.name, "model")
-        assert context.model is not None
-        n, d = updates.shape
-        if len(context.model) != d:
-            raise UnfitRound(f"{self.name}: a model of {len(context.model)}, updates of {d}")
-        model = context.model.to(updates.device, torch.float32)
+        n, model = len(updates), context.model_for(self.name, updates)
         before = state if isinstance(state, FLDetectorState) else self._nothing(updates, model)
         turnout = before.turnout(context.identities(n), self.remember)
         scores = torch.full((n, self.window), torch.nan, dtype=torch.float64)

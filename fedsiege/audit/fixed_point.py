@@ -11,7 +11,6 @@ from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, no_rows
 from fedsiege.audit.base import Detector, catalogue
-from fedsiege.errors import UnfitRound
 
 #: Below this, what float32 leaves of two updates says nothing.
 _RESOLUTION = 1e-6
@@ -74,13 +73,7 @@ class FixedPoint(Detector):
         self, updates: Tensor, context: RoundContext, state: object | None
     ) -> tuple[Tensor, FixedPointState]:
         """Do it, and remember the updates. It needs the model."""
-        context.require(self.name, "model")
-        assert context.model is not None
-        if len(context.model) != updates.shape[1]:
-            raise UnfitRound(
-                f"{self.name}: a model of {len(context.model)}, updates of {updates.shape[1]}"
-            )
-        model = context.model.to(updates.device, torch.float32)
+        model = context.model_for(self.name, updates)
         before = state if isinstance(state, FixedPointState) else _nothing(updates)
         turnout = before.turnout(context.identities(len(updates)), self.remember, self.window)
         moved: dict[int, Tensor] = {}

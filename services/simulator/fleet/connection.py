@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import docker
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, ImageNotFound
 
 from services.simulator.fleet.base import FleetFailed
 
@@ -59,6 +59,21 @@ def explained(what: str) -> Iterator[None]:
         raise FleetFailed(f"Docker: {what}: {error.explanation or error}") from error
     except (DockerException, OSError) as error:
         raise FleetFailed(f"Docker: {what}: {error}") from error
+
+
+def find_image(client: docker.DockerClient, image: str) -> None:
+    """Make sure that the engine has an image.
+
+    Raises:
+        FleetFailed: it has not, or cannot say.
+    """
+    with explained(f"the image {image} cannot be used"):
+        try:
+            client.images.get(image)
+        except ImageNotFound:
+            raise FleetFailed(
+                f"The Docker engine has no image {image}; make image builds fedsiege:latest"
+            ) from None
 
 
 def check_is_here(gateway: str) -> None:

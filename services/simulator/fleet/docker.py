@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from docker.types import LogConfig, Mount
 
@@ -33,6 +33,7 @@ from services.simulator.fleet.connection import (
     connect,
     engine,
     explained,
+    find_image,
 )
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class DockerFleet(Fleet):
     def prepare(self) -> str:
         """Find the engine and the image, remove leftovers, create the network; see ``Fleet``."""
         with engine() as client:
-            self._find_image(client)
+            find_image(client, self.resources.image)
             _remove_leftovers(client)
             self._prepared = True
             try:
@@ -90,16 +91,6 @@ class DockerFleet(Fleet):
                 self.remove(None)
                 raise
         return gateway
-
-    def _find_image(self, client: docker.DockerClient) -> None:
-        image = self.resources.image
-        with explained(f"the image {image} cannot be used"):
-            try:
-                client.images.get(image)
-            except ImageNotFound:
-                raise FleetFailed(
-                    f"The Docker engine has no image {image}; make image builds fedsiege:latest"
-                ) from None
 
     # --- while the run lasts
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TypeVar
 
 import docker
 import requests
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import DockerException, NotFound
 from docker.types import Mount, RestartPolicy, ServiceMode
 from docker.types import Resources as Limits
 
@@ -34,6 +34,7 @@ from services.simulator.fleet.connection import (
     connect,
     engine,
     explained,
+    find_image,
 )
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class SwarmFleet(Fleet):
                 raise FleetFailed(
                     "The Docker engine is no manager of a Swarm; docker swarm init makes it one"
                 )
-            _find_image(client, self.resources.image)
+            find_image(client, self.resources.image)  # other machines are asked when they need it
             _remove_leftovers(client)
             self._here = swarm["NodeID"]
             address = str(swarm["NodeAddr"])
@@ -333,16 +334,6 @@ def _named(command: Sequence[str], names: Sequence[str]) -> list[str]:
     """
     script = f'shift "$((REPLICA - 1))"; exec {shlex.join(command)} --name="$1"'
     return ["sh", "-c", script, "sh", *names]
-
-
-def _find_image(client: docker.DockerClient, image: str) -> None:
-    """Make sure that this machine has the image; the others are asked when they need it."""
-    try:
-        client.images.get(image)
-    except ImageNotFound:
-        raise FleetFailed(
-            f"The Docker engine has no image {image}; make image builds fedsiege:latest"
-        ) from None
 
 
 def _remove_leftovers(client: docker.DockerClient) -> None:
