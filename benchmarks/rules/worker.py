@@ -1,9 +1,9 @@
 """A process that holds one matrix and runs rules over it as it is told.
 
 ``python worker.py (ours|torch|numpy|sort) 100x1e5 THREADS (wall|cpu)`` reads one case per line, and
-answers each with ``result COUNT {json}``: seconds of each call; of ours, the memory of a call beyond
-the matrix and what it returns; or why it failed. It runs in the environment of whoever it measures;
-``ours`` and ``sort`` in ours, the others in ByzFL's.
+answers each with ``result COUNT {json}``: seconds of each call and, of ours, the memory of one
+beyond the matrix and what it returns, or why it failed. It runs in the environment of whoever it
+measures; ``ours`` and ``sort`` in ours, the others in ByzFL's.
 """
 
 import ctypes

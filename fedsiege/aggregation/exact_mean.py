@@ -10,6 +10,8 @@ from fedsiege.aggregation.distances import distances_to
 from fedsiege.aggregation.matrix import column_blocks, sum_in_float64
 from fedsiege.aggregation.running_sum import LARGEST, QUANTUM, RunningSum
 
+#: Columns at a time.
+_WIDTH = 2**16
 #: Rows that a RunningSum takes at a time.
 _ROWS = 64
 
@@ -45,12 +47,15 @@ def exact_mean(updates: Tensor, weights: Sequence[float], masses: Sequence[float
     # roundings of each product, of its limbs, of both divisions and of the ends of the interval.
     error = 2.0**-53 * (n + 16) * float(terms.sum()) + 0.5 * n * QUANTUM
     mass = math.fsum(masses)
-    total = sum_in_float64(updates, factors)
-    mean = ((total - error) / mass).float()
-    settled = mean.view(torch.int32) == ((total + error) / mass).float().view(torch.int32)
-    for part in torch.split((~settled).nonzero().flatten(), max(1, d // 8)):  # small copies
-        if len(part) > 0:
-            mean[part] = _by_running_sum(updates[:, part], weights, masses)
+    mean = torch.empty(d, device=updates.device)
+    for columns in column_blocks(d, _WIDTH):
+        block = updates[:, columns]
+        total = sum_in_float64(block, factors)
+        low, high = ((total - error) / mass).float(), ((total + error) / mass).float()
+        open_ones = (low.view(torch.int32) != high.view(torch.int32)).nonzero().flatten()
+        for some in torch.split(open_ones, max(1, d // 8)) if len(open_ones) > 0 else ():
+            low[some] = _by_running_sum(block[:, some], weights, masses)  # a copy of them
+        mean[columns] = low
     return mean
 
 
