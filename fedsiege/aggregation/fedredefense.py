@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from fedsiege import models, seeding
-from fedsiege.aggregation import memory
 from fedsiege.aggregation.base import Aggregation, StatefulRule, catalogue, require_whole_number
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.combination import keep_model, row_norms, weighted_mean
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.distillation import IMAGE, Distillation, Synthetic
+from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, Turnout
 from fedsiege.errors import UnfitRound
 
 #: Where the search for the learning rate of the steps starts.
@@ -21,26 +21,20 @@ _FIRST_RATE = 0.1
 
 
 @dataclass(frozen=True)
-class FedREDefenseState:
+class FedREDefenseState(Memory):
     """What FedREDefense remembers, all float32 but what is said.
 
     Attributes:
-        identities: ``(k,)`` int64.
-        seen: ``(k,)`` int64, the rule's own round in which each sent last.
         banned: ``(k,)`` bool.
         images: ``(k, classes, 1, 28, 28)``, from which the next search of each starts.
         labels: ``(k, classes, classes)``.
         rates: ``(k,)``.
-        rounds: how many rounds there were.
     """
 
-    identities: Tensor
-    seen: Tensor
     banned: Tensor
     images: Tensor
     labels: Tensor
     rates: Tensor
-    rounds: int
 
 
 @catalogue.register
@@ -80,7 +74,7 @@ class FedREDefense(StatefulRule):
     steps: int = 5
     iterations: int = 60
     rate: float = 0.1
-    remember: int = memory.REMEMBERED
+    remember: int = REMEMBERED
 
     def __post_init__(self) -> None:
         require_number(f"{self.name}:threshold", self.threshold, above=0, most=1)
@@ -100,11 +94,10 @@ class FedREDefense(StatefulRule):
         if models.size(context.architecture) != d or len(context.model) != d:
             raise UnfitRound(f"{self.name}: the model does not have the {d} weights of the updates")
         before = state if isinstance(state, FedREDefenseState) else self._nothing(context)
-        present = context.identities(n)
-        place = memory.places(before.identities, present)
+        turnout = before.turnout(context.identities(n), self.remember)
         banned = torch.zeros(n, dtype=torch.bool)
-        banned[place >= 0] = before.banned[place[place >= 0]].cpu()
-        data = self._start(before, place, context, updates.device)
+        banned[turnout.known] = turnout.recall(before.banned).cpu()
+        data = self._start(before, turnout, context, updates.device)
 
         errors = banned.double()
         norms = row_norms(updates)
@@ -126,57 +119,53 @@ class FedREDefense(StatefulRule):
                 better.rates,
             )
         accepted = ~banned & (errors <= self.threshold)
-        after = self._after(before, present, ~accepted, data)
+        after = self._after(before, turnout, ~accepted, data)
         if not accepted.any():
             return keep_model(updates, errors, after)
         return Aggregation(weighted_mean(updates, accepted.double()), accepted, errors, after)
 
     def _nothing(self, context: RoundContext) -> FedREDefenseState:
         """Return the memory before the first round."""
-        nobody = torch.zeros(0, dtype=torch.int64)
         classes = models.layout(context.architecture)[-1][1][0]
         return FedREDefenseState(
-            identities=nobody,
-            seen=nobody,
-            banned=nobody.bool(),
+            NOBODY,
+            NOBODY,
+            0,
+            banned=NOBODY.bool(),
             images=torch.zeros(0, classes, *IMAGE),
             labels=torch.zeros(0, classes, classes),
             rates=torch.zeros(0),
-            rounds=0,
         )
 
     def _start(
         self,
         before: FedREDefenseState,
-        place: Tensor,
+        turnout: Turnout,
         context: RoundContext,
         device: torch.device,
     ) -> Synthetic:
         """Return where the searches start: where the last ended, or at the same noise for all."""
-        n, classes = len(place), before.labels.shape[1]
+        n, classes = len(turnout.places), before.labels.shape[1]
         random = seeding.generator(context.seed, "fedredefense images")
         noise = torch.from_numpy(random.standard_normal((classes, *IMAGE), np.float32))
         images = noise.repeat(n, 1, 1, 1, 1)
         labels = torch.zeros(n, classes, classes)
         rates = torch.full((n,), _FIRST_RATE)
-        known, old = place >= 0, place[place >= 0]
-        images[known] = before.images.cpu()[old]
-        labels[known] = before.labels.cpu()[old]
-        rates[known] = before.rates.cpu()[old]
+        images[turnout.known] = turnout.recall(before.images).cpu()
+        labels[turnout.known] = turnout.recall(before.labels).cpu()
+        rates[turnout.known] = turnout.recall(before.rates).cpu()
         return Synthetic(images.to(device), labels.to(device), rates.to(device))
 
     def _after(
-        self, before: FedREDefenseState, present: Tensor, banned: Tensor, data: Synthetic
+        self, before: FedREDefenseState, turnout: Turnout, banned: Tensor, data: Synthetic
     ) -> FedREDefenseState:
         """Return the memory after this round."""
-        away = memory.absent(before.identities, before.seen, present, self.remember)
-        rounds = before.rounds + 1
         return FedREDefenseState(
-            identities=torch.cat([present, before.identities[away]]),
-            seen=torch.cat([torch.full_like(present, rounds), before.seen[away]]),
-            banned=torch.cat([banned, before.banned[away]]),
-            images=torch.cat([data.images.cpu(), before.images[away]]),
-            labels=torch.cat([data.labels.cpu(), before.labels[away]]),
-            rates=torch.cat([data.rates.cpu(), before.rates[away]]),
-            rounds=rounds,
+            turnout.identities,
+            turnout.seen,
+            turnout.rounds,
+            banned=turnout.carry(banned, before.banned),
+            images=turnout.carry(data.images.cpu(), before.images),
+            labels=turnout.carry(data.labels.cpu(), before.labels),
+            rates=turnout.carry(data.rates.cpu(), before.rates),
         )
