@@ -185,18 +185,24 @@ def show(
 
 @app.command()
 def rules() -> None:
-    """List the aggregation rules and their parameters."""
+    """List the aggregation rules, what may stand in front of them, and their parameters."""
     from fedsiege import aggregation
+    from fedsiege.aggregation import pre
 
     print_catalogue(aggregation.catalogue)
+    Console().print("\nIn front of a rule, one or several, as in nnm/krum:\n")
+    print_catalogue(pre.catalogue)
 
 
 @app.command()
 def attacks() -> None:
-    """List the attacks and their parameters."""
+    """List the attacks, what each may know, and their parameters."""
     from fedsiege import attacks as science
 
-    print_catalogue(science.catalogue)
+    print_catalogue(science.catalogue, knows=lambda attack: attack().knows.name.lower())
+    Console().print("\nWhat they know, unless told otherwise by knowledge=LEVEL:")
+    for level in science.Knowledge:
+        Console().print(f"  {level.name.lower()}: {level.value}")
 
 
 @app.command()
@@ -207,16 +213,18 @@ def detectors() -> None:
     print_catalogue(audit.catalogue, audit.quarantine.catalogue)
 
 
-def print_catalogue(*catalogues: Any) -> None:  # Catalogues of anything
-    """Print the names of catalogues with what each is and takes."""
+def print_catalogue(*catalogues: Any, **more: Callable[[Any], str]) -> None:  # of anything
+    """Print the names of catalogues with what each is and takes, and more columns of its class."""
     table = Table(box=None, padding=(0, 2))
-    for heading in ("name", "parameters", "what it is"):
+    for heading in ("name", *more, "parameters", "what it is"):
         table.add_column(heading, overflow="fold")
     for catalogue in catalogues:
         for thing in catalogue:
             parameters = catalogue.parameters(thing.name)
             spelled = ", ".join(f"{one.name}={one.default}" for one in parameters)
-            table.add_row(Text(thing.name, style="bold"), Text(spelled), Text(thing.summary))
+            said = [Text(column(thing)) for column in more.values()]
+            name = Text(thing.name, style="bold")
+            table.add_row(name, *said, Text(spelled), Text(thing.summary))
     Console().print(table)
 
 
