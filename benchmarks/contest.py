@@ -4,6 +4,8 @@ Machines are noisy, and noise comes in stretches. So the contenders take turns, 
 repetition, and a claim is judged within each repetition: what disturbs one disturbs the other.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,10 +26,12 @@ class Effort:
     Attributes:
         repeats: repetitions of each contender.
         quick: do the least that still shows a figure.
+        seconds: after so many no further repetition begins; there is one in any case.
     """
 
     repeats: int
     quick: bool = False
+    seconds: float = math.inf
 
     def of(self, usual: int, quick: int) -> int:
         """Return one of two amounts."""
@@ -148,7 +152,11 @@ def run(benchmark: Benchmark, effort: Effort, tell: Callable[[str], None]) -> Ou
     for contender in _those_able(outcome, benchmark.contenders, lambda one: one.prepare()):
         tell(f"{benchmark.name}: {contender.name} is ready")
     repeats = min(effort.repeats, benchmark.most_repeats)
+    began = time.monotonic()
     for turn in range(1, repeats + 1):
+        if turn > 1 and time.monotonic() - began > effort.seconds:
+            tell(f"{benchmark.name}: no more repetitions, {effort.seconds:g} s have passed")
+            break
 
         def measure(contender: Contender) -> None:
             samples = contender.measure(effort)

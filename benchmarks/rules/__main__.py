@@ -23,7 +23,12 @@ def main(
     only: Annotated[str, typer.Option(help=f"Rules, comma-separated: {_NAMES}. Empty: all")] = "",
     sizes: Annotated[str, typer.Option(help="Matrices, NxD, comma-separated")] = _SIZES,
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions of each contender")] = 3,
-    limit: Annotated[float, typer.Option(help="Seconds that one repetition may take")] = 120.0,
+    patience: Annotated[
+        float, typer.Option(help="Seconds after which no further repetition of a rule begins")
+    ] = 15.0,
+    limit: Annotated[
+        float, typer.Option(help="Seconds that one contender may take at once")
+    ] = 75.0,
     threads: Annotated[int, typer.Option(min=1, help="Threads that each contender may use")] = 2,
     cpu: Annotated[
         bool, typer.Option(help="Time on the processor, on one thread: for a machine in use")
@@ -54,11 +59,12 @@ def main(
     clock = "on the processor" if cpu else "wall"
     this_machine = {**machine.describe(), "threads": str(threads), "time": clock}
     outcomes: list[Outcome] = []
+    too_slow: dict[tuple[str, str], Size] = {}
     for size in matrices:
-        with Workers(size, limit, threads, "cpu" if cpu else "wall") as workers:
+        with Workers(size, limit, threads, "cpu" if cpu else "wall", too_slow) as workers:
             for case in cases:
                 one = benchmark(case, size, workers)
-                outcomes.append(run(one, Effort(repeats), tell))
+                outcomes.append(run(one, Effort(repeats, seconds=patience), tell))
                 # At once, so that a run that is stopped keeps what it has.
                 written = report.as_record(outcomes, this_machine)
                 report.write(results, written)

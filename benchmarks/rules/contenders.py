@@ -27,13 +27,23 @@ class Workers:
         limit: seconds that one repetition of a case may take.
         threads: that each may use.
         clock: ``wall``, or ``cpu`` for the time on the processor.
+        too_slow: the matrix at which a contender ran out of time with a case. It is not asked again
+            for as many participants with more parameters. Written too.
     """
 
-    def __init__(self, size: Size, limit: float, threads: int, clock: str) -> None:
+    def __init__(
+        self,
+        size: Size,
+        limit: float,
+        threads: int,
+        clock: str,
+        too_slow: dict[tuple[str, str], Size] | None = None,
+    ) -> None:
         self._size = size
         self._limit = limit
         self._threads = str(threads)
         self._clock = clock
+        self._too_slow = {} if too_slow is None else too_slow
         self._running: dict[str, tuple[Process, ExitStack]] = {}
         self._asked: dict[str, int] = {}
 
@@ -50,6 +60,9 @@ class Workers:
         Raises:
             ContenderError: it took too long, or failed.
         """
+        before = self._too_slow.get((name, case.title))
+        if before is not None and before.n == self._size.n and before.d <= self._size.d:
+            raise ContenderError(f"more than {self._limit:g} s at d={before.d}")
         process = self._worker(name)
         count = self._asked[name]
         self._asked[name] += 1
@@ -61,6 +74,8 @@ class Workers:
         except ContenderError:
             alive = process.child.poll() is None
             why = f"more than {self._limit:g} s" if alive else process.last_words()
+            if alive:
+                self._too_slow[name, case.title] = self._size
             self._end(name)
             raise ContenderError(why) from None
         if "error" in answer:

@@ -55,10 +55,11 @@ def markdown(written: Record) -> str:
         "",
         "Written by `make bench-rules`; the contenders took turns. Times are medians in ms. Ratios",
         "are those of each repetition: median (least .. greatest). A dash: nothing to compare.",
+        "There are fewer repetitions where one takes long.",
         "",
-        "| | ours | ByzFL torch | ByzFL numpy | torch ÷ ours, ≥ 5 | numpy ÷ ours, ≥ 1 "
-        "| ours ÷ sort, ≤ 3 | extra memory ÷ input, ≤ 0.5 | |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|---|",
+        "| | repetitions | ours | ByzFL torch | ByzFL numpy | torch ÷ ours, ≥ 5 "
+        "| numpy ÷ ours, ≥ 1 | ours ÷ sort, ≤ 3 | extra memory ÷ input, ≤ 0.5 | |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
     for cell in written["cells"]:
         claims = {claim["text"]: claim for claim in cell["claims"]}
@@ -74,7 +75,8 @@ def markdown(written: Record) -> str:
         times = [_time(cell, name) for name in (OURS_NAME, TORCH, NUMPY)]
         worst = max((claim["verdict"] for claim in claims.values()), key=lambda v: _ORDER[v])
         verdict = "**NOT MET**" if worst == NOT_MET else "met"
-        text.append(f"| {' | '.join([cell['name'], *times, *ratios, verdict])} |")
+        turns = str(max(len(claim["figures"]) for claim in claims.values()))
+        text.append(f"| {' | '.join([cell['name'], turns, *times, *ratios, verdict])} |")
     text += ["", ", ".join(f"{name} {value}" for name, value in written["machine"].items())]
     return "\n".join(text) + "\n"
 

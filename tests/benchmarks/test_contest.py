@@ -51,6 +51,18 @@ def test_some_benchmarks_are_not_repeated() -> None:
     assert run(once, Effort(repeats=2), silent).samples("ours", "t") == [1.0]
 
 
+def test_what_takes_long_is_repeated_less_often_but_done_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([0.0, 4.0, 11.0])  # when it begins, before the second and the third turn
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    one = benchmark(contender("ours", [1.0], [2.0], [3.0]))
+    told: list[str] = []
+    outcome = run(one, Effort(repeats=3, seconds=10.0), told.append)
+    assert outcome.samples("ours", "t") == [1.0, 2.0]
+    assert told[-1] == "name: no more repetitions, 10 s have passed"
+
+
 def test_a_claim_compares_medians_within_each_repetition() -> None:
     peer = contender("peer", [4.0, 100.0, 4.0], [30.0])
     ours = contender("ours", [1.0, 2.0, 3.0], [10.0])

@@ -77,10 +77,10 @@ def test_the_table_says_what_is_not_met_and_who_failed(written: report.Record) -
     [median] = [line for line in report.markdown(written).splitlines() if "| median," in line]
     cells = [cell.strip() for cell in median.split("|")[1:-1]]
     assert cells[0] == "median, n=20 d=300"
-    assert cells[1:4] == ["1.00", "4.00", "out of memory, with 16 GiB"]
-    assert cells[4] == "**4.00 (4.00 .. 4.00)**"  # asked for: 5
-    assert cells[5] == "-"
-    assert cells[6:] == ["2.00 (2.00 .. 2.00)", "0.250 (0.250 .. 0.250)", "**NOT MET**"]
+    assert cells[1:5] == ["2", "1.00", "4.00", "out of memory, with 16 GiB"]
+    assert cells[5] == "**4.00 (4.00 .. 4.00)**"  # asked for: 5
+    assert cells[6] == "-"
+    assert cells[7:] == ["2.00 (2.00 .. 2.00)", "0.250 (0.250 .. 0.250)", "**NOT MET**"]
 
 
 def test_the_file_fits_among_those_of_the_other_benchmarks(
@@ -95,9 +95,9 @@ def test_the_file_fits_among_those_of_the_other_benchmarks(
     }
 
 
-def test_a_worker_that_takes_too_long_is_ended_and_the_next_case_gets_a_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def slow_at_krum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that never come to an end with krum."""
     (tmp_path / "worker.py").write_text(
         "import sys, time\n"
         "print('ready', flush=True)\n"
@@ -106,8 +106,28 @@ def test_a_worker_that_takes_too_long_is_ended_and_the_next_case_gets_a_new_one(
         "    print('result', count, '{\"seconds\": [1]}', flush=True)\n"
     )
     monkeypatch.setattr(contenders, "_WORKER", tmp_path / "worker.py")
+
+
+@pytest.mark.usefixtures("slow_at_krum")
+def test_a_worker_that_takes_too_long_is_ended_and_the_next_case_gets_a_new_one() -> None:
     with Workers(SMALL, limit=0.5, threads=1, clock="cpu") as workers:
         assert workers.ask(OURS_NAME, CASES["median"]) == {"seconds": [1]}
         with pytest.raises(ContenderError, match=r"more than 0\.5 s"):
             workers.ask(OURS_NAME, CASES["krum"])
         assert workers.ask(OURS_NAME, CASES["median"]) == {"seconds": [1]}
+
+
+@pytest.mark.usefixtures("slow_at_krum")
+def test_who_took_too_long_is_not_asked_again_for_more_parameters() -> None:
+    too_slow: dict[tuple[str, str], Size] = {}
+    with Workers(SMALL, 0.5, 1, "cpu", too_slow) as workers, pytest.raises(ContenderError):
+        workers.ask(OURS_NAME, CASES["krum"])
+    with Workers(Size(20, 400), 600.0, 1, "cpu", too_slow) as workers:
+        with pytest.raises(ContenderError, match="at d=300"):
+            workers.ask(OURS_NAME, CASES["krum"])
+        assert workers.ask(OURS_NAME, CASES["median"]) == {"seconds": [1]}
+    with (
+        Workers(Size(10, 400), 0.4, 1, "cpu", too_slow) as workers,
+        pytest.raises(ContenderError, match=r"more than 0\.4 s$"),
+    ):
+        workers.ask(OURS_NAME, CASES["krum"])
