@@ -9,6 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+
+from fedsiege.errors import InvalidValue
+from fedsiege.spec import ExperimentSpec
+from services.simulator import cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -25,6 +30,67 @@ def test_python_examples_run(code):
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def made(line: str) -> list[str]:
+    """The words of the last command that `make` would run for a line of the README."""
+    options = ["--no-print-directory", "-n", "-o", ".venv/.ready", "-o", ".venv/.ready-dev"]
+    words = shlex.split(line, comments=True)[1:]
+    done = subprocess.run(
+        ["make", *options, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.replace("\\\n", " ").strip().splitlines()[-1]
+    return shlex.split(last.replace("$(nproc)", "2"))
+
+
+COMMANDS = typer.main.get_command(cli.app).commands
+MADE = sorted(
+    set(re.findall(r"^(make [a-z].*)$", "\n".join(blocks("sh")), re.MULTILINE))
+    | set(re.findall(r"`(make [a-z][^`]*)`", README))
+)
+TYPED = sorted(
+    {line for line in re.findall(r"`(?:\.venv/bin/)?(fedsiege [a-z][^`]*)`", README) if " " in line}
+)
+
+
+@pytest.mark.parametrize("line", MADE)
+def test_what_is_made_is_a_target_and_takes_its_variables(line):
+    words = made(line)
+    if "fedsiege" in words[1] and words[2] in COMMANDS:
+        COMMANDS[words[2]].make_context(words[2], words[3:])
+
+
+@pytest.mark.parametrize("line", TYPED)
+def test_what_is_typed_is_a_command_and_takes_its_options(line):
+    _, name, *options = shlex.split(line)
+    if "--help" not in options:
+        COMMANDS[name].make_context(name, options)
+    assert name in COMMANDS
+
+
+def test_the_table_of_variables_has_their_defaults():
+    makefile = dict(re.findall(r"^([A-Z_]+) \?= *(.*)$", (ROOT / "Makefile").read_text(), re.M))
+    rows = re.findall(r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (.*?) \|", README, re.MULTILINE)
+    words = dict.fromkeys(("all", "none", "open", "pretrained"), "") | {"data/": "data"}
+    told = {}
+    for names, defaults in rows:
+        told |= dict(zip(re.findall("[A-Z_]+", names), defaults.split(", "), strict=True))
+    assert len(told) > 20
+    for name, default in told.items():
+        assert words.get(default, default) == makefile[name], name
+
+
+def test_what_it_links_to_is_there():
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+
+
+def test_an_impossible_request_is_answered_as_shown():
+    with pytest.raises(InvalidValue) as refused:
+        ExperimentSpec.of({"attack": 1.2})
+    assert f'"message": "{refused.value}"' in README
 
 
 def free_ports() -> int:
