@@ -75,6 +75,29 @@ async def test_a_share_of_the_participants_takes_part(town):
     assert len(set(scheduled)) > 1
 
 
+async def test_who_is_hostile_is_drawn_once(town):
+    """Those who send noise, of norm 114, are in every round the ones of whom it was said before."""
+    spec = spec_of(participation=0.5, attack_name="random", rounds=5)
+    outcome = await town.run(spec, clients=[7], attackers=[3])
+    sent = [row for row in table(outcome.folder, "participants.csv") if row["norm"]]
+    assert {row["round"] for row in sent} == set("12345")
+    for row in sent:
+        hostile = int(row["index"]) in outcome.experiment.hostile_indices
+        assert (float(row["norm"]) > 100) == hostile == (row["hostile"] == "true")
+
+
+async def test_what_is_poisoned_is_the_same_whether_or_not_a_detector_looks(town):
+    """Seen elsewhere: a detector's path through the code shuffled the poisoned samples anew."""
+    spec = spec_of(attack_name="label-flip:kind=random,concentration=0.5", samples=20, lr=0.01)
+    plain = await town.run(spec, clients=[7], attackers=[3])
+    watched = spec.model_copy(update={"audit": "norm:z=1000/history:z=1000,reverse=1/layers"})
+    audited = await town.run(watched)
+    assert {row["quarantined"] for row in table(audited.folder, "history.csv")} == {"0"}
+    assert len(table(audited.folder, "detectors.csv")) == 3 * 3 * 10, "it did look"
+    for one, other in zip(plain.models, audited.models, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 async def test_a_flood_of_identities_takes_turns(town):
     spec = spec_of(attack_name="flooding:identities=2")
     outcome = await town.run(spec, clients=[7], attackers=[6])
