@@ -101,6 +101,14 @@ def test_who_was_out_before_goes_first():
     assert found.out.tolist() == [True, True, False, False, False]
 
 
+def test_who_is_out_already_takes_its_place_once_though_flagged_again():
+    """Of 8, four may be out: the two who are, and two more. Nobody is spared for their flags."""
+    state = examine([[2.0, 2, 0, 0, 0, 0, 0, 0], [0.0] * 8]).state
+    found = examine([[2.0, 2, 3, 3, 0, 0, 0, 0], [0.0] * 8], 2, state)
+    assert found.out.tolist() == [True] * 4 + [False] * 4
+    assert found.notes == ()
+
+
 def test_who_is_out_already_takes_the_room():
     state = examine([[2.0, 2, 0, 0, 0], NOBODY]).state
     found = examine([NOBODY, [0, 0, 3, 0, 0]], 2, state)
