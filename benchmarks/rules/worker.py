@@ -99,7 +99,9 @@ def _ours(rows: Any, kind: str) -> Callable[[Case], tuple[Callable[[], Any], Cal
 
     from fedsiege import aggregation
     from fedsiege.aggregation import RoundContext, pre
+    from services.wire.process import tune_allocator
 
+    tune_allocator()  # as the aggregator does, in which rules run
     torch.set_num_threads(_THREADS)
     updates = torch.from_numpy(rows)
     f = len(rows) // 5

@@ -19,7 +19,7 @@ LIMIT = 200_000
 #: Directions of largest variance in which every subset is looked at first.
 _DIRECTIONS = 12
 #: Subsets at a time.
-_BATCH = 8192
+_BATCH = 512
 
 
 @catalogue.register
