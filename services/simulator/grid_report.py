@@ -14,6 +14,7 @@ from services.simulator.grid import Cell, Grid, to_yaml
 from services.simulator.results import Run, versions
 from services.simulator.results.detection import RULE
 from services.simulator.results.reading import table_rows
+from services.simulator.run_report import knowledge
 
 #: Rounds at the end of a run over which the accuracy is averaged.
 LAST = 3
@@ -36,6 +37,7 @@ class CellFigures:
             without any.
         fpr: the same of the benign updates.
         asr: attack success rate after the last round; None where the attack has no target.
+        knowledge: the level of what the attack may see; empty without an attack.
     """
 
     labels: tuple[str, ...]
@@ -49,6 +51,7 @@ class CellFigures:
     tpr: float | None = None
     fpr: float | None = None
     asr: float | None = None
+    knowledge: str = ""
 
     @classmethod
     def read(cls, cell: Cell, folder: Path) -> "CellFigures":
@@ -76,6 +79,7 @@ class CellFigures:
             _mean(worth.tpr for worth in found),
             _mean(worth.fpr for worth in found),
             run.history[-1].asr,
+            knowledge(run.spec)[0] if run.spec.attack else "",
         )
 
 
@@ -88,7 +92,7 @@ def write_table(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
     """Write all cells as CSV, one row each."""
     tried = sorted({name for one in figures for name in one.intrusions})
     header = [*grid.axes, "accuracy", "final", "lowest", "seconds", "benign", "hostile"]
-    header += ["tpr", "fpr", "asr"]
+    header += ["tpr", "fpr", "asr", "knowledge"]
     header += [f"{name}_{what}" for name in tried for what in ("tried", "succeeded", "per_second")]
     partial = path.with_name(f".partial-{path.name}")
     with partial.open("w", newline="") as file:
@@ -99,6 +103,7 @@ def write_table(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
             numbers = [f"{x:.4f}" for x in (one.accuracy, one.final, one.lowest)]
             row = [*one.labels, *numbers, f"{one.seconds:.1f}", one.benign, one.hostile]
             row += ["" if x is None else f"{x:.4f}" for x in (one.tpr, one.fpr, one.asr)]
+            row.append(one.knowledge)
             for name in tried:
                 row += one.intrusions.get(name, ("", "", ""))
             table.writerow(row)

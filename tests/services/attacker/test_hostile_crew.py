@@ -137,6 +137,9 @@ def test_it_sees_what_any_participant_sees(play):
     assert (seen.round_number, seen.architecture, seen.seed) == (1, "net", 3)
     assert seen.model.tolist() == [0.5] * NET
     assert seen.previous is None, "nothing came before"
+    assert (seen.own, seen.benign) == (None, None), "fakes know nobody's updates"
+    assert (seen.hostile, seen.benign_indices, seen.participants) == ((), (), 0), "nor who is there"
+    assert seen.rule == "", "nor what defends"
 
 
 def test_the_previous_model_is_that_of_the_last_round_it_took_part_in(play):

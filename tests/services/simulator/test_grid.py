@@ -80,6 +80,7 @@ def test_a_grid_runs_is_resumed_and_keeps_apart_what_is_not_its_own(tmp_path: Pa
         ("none", "5", "0"),
         ("mpaf", "4", "1"),
     ]
+    assert [row["knowledge"] for row in rows] == ["", "none"]
     assert float(rows[0]["final"]) > float(rows[1]["final"])  # lambda 1000 leaves nothing
     assert "| mpaf | **" in (out / "table.md").read_text()
     assert (out / "heatmap.png").stat().st_size > 5_000
