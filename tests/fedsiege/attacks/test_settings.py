@@ -50,6 +50,20 @@ def test_what_is_refused_beforehand_is_what_would_fail_in_a_round(text, benign, 
         assert str(failed.value) == str(refused)
 
 
+@pytest.mark.parametrize("name", [n for n in COMPROMISED if not n.startswith("adaptive")])
+def test_partial_knowledge_goes_by_its_own_updates_alone(name, tell):
+    """Whatever lies beside them: what benign participants send is not looked at."""
+    rows = torch.randn(16, 6, generator=torch.Generator().manual_seed(0))
+    attack = attacks.create(name)
+    sent = [
+        attack.craft(told, told.hostile)
+        for benign in (rows[6:], -5 * rows[6:])
+        for told in [tell(rows[:6], benign, "median", 16)]
+    ]
+    assert attack.knows is Knowledge.PARTIAL
+    assert torch.equal(*sent)
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
