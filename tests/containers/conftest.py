@@ -3,7 +3,6 @@
 They run when asked for: ``pytest tests/containers``. What is needed stands in ``docker/``.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,11 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.containers.control import PATIENCE, ROOT, Control
+
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-BUF = shutil.which("buf") or str(ROOT / "node_modules/.bin/buf")
-#: Seconds that containers get for what they are waited for.
-PATIENCE = 90.0
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
@@ -40,7 +37,7 @@ def run(*command: str | Path, status: int | None = 0, **options: Any) -> str:
     return done.stdout.strip()
 
 
-class Federation:
+class Federation(Control):
     """A Compose project in a folder of its own, as in a fresh clone.
 
     Args:
@@ -104,6 +101,14 @@ class Federation:
         (process,) = (pid for pid, _, line in self.programs(container) if "-m services." in line)
         return process
 
+    def run(self, *command: str) -> str:
+        return run(*command)
+
+    @property
+    def bundle(self) -> Path | None:
+        folder = self.folder / "admission/operator"
+        return folder if folder.is_dir() else None
+
     def address(self, service: str) -> str:
         """Return where a server is published; asked once until Compose changes something."""
         port = {"aggregator": "50051", "simulator": "50052"}[service]
@@ -111,42 +116,6 @@ class Federation:
             (container,) = self.containers(service)
             self._addresses[service] = run("docker", "port", container, port)
         return self._addresses[service]
-
-    def call(self, method: str, **request: object) -> dict[str, Any]:
-        """Call a method as a person would, by reflection: ``SimulatorService/ListWorkers``."""
-        service = "simulator" if method.startswith("SimulatorService") else "aggregator"
-        url = f"{self.address(service)}/fedsiege.v1.{method}"
-        bundle, shown = self.folder / "admission/operator", ["--http2-prior-knowledge"]
-        if bundle.is_dir():
-            files = {"cacert": "ca", "cert": "certificate", "key": "key"}
-            shown = [f"--{option}={bundle / name}.pem" for option, name in files.items()]
-        scheme = "https" if bundle.is_dir() else "http"
-        curl = [BUF, "curl", "--protocol", "grpc", *shown]
-        # protobuf's JSON, so an absent field has its default
-        return json.loads(run(*curl, "--data", json.dumps(request), f"{scheme}://{url}"))
-
-    def workers(self) -> list[str]:
-        listed = self.call("SimulatorService/ListWorkers").get("workers", [])
-        return [worker["worker"] for worker in listed]
-
-    def start(self, **spec: object) -> str:
-        started = self.call("SimulatorService/StartExperiment", spec=spec)
-        return started["experiment"]["experimentId"]
-
-    def experiment(self, experiment_id: str) -> dict[str, Any]:
-        answer = self.call("SimulatorService/GetExperiment", experiment_id=experiment_id)
-        return answer["experiment"]
-
-    def history(self, experiment_id: str) -> list[dict[str, Any]]:
-        return self.experiment(experiment_id).get("historicalAccuracy", [])
-
-    def updates(self, experiment_id: str) -> int:
-        """Return how many updates the last round has."""
-        history = self.history(experiment_id)
-        return history[-1].get("updates", 0) if history else 0
-
-    def cancel(self, experiment_id: str) -> None:
-        self.call("SimulatorService/CancelExperiment", experiment_id=experiment_id)
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,7 @@ import csv
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -60,42 +58,22 @@ def federation(make_federation, mode):
 
 
 @pytest.fixture(scope="module")
-def roll(federation) -> Callable[[str], dict[str, int]]:
-    """Return who is enrolled in an experiment: the index of each identity."""
-
-    def enrolled(experiment: str) -> dict[str, int]:
-        federation_id = federation.experiment(experiment)["federationId"]
-        listed = federation.call("AggregatorService/ListParticipants", federation_id=federation_id)
-        return {
-            one["identity"]: one.get("participantIndex", 0)
-            for one in listed.get("participants", [])
-        }
-
-    return enrolled
-
-
-@pytest.fixture(scope="module")
 def endless(federation) -> str:
     """An experiment that runs, open to whoever comes."""
     finished = "EXPERIMENT_STATE_FINISHED"
-    federation.until(lambda: first(federation)["state"] == finished)
+    federation.until(lambda: federation.first()["state"] == finished)
     experiment = federation.start(clients=0, attack=0.5, rounds=1_000_000, deadline=3)
     federation.until(lambda: federation.updates(experiment) == EVERYONE)
     return experiment
 
 
-def first(federation) -> dict[str, Any]:
-    listed = federation.call("SimulatorService/ListExperiments")["experiments"]
-    return federation.experiment(listed[-1]["experimentId"])
-
-
-def test_all_clients_take_part_and_only_the_fake_that_leaked(federation, roll, mode):
-    federation.until(lambda: first(federation)["state"] == "EXPERIMENT_STATE_FINISHED")
-    experiment = first(federation)
+def test_all_clients_take_part_and_only_the_fake_that_leaked(federation, mode):
+    federation.until(lambda: federation.first()["state"] == "EXPERIMENT_STATE_FINISHED")
+    experiment = federation.first()
     history = experiment["historicalAccuracy"]
     assert [entry["updates"] for entry in history[1:]] == [EVERYONE] * 2
     names = {f"client-{number:02}/0" for number in range(1, CLIENTS + 1)}
-    assert set(roll(experiment["experimentId"])) == {*names, "attacker/0"}
+    assert set(federation.roll(experiment["experimentId"])) == {*names, "attacker/0"}
     refused = f"{CLIENTS - LEAKED} of {CLIENTS} hostile participants were refused enrolment"
     assert refused in experiment["notes"]
 
@@ -117,15 +95,15 @@ def test_what_else_the_attacker_tries_is_refused(federation, endless, mode):
     assert rows["sybils"]["tried"] == "50"
 
 
-def test_a_killed_client_takes_its_place_back(federation, endless, roll, docker):
-    before = roll(endless)
+def test_a_killed_client_takes_its_place_back(federation, endless, docker):
+    before = federation.roll(endless)
     assert len(before) == EVERYONE
     killed = federation.containers("client")[0]
     docker("kill", killed)
     federation.until(lambda: federation.updates(endless) == 2 * (CLIENTS - 1) - 1)
     docker("start", killed)
     federation.until(lambda: federation.updates(endless) == EVERYONE)
-    assert roll(endless) == before
+    assert federation.roll(endless) == before
 
 
 def test_everything_is_whose_the_folder_is(federation, endless, mode):

@@ -1,5 +1,6 @@
 """``docker compose up --scale client=5`` and what a user does with it."""
 
+import csv
 import os
 from pathlib import Path
 
@@ -26,19 +27,14 @@ def endless(federation):
     federation.cancel(experiment)
 
 
-def first(federation) -> dict:
-    listed = federation.call("SimulatorService/ListExperiments")["experiments"]
-    return federation.experiment(listed[-1]["experimentId"])
-
-
 def test_the_default_experiment_runs_and_its_results_are_on_the_host(federation):
-    federation.until(lambda: first(federation)["state"] == "EXPERIMENT_STATE_FINISHED")
-    history = first(federation)["historicalAccuracy"]
+    federation.until(lambda: federation.first()["state"] == "EXPERIMENT_STATE_FINISHED")
+    history = federation.first()["historicalAccuracy"]
     assert len(history) == ROUNDS + 1
     assert [entry["updates"] for entry in history[1:]] == [6] * ROUNDS
     assert f"round {ROUNDS}: accuracy" in federation.compose("logs", "simulator")
     assert "using digits" in federation.compose("logs", "simulator"), "no data set, so loudly this"
-    folder = federation.folder / "runs" / Path(first(federation)["results"]).name
+    folder = federation.folder / "runs" / Path(federation.first()["results"]).name
     tables = {"history.csv", "participants.csv", "classes.csv", "confusion.csv", "detection.csv"}
     others = {"spec.yaml", "accuracy.png", "recall.png", "model.safetensors"}
     assert {path.name for path in folder.iterdir()} == tables | others
@@ -81,18 +77,38 @@ def test_a_killed_container_costs_its_own_updates_and_nothing_else(federation, e
 
 
 def test_a_worker_that_dies_is_started_again_and_keeps_its_place(federation, endless):
-    def enrolled() -> int:
-        federation_id = federation.experiment(endless)["federationId"]
-        roll = federation.call("AggregatorService/ListParticipants", federation_id=federation_id)
-        return len(roll["participants"])
-
-    before = enrolled()
+    before = federation.roll(endless)
     container = federation.containers("client")[0]
     os.kill(federation.service_in(container), 9)
     gone = f"client-{container[:12]} is gone"
     federation.until(lambda: any(gone in note for note in federation.experiment(endless)["notes"]))
     federation.until(lambda: federation.updates(endless) == 6)
-    assert enrolled() == before
+    assert federation.roll(endless) == before
+
+
+def test_a_compromised_participant_trains_in_its_container_and_the_audit_keeps_it_out(federation):
+    """It sends what it trained a thousand times as long; nobody else is that long."""
+    federation.up(clients=5)
+    attack = {"attack": 1 / 6, "attack_name": "scaling:factor=1000"}
+    # From random weights all honest updates are about as long.
+    experiment = federation.start(clients=6, **attack, audit="norm", rounds=3, init="random")
+    over = "EXPERIMENT_STATE_FINISHED"
+    federation.until(lambda: federation.experiment(experiment)["state"] == over)
+    ended = federation.experiment(experiment)
+    assert any("compromised participants would have sent" in note for note in ended["notes"])
+    (hostile,) = ended["hostileIndices"]
+    history = ended["historicalAccuracy"][1:]
+    rounds = [(entry["updates"], entry.get("quarantined", 0)) for entry in history]
+    assert rounds == [(5, 1)] * 3
+    for one in federation.participants(experiment):
+        out = one.get("participantIndex", 0) == hostile
+        assert one["outcome"] == ("OUTCOME_QUARANTINED" if out else "OUTCOME_ACCEPTED")
+        assert one["standing"] == ("STANDING_QUARANTINED" if out else "STANDING_GOOD")
+        assert [verdict["detector"] for verdict in one["verdicts"]] == ["norm"]
+    results = federation.folder / "runs" / Path(ended["results"]).name
+    with (results / "detection.csv").open() as file:
+        audit = [row for row in csv.DictReader(file) if row["detector"] == "audit"]
+    assert [(float(row["tpr"]), float(row["fpr"])) for row in audit] == [(1, 0)] * 3
 
 
 def test_workers_survive_an_aggregator_that_is_started_again(federation, endless):
@@ -113,7 +129,7 @@ def test_down_writes_what_there_is_and_leaves_nothing_behind(make_federation, do
     volumes = docker("volume", "ls", "--quiet")
     federation = make_federation(ROUNDS="1000000")
     federation.up(clients=1)
-    federation.until(lambda: federation.updates(first(federation)["experimentId"]) == 1)
+    federation.until(lambda: federation.updates(federation.first()["experimentId"]) == 1)
     federation.down()
     assert things(federation.name) == ["", "", ""]
     assert docker("volume", "ls", "--quiet") == volumes

@@ -9,24 +9,20 @@ import csv
 import functools
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from services.simulator.fleet.base import FleetFailed, Post, Resources
 from services.simulator.fleet.swarm import SwarmFleet
+from tests.containers.control import PATIENCE, ROOT, Control
 
-ROOT = Path(__file__).parent.parent.parent
 TWO_NODES = ROOT / "docker/two-nodes.sh"
-BUF = shutil.which("buf") or str(ROOT / "node_modules/.bin/buf")
 #: The status with which two-nodes.sh says that it is the kernel's fault.
 KERNEL_LACKS = 3
-PATIENCE = 90.0
 BOTH = {"node-1", "node-2"}
 CLIENTS = 4
 EVERYONE = CLIENTS + 1  # and a fake
@@ -52,13 +48,16 @@ def two_nodes(*arguments: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-class Stack:
+class Stack(Control):
     """The stack, as the manager sees it."""
 
     name = "fedsiege"
 
     def __init__(self, runs: Path) -> None:
         self.runs = runs
+
+    def run(self, *command: str) -> str:
+        return two_nodes("exec-on", "1", *command)
 
     def docker(self, *arguments: str, **environment: str) -> str:
         return two_nodes("exec-on", "1", "docker", *arguments, **environment)
@@ -94,32 +93,8 @@ class Stack:
         )
         bridge = json.loads(self.docker("network", "inspect", "docker_gwbridge"))[0]["Containers"]
         own = next(one for one in bridge.values() if one["Name"] == f"gateway_{sandbox[:12]}")
-        return own["IPv4Address"].partition("/")[0]
-
-    def call(self, method: str, **request: object) -> dict[str, Any]:
-        """Call a method by reflection, from the manager: ``SimulatorService/ListWorkers``."""
-        simulator = method.startswith("SimulatorService")
-        service, port = ("simulator", 50052) if simulator else ("aggregator", 50051)
-        url = f"http://{self.address(service)}:{port}/fedsiege.v1.{method}"
-        curl = (BUF, "curl", "--protocol", "grpc", "--http2-prior-knowledge")
-        return json.loads(two_nodes("exec-on", "1", *curl, "--data", json.dumps(request), url))
-
-    def experiment(self, experiment_id: str) -> dict[str, Any]:
-        answer = self.call("SimulatorService/GetExperiment", experiment_id=experiment_id)
-        return answer["experiment"]
-
-    def history(self, experiment_id: str) -> list[dict[str, Any]]:
-        return self.experiment(experiment_id).get("historicalAccuracy", [])
-
-    def updates(self, experiment_id: str) -> int:
-        """Return how many updates the last round has."""
-        history = self.history(experiment_id)
-        return history[-1].get("updates", 0) if history else 0
-
-    def enrolled(self, experiment_id: str) -> set[str]:
-        federation_id = self.experiment(experiment_id)["federationId"]
-        roll = self.call("AggregatorService/ListParticipants", federation_id=federation_id)
-        return {participant["identity"] for participant in roll["participants"]}
+        port = {"aggregator": "50051", "simulator": "50052"}[service]
+        return f"{own['IPv4Address'].partition('/')[0]}:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -146,13 +121,18 @@ def services() -> str:
 
 
 def test_the_simulator_schedules_over_the_swarm(swarm, tmp_path):
+    """With a compromised participant, which needs data where it runs, and with an audit."""
     out = tmp_path / "run"
     two_nodes(
         *("exec-on", "1", str(ROOT / ".venv/bin/fedsiege"), "sim", "--engine=swarm"),
         *("--clients=5", "--rounds=3", "--dataset=digits", f"--out={out}"),
+        *("--attack-name=label-flip", "--audit=duplicate"),
     )
     with (out / "history.csv").open() as file:
         assert [row["updates"] for row in csv.DictReader(file)] == ["0", "5", "5", "5"]
+    with (out / "detectors.csv").open() as file:
+        verdicts = [(row["round"], row["detector"]) for row in csv.DictReader(file)]
+    assert verdicts == [(str(number), "duplicate") for number in (1, 2, 3) for _ in range(5)]
     with (out / "containers.csv").open() as file:
         rows = list(csv.DictReader(file))
     workers = {"attacker-1", *(f"client-{number}" for number in range(1, 5))}
@@ -199,23 +179,17 @@ def stack(swarm: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
 @pytest.fixture(scope="module")
 def endless(stack: Stack) -> Iterator[str]:
     """An experiment that runs, open to whoever comes."""
-    spec = {"clients": 0, "rounds": 1_000_000, "deadline": 5}
-    started = stack.call("SimulatorService/StartExperiment", spec=spec)
-    yield started["experiment"]["experimentId"]
+    yield stack.start(clients=0, rounds=1_000_000, deadline=5)
     stack.docker("stack", "rm", stack.name)
 
 
 def test_the_default_experiment_runs_on_both_nodes(stack):
-    def first() -> dict[str, Any]:
-        listed = stack.call("SimulatorService/ListExperiments").get("experiments", [])
-        return stack.experiment(listed[-1]["experimentId"]) if listed else {}
-
-    stack.until(lambda: first().get("state") == "EXPERIMENT_STATE_FINISHED")
-    updates = [entry["updates"] for entry in first()["historicalAccuracy"][1:]]
+    stack.until(lambda: stack.first().get("state") == "EXPERIMENT_STATE_FINISHED")
+    updates = [entry["updates"] for entry in stack.first()["historicalAccuracy"][1:]]
     assert updates == [EVERYONE] * 3
     assert stack.nodes("client") == BOTH
     assert stack.nodes("aggregator") == stack.nodes("simulator") == {"node-1"}
-    results = stack.runs / Path(first()["results"]).name
+    results = stack.runs / Path(stack.first()["results"]).name
     assert {"history.csv", "model.safetensors"} <= {path.name for path in results.iterdir()}
 
 
@@ -229,7 +203,7 @@ def test_containers_have_no_powers_and_can_write_only_where_they_should(stack):
 
 def test_a_lost_node_costs_updates_and_no_participant(stack, endless):
     stack.until(lambda: stack.updates(endless) == EVERYONE)
-    identities, before = stack.enrolled(endless), len(stack.history(endless))
+    identities, before = stack.roll(endless), len(stack.history(endless))
     assert len(identities) == EVERYONE
     two_nodes("kill", "2")
 
@@ -242,19 +216,20 @@ def test_a_lost_node_costs_updates_and_no_participant(stack, endless):
     history = stack.history(endless)
     assert [entry.get("round", 0) for entry in history] == list(range(len(history)))
     assert stack.experiment(endless)["state"] == "EXPERIMENT_STATE_RUNNING"
-    assert stack.enrolled(endless) == identities
+    assert stack.roll(endless) == identities
 
 
 def test_a_node_that_comes_back_takes_its_share_again(stack, endless):
-    identities = stack.enrolled(endless)
+    identities = stack.roll(endless)
     two_nodes("start", "2")
     ready = ("node", "ls", "--filter", "name=node-2", "--format", "{{.Status}}")
     stack.until(lambda: stack.docker(*ready) == "Ready")
-    # Never all at once: an experiment without anybody ends at its deadline.
-    options = ("--quiet", "--force", "--detach", "--update-parallelism", "2")
+    # Never all at once: an experiment without anybody ends at its deadline. Where the processors are
+    # busy, the first two need some seconds to join before the others go.
+    options = ("--quiet", "--force", "--detach", "--update-parallelism=2", "--update-delay=10s")
     stack.docker("service", "update", *options, f"{stack.name}_client")
     stack.until(lambda: stack.nodes("client") == BOTH and stack.updates(endless) == EVERYONE)
-    assert stack.enrolled(endless) == identities
+    assert stack.roll(endless) == identities
 
 
 def test_scaling_brings_newcomers(stack, endless):
