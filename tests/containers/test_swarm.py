@@ -224,8 +224,8 @@ def test_a_node_that_comes_back_takes_its_share_again(stack, endless):
     two_nodes("start", "2")
     ready = ("node", "ls", "--filter", "name=node-2", "--format", "{{.Status}}")
     stack.until(lambda: stack.docker(*ready) == "Ready")
-    # Never all at once: an experiment without anybody ends at its deadline. Where the processors are
-    # busy, the first two need some seconds to join before the others go.
+    # Never all at once: an experiment without anybody ends at its deadline. On busy processors the
+    # first two need some seconds to join before the others go.
     options = ("--quiet", "--force", "--detach", "--update-parallelism=2", "--update-delay=10s")
     stack.docker("service", "update", *options, f"{stack.name}_client")
     stack.until(lambda: stack.nodes("client") == BOTH and stack.updates(endless) == EVERYONE)
