@@ -8,6 +8,7 @@ cannot go without. Pre-aggregators are set against the rule alone that stands be
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from fedsiege import aggregation, models
 from fedsiege.aggregation import RoundContext, pre
 from fedsiege.aggregation.distillation import Distillation, Synthetic
 from fedsiege.aggregation.root_data import RootData
+from fedsiege.seeding import generator
 from fedsiege.training import Shard
 
 Round = tuple[Tensor, RoundContext]
@@ -117,11 +119,9 @@ def distilled() -> Siege:
     model = models.random_weights("net", 0)
     context = RoundContext(model=model, architecture="net", seed=1)
     search = Distillation("net", model, steps=5, rate=0.1)
-    rule = aggregation.FedREDefense()
-    nobody = torch.full((1,), -1)
-    start = rule._start(rule._nothing(context), nobody, context, model.device)
+    noise = generator(1, "fedredefense images").standard_normal((10, 1, 28, 28), np.float32)
     labels = 3 * torch.randn(2, 10, 10, generator=draw(0))
-    data = Synthetic(start.images.repeat(2, 1, 1, 1, 1), labels, torch.full((2,), 0.2))
+    data = Synthetic(torch.from_numpy(noise).repeat(2, 1, 1, 1, 1), labels, torch.full((2,), 0.2))
     honest = torch.stack([_descend(search, data, i) for i in range(2)])
     step = 10 * (models.random_weights("net", 1) - model)
     return Siege([(torch.cat([step[None], honest]), context)], astray(honest))
