@@ -70,8 +70,14 @@ class Stack(Control):
     def until(self, condition: Callable[[], object]) -> None:
         end = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < end, self.docker("stack", "ps", "--no-trunc", self.name)
+            assert time.monotonic() < end, self.situation()
             time.sleep(0.5)  # the nodes need the processors
+
+    def situation(self) -> str:
+        """Say how containers and experiments are, for a test that waited in vain."""
+        listed = self.call("SimulatorService/ListExperiments").get("experiments", [])
+        experiments = [f"{one['state']} {one.get('problem', '')}" for one in listed]
+        return "\n".join([self.docker("stack", "ps", self.name), *experiments])
 
     def nodes(self, service: str) -> set[str]:
         """Name the nodes that run replicas of a service."""
@@ -227,7 +233,10 @@ def test_a_node_that_comes_back_takes_its_share_again(stack, endless):
     # Never all at once: an experiment without anybody ends at its deadline. On busy processors the
     # first two need some seconds to join before the others go.
     options = ("--quiet", "--force", "--detach", "--update-parallelism=2", "--update-delay=10s")
-    stack.docker("service", "update", *options, f"{stack.name}_client")
+    service = f"{stack.name}_client"
+    stack.docker("service", "update", *options, service)
+    updated = ("service", "inspect", "--format", "{{.UpdateStatus.State}}", service)
+    stack.until(lambda: stack.docker(*updated) == "completed")  # or scaling would come between
     stack.until(lambda: stack.nodes("client") == BOTH and stack.updates(endless) == EVERYONE)
     assert stack.roll(endless) == identities
 
