@@ -48,10 +48,11 @@ class AdHist(Disguised, StatefulAttack):
 
     Args:
         norm: length of an update relative to the last global step, greater than 0.
-        noise: gamma, each fake's own noise relative to the direction, greater than 0.
+        noise: gamma, each fake's own noise of the round relative to the direction, greater than 0.
+        spread: the same that stays from round to round, 0 or more, see ``Disguised``.
 
     Raises:
-        InvalidValue: norm or noise is not a finite number greater than 0.
+        InvalidValue: norm or noise is not a finite number greater than 0, or spread is negative.
 
     Source: our own.
     """

@@ -49,24 +49,28 @@ class Disguised(Attack):
 
     Args:
         norm: length of an update relative to the last global step, greater than 0.
-        noise: gamma, each fake's own noise relative to the direction, greater than 0.
+        noise: gamma, each fake's own noise of the round relative to the direction, greater than 0.
+        spread: the same that stays from round to round, 0 or more: it hides that all go one way
+            from whoever compares their past. With 2 their cosines are about 0.2.
 
     Raises:
-        InvalidValue: norm or noise is not a finite number greater than 0.
+        InvalidValue: norm or noise is not a finite number greater than 0, or spread is negative.
     """
 
     norm: float = 8.0
     noise: float = 0.5
+    spread: float = 0.0
 
     def __post_init__(self) -> None:
         self.require_positive("norm")
         self.require_positive("noise")
+        self.require_positive("spread", or_zero=True)
 
     def dressed(
         self, broadcast: Broadcast, participants: Sequence[int], direction: Tensor
     ) -> Tensor:
         """Return ``(k, d)``, every row another, in a direction ``(d,)`` of any length."""
-        return disguise(broadcast, participants, direction, self.norm, self.noise)
+        return disguise(broadcast, participants, direction, self.norm, self.noise, self.spread)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def disguise(
     direction: Tensor,
     norm: float,
     noise: float,
+    spread: float = 0.0,
 ) -> Tensor:
     """Return ``(k, d)`` float32, updates in a direction that look as if they had been trained.
 
@@ -95,7 +100,8 @@ def disguise(
 
     1. *spectrum*: in every weight matrix of the direction, the singular values after the second are
        scaled down until the first two weigh as much as in ``S``, by their share of the squares;
-    2. *noise* of its own for each fake: to every matrix one of rank one, ``noise`` times as long;
+    2. *noise* of its own for each fake: to every matrix one of rank one, ``noise`` times as long,
+       and one, ``spread`` times as long, that is the same in every round;
     3. *dead set*: 0 wherever ``S`` is exactly 0;
     4. *class sums*: over the classes, each column of the last layer's weights sums to 0;
     5. *coherence*: biases are proportional to the sums of their rows, with the sign seen in ``G``,
@@ -113,6 +119,7 @@ def disguise(
         direction: ``(d,)`` of any length.
         norm: see 7, greater than 0.
         noise: gamma of 2, 0 or more.
+        spread: of 2, 0 or more.
 
     Source: our own, made to pass the hard tests of the rule ``sentinel``.
     """
@@ -129,8 +136,10 @@ def disguise(
     for row, participant in zip(updates, participants, strict=True):
         update = shaped.clone()
         draw = generator(broadcast.seed, "disguise noise", broadcast.round_number, participant)
+        lasting = generator(broadcast.seed, "disguise spread", participant=participant)
         for layer in layers:
             _add_noise(layer.matrix(update), noise, draw)
+            _add_noise(layer.matrix(update), spread, lasting)
         update[trained == 0] = 0
         _centre(layers[-1].matrix(update))
         for layer in layers:

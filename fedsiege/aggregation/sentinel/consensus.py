@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.aggregation.combination import median_of
+from fedsiege.aggregation.sentinel.camps import larger_camp
 
 #: Steps of Weiszfeld's algorithm, and what change of a weight ends it, relative to the largest.
 _MOST_STEPS = 100
@@ -40,29 +41,36 @@ class Consensus:
     holds: bool
 
 
-def find_consensus(gram: Tensor, members: Tensor) -> Consensus:
+def find_consensus(gram: Tensor, members: Tensor, *, camps: bool = True) -> Consensus:
     """Return the direction of the geometric median, refined once without who is far from it.
+
+    Of two camps (``camps.py``) it is the median of the larger one, which must be more than 55 % of
+    all members all the same.
 
     Args:
         gram: ``(P, P)`` float64, K.
         members: ``(P,)`` bool, whose median it is, not all False.
+        camps: whether to look for camps.
     """
-    _, cosines = _direction(gram, members)
-    near = members & (cosines >= median_of(cosines[members]) - _FAR)
+    camp = larger_camp(gram, members) if camps else members
+    _, cosines = _direction(gram, camp)
+    near = camp & (cosines >= median_of(cosines[camp]) - _FAR)
     weights, cosines = _direction(gram, near)
     supporters = members & (cosines > _SUPPORT)
     holds = int(supporters.sum()) > _MAJORITY * int(members.sum())
     return Consensus(weights, cosines, supporters, holds)
 
 
-def residuals(gram: Tensor, consensus: Consensus) -> Tensor:
-    """Return ``(P, P)``: the products of ``r_i = unit(M_i - (M_i . c) c)``, or of M if none holds.
+def residuals(gram: Tensor, along: Tensor) -> Tensor:
+    """Return ``(P, P)``: the products of ``unit(v_i - (v_i . c) c)``.
 
     Of who is nothing but the common direction nothing is left, and the products are 0.
+
+    Args:
+        gram: ``(P, P)`` float64, the products of unit vectors v.
+        along: ``(P,)`` float64, ``v_i . c``.
     """
-    if not consensus.holds:
-        return gram
-    rest = gram - consensus.cosines[:, None] * consensus.cosines
+    rest = gram - along[:, None] * along
     squares = rest.diagonal()
     scale = torch.where(squares > _NOTHING, squares.clamp(min=_NOTHING).rsqrt(), 0.0)
     return rest * scale[:, None] * scale

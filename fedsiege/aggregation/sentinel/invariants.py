@@ -21,12 +21,17 @@ _HALF_LENGTH_TO_DEVIATION = 1.4826
 
 
 def hard_tests(
-    updates: Tensor, layers: Sequence[Layer], cosines: Tensor, without: Collection[str] = ()
+    updates: Tensor,
+    norms: Tensor,
+    layers: Sequence[Layer],
+    cosines: Tensor,
+    without: Collection[str] = (),
 ) -> dict[str, Tensor]:
     """Return who fails which test, ``(n,)`` bool on the CPU for each.
 
     Args:
         updates: ``(n, d)`` floating point, no row of zeros.
+        norms: ``(n,)`` float64 on the CPU, their lengths.
         layers: of the model.
         cosines: ``(n, n)`` of the updates.
         without: tests to leave out.
@@ -39,6 +44,7 @@ def hard_tests(
         "coherence": coherence_flags(measures.coherence),
         "profile": profile_flags(measures.profile),
         "duplicate": duplicate_flags(cosines),
+        "norm": norm_flags(norms),
     }
     return {test: flags for test, flags in failed.items() if test not in without}
 
@@ -103,7 +109,7 @@ def coherence_flags(cosines: Tensor) -> Tensor:
     Both are sums of the same errors, the weights' multiplied by the inputs. Where those are of one
     sign, row means and biases are parallel, or antiparallel in a first layer whose pixels are
     mostly negative: so each layer counts with the sign of its median. In force if the median of the
-    mean over layers is above 0.5; flagged below 0.4 of that median.
+    mean over layers is above 0.5; flagged below 0.2 of that median.
 
     Args:
         cosines: ``(n, matrices with biases)``, see Measures.
@@ -111,7 +117,7 @@ def coherence_flags(cosines: Tensor) -> Tensor:
     if not cosines.numel():
         return _nobody(cosines)
     signs = cosines.median(dim=0).values.sign()
-    return _far_below((cosines * signs).mean(dim=1), in_force_above=0.5, factor=0.4)
+    return _far_below((cosines * signs).mean(dim=1), in_force_above=0.5, factor=0.2)
 
 
 def profile_flags(profile: Tensor) -> Tensor:
@@ -135,6 +141,20 @@ def duplicate_flags(cosines: Tensor) -> Tensor:
         cosines: ``(n, n)`` of the updates.
     """
     return cosines.clone().fill_diagonal_(-1.0).amax(dim=1) > 0.99999
+
+
+def norm_flags(norms: Tensor) -> Tensor:
+    """Flag who is far longer than the majority: ``(log ||g|| - c) / max(s, 0.25) > 4``.
+
+    Centre and deviation by the shorth. Clipping bounds what a long update does, but a fake that is
+    told of honest lengths by nobody sends one that is sure to count in full.
+
+    Args:
+        norms: ``(n,)`` float64, above 0.
+    """
+    logarithms = norms.log()[:, None]
+    centre, deviation = shorth(logarithms)
+    return ((logarithms - centre) / deviation.clamp(min=0.25)).flatten() > 4
 
 
 def shorth(values: Tensor) -> tuple[Tensor, Tensor]:

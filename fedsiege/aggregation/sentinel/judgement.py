@@ -12,8 +12,9 @@ from fedsiege.aggregation.sentinel.energy import energies, energy_flags
 from fedsiege.aggregation.sentinel.products import Pool
 from fedsiege.aggregation.sentinel.similarity import similarity_weights
 
-#: The smallest pools that the tests of energy and of direction work with.
-_ENERGY_POOL, _DIRECTION_POOL = 20, 8
+#: The fewest candidates that are compared by their energy: among fewer, who alone has some class
+#: looks as if made up. And the smallest pool in which directions are judged.
+_ENERGY_CANDIDATES, _DIRECTION_POOL = 20, 8
 
 
 @dataclass(frozen=True)
@@ -49,23 +50,31 @@ def judge(pool: Pool, flagged: Tensor, order: Tensor, without: Collection[str] =
     nobody = torch.zeros_like(flagged)
     energy, direction, weights = nobody, nobody, torch.ones(len(flagged), dtype=torch.float64)
     candidates = ~flagged
-    if "energy" not in without and len(flagged) >= _ENERGY_POOL:
+    if "energy" not in without and int(candidates.sum()) >= _ENERGY_CANDIDATES:
         energy = energy_flags(energies(pool.updates, candidates, order))
         if guarded and _takes_half(energy, candidates):
             energy = nobody
         candidates = candidates & ~energy
     if not candidates.any():
         return Judgement(energy, direction, weights, consensus=False)
-    consensus = find_consensus(pool.momenta, candidates)
+    consensus = find_consensus(pool.momenta, candidates, camps="camps" not in without)
+    along = consensus.cosines
+    if consensus.holds:
+        along = pool.along_momenta(consensus.weights, consensus.cosines)
     judging = "direction" not in without and len(flagged) >= _DIRECTION_POOL
     if judging and consensus.holds:
-        along = pool.along_momenta(consensus.weights, consensus.cosines)
         direction = against_consensus(along, candidates, consensus)
         if guarded and _takes_half(direction, candidates):
             direction, judging = nobody, False
             consensus = replace(consensus, holds=False)
     if "similarity" not in without:
-        weights = similarity_weights(residuals(pool.momenta, consensus), candidates)
+        alike, now = pool.momenta, pool.updates
+        if consensus.holds:
+            alike, now = residuals(alike, consensus.cosines), residuals(now, along)
+        if "present" not in without:
+            alike = torch.maximum(alike, now)
+        crowded = "crowding" not in without
+        weights = similarity_weights(alike, candidates, crowded=crowded)
     if judging and not consensus.holds:
         direction = against_centre(pool.cosines_with, candidates, weights)
         if guarded and _takes_half(direction, candidates):

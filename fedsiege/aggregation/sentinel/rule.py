@@ -20,9 +20,9 @@ from fedsiege.errors import InvalidValue, UnfitRound
 
 #: The steps that can be left out, for ablations.
 STEPS = (
-    *("class-sum", "dead-set", "spectrum", "coherence", "profile", "duplicate"),
-    *("energy", "similarity", "momentum", "direction", "clipping"),
-    *("vote-guard", "reputation", "memory"),
+    *("class-sum", "dead-set", "spectrum", "coherence", "profile", "duplicate", "norm"),
+    *("energy", "camps", "similarity", "present", "crowding", "momentum", "direction"),
+    *("clipping", "vote-guard", "reputation", "memory"),
 )
 #: Fewer updates tell nothing about each other.
 FEWEST = 3
@@ -51,11 +51,13 @@ class Sentinel(StatefulRule):
 
     0. Updates with a value beyond 1e15 are rejected, those of zeros abstain.
     1. *Hard tests* (``invariants.py``): the sum over the classes in the last layer, coordinates
-       that nobody can move, spectrum, coherence and proportions of the layers, duplicates.
-    2. *Energy* (``energy.py``; in a pool of 20 or more): who is alone with its direction.
-    3. *Consensus* (``consensus.py``): the geometric median c of the M not flagged. If more than
-       55 % of them support it, ``r_i = unit(M_i - (M_i . c) c)``, else ``r_i = M_i``.
-    4. *Similarity* (``similarity.py``): weights ``a_i = 1 / max(1, sum_j max(0, r_i . r_j)^2)``.
+       that nobody can move, spectrum, coherence and proportions of the layers, duplicates, length.
+    2. *Energy* (``energy.py``; among 20 or more not flagged): who is alone with its direction.
+    3. *Consensus* (``consensus.py``): the geometric median c of the M not flagged, or of the larger
+       of two camps (``camps.py``). If more than 55 % of them support it,
+       ``r_i = unit(M_i - (M_i . c) c)``, else ``r_i = M_i``; and ``p_i`` of u in the same way.
+    4. *Similarity* (``similarity.py``): weights
+       ``a_i = 1 / max(1, sum_j max(0, r_i . r_j, p_i . p_j)^1.5)^1.2``.
     5. *Direction* (``direction.py``; in a pool of 8 or more): who points away from c or, without
        it, from the weighted centre.
     6. *Vote guard* (``judgement.py``): where energy or direction would leave half of those they
@@ -64,9 +66,9 @@ class Sentinel(StatefulRule):
     8. The rest are clipped to 1.25 times their median length: ``sum a_i clip(g_i) / sum a_i``.
 
     Detection catches what is crude, and the weights bound what is not: k momenta of one direction
-    weigh together what a single one does. Clipping alone cannot, since what honest participants
-    with different classes want cancels for the most part. Honest participants must not be
-    duplicates: each needs a batch order of its own.
+    weigh together less than a single one does. Clipping alone cannot, since what honest
+    participants with different classes want cancels for the most part. Honest participants must not
+    be duplicates: each needs a batch order of its own.
 
     If fewer than 3 updates move anything, or nobody is left, the model is kept: an update of zeros,
     nobody accepted. Above half fakes no rule helps.
@@ -128,7 +130,7 @@ class Sentinel(StatefulRule):
             attendance = replace(attendance, voting=torch.zeros_like(attendance.voting))
         decay = 0.0 if "momentum" in self._left_out else DECAY
         pool = gather(rows, norms, before, attendance, decay)
-        failed = hard_tests(rows, layers, pool.updates[:m, :m], self._left_out)
+        failed = hard_tests(rows, norms, layers, pool.updates[:m, :m], self._left_out)
         hard = hard_flags(failed, m)
         flagged = torch.zeros(len(pool.members), dtype=torch.bool)
         flagged[:m] = hard

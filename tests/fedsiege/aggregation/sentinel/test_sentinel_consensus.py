@@ -69,7 +69,6 @@ def test_forty_percent_that_pull_back_do_not_turn_it() -> None:
 def test_where_all_directions_differ_there_is_none() -> None:
     found = find_consensus(torch.eye(9).double(), everyone(9))
     assert not found.holds
-    assert residuals(torch.eye(9).double(), found).equal(torch.eye(9).double())
 
 
 def test_residuals_are_what_is_left_without_the_common_direction() -> None:
@@ -77,28 +76,38 @@ def test_residuals_are_what_is_left_without_the_common_direction() -> None:
     found = find_consensus(rows @ rows.T, everyone(10))
     direction = found.weights @ rows
     left = normalize(rows - (rows @ direction)[:, None] * direction, dim=1)
-    torch.testing.assert_close(residuals(rows @ rows.T, found), left @ left.T)
+    torch.testing.assert_close(residuals(rows @ rows.T, found.cosines), left @ left.T)
 
 
 def test_of_who_is_the_common_direction_nothing_is_left() -> None:
     gram = torch.ones(5, 5).double()
     found = find_consensus(gram, everyone(5))
     assert found.holds
-    assert not residuals(gram, found).any()
+    assert not residuals(gram, found.cosines).any()
 
 
-def test_k_of_one_direction_weigh_what_one_does() -> None:
+@pytest.mark.parametrize(("crowded", "one"), [(True, 4**-1.2), (False, 0.25)])
+def test_k_of_one_direction_weigh_what_one_does_or_less(crowded: bool, one: float) -> None:
     rows = torch.cat([torch.eye(6).double(), torch.eye(6).double()[:1].repeat(3, 1)])
-    weights = similarity_weights(rows @ rows.T, everyone(9))
-    assert weights.tolist() == pytest.approx([0.25, 1, 1, 1, 1, 1, 0.25, 0.25, 0.25])
-    weights = similarity_weights(rows @ rows.T, torch.arange(9) < 6)
+    weights = similarity_weights(rows @ rows.T, everyone(9), crowded=crowded)
+    assert weights.tolist() == pytest.approx([one, 1, 1, 1, 1, 1, one, one, one])
+    weights = similarity_weights(rows @ rows.T, torch.arange(9) < 6, crowded=crowded)
     assert weights[:6].tolist() == pytest.approx([1] * 6)
+
+
+def test_a_crowd_that_spreads_out_does_not_gain() -> None:
+    """Twenty with cosines of 0.2 pull with 20 a sqrt(0.2): less, counting squares less still."""
+    gram = torch.full((20, 20), 0.2).double().fill_diagonal_(1)
+    spread = similarity_weights(gram, everyone(20))[0].item()
+    assert spread == pytest.approx((1 + 19 * 0.2**1.5) ** -1.2)
+    assert spread < 0.6 * similarity_weights(gram, everyone(20), crowded=False)[0].item()
 
 
 def test_opposites_are_not_alike() -> None:
     rows = directions(0, 180, 60)
     weights = similarity_weights(rows @ rows.T, everyone(3))
-    assert weights.tolist() == pytest.approx([1 / 1.25, 1, 1 / 1.25])
+    beside = (1 + 0.5**1.5) ** -1.2
+    assert weights.tolist() == pytest.approx([beside, 1, beside])
 
 
 def test_against_the_consensus_is_far_below_its_supporters() -> None:

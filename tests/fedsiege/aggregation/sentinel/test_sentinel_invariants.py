@@ -66,6 +66,7 @@ def test_biases_that_do_not_go_with_the_weights() -> None:
     cosines = torch.tensor([[-0.9, 0.9], [-0.8, 0.9], [-0.9, 0.8], [0.9, 0.9], [-0.5, 0.4]])
     assert flagged(invariants.coherence_flags(cosines.double())) == [3]
     assert flagged(invariants.coherence_flags(cosines.double() * 0.5)) == []
+    assert flagged(invariants.coherence_flags(column(0.8, 0.9, 1.0, 0.15, 0.17))) == [3]
     assert flagged(invariants.coherence_flags(torch.zeros(5, 0))) == []
 
 
@@ -77,6 +78,15 @@ def test_other_proportions_than_the_majority() -> None:
     profile[2] = torch.tensor([-9.0, -1.0])  # 10 and 0: 7.07
     profile[3] = torch.tensor([-2.2, -1.0])  # 4.8 and 0: 3.39
     assert flagged(invariants.profile_flags(profile)) == [0, 2]
+
+
+def test_far_longer_than_the_majority() -> None:
+    """The majority is within 1.4 of each other: too far is 2.8 times their middle, e^(4 x 0.25)."""
+    norms = torch.tensor([1.0, 1.1, 1.2, 1.3, 1.4, 3.2, 3.4, 0.01]).double()
+    assert flagged(invariants.norm_flags(norms)) == [6]
+    assert flagged(invariants.norm_flags(1e-9 * norms)) == [6]
+    scattered = torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0, 32.0]).double()
+    assert flagged(invariants.norm_flags(scattered)) == []
 
 
 def test_the_shorth_is_where_most_are() -> None:

@@ -1,5 +1,7 @@
 """From energy to direction, and the vote guard over them."""
 
+import dataclasses
+
 import torch
 from torch.nn.functional import normalize
 
@@ -46,14 +48,28 @@ def test_noise_among_participants_with_common_directions() -> None:
     assert not found.direction[6:].any()
 
 
-def test_a_hidden_minority_that_pulls_one_way_weighs_what_one_does() -> None:
+def test_a_hidden_minority_that_pulls_one_way_weighs_what_one_does_or_less() -> None:
     """Orthogonal to what all want, but of one mind: the direction test cannot see it."""
     hidden = around(AXIS + torch.eye(D)[1], 10, spread=0.3, seed=5)
     found = judged(torch.cat([hidden, HONEST]))
     assert not (found.energy | found.direction).any()
-    assert found.weights[:10].sum() < 1.6
-    assert found.weights[10:].min() > 0.5
+    assert found.weights[:10].sum() < 1.0
+    assert found.weights[10:].min() > 5 * found.weights[:10].max()
+    before = judged(torch.cat([hidden, HONEST]), without=("crowding",))
+    assert before.weights[:10].sum() < 1.6
+    assert before.weights[10:].min() > 0.5
     assert judged(torch.cat([hidden, HONEST]), without=("similarity",)).weights.tolist() == [1] * 34
+
+
+def test_who_is_alike_in_this_round_alone_is_alike() -> None:
+    """Fakes that come in turns have pasts of their own, and one mind now."""
+    pool = pool_of(torch.cat([HONEST, random_rows(1, seed=4).repeat(4, 1)]))
+    pasts = pool.momenta.clone()
+    pasts[24:, 24:] = torch.eye(4)
+    turns = dataclasses.replace(pool, momenta=pasts)
+    nobody, order = torch.zeros(28, dtype=torch.bool), torch.arange(28)
+    assert judge(turns, nobody, order).weights[24:].max() < 0.2
+    assert judge(turns, nobody, order, ["present"]).weights[24:].min() > 0.5
 
 
 def classes(n: int, seed: int = 6) -> torch.Tensor:

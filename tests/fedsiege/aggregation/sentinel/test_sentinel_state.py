@@ -93,7 +93,8 @@ def test_memory_is_by_identity_not_by_position() -> None:
     assert torch.equal(shuffled.accepted, straight.accepted[order])
     assert shuffled.scores is not None
     assert straight.scores is not None
-    torch.testing.assert_close(shuffled.scores, straight.scores[order])
+    # Products of float32 differ in their last bits with the place of a row, and so do weights.
+    torch.testing.assert_close(shuffled.scores, straight.scores[order], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(known(shuffled).momenta, known(straight).momenta[order])
 
 
