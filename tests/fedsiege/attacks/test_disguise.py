@@ -70,6 +70,22 @@ def test_every_tensor_has_its_share_of_the_last_step_and_the_whole_its_length(sc
     assert norms.tolist() == pytest.approx([8.0] * len(rows), rel=1e-5)
 
 
+def test_a_spread_stays_from_round_to_round_and_noise_does_not() -> None:
+    """With noise alone the mean over rounds is the common direction; a spread is still in it."""
+    rounds = [heard("net", number) for number in range(2, 12)]
+    direction = noise_direction("net")
+
+    def past(noise: float, spread: float) -> torch.Tensor:
+        sent = [disguise(one, [2, 3], direction, 8.0, noise, spread) for one in rounds]
+        return torch.stack(sent).double().mean(dim=0)
+
+    def cosine(pair: torch.Tensor) -> float:
+        return float(torch.cosine_similarity(pair[0], pair[1], dim=0))
+
+    assert cosine(past(2.0, 0.0)) > 0.6
+    assert cosine(past(0.1, 2.0)) < 0.4
+
+
 def test_two_directions_dominate_the_large_matrices(scene) -> None:
     broadcast, _, rows = scene
     bare = noise_direction(broadcast.architecture)
