@@ -72,8 +72,8 @@ def test_every_tensor_has_its_share_of_the_last_step_and_the_whole_its_length(sc
 
 def test_a_spread_stays_from_round_to_round_and_noise_does_not() -> None:
     """With noise alone the mean over rounds is the common direction; a spread is still in it."""
-    rounds = [heard("net", number) for number in range(2, 12)]
-    direction = noise_direction("net")
+    rounds = [heard("lenet5", number) for number in range(2, 12)]
+    direction = noise_direction("lenet5")
 
     def past(noise: float, spread: float) -> torch.Tensor:
         sent = [disguise(one, [2, 3], direction, 8.0, noise, spread) for one in rounds]
