@@ -162,7 +162,7 @@ down: ## Remove the containers
 	@$(COMPOSE) down
 
 test-containers: $(VENV)/.ready-dev $(BUF_READY) ## Run the tests of the containers, on a real engine
-	@docker/engine.sh run $(VENV)/bin/python -m pytest tests/containers $(ARGS)
+	@docker/engine.sh run $(VENV)/bin/python -m pytest $(if $(filter tests/%,$(ARGS)),,tests/containers) $(ARGS)
 
 test: $(VENV)/.ready-dev ## Run the tests
 	@exec $(VENV)/bin/python -m pytest $(ARGS)
