@@ -200,6 +200,8 @@ class Screen:
     ) -> None:
         """Print what the attack cost and where the results lie.
 
+        A run that ended before its first round cost nothing that could be told.
+
         Args:
             settled: what ran.
             rows: the history from round 0 on, at least that one.
@@ -207,24 +209,24 @@ class Screen:
             chance: accuracy of random guessing, 0 to 1.
         """
         spec, cost = settled.spec, Cost.of(rows, chance=chance)
-        points = (
-            f"{abs(cost.points_lost):.1f} points {'lost' if cost.points_lost > 0 else 'gained'}"
-        )
-        if cost.half_gone is not None:
-            half = f"after round {cost.half_gone}"
-        else:
-            half = "never" if cost.before > chance else "not counted: it began no better"
-        if spec.hostile:
-            title = f"What {spec.attack_name} by {spec.hostile} of {spec.clients} participants cost"
+        lines = {"accuracy before": f"{cost.before:.1%}"}
+        if len(rows) == 1:
+            title = "No round was played"
         else:
             title = "Without an attack"
+            if spec.hostile:
+                who = f"{spec.hostile} of {spec.clients} participants"
+                title = f"What {spec.attack_name} by {who} cost"
+            change = "lost" if cost.points_lost > 0 else "gained"
+            lines["accuracy after"] = (
+                f"{cost.after:.1%}, {abs(cost.points_lost):.1f} points {change}"
+            )
+            lines["lowest accuracy"] = f"{cost.lowest:.1%}, in round {cost.lowest_round}"
+            never = "never" if cost.before > chance else "not counted: it began no better"
+            half = never if cost.half_gone is None else f"after round {cost.half_gone}"
+            lines["half above chance lost"] = half
         grid = _grid()
-        for name, value in {
-            "accuracy before": f"{cost.before:.1%}",
-            "accuracy after": f"{cost.after:.1%}, {points}",
-            "lowest accuracy": f"{cost.lowest:.1%}, in round {cost.lowest_round}",
-            "half above chance lost": half,
-        }.items():
+        for name, value in lines.items():
             grid.add_row(Text(name, style="dim"), Text(value, style="bold"))
         self.console.print(Text(title, style="bold"))
         self.console.print()

@@ -141,6 +141,14 @@ def test_the_cost_in_words(
     assert set(expected) <= set(screen.lines)
 
 
+def test_a_run_without_a_round_has_no_cost(screen: Captured) -> None:
+    screen.print_cost(SETTLED, history(0.932), PATH)
+    assert "No round was played" in screen.lines
+    assert "accuracy before 93.2%" in screen.lines
+    assert f"Results: {PATH}" in screen.lines
+    assert not any("points" in line or "cost" in line for line in screen.lines)
+
+
 def test_the_path_of_the_results_stays_on_one_line() -> None:
     screen = Captured(width=40)
     path = Path("/home/somebody/a/rather/long/way/down/runs/20261120-141500-mpaf-krum")
