@@ -106,18 +106,20 @@ class Catalogue(Generic[T]):
             defaults: parameters used where the thing has them and the text does not set them.
 
         Raises:
-            InvalidValue: as ``create``; also text of another form, or a parameter given twice.
+            InvalidValue: as ``create``; also text of another form, such as a colon with nothing
+                behind it, or a parameter given twice.
         """
-        name, _, rest = text.partition(":")
+        name, colon, rest = text.partition(":")
         name = name.strip()
         cls = self.get(name)
         hints = get_type_hints(cls)
         known = {field.name for field in dataclasses.fields(cls)}
         given: dict[str, object] = {}
-        for item in filter(None, (part.strip() for part in rest.split(","))):
+        for item in rest.split(",") if colon else ():
             key, equals, value = (part.strip() for part in item.partition("="))
-            if not equals or not value:
-                raise InvalidValue(self.noun, text, f"write it as {name}:key=value,key=value")
+            if not equals or not value:  # nothing at all, too: a value may have got lost
+                form = f"write it as {name}:key=value,key=value" if known else f"write it as {name}"
+                raise InvalidValue(self.noun, text, form)
             if key not in known:
                 self.create(name, **{key: value})  # raises with the list of what is known
             if key in given:  # the last one would win without a word

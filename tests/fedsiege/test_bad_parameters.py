@@ -103,3 +103,22 @@ def test_an_unknown_name_is_answered_with_the_nearest(
     with pytest.raises(InvalidValue, match=f"did you mean {near}[ ?].*There are: ") as refused:
         catalogue.parse(name)
     assert refused.value.name == catalogue.noun
+
+
+@pytest.mark.parametrize("settings", [":", ":,"])
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (aggregation.parse, "krum"),
+        (aggregation.parse, "nnm/krum"),
+        (lambda text: aggregation.parse(f"{text}/krum"), "nnm"),
+        (attacks.parse, "mpaf"),
+        (audit.parse, "norm"),
+        (lambda text: audit.parse(f"norm/{text}"), "quarantine"),
+    ],
+)
+def test_a_list_with_nothing_in_it(parse: Any, text: str, settings: str) -> None:
+    """It is not the same as no list: a value that got lost must not go unnoticed."""
+    parse(text)
+    with pytest.raises(InvalidValue, match="write it as .*:key=value"):
+        parse(text + settings)
