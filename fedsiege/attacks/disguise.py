@@ -136,10 +136,13 @@ def disguise(
     for row, participant in zip(updates, participants, strict=True):
         update = shaped.clone()
         draw = generator(broadcast.seed, "disguise noise", broadcast.round_number, participant)
-        lasting = generator(broadcast.seed, "disguise spread", participant=participant)
+        noises = [(noise, draw)]
+        if spread:
+            lasting = generator(broadcast.seed, "disguise spread", participant=participant)
+            noises.append((spread, lasting))
         for layer in layers:
-            _add_noise(layer.matrix(update), noise, draw)
-            _add_noise(layer.matrix(update), spread, lasting)
+            for length, source in noises:
+                _add_noise(layer.matrix(update), length, source)
         update[trained == 0] = 0
         _centre(layers[-1].matrix(update))
         for layer in layers:

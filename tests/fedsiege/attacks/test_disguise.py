@@ -7,6 +7,7 @@ import torch
 
 from fedsiege import models
 from fedsiege.attacks import Broadcast
+from fedsiege.attacks import disguise as disguising
 from fedsiege.attacks.disguise import (
     concentrate,
     disguise,
@@ -16,6 +17,7 @@ from fedsiege.attacks.disguise import (
     with_profile,
 )
 from fedsiege.attacks.synthetic import synthetic_steps
+from fedsiege.seeding import generator
 
 ARCHITECTURES = ["net", "lenet5"]
 
@@ -41,6 +43,19 @@ def scene(request):
     rows = disguise(broadcast, range(2, 10), noise_direction(request.param), 8.0, 0.5)
     assert broadcast.previous is not None
     return broadcast, (broadcast.model - broadcast.previous).double(), rows.double()
+
+
+@pytest.mark.parametrize(("spread", "drawn"), [(0.0, {"noise"}), (2.0, {"noise", "spread"})])
+def test_a_spread_of_nothing_draws_nothing(monkeypatch, spread, drawn) -> None:
+    purposes = []
+
+    def noting(seed, purpose, *args, **keywords):
+        purposes.append(purpose)
+        return generator(seed, purpose, *args, **keywords)
+
+    monkeypatch.setattr(disguising, "generator", noting)
+    disguise(heard("net"), range(2, 4), noise_direction("net"), 8.0, 0.5, spread)
+    assert {one.removeprefix("disguise ") for one in purposes if "disguise" in one} == drawn
 
 
 def test_classes_sum_to_zero(scene) -> None:
