@@ -120,5 +120,5 @@ def test_an_unknown_name_is_answered_with_the_nearest(
 def test_a_list_with_nothing_in_it(parse: Any, text: str, settings: str) -> None:
     """It is not the same as no list: a value that got lost must not go unnoticed."""
     parse(text)
-    with pytest.raises(InvalidValue, match="write it as .*:key=value"):
+    with pytest.raises(InvalidValue, match=r"write it as .*:key=value"):
         parse(text + settings)
