@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+from benchmarks.rules import peer
 from benchmarks.rules.cases import CASES, Case, Size
 
 #: Address space of a worker: beyond it, memory is refused in place of the machine being brought to
@@ -121,13 +122,7 @@ def _byzfl(rows: Any, kind: str) -> Callable[[Case], tuple[Callable[[], Any], Ca
     """Prepare ByzFL's rules, for torch tensors or numpy arrays."""
     import torch
 
-    # ByzFL imports torchvision, which beside a CPU build of torch misses two operators that nobody
-    # here calls.
-    library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    import byzfl  # type: ignore[import-not-found]
-
+    byzfl = peer.load()
     torch.set_num_threads(_THREADS)
     updates: Any = torch.from_numpy(rows) if kind == "torch" else rows
     f = len(rows) // 5

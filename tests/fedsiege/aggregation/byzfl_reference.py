@@ -9,12 +9,14 @@ numbers in ByzFL is asked where it does not: SMEA's one step of the power method
 dimension, and one bucket of all rows is their mean.
 """
 
-import inspect
-import json
 import sys
-from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+from benchmarks.rules import peer
+from tests.fedsiege.byzfl_recording import record
 
 
 def updates() -> np.ndarray:
@@ -26,14 +28,7 @@ def updates() -> np.ndarray:
 
 def main() -> None:
     """Print the results as JSON."""
-    import torch
-
-    # ByzFL imports torchvision, which beside a CPU build of torch misses two operators.
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    import byzfl
-
+    byzfl = peer.load()
     clipping = byzfl.CenteredClipping(L=2, tau=1.0)
     results = {
         "fedavg": byzfl.Average()(updates()),
@@ -53,17 +48,7 @@ def main() -> None:
         "clipping:bound=2": byzfl.Clipping(2.0)(updates()),
         "arc:f=2": byzfl.ARC(f=2)(updates()),
     }
-    kept = {
-        "version": version("byzfl"),
-        "classes": [
-            name
-            for name, member in inspect.getmembers(byzfl, inspect.isclass)
-            if member.__module__.startswith("byzfl.aggregators.")
-        ],
-        **{name: value.tolist() for name, value in results.items()},
-    }
-    texts = [f'"{name}": {json.dumps(value)}' for name, value in kept.items()]
-    sys.stdout.write("{\n" + ",\n".join(texts) + "\n}\n")
+    record(byzfl, "aggregators", results)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ those of which there is nothing to compare: Gaussian noise, infinity, and label 
 returns the honest mean here.
 """
 
-import inspect
-import json
 import sys
-from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+from benchmarks.rules import peer
+from tests.fedsiege.byzfl_recording import record
 
 #: How many hostile participants there are beside the benign ones.
 HOSTILE = 3
@@ -33,13 +35,7 @@ def tent(factor: float) -> float:
 
 def main() -> None:
     """Print the results as JSON."""
-    import torch
-
-    # ByzFL imports torchvision, which beside a CPU build of torch misses two operators.
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    import byzfl
+    byzfl = peer.load()
 
     def optimal(kind: type, agg: object, *pre: object) -> np.ndarray:
         return kind(agg=agg, pre_agg_list=list(pre), f=HOSTILE)(benign())
@@ -65,17 +61,7 @@ def main() -> None:
                 kind, byzfl.TrMean(f=HOSTILE), byzfl.NNM(f=HOSTILE)
             ),
         }
-    kept = {
-        "version": version("byzfl"),
-        "classes": [
-            name
-            for name, member in inspect.getmembers(byzfl, inspect.isclass)
-            if member.__module__.startswith("byzfl.attacks.")
-        ],
-        **{name: value.tolist() for name, value in results.items()},
-    }
-    texts = [f'"{name}": {json.dumps(value)}' for name, value in kept.items()]
-    sys.stdout.write("{\n" + ",\n".join(texts) + "\n}\n")
+    record(byzfl, "attacks", results)
 
 
 if __name__ == "__main__":
