@@ -25,7 +25,7 @@ class AdAnti(Disguised, StatefulAttack):
         v = -A,    A <- 0.8 A + 0.2 G    (A = 0 at the beginning)
 
     sent in the disguise of ``disguise.py``; in the first round: zeros. ``A`` is all that is
-    remembered. Rounds count in which the worker took part.
+    remembered. Rounds count in which none of the fakes was drawn, too.
 
     Args:
         norm: length of an update relative to the last global step, greater than 0.

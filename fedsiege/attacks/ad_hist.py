@@ -44,7 +44,7 @@ class AdHist(Disguised, StatefulAttack):
 
     Every step keeps its ``z_k ~ N(0, 1)``, so that pushes add up from round to round. ``v`` neither
     helps training nor opposes it, which would show. It is sent in the disguise of ``disguise.py``;
-    until two steps were seen: zeros. Rounds count in which the worker took part.
+    until two steps were seen: zeros. Rounds count in which none of the fakes was drawn, too.
 
     Args:
         norm: length of an update relative to the last global step, greater than 0.

@@ -41,8 +41,8 @@ class Broadcast:
     Attributes:
         round_number: the round, 1 or more.
         model: ``(d,)`` float32, the global model ``w_t`` as it was sent out.
-        previous: ``(d,)`` the model ``w_{t-1}`` sent out the last time this worker took part, or
-            None in its first round.
+        previous: ``(d,)`` the model ``w_{t-1}`` of the round before, which whoever has enrolled may
+            see, drawn or not; None in the worker's first round.
         architecture: the name of the model, for attacks that build weights of their own.
         seed: the run's seed.
         hostile: the indices of all hostile participants of the round, ascending, wherever they are
@@ -174,7 +174,9 @@ class StatefulAttack(Attack):
 
         Args:
             broadcast: what they see.
-            participants: all hostile participants of the worker that take part, ascending.
+            participants: all hostile participants of the worker that take part, ascending; in a
+                round in which none of them was drawn, nobody. What is remembered does not depend on
+                them: other workers have others.
             state: what this returned the last time; None in the first round.
         """
 

@@ -49,11 +49,12 @@ class PoisonedFL(StatefulAttack):
 
         g = c ||G|| * v * s,    v = unit(|G - M ||G|| / ||M|||)
 
-    so that pushes add up over the rounds while those of honest training cancel. The first round
-    sends zeros, and so does any in which the model stood still. Every 50 rounds the coordinates are
-    counted whose ``w_t - w_{t-50}`` has the sign of ``s`` (where it is 0, the sign of ``w_t``
-    counts). Below the 99 % quantile of Binomial(d, 1/2) the defence holds, and c becomes 0.7 c, as
-    long as that is 0.5 or more.
+    so that pushes add up over the rounds while those of honest training cancel. (Where none of the
+    fakes was drawn, ``M`` is what they would have sent.) The first round sends zeros, and so does
+    any in which the model stood still. Every 50 rounds the coordinates are counted whose
+    ``w_t - w_{t-50}`` has the sign of ``s`` (where it is 0, the sign of ``w_t`` counts). Below the
+    99 % quantile of Binomial(d, 1/2) the defence holds, and c becomes 0.7 c, as long as that is 0.5
+    or more.
 
     Args:
         c: length of an update relative to the last global step at the beginning, greater than 0.

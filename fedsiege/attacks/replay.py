@@ -24,9 +24,9 @@ class Replay(StatefulAttack):
         g = scale * G_{t-delay},    G_k = w_k - w_{k-1}
 
     which real training did make, but from a model that is gone. Until a step is old enough, the
-    fakes send zeros. Rounds count in which the worker took part. ``delay + 1`` vectors of the
-    model's size are remembered, never more. With ``delay`` 0 it would be the free rider who sends
-    the last step (``free-rider:kind=stale``).
+    fakes send zeros. Rounds count in which none of the fakes was drawn, too. ``delay + 1`` vectors
+    of the model's size are remembered, never more. With ``delay`` 0 it would be the free rider who
+    sends the last step (``free-rider:kind=stale``).
 
     Args:
         delay: how many rounds a step waits, 1 to 100.

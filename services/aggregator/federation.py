@@ -78,6 +78,7 @@ class Federation:
         self._layout = layout
         self._weights = weights
         self._encoded: list[bytes] = encode_model(1, layout, weights)
+        self._encoded_before: list[bytes] = []
         self._rule = rule
         self._evaluator = evaluator
         self._root = root
@@ -124,12 +125,18 @@ class Federation:
             )
         )
 
-    def encoded_model(self, round_number: int) -> list[bytes]:
+    def encoded_model(self, round_number: int, *, even_closed: bool = False) -> list[bytes]:
         """Return the serialised messages of GetModel.
 
         Args:
             round_number: the round the caller wants to take part in; 0 for the current model.
+            even_closed: the caller only looks: the last round will do, too.
         """
+        if even_closed and round_number:
+            if round_number == self.closed_rounds and self._encoded_before:
+                return self._encoded_before
+            if self.round is not None and round_number == self.round.number:
+                return self._encoded  # open, or being aggregated
         if round_number:
             self.require_current(round_number)
         return self._encoded
@@ -228,6 +235,9 @@ class Federation:
             audited, aggregation, problem = await asyncio.to_thread(self._aggregate, closed)
             if self._testing is not None:
                 await asyncio.wait([self._testing])
+            # Who had to send an update has seen it; the others may still be about to look.
+            all_scheduled = len(closed.indices) == len(self.participants)
+            self._encoded_before = [] if all_scheduled else self._encoded
             self._encoded = encode_model(closed.number + 1, self._layout, self._weights)
             self._remember(closed, audited, aggregation)
             self.closed_rounds = closed.number

@@ -225,7 +225,8 @@ class AggregatorService(rpc.AggregatorServiceServicer):
 
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> AsyncIterator[Any]:
         """Stream the model; the messages were serialised when the round began."""
-        for message in self._find(request.federation_id).encoded_model(request.round):
+        federation = self._find(request.federation_id)
+        for message in federation.encoded_model(request.round, even_closed=request.even_closed):
             yield message
 
     async def OpenRound(self, request: pb.OpenRoundRequest, context: Any) -> pb.OpenRoundResponse:
@@ -294,7 +295,8 @@ class AggregatorService(rpc.AggregatorServiceServicer):
     def _answer_model(self, request: pb.GetModelRequest) -> bytes | pb.ExchangeResponse:
         """Return the answer of an exchange to a request for a model."""
         try:
-            messages = self._find(request.federation_id).encoded_model(request.round)
+            federation = self._find(request.federation_id)
+            messages = federation.encoded_model(request.round, even_closed=request.even_closed)
             if len(messages) > 1:
                 raise Malformed("TOO_LARGE", "this model has several chunks; GetModel streams them")
         except ServiceError as error:

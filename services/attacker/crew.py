@@ -83,24 +83,33 @@ class HostileCrew(Crew):
         """Take note of who else is hostile in a round, and of whom its attack may know."""
         self._order = order
 
-    def updates(
-        self, round_number: int, weights: Floats, indices: Sequence[int]
-    ) -> Iterator[list[Update]]:
-        """Craft the updates, with the sample and step counts that the attack claims."""
+    def look(self, round_number: int, weights: Floats) -> None:
+        """Remember a round, so that it does not matter which worker hosts those who take part."""
+        broadcast = self._hear(round_number, weights)
+        # One that goes by participants' updates learns nothing where no hostile one takes part.
+        learns = self._training is None or len(self._order.hostile_indices) > 0
+        if isinstance(self._attack, StatefulAttack) and learns:
+            self._advance(self._attack, self._inform(broadcast, []), [])
+
+    def _hear(self, round_number: int, weights: Floats) -> Broadcast:
+        """Take note of a round's model; return what any participant sees of the round."""
         model = torch.from_numpy(weights)
         if self._seen is not None and self._seen[0] != round_number:
             self._previous = self._seen[1]
         self._seen = (round_number, model)  # a round told twice is still one round
-        broadcast = self._inform(
-            Broadcast(
-                round_number=round_number,
-                model=model,
-                previous=self._previous,
-                architecture=self._join.model,
-                seed=self._join.seed,
-            ),
-            indices,
+        return Broadcast(
+            round_number=round_number,
+            model=model,
+            previous=self._previous,
+            architecture=self._join.model,
+            seed=self._join.seed,
         )
+
+    def updates(
+        self, round_number: int, weights: Floats, indices: Sequence[int]
+    ) -> Iterator[list[Update]]:
+        """Craft the updates, with the sample and step counts that the attack claims."""
+        broadcast = self._inform(self._hear(round_number, weights), indices)
         crafted: Tensor | None = None
         if isinstance(self._attack, StatefulAttack):
             crafted = self._advance(self._attack, broadcast, indices)

@@ -26,7 +26,8 @@ class Intruder(Worker):
 
     async def _take_part(self, post: Post, order: pb.TakePart) -> None:
         experiment = post.join.experiment_id
-        if post.join.attack.intrusions and experiment not in self._tried:
+        begins = bool(order.participant_indices) and experiment not in self._tried
+        if post.join.attack.intrusions and begins:
             self._tried |= {experiment}
             self._intruding = asyncio.create_task(self._do(post, self._intrude(post, order)))
         await super()._take_part(post, order)

@@ -248,6 +248,7 @@ class Experiment:
         finally:
             moved.cancel()
         await self.intervention.after(number)
+        await self._muster.looked(spec.deadline)
 
     async def _catch_up(self, federation: RemoteFederation, *needed: asyncio.Task[None]) -> None:
         """Wait, not for long, for the entry of the last round that moved the model."""

@@ -74,6 +74,8 @@ class Muster:
         self._note = note
         self._berths: dict[str, Berth] = {}
         self._failure = ""
+        #: Attackers that were told to look at the model of the last round, and have not said so.
+        self._looking: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._unlisten = workers.listen(self._workers_changed)
         self.hostile = cast.hostile
@@ -92,6 +94,7 @@ class Muster:
             if worker is berth.worker:
                 continue
             berth.worker, berth.enrolled, berth.refused = worker, [], 0
+            self._looking.pop(name, None)
             if worker is None:
                 self._note(f"worker {name} is gone; its participants miss rounds")
             else:
@@ -206,7 +209,11 @@ class Muster:
         return sorted(index for berth in self._berths.values() for index in berth.enrolled)
 
     def call_out(self, round_number: int, scheduled: Collection[int], deadline: float) -> None:
-        """Send those who are scheduled, of those who are there, into a round."""
+        """Send those who are scheduled, of those who are there, into a round.
+
+        Attackers look at its model in any case: what an attack remembers is then the same whichever
+        worker hosts those who are scheduled.
+        """
         scheduled = frozenset(scheduled)
         order = pb.TakePart(experiment_id=self._experiment_id, round=round_number)
         order.deadline.CopyFrom(seconds(deadline))
@@ -216,14 +223,32 @@ class Muster:
             secret.num_scheduled = len(scheduled)
         if self._attack.knows is Knowledge.FULL:
             secret.benign_indices.extend(sorted(scheduled - self.hostile))
-        for berth in self._berths.values():
+        self._looking.clear()
+        for name, berth in self._berths.items():
             sent = [index for index in berth.enrolled if index in scheduled]
-            if sent and berth.worker is not None:
-                message = pb.AttachResponse(take_part=order)
-                message.take_part.participant_indices[:] = sent
-                if berth.join.HasField("attack"):
-                    message.take_part.MergeFrom(secret)
-                berth.worker.tell(message)
+            hostile = berth.join.HasField("attack")
+            if berth.worker is None or not (sent or (hostile and berth.enrolled)):
+                continue
+            message = pb.AttachResponse(take_part=order)
+            message.take_part.participant_indices[:] = sent
+            if hostile:
+                message.take_part.MergeFrom(secret)
+            if not sent:
+                self._looking[name] = round_number
+            berth.worker.tell(message)
+
+    async def looked(self, patience: float) -> None:
+        """Wait until all attackers that only look have seen the model, or for that many seconds.
+
+        They ask for it when the round opens, and so are hardly ever waited for after it; but a
+        model is not kept for longer than another round.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self._looking:
+                    await self.changed()
+        for name, number in self._looking.items():
+            self._note(f"round {number}: worker {name} has not seen the model; it remembers less")
 
     def hear(self, worker: AttachedWorker, message: pb.AttachRequest) -> None:
         """Take what a worker says. What it says about others' participants changes nothing."""
@@ -238,16 +263,20 @@ class Muster:
                     self._cannot_join(berth, problem)
                 elif len(given) >= len(berth.enrolled):
                     self._enrolled(berth, given, message.joined)
-            case "round_report" if message.round_report.problem:
+            case "round_report":
                 report = message.round_report
-                self._note(
-                    f"round {report.round}: {report.refused} updates of {worker.name} were "
-                    f"refused; the first: {report.problem}"
-                )
+                if self._looking.get(worker.name) == report.round:
+                    del self._looking[worker.name]
+                if report.problem:
+                    self._note(
+                        f"round {report.round}: {report.refused} updates of {worker.name} were "
+                        f"refused; the first: {report.problem}"
+                    )
             case "intrusion" if berth.join.HasField("attack"):
                 self._intruded(message.intrusion)
             case "failure":
                 problem = f"worker {worker.name}: {message.failure.problem}"
+                self._looking.pop(worker.name, None)
                 self._note(problem)
                 if not berth.joined:
                     self._cannot_join(berth, problem)

@@ -19,6 +19,7 @@ async def pull_model(
     round_number: int,
     size: int,
     *,
+    even_closed: bool = False,
     deadline: float | None = None,
     exchange: Exchange | None = None,
 ) -> tuple[Floats, pb.ModelHeader]:
@@ -30,6 +31,7 @@ async def pull_model(
         round_number: the round to take part in; 0 for the current model.
         size: how many parameters it must have. Checked before memory is given: an aggregator that
             announces a petabyte gets none.
+        even_closed: only look: the model of a round that has just closed will do, too.
         deadline: until when a line that breaks is opened again, on the clock of
             ``time.monotonic``; None to try once.
         exchange: a standing stream to pull it over; None for a call of its own.
@@ -42,7 +44,9 @@ async def pull_model(
         Refused: the aggregator refused over the standing stream.
         grpc.aio.AioRpcError: the aggregator refused, or cannot be reached.
     """
-    request = pb.GetModelRequest(federation_id=federation_id, round=round_number)
+    request = pb.GetModelRequest(
+        federation_id=federation_id, round=round_number, even_closed=even_closed
+    )
     async for _ in attempts():
         try:
             return await _pull(aggregator, request, size, exchange)

@@ -55,6 +55,14 @@ class Crew(abc.ABC):
     def expect(self, order: pb.TakePart) -> None:  # noqa: B027 - most need not know more
         """Take note of a round before its updates are asked for, of who else takes part in it."""
 
+    def look(self, round_number: int, weights: Floats) -> None:  # noqa: B027 - most forget it
+        """See the model of a round in which none of these participants takes part.
+
+        Args:
+            round_number: 1 or more.
+            weights: ``(d,)`` the round's global model; not to be changed.
+        """
+
     @abc.abstractmethod
     def updates(
         self, round_number: int, weights: Floats, indices: Sequence[int]
@@ -271,7 +279,10 @@ class Worker:
         self._outbox.put_nowait(pb.AttachRequest(joined=joined))
 
     async def _take_part(self, post: Post, order: pb.TakePart) -> None:
-        """Do one round: get the model, compute block by block, send one while the next computes."""
+        """Do one round: get the model, compute block by block, send one while the next computes.
+
+        Where none of its participants is scheduled, the model is all there is to do.
+        """
         deadline = time.monotonic() + order.deadline.ToTimedelta().total_seconds()
         report = pb.RoundReport(experiment_id=order.experiment_id, round=order.round)
         exchange = self._exchange(post)
@@ -283,10 +294,13 @@ class Worker:
                 post.join.federation_id,
                 order.round,
                 post.crew.size,
+                even_closed=not order.participant_indices,
                 deadline=deadline,
                 exchange=exchange,
             )
             post.crew.expect(order)
+            if not order.participant_indices:
+                await self._compute(lambda: post.crew.look(order.round, weights))
             blocks = post.crew.updates(order.round, weights, list(order.participant_indices))
             lacking = len(order.participant_indices)
             while lacking > 0:

@@ -1,5 +1,6 @@
 """The same specification and seed give the same run, over a real network."""
 
+import asyncio
 import random
 from collections.abc import Iterator, Sequence
 
@@ -9,6 +10,8 @@ import pytest
 from fedsiege.spec import ExperimentSpec
 from services.attacker.crew import HostileCrew
 from services.client.crew import BenignCrew
+from services.wire import worker
+from services.wire.pulling import pull_model
 from services.wire.submitting import Update
 from services.wire.tensors import Floats
 
@@ -59,6 +62,45 @@ async def test_one_worker_or_four_make_the_same_history(town):
         await town.dismiss(name)
     split = await town.run(spec, clients=[20, 20, 20, 20], attackers=[10, 10])
     assert whole.accuracies == split.accuracies
+    np.testing.assert_array_equal(whole.models[-1], split.models[-1])
+
+
+@pytest.mark.parametrize("attack", ["history", "poisonedfl", "ad-hist", "mimic"])
+async def test_in_sampled_rounds_an_attack_remembers_the_same_however_many_workers(town, attack):
+    """Who is not drawn sees the model of the round, too: the memory is of the run, not a worker."""
+    spec = ExperimentSpec(
+        dataset="digits", clients=12, attack=0.5, attack_name=attack, participation=0.5, rounds=8
+    )
+    spec = spec.model_copy(update={"trainer": "loop", "samples": 2, "epochs": 1, "seed": 2})
+    splits = ([6], [3, 3], [2, 2, 2])
+    runs = [await town.run(spec, clients=[6], attackers=split) for split in splits]
+    for other in runs[1:]:
+        assert [(e.accuracy, e.loss) for e in other.history] == [
+            (e.accuracy, e.loss) for e in runs[0].history
+        ]
+        for one, two in zip(runs[0].models, other.models, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+async def test_who_looks_late_still_sees_the_model_of_the_round(town, monkeypatch):
+    """Even when the drawn have sent everything, and the next round could begin."""
+    looks = []
+
+    async def late(*arguments, even_closed: bool, **more):
+        if even_closed:
+            looks.append(arguments)
+            await asyncio.sleep(0.3)
+        return await pull_model(*arguments, even_closed=even_closed, **more)
+
+    spec = ExperimentSpec(
+        dataset="digits", clients=8, attack=0.5, attack_name="history", participation=0.25, rounds=6
+    )
+    spec = spec.model_copy(update={"trainer": "loop", "samples": 2, "epochs": 1})
+    whole = await town.run(spec, clients=[4], attackers=[4])
+    monkeypatch.setattr(worker, "pull_model", late)
+    split = await town.run(spec, clients=[4], attackers=[1, 1, 1, 1])
+    assert len(looks) > 12
+    assert not any("has not seen the model" in note for note in split.experiment.notes)
     np.testing.assert_array_equal(whole.models[-1], split.models[-1])
 
 

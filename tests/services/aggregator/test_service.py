@@ -252,6 +252,37 @@ async def test_the_model_of_a_round_is_given_while_it_is_open(federation):
     assert (await header(2)).round == 2
 
 
+async def test_who_is_not_scheduled_may_look_at_the_last_model_too(federation):
+    async def weights(round_number: int) -> np.ndarray:
+        request = pb.GetModelRequest(
+            federation_id=federation.id, round=round_number, even_closed=True
+        )
+        messages = [one async for one in federation.stub.GetModel(request)]
+        assert messages[0].header.round == round_number
+        return np.frombuffer(b"".join(one.chunk.data for one in messages), np.float32)
+
+    async def see(round_number: int, scheduled: range) -> np.ndarray:
+        """Do a round; its model as it was while it was open."""
+        if round_number > 1:
+            await federation.open(round_number, scheduled)
+        seen = await weights(round_number)
+        for index in scheduled:
+            await federation.submit(index, ones(federation), round_number)
+        await federation.closed(round_number)
+        return seen
+
+    first = await see(1, range(5))
+    found = await refusal(weights(1))
+    assert found.reason == "STALE_ROUND", "everyone was scheduled, and has seen it"
+    second = await see(2, range(3))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(await weights(2), second)
+    third = await see(3, range(3))
+    np.testing.assert_array_equal(await weights(3), third)
+    assert (await refusal(weights(2))).reason == "STALE_ROUND"
+    assert (await refusal(weights(4))).reason == "FUTURE_ROUND"
+
+
 async def test_the_manifest_describes_the_model(federation):
     request = pb.GetModelRequest(federation_id=federation.id)
     (message,) = [one async for one in federation.stub.GetModel(request)]

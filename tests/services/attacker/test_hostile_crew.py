@@ -98,6 +98,23 @@ def test_who_hosts_a_participant_changes_nothing(name):
             np.testing.assert_array_equal(update.delta, deltas[update.index])
 
 
+@pytest.mark.parametrize("name", attacks.names())
+def test_who_is_not_drawn_remembers_the_round_all_the_same(name):
+    """What the drawn send later does not depend on who of their worker was drawn before."""
+    steps = np.linspace(-1, 1, NET, dtype=np.float32)
+    seen = [model(0.5), model(0.25) + steps / 8, model(0.25) - steps / 4]
+    drawn, passed_over = crew_of(name), crew_of(name)
+    for number, weights in enumerate(seen[:-1], start=1):
+        crafted(drawn, weights, [4, 17], number)
+        passed_over.look(number, weights)
+    for one, other in zip(
+        crafted(drawn, seen[-1], [4, 17], 3),
+        crafted(passed_over, seen[-1], [4, 17], 3),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one.delta, other.delta)
+
+
 class Witness(Attack):
     """Remembers what it was handed."""
 
@@ -147,6 +164,19 @@ def test_the_previous_model_is_that_of_the_last_round_it_took_part_in(play):
     assert float(play(2, 2.0).previous[0]) == 1.0
     assert float(play(3, 3.0).previous[0]) == 2.0
     assert float(play(7, 7.0).previous[0]) == 3.0, "it missed some"
+
+
+def test_a_round_that_it_only_looked_at_was_a_round(witness, play):
+    play(1, 1.0)
+    witness[0].look(2, model(2.0))
+    assert float(play(3, 3.0).previous[0]) == 2.0
+
+
+def test_nobody_hostile_drawn_is_nothing_to_go_by():
+    """Whoever goes by hostile participants' updates waits for a round that has some."""
+    crew = crew_of("mimic")
+    crew.expect(pb.TakePart(num_scheduled=2, benign_indices=[0, 2]))
+    crew.look(1, model(0.5))
 
 
 def test_a_round_told_twice_is_one_round(play):

@@ -241,6 +241,35 @@ async def test_only_who_is_scheduled_is_called_out(scene):
     assert called == [[[0]], [], [[3]]], "a worker with nobody scheduled is left alone"
 
 
+async def test_an_attacker_with_nobody_scheduled_looks_at_the_model_and_is_waited_for(scene):
+    *_, attacker = workers = scene.joined()
+    scene.muster.call_out(4, [0, 2], 1.0)
+    called = [[list(m.take_part.participant_indices) for m in told(worker)] for worker in workers]
+    assert called == [[[0, 2]], [], [[]]]
+    waiting = asyncio.create_task(scene.muster.looked(10.0))
+    for number in (3, 4):
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        report = pb.RoundReport(experiment_id="e1", round=number)
+        scene.muster.hear(attacker, pb.AttachRequest(round_report=report))
+    await asyncio.wait_for(waiting, 1)
+    scene.muster.call_out(5, range(6), 1.0)
+    await asyncio.wait_for(scene.muster.looked(10.0), 1)  # who takes part is not waited for here
+
+
+@pytest.mark.parametrize("how", ["lost", "failed", "slow"])
+async def test_an_attacker_that_cannot_look_keeps_nobody(scene, how):
+    *_, attacker = scene.joined()
+    scene.muster.call_out(4, [0, 2], 1.0)
+    if how == "lost":
+        scene.workers.detach(attacker)
+    elif how == "failed":
+        scene.say_failed(attacker, "no memory")
+    await asyncio.wait_for(scene.muster.looked(0.05 if how == "slow" else 10.0), 1)
+    less = "round 4: worker x has not seen the model; it remembers less"
+    assert (less in scene.notes) == (how == "slow")
+
+
 async def test_who_has_enrolled_may_take_part_before_the_others_have(scene):
     workers = scene.assigned()
     for worker in workers:

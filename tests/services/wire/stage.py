@@ -30,6 +30,7 @@ class ToyCrew(Crew):
         self.prepared: list[pb.Join] = []
         self.thread = ""
         self.rounds: list[int] = []
+        self.seen: dict[int, Floats] = {}
         self.error: Exception | None = None
         self.error_in_prepare: Exception | None = None
         self.computing = threading.Event()
@@ -48,6 +49,9 @@ class ToyCrew(Crew):
         if self.error_in_prepare is not None:
             raise self.error_in_prepare
         return "by guessing"
+
+    def look(self, round_number: int, weights: Floats) -> None:
+        self.seen[round_number] = weights
 
     def updates(
         self, round_number: int, weights: Floats, indices: Sequence[int]
@@ -165,6 +169,7 @@ class Aggregator(data_rpc.AggregatorServiceServicer):
         self.enrolled: list[data_pb.Enrollment] = []
         self.requests: list[int] = []
         self.models: list[int] = []
+        self.only_looked: list[int] = []
         self.taken: dict[tuple[int, int], tuple[data_pb.UpdateHeader, np.ndarray]] = {}
         self.submissions: list[int] = []
         self.streams = 0
@@ -196,6 +201,8 @@ class Aggregator(data_rpc.AggregatorServiceServicer):
 
     async def GetModel(self, request, context):
         self.models.append(request.round)
+        if request.even_closed:
+            self.only_looked.append(request.round)
         self.asked_for_model.set()
         if self.model_error is not None:
             raise self.model_error

@@ -61,6 +61,20 @@ async def test_only_those_take_part_who_are_called(scene):
     assert list(scene.aggregator.taken) == [(1, 4)]
 
 
+async def test_who_is_called_for_nobody_only_looks_at_the_model(scene):
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    await line.hear("round_report")
+    line.take_part(2, [])
+    report = await line.hear("round_report")
+    assert (report.round, report.submitted, report.problem) == (2, 0, "")
+    assert scene.aggregator.models == [1, 2]
+    assert scene.aggregator.only_looked == [2]
+    assert list(scene.crew.seen) == [2]
+    np.testing.assert_array_equal(scene.crew.seen[2], np.arange(SIZE, dtype=np.float32))
+    assert {number for number, _ in scene.aggregator.taken} == {1}
+
+
 @pytest.mark.parametrize("how", [None, grpc.StatusCode.UNAVAILABLE, Malformed("NO", "not you")])
 async def test_a_lost_line_is_opened_again_and_the_work_goes_on(scene, how):
     line = await scene.simulator.joined()
