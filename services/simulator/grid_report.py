@@ -83,6 +83,45 @@ class CellFigures:
         )
 
 
+@dataclass(frozen=True)
+class Levels:
+    """Where a table says what the attacks know: on the axis that decides it.
+
+    Attributes:
+        axis: the number of that axis; None if all attacks know the same, or no axis alone decides.
+        of: the level behind each of its labels; empty without an attack.
+        common: the level of all attacks, if they know the same.
+    """
+
+    axis: int | None
+    of: Mapping[str, str]
+    common: str = ""
+
+    @classmethod
+    def find(cls, grid: Grid, figures: Sequence[CellFigures]) -> "Levels":
+        """Find what the levels of the cells go by."""
+        all_levels = {one.knowledge for one in figures}
+        if len(all_levels) <= 1:
+            return cls(None, {}, next(iter(all_levels), ""))
+        for number in range(len(grid.axes)):
+            of: dict[str, set[str]] = {}
+            for one in figures:
+                of.setdefault(one.labels[number], set()).add(one.knowledge)
+            if all(len(levels) == 1 for levels in of.values()):
+                return cls(number, {label: level for label, (level,) in of.items()})
+        return cls(None, {})
+
+    @property
+    def by_cell(self) -> bool:
+        """Whether every cell has to say it for itself."""
+        return self.axis is None and not self.common
+
+    def label(self, axis: int, label: str) -> str:
+        """Return a label with the level behind it, if its axis decides."""
+        level = self.of.get(label, "") if axis == self.axis else ""
+        return f"{label} (knowledge {level})" if level else label
+
+
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known else None
@@ -114,13 +153,13 @@ def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
     """Write the accuracies as tables: the first axis down, the second across.
 
     The lowest of each column is in bold: a defence is as good as its worst case. With more axes
-    there is one table for each combination of the others.
+    there is one table for each combination of the others. What the attack knows stands beside it,
+    wherever that is: in a column or a line of its own, above a table, below all or in every cell.
     """
     lines = [f"{grid.about}\n"] if grid.about else []
-    names = list(grid.axes)
+    names, levels = list(grid.axes), Levels.find(grid, figures)
     for rest, table in _tables(grid, figures).items():
-        where = ", ".join(f"{name} {label}" for name, label in zip(names[2:], rest, strict=True))
-        if where:
+        if where := _where(grid, rest, levels):
             lines.append(f"\n{where}\n")
         columns = list(grid.axes[names[1]]) if len(names) > 1 else ["accuracy"]
         worst = {
@@ -131,17 +170,32 @@ def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
             )
             for column in columns
         }
-        lines.append(f"| {names[0]} | {' | '.join(columns)} |")
-        lines.append(f"|---|{'---|' * len(columns)}")
+        heads = [names[0], *(["knowledge"] if levels.axis == 0 else []), *columns]
+        lines.append(f"| {' | '.join(heads)} |")
+        lines.append(f"|{'---|' * len(heads)}")
+        if levels.axis == 1:
+            known = (levels.of.get(column, "") for column in columns)
+            lines.append(f"| *knowledge* | {' | '.join(known)} |")
         for row in grid.axes[names[0]]:
-            texts = []
+            texts = [levels.of.get(row, "")] if levels.axis == 0 else []
             for column in columns:
                 one = table.get((row, column))
                 text = "" if one is None else f"{100 * one.accuracy:.1f}"
-                texts.append(f"**{text}**" if text and worst[column] == row else text)
+                text = f"**{text}**" if text and worst[column] == row else text
+                if one is not None and levels.by_cell and one.knowledge:
+                    text += f" ({one.knowledge})"
+                texts.append(text)
             lines.append(f"| {row} | {' | '.join(texts)} |")
     lines.append(f"\nAccuracy in %, mean of the last {LAST} rounds; bold: the worst of a column.")
+    if levels.common:
+        lines.append(f"Knowledge of the attack: {levels.common}.")
     return "\n".join(lines) + "\n"
+
+
+def _where(grid: Grid, rest: Sequence[str], levels: Levels) -> str:
+    """Say which table this is, by the labels on the axes beyond the second."""
+    named = zip(itertools.count(2), list(grid.axes)[2:], rest)
+    return ", ".join(f"{name} {levels.label(axis, label)}" for axis, name, label in named)
 
 
 def _tables(
@@ -169,13 +223,15 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
 
     if not figures:
         raise InvalidValue("figures", 0, "at least one cell to draw")
-    names = list(grid.axes)
+    names, levels = list(grid.axes), Levels.find(grid, figures)
     rows = list(grid.axes[names[0]])
     columns = list(grid.axes[names[1]]) if len(names) > 1 else ["accuracy"]
     tables = _tables(grid, figures)
     height = 1.2 + len(tables) * (1.4 + 0.42 * len(rows))
     figure = Figure(figsize=(3.4 + 0.78 * len(columns), height), dpi=110, layout="constrained")
-    figure.suptitle(grid.about or "accuracy", fontsize=12, parse_math=False, wrap=True)
+    title = grid.about or "accuracy"
+    title += f"\nknowledge of the attack: {levels.common}" if levels.common else ""
+    figure.suptitle(title, fontsize=12, parse_math=False, wrap=True)
     panels = figure.subplots(len(tables), 1, squeeze=False)[:, 0]
     for panel, (rest, table) in zip(panels, tables.items(), strict=True):
         values = [
@@ -183,18 +239,21 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
             for r in rows
         ]
         panel.imshow(values, vmin=0, vmax=100, cmap="RdYlGn", aspect="auto")
-        panel.set_xticks(range(len(columns)), columns, rotation=35, ha="right", parse_math=False)
-        panel.set_yticks(range(len(rows)), rows, parse_math=False)
+        across = [levels.label(1, column) for column in columns]
+        down = [levels.label(0, row) for row in rows]
+        panel.set_xticks(range(len(columns)), across, rotation=35, ha="right", parse_math=False)
+        panel.set_yticks(range(len(rows)), down, parse_math=False)
         panel.tick_params(length=0)
         for y, line in enumerate(values):
             for x, value in enumerate(line):
                 column = [one[x] for one in values if not math.isnan(one[x])]
                 weight = "bold" if column and value == min(column) else "normal"
                 text = "" if math.isnan(value) else f"{value:.0f}"
+                if text and levels.by_cell:
+                    text = f"{text}\n{table[rows[y], columns[x]].knowledge}".rstrip()
                 panel.text(x, y, text, ha="center", va="center", fontsize=9, weight=weight)
         if rest:
-            labels = zip(names[2:], rest, strict=True)
-            panel.set_title(", ".join(" ".join(one) for one in labels), parse_math=False)
+            panel.set_title(_where(grid, rest, levels), parse_math=False)
     partial = path.with_name(f".partial-{path.name}")
     figure.savefig(partial, format="png")
     os.replace(partial, path)

@@ -82,7 +82,10 @@ def test_a_grid_runs_is_resumed_and_keeps_apart_what_is_not_its_own(tmp_path: Pa
     ]
     assert [row["knowledge"] for row in rows] == ["", "none"]
     assert float(rows[0]["final"]) > float(rows[1]["final"])  # lambda 1000 leaves nothing
-    assert "| mpaf | **" in (out / "table.md").read_text()
+    table = (out / "table.md").read_text()
+    assert "| attack | knowledge | fedavg |" in table
+    assert "| none |  | " in table
+    assert "| mpaf | none | **" in table
     assert (out / "heatmap.png").stat().st_size > 5_000
 
     before = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/history.csv")}
@@ -90,6 +93,11 @@ def test_a_grid_runs_is_resumed_and_keeps_apart_what_is_not_its_own(tmp_path: Pa
     run_cells(Grid.from_yaml(text), out, [], lambda cell, _: seen.append(cell.labels))
     assert len(seen) == 2
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+    written = (out / "cells.csv").read_text()
+    (out / "cells.csv").write_text("attack,rule,accuracy\nnone,fedavg,0.9\n")  # of another version
+    experiments.run(text, "small", out, [], Screen())
+    assert (out / "cells.csv").read_text() == written, "the runs are what is read, not the table"
 
     other = Grid.from_yaml(text.replace("rounds: 1", "rounds: 2"))
     with pytest.raises(InvalidValue, match="other settings"):
@@ -112,6 +120,50 @@ def test_the_worst_of_a_column_stands_out() -> None:
     table = grid_report.markdown(grid, figures)
     assert "| none | 90.0 | **80.0** |" in table
     assert "| mpaf | **10.0** | 85.0 |" in table
+
+
+#: What the attacks know by row and column, and which axis decides it.
+LEVELS = {
+    "rows": ({("a", "x"): "none", ("a", "y"): "none", ("b", "x"): "full", ("b", "y"): "full"}, 0),
+    "columns": ({("a", "x"): "none", ("a", "y"): "", ("b", "x"): "none", ("b", "y"): ""}, 1),
+    "everywhere": ({(r, c): "partial" for r in "ab" for c in "xy"}, None),
+    "cells": ({("a", "x"): "none", ("a", "y"): "full", ("b", "x"): "", ("b", "y"): "none"}, None),
+}
+#: How the table then says it.
+SAID = {
+    "rows": ["| one | knowledge | x | y |", "| a | none | **50.0** |", "| b | full | "],
+    "columns": ["| one | x | y |", "| *knowledge* | none |  |", "| a | **50.0** | "],
+    "everywhere": ["| one | x | y |", "| a | **50.0** | ", "Knowledge of the attack: partial."],
+    "cells": ["| a | **50.0** (none) | **50.0** (full) |", "| b | 50.0 | 50.0 (none) |"],
+}
+
+
+@pytest.mark.parametrize("where", LEVELS)
+def test_a_table_names_what_the_attacks_know(where: str, tmp_path: Path) -> None:
+    known, axis = LEVELS[where]
+    grid = Grid.from_yaml("vary: {one: {a: {}, b: {}}, two: {x: {}, y: {}}, seed: [3]}")
+    figures = [
+        CellFigures((*labels, "3"), 0.5, 0.5, 0.5, 1.0, 4, 1, {}, knowledge=level)
+        for labels, level in known.items()
+    ]
+    table = grid_report.markdown(grid, figures)
+    for line in SAID[where]:
+        assert line in table
+    assert grid_report.Levels.find(grid, figures).axis == axis
+    grid_report.draw(grid, figures, tmp_path / "heatmap.png")
+
+
+def test_a_heading_names_what_the_attacks_below_it_know() -> None:
+    grid = Grid.from_yaml(
+        "vary: {rule: [fedavg], seed: [1], attack: {none: {attack: 0}, alie: {attack_name: alie}}}"
+    )
+    figures = [
+        CellFigures(("fedavg", "1", label), 0.5, 0.5, 0.5, 1.0, 4, 1, {}, knowledge=level)
+        for label, level in (("none", ""), ("alie", "partial"))
+    ]
+    table = grid_report.markdown(grid, figures)
+    assert "attack none\n" in table
+    assert "attack alie (knowledge partial)\n" in table
 
 
 def test_folders_are_named_for_people() -> None:
