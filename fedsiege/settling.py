@@ -5,12 +5,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fedsiege.catalogue import spell
 from fedsiege.errors import InvalidValue, UnfitRound
-from fedsiege.spec import ExperimentSpec, exactly, no_such, share_of
+from fedsiege.spec import ExperimentSpec, exactly, fakes_beside, no_such, share_of
+
+#: Benign participants up to which it is looked whether an attack works with an open number of them.
+_MOST_OPEN = 10_000
+#: Participants up to which a rule is tried: beyond them that would take long, and much memory.
+_MOST_TRIED = 1_000
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,8 @@ def settle(spec: ExperimentSpec) -> Settled:
         asked = aggregation.parse(spec.rule, **training)
         rule = asked.for_participants(updates) if updates else asked
         rule_name = spell(rule)
-    # In sampled rounds, or with an open number, who is there is not known before.
-    if spec.hostile and spec.participation == 1:
-        with _about("ATTACK_NAME", spec.attack_name, "attack"):
-            attack.check(attacks.Setting(spec.clients - spec.hostile, spec.hostile, rule_name))
+    with _about("ATTACK_NAME", spec.attack_name, "attack"):
+        unfit = _check_attack(spec, attack, asked, rule, scheduled)
 
     settled = spec.model_copy(
         update={
@@ -77,7 +80,11 @@ def settle(spec: ExperimentSpec) -> Settled:
             if scheduled:
                 auditing.check(scheduled)
         settled = settled.model_copy(update={"audit": audit.spell(auditing)})
-    notes = (*_notes_on_attack(spec, attack), *_notes_on_rule(spec, rule, updates, assumed))
+    notes = (
+        *_notes_on_attack(spec, attack),
+        *filter(None, [unfit]),
+        *_notes_on_rule(spec, rule, updates, assumed),
+    )
     level = attack.knows
     known = f"{level.name.lower()}, {level.value}" if spec.attack else ""
     return Settled(settled, notes, known)
@@ -112,6 +119,72 @@ def _check_open(spec: ExperimentSpec, partition: str) -> None:
     if partition != "sample":
         allowed = "with CLIENTS=0 only sample: shares of a whole need a number of participants"
         raise InvalidValue("PARTITION", spec.partition, allowed)
+
+
+def _check_attack(
+    spec: ExperimentSpec,
+    attack: Any,  # any catalogued attack
+    asked: Any,  # any rule
+    rule: Any,  # the same for as many as are scheduled, where that is known
+    scheduled: int,
+) -> str:
+    """Refuse an attack that cannot work in any round that there may be.
+
+    Who takes part in a sampled round, or with an open number of participants, is not known before;
+    but how many hostile ones there may be among how many.
+
+    Returns:
+        What there is to know of an attack that does not work in the likeliest round.
+
+    Raises:
+        UnfitRound: it works in none.
+    """
+    from fedsiege.attacks import Setting
+
+    first: UnfitRound | None = None
+    described, works = "", False
+    for benign, hostile in _possible_rounds(spec, scheduled):
+        n = benign + hostile
+        setting = Setting(benign, hostile, participants=spec.clients or None)
+        try:
+            attack.check(setting)
+        except UnfitRound as error:
+            if first is None:
+                first, described = error, f"a round of {n} participants, {hostile} of them hostile"
+            continue
+        works = True
+        if not spec.clients:
+            try:
+                rule = asked.for_participants(n)
+            except UnfitRound:  # of too few; there may be more
+                continue
+        if spec.clients or n <= _MOST_TRIED:
+            attack.check(replace(setting, rule=spell(rule)))
+        break
+    if first is None or (works and not spec.clients):
+        return ""
+    if works:
+        return f"{attack.name} does not work in {described}, the likeliest: {first}"
+    if spec.clients and spec.participation == 1:
+        raise first
+    raise UnfitRound(f"it works in no round that there may be; in {described}: {first}") from first
+
+
+def _possible_rounds(spec: ExperimentSpec, scheduled: int) -> Iterator[tuple[int, int]]:
+    """Yield how many benign and hostile participants a round with some hostile ones may have.
+
+    With a known number of participants the likeliest come first, with an open one the smallest.
+    """
+    if spec.clients:
+        most = min(spec.hostile, scheduled)
+        least = max(1, scheduled - (spec.clients - spec.hostile))
+        likely = share_of(scheduled, spec.hostile / spec.clients)
+        for hostile in sorted(range(least, most + 1), key=lambda number: abs(number - likely)):
+            yield scheduled - hostile, hostile
+    elif spec.attack:
+        for benign in range(1, _MOST_OPEN + 1):
+            if hostile := fakes_beside(benign, spec.attack):
+                yield benign, hostile
 
 
 def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any catalogued attack

@@ -284,6 +284,17 @@ def hostile_count(participants: int, fraction: float) -> int:
     return share_of(participants, fraction)
 
 
+def fakes_beside(benign: int, fraction: float) -> int:
+    """Return how many fakes make up a fraction of all: ``benign * p / (1 - p)``, half up.
+
+    Args:
+        benign: how many participants are not hostile, 0 or more.
+        fraction: p, from 0 to below 1, taken as the decimal number it was written as.
+    """
+    share = exactly(fraction)
+    return math.floor(benign * share / (1 - share) + Fraction(1, 2))
+
+
 def share_of(count: int, fraction: float) -> int:
     """Return ``fraction * count`` as a whole number, half up; the fraction counts as written."""
     return math.floor(exactly(fraction) * count + Fraction(1, 2))

@@ -71,6 +71,8 @@ class AdaptiveAttack(CompromisedAttack):
     def check(self, setting: Setting) -> None:
         """Raise UnfitRound if its sample will be too small, or the rule cannot be tried."""
         super().check(setting)
+        if not setting.rule:
+            return
         # Updates of zeros, of the smallest model: what a rule cannot do without shows with any.
         zeros = torch.zeros(models.size("net"))
         broadcast = Broadcast(1, zeros, None, "net", seed=0, rule=setting.rule)

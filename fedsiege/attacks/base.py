@@ -79,17 +79,20 @@ class Broadcast:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is settled of an experiment before its first round.
+    """A round that an experiment may have, as far as it is known before the first.
 
     Attributes:
-        benign: how many benign participants there are.
+        benign: how many benign participants take part.
         hostile: how many hostile ones, 1 or more.
-        rule: the aggregation rule with its parameters.
+        rule: the aggregation rule with its parameters; empty if only the numbers are asked about.
+        participants: how many there are to draw from: their indices run below it; None if that is
+            open.
     """
 
     benign: int
     hostile: int
-    rule: str
+    rule: str = ""
+    participants: int | None = None
 
 
 class Attack(abc.ABC):
@@ -137,7 +140,7 @@ class Attack(abc.ABC):
             raise InvalidValue(f"{self.name}:{parameter}", value, f"a whole number{span}")
 
     def check(self, setting: Setting) -> None:  # noqa: B027 - most attacks work in any
-        """Raise UnfitRound if it cannot work in an experiment in which everyone takes part."""
+        """Raise UnfitRound if it cannot work in such a round."""
 
     @abc.abstractmethod
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:

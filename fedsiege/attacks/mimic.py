@@ -89,8 +89,8 @@ class Mimic(CompromisedAttack, StatefulAttack):
     def check(self, setting: Setting) -> None:
         """Raise UnfitRound if its sample will be too small, or without its target."""
         super().check(setting)
-        n = setting.benign + setting.hostile
-        if self.target is not None and self.target >= n:
+        n = setting.participants
+        if self.target is not None and n is not None and self.target >= n:
             raise UnfitRound(f"mimic:target={self.target}: the participants are 0 to {n - 1}")
 
     def advance(

@@ -1,11 +1,9 @@
 """Workers of an experiment that takes whoever is there, and whoever comes while it runs."""
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 
-from fedsiege.spec import ExperimentSpec, exactly
+from fedsiege.spec import ExperimentSpec, fakes_beside
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.cast import Cast
 from services.simulator.muster import LARGEST_FEDERATION, Berth, Muster, WorkersMissing
@@ -13,17 +11,6 @@ from services.simulator.workers import AttachedWorker, Workers
 
 #: Seconds without a newcomer after which an experiment starts.
 QUIET = 3.0
-
-
-def fakes_beside(benign: int, fraction: float) -> int:
-    """Return how many fakes make up a fraction of all: ``benign * p / (1 - p)``, half up.
-
-    Args:
-        benign: how many participants are not hostile, 0 or more.
-        fraction: p, from 0 to below 1, taken as the decimal number it was written as.
-    """
-    share = exactly(fraction)
-    return math.floor(benign * share / (1 - share) + Fraction(1, 2))
 
 
 class OpenMuster(Muster):

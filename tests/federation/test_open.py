@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedsiege.spec import ExperimentSpec
+from fedsiege.spec import ExperimentSpec, fakes_beside
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator import open_muster
 from services.simulator.experiment import Experiment
-from services.simulator.open_muster import fakes_beside
 
 ATTACKER = pb.WORKER_KIND_ATTACKER
 OPEN = ExperimentSpec(clients=0, dataset="digits", rounds=100_000, deadline=2.0)

@@ -88,10 +88,50 @@ def test_an_experiment_is_refused_before_anything_starts(settings, problem):
     assert refused.value.value == settings["attack_name"]
 
 
-def test_where_nobody_is_hostile_or_nobody_knows_who_will_be_there_it_is_not_asked():
-    ExperimentSpec(attack=0, attack_name="alie").settle()
-    ExperimentSpec(attack=0.02, attack_name="alie", participation=0.5).settle()
-    ExperimentSpec(clients=0, attack=0.2, attack_name="alie").settle()
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        # One or two of 50: one has no deviation, two are too few to shift anything.
+        ({"attack": 0.02, "attack_name": "alie", "participation": 0.5}, "no round .* 1 of them ho"),
+        ({"attack": 0.6, "attack_name": "alie", "clients": 10}, "6 of 10 participants are hostile"),
+        # All 10 that may be drawn are hostile: no benign update is ever seen.
+        (
+            {"attack": 1, "attack_name": "ipm:knowledge=full", "participation": 0.1},
+            "no round .* at least 1 .* benign",
+        ),
+        ({"attack_name": "mimic:target=100", "participation": 0.5}, "participants are 0 to 99"),
+        ({"attack_name": "adaptive-ipm", "rule": "fltrust", "participation": 0.5}, "cannot try"),
+        ({"attack_name": "adaptive-ipm", "rule": "fltrust", "clients": 0}, "cannot try fltrust"),
+        ({"attack_name": "alie", "attack": 0.6, "clients": 0}, "no round .* they are a majority"),
+    ],
+)
+def test_where_who_will_be_there_is_not_known_what_can_never_work_is_refused(settings, problem):
+    with pytest.raises(InvalidValue, match=problem) as refused:
+        ExperimentSpec(**settings).settle()
+    assert refused.value.name == "ATTACK_NAME"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"attack": 0, "attack_name": "alie"},
+        {"attack": 0.2, "attack_name": "alie", "clients": 0},
+        {"attack": 0.01, "attack_name": "min-max", "clients": 0},
+        {"attack_name": "mimic:target=99", "participation": 0.1},
+        {"attack_name": "mimic:target=1000", "clients": 0},
+        {"attack_name": "adaptive-alie", "rule": "krum:f=30", "clients": 0},
+        {"attack_name": "adaptive-alie", "rule": "krum", "participation": 0.1},
+    ],
+)
+def test_what_may_work_in_some_round_is_not_refused(settings):
+    assert not any("does not work" in note for note in ExperimentSpec(**settings).settle().notes)
+
+
+def test_what_does_not_work_in_the_likeliest_round_is_noted():
+    """Two of ten are hostile, so of five mostly one; but both may be drawn."""
+    spec = ExperimentSpec(clients=10, participation=0.5, attack_name="min-max")
+    (note,) = [note for note in spec.settle().notes if "does not work" in note]
+    assert "min-max does not work in a round of 5 participants, 1 of them hostile" in note
 
 
 @pytest.mark.parametrize("name", ["adaptive-alie", "adaptive-ipm"])
