@@ -109,6 +109,9 @@ class Rule(abc.ABC):
             context = replace(context, weights=weights)
         context.check(updates.shape[0])
         updates = updates.detach()
+        at_once = self.at_once(updates, context)
+        if at_once is not None:
+            return at_once
         usable = finite_rows(updates).cpu()
         count = int(usable.sum())
         if count == 0:
@@ -125,6 +128,14 @@ class Rule(abc.ABC):
             scores = torch.full(usable.shape, torch.nan, dtype=torch.float64)
             scores[usable] = result.scores
         return Aggregation(result.update, accepted, scores, result.state)
+
+    def at_once(self, updates: Tensor, context: RoundContext) -> Aggregation | None:
+        """Do it without knowing that all rows are finite, or return None if that takes knowing.
+
+        For rules that find out while they work: the pass over the matrix that looks for a NaN or an
+        infinity would be a large part of their time.
+        """
+        return None
 
     def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Do it, with the state where there is one; what ``__call__`` has checked."""

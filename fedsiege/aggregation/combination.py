@@ -5,10 +5,7 @@ from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation
 from fedsiege.aggregation.distances import distances_to
-from fedsiege.aggregation.matrix import column_blocks
-
-#: Numbers of a block in float64: 1 MiB.
-_BLOCK = 2**17
+from fedsiege.aggregation.sums import sum_in_float64
 
 
 def weighted_mean(updates: Tensor, weights: Tensor, masses: Tensor | None = None) -> Tensor:
@@ -19,25 +16,15 @@ def weighted_mean(updates: Tensor, weights: Tensor, masses: Tensor | None = None
 
     Args:
         updates: ``(n, d)`` floating point, finite.
-        weights: ``(n,)`` finite, on the CPU; rows of weight 0 are not read.
+        weights: ``(n,)`` finite, on the CPU.
         masses: ``(n,)`` 0 or more, on the CPU, not all 0; None for the weights.
 
     Returns:
         ``(d,)`` float32 on the device of the updates.
     """
     masses = weights if masses is None else masses
-    counting = weights.nonzero().flatten()
-    shares = weights[counting].double() / masses.sum(dtype=torch.float64)
-    n, d, device = len(counting), updates.shape[1], updates.device
-    rows, shares = counting.to(device), shares.to(device)
-    width = max(1, _BLOCK // max(1, n))
-    buffer = torch.empty(n, min(width, d), dtype=torch.float64, device=device)
-    mean = torch.empty(d, device=device)
-    for columns in column_blocks(d, width):
-        block = buffer[:, : columns.stop - columns.start]
-        block.copy_(updates[:, columns] if n == len(updates) else updates[rows, columns])
-        mean[columns] = (shares @ block).float()
-    return mean
+    shares = weights.double() / masses.sum(dtype=torch.float64)
+    return sum_in_float64(updates, shares).float()
 
 
 def clipped_mean(updates: Tensor, accepted: Tensor, norms: Tensor, bound: float) -> Tensor:

@@ -53,3 +53,9 @@ class FedAvg(StreamingRule):
         if self.weighted and context.weights is None:
             raise UnfitRound(f"{self.name} with weighted=True needs the sample counts")
         return super().combine(updates, context)
+
+    def at_once(self, updates: Tensor, context: RoundContext) -> Aggregation | None:
+        """Aggregate in one pass."""
+        if self.weighted and context.weights is None:
+            return None
+        return super().at_once(updates, context)

@@ -11,9 +11,6 @@ from torch import Tensor
 
 #: Numbers of a block that is sorted: 1 MiB of float32, which stays in the cache of one core.
 SORTED_BLOCK = 2**18
-#: Rows and columns that are summed at a time: 2 MiB of float64. Long pieces of few rows are read
-#: twice as fast as short pieces of all.
-_SUMMED_ROWS, _SUMMED_COLUMNS = 16, 2**14
 
 
 def column_blocks(d: int, width: int) -> Iterator[slice]:
@@ -69,46 +66,6 @@ def weighted_sum(updates: Tensor, weights: Tensor) -> Tensor:
     for columns in column_blocks(d, max(1, SORTED_BLOCK // n)):
         total[columns] = factors @ updates[:, columns].float()
     return total
-
-
-def sum_in_float64(updates: Tensor, weights: Tensor) -> Tensor:
-    """Return ``sum_i weights_i g_i``, summed in float64 in one pass over the matrix.
-
-    Args:
-        updates: ``(n, d)`` floating point, finite in float32, in which they are read.
-        weights: ``(n,)`` float64 on the CPU.
-
-    Returns:
-        ``(d,)`` float64 on the device of the updates. It is off by ``(n + 1) 2^-53 sum_i |weights_i
-        g_i|`` at most; another order of the rows changes its last bits.
-    """
-    n, d = updates.shape
-    factors = weights.to(updates.device, torch.float64)
-    total = factors.new_zeros(d)
-    buffer = factors.new_empty(min(n, _SUMMED_ROWS), min(d, _SUMMED_COLUMNS))
-    for columns in column_blocks(d, _SUMMED_COLUMNS):
-        part = total[columns]
-        for rows in column_blocks(n, _SUMMED_ROWS):
-            block = buffer[: rows.stop - rows.start, : len(part)]
-            block.copy_(updates[rows, columns].float())
-            part.addmv_(block.T, factors[rows])
-    return total
-
-
-def mean_of_rows(updates: Tensor, accepted: Tensor) -> Tensor:
-    """Return the mean of some rows, summed in float64.
-
-    Another order of the rows changes the last bits of the sum, which the rounding to float32 hides
-    in all but about one of 10^8 coordinates.
-
-    Args:
-        updates: ``(n, d)`` floating point, finite.
-        accepted: ``(n,)`` bool on the CPU, not all False.
-
-    Returns:
-        ``(d,)`` float32 on the device of the updates.
-    """
-    return sum_in_float64(updates, accepted / accepted.sum(dtype=torch.float64)).float()
 
 
 def sorted_columns(updates: Tensor, rows: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:

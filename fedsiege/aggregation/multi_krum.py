@@ -9,7 +9,7 @@ from torch import Tensor
 from fedsiege.aggregation.base import Aggregation, catalogue, require_whole_number
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.krum import Krum, krum_scores
-from fedsiege.aggregation.matrix import mean_of_rows
+from fedsiege.aggregation.sums import mean_of_rows
 from fedsiege.errors import UnfitRound
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from fedsiege.aggregation.base import Aggregation, MinorityRule, catalogue
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.covariance import CenteredProducts, finite_distances
-from fedsiege.aggregation.matrix import mean_of_rows
+from fedsiege.aggregation.sums import mean_of_rows
 from fedsiege.errors import UnfitRound
 
 #: Subsets that are looked at, at most.

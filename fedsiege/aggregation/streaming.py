@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, Rule
 from fedsiege.aggregation.context import RoundContext
-from fedsiege.aggregation.exact_mean import exact_mean
+from fedsiege.aggregation.exact_mean import exact_mean, mean_if_finite
 from fedsiege.aggregation.matrix import rows_of
 from fedsiege.aggregation.norms import norm_of
 
@@ -52,13 +52,27 @@ class StreamingRule(Rule):
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts."""
+        weights, masses = self._shares(updates, context)
+        mean = exact_mean(updates, weights, masses)
+        return Aggregation(mean, torch.ones(len(updates), dtype=torch.bool))
+
+    def at_once(self, updates: Tensor, context: RoundContext) -> Aggregation | None:
+        """Aggregate in one pass, as nearly always is possible."""
+        if self.measures or len(updates) == 0:
+            return None
+        weights, masses = self._shares(updates, context)
+        mean = mean_if_finite(updates, weights, masses)
+        return (
+            None if mean is None else Aggregation(mean, torch.ones(len(updates), dtype=torch.bool))
+        )
+
+    def _shares(self, updates: Tensor, context: RoundContext) -> tuple[list[float], list[float]]:
+        """Return the factor of each update in the numerator, and its share in the denominator."""
         n = len(updates)
         counts = [1] * n if context.weights is None else context.weights.tolist()
         norms = [norm_of(row) for row in rows_of(updates)] if self.measures else [math.nan] * n
         arrivals = list(zip(norms, counts, strict=True))
-        mean = exact_mean(
-            updates,
+        return (
             [self.weight_of(norm, count) for norm, count in arrivals],
             [self.mass_of(norm, count) for norm, count in arrivals],
         )
-        return Aggregation(mean, torch.ones(n, dtype=torch.bool))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.aggregation.base import finite_rows
-from fedsiege.aggregation.matrix import mean_of_rows
+from fedsiege.aggregation.sums import mean_of_rows
 from fedsiege.attacks.base import Broadcast, CompromisedAttack
 from fedsiege.errors import UnfitRound
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsiege.aggregation import RunningSum
-from fedsiege.aggregation.exact_mean import exact_mean
+from fedsiege.aggregation.exact_mean import exact_mean, mean_if_finite
 from fedsiege.errors import InvalidValue, UnfitRound
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -82,3 +82,66 @@ def test_what_cannot_be_added_is_refused(weight: float, mass: float) -> None:
 def test_nothing_has_no_mean() -> None:
     with pytest.raises(UnfitRound, match="2 updates of total weight 0"):
         exact_mean(torch.ones(2, 3), [0.0, 0.0], [0.0, 0.0])
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e38])
+def test_what_cancels(scale: float) -> None:
+    """The sum of sizes says nothing of the sum: every coordinate is open."""
+    large = scale * torch.rand(50, 3000, generator=torch.Generator().manual_seed(1))
+    updates = torch.cat([large, torch.full((1, 3000), 1e-3), -large])
+    n = len(updates)
+    assert_same_bits(updates, [1.0] * n, [1.0] * n)
+    assert_same_bits(updates, [1.0 + i % 50 for i in range(n)], [1.0] * n)
+
+
+@pytest.mark.parametrize("value", [2.0**-149, 2.0**-126, -(2.0**-140), 2.0**-51, 0.75 * 2.0**-50])
+def test_numbers_below_what_a_running_sum_keeps(value: float) -> None:
+    assert_same_bits(torch.full((7, 40), value), [1.0] * 7, [1.0] * 7)
+    mixed = torch.full((7, 40), value)
+    mixed[::2] = torch.randn(4, 40, generator=torch.Generator().manual_seed(0))
+    assert_same_bits(mixed, [1.0] * 7, [1.0] * 7)
+
+
+def test_every_coordinate_half_way_between_two_floats() -> None:
+    """What whoever knows the bound would send: nothing is settled by it."""
+    first = 1 + torch.arange(70_000) * 2.0**-23
+    updates = torch.stack([first, first + 2.0**-23])
+    assert_same_bits(updates, [1.0, 1.0], [1.0, 1.0])
+
+
+def test_a_spike_in_one_coordinate_does_not_decide_of_others() -> None:
+    updates = 1e-2 * torch.randn(100, 5000, generator=torch.Generator().manual_seed(0))
+    updates[:20, 17] = -1e30
+    assert_same_bits(updates, [1.0] * 100, [1.0] * 100)
+
+
+def test_more_rows_than_are_added_between_two_carries() -> None:
+    updates = torch.randn(5000, 33, generator=torch.Generator().manual_seed(0))
+    assert_same_bits(updates, [1.0] * 5000, [1.0] * 5000)
+    counts = [float(1 + i % 1000) for i in range(5000)]
+    assert_same_bits(updates, counts, counts)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("row", [0, 999])
+def test_what_is_not_finite_is_noticed(bad: float, row: int) -> None:
+    updates = torch.randn(1000, 200, generator=torch.Generator().manual_seed(0))
+    updates[row, 150] = bad
+    ones = [1.0] * 1000
+    assert mean_if_finite(updates, ones, ones) is None
+    assert mean_if_finite(updates, [*ones[:-1], 0.0], ones) is None
+    with pytest.raises(InvalidValue):
+        exact_mean(updates, ones, ones)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_any_number_of_threads(threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for n, d in ((1, 5), (2, 100_000), (50, 70_000), (3000, 40)):
+            updates = torch.randn(n, d, generator=torch.Generator().manual_seed(n))
+            assert_same_bits(updates, [1.0] * n, [1.0] * n)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
