@@ -13,11 +13,14 @@ from threading import Barrier
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 Block = TypeVar("Block")
 
 #: A cache line of float32, so that no two threads write to the same.
 _LINE = 16
+#: Numbers of a block of rows that are read once: nothing beside them is what a block costs.
+_LARGE = 2**20
 
 
 def share(work: Callable[[Iterator[Block]], None], blocks: Iterable[Block]) -> None:
@@ -45,6 +48,21 @@ def even_blocks(d: int, width: int) -> list[slice]:
     count = threads * max(1, round(d / width / threads))
     width = -(-d // count // _LINE) * _LINE
     return [slice(start, min(start + width, d)) for start in range(0, d, width)]
+
+
+def row_blocks(updates: Tensor, numbers: int = _LARGE) -> list[slice]:
+    """Return slices that cover the rows, as many per thread.
+
+    Args:
+        updates: ``(n, d)``; on a device other than the CPU there is one slice of all.
+        numbers: about how many are in the rows of a slice.
+    """
+    n, d = updates.shape
+    threads = torch.get_num_threads()
+    if updates.device.type != "cpu":
+        return [slice(0, n)]
+    count = min(n, threads * max(1, round(n * d / numbers / threads)))
+    return [slice(k * n // count, (k + 1) * n // count) for k in range(count)]
 
 
 @cache

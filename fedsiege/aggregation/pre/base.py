@@ -6,16 +6,19 @@ its parameters; it does not change its input.
 """
 
 import abc
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, require_whole_number
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.matrix import empty_matrix
+from fedsiege.aggregation.threads import row_blocks, share
 from fedsiege.catalogue import Catalogue
 
 
@@ -69,7 +72,7 @@ class Mixed(abc.ABC):
         A participant counts as accepted if its update has weight in an accepted row. Its score is
         that of the row that stands for it.
         """
-        accepted = self.members[result.accepted].any(dim=0)
+        accepted = torch.from_numpy(self.members.numpy()[result.accepted.numpy()].any(axis=0))
         scores = None if result.scores is None else result.scores[self.place]
         return Aggregation(result.update, accepted, scores, result.state)
 
@@ -167,7 +170,7 @@ class Scaled(Mixed):
         factors = torch.where(norms > bound, bound / norms, 1.0)  # 0 / 0 is in the other branch
         return cls(
             updates=updates,
-            members=torch.eye(n, dtype=torch.bool),
+            members=torch.from_numpy(np.eye(n, dtype=np.bool_)),
             place=torch.arange(n),
             factors=factors.to(updates.device, torch.float32)[:, None],
         )
@@ -179,7 +182,12 @@ class Scaled(Mixed):
 
     def write(self, updates: Tensor, rows: Tensor) -> None:
         """Multiply."""
-        torch.mul(updates.float(), self.factors, out=rows)
+
+        def multiply(blocks: Iterator[slice]) -> None:
+            for some in blocks:
+                torch.mul(updates[some].float(), self.factors[some], out=rows[some])
+
+        share(multiply, row_blocks(updates))
 
 
 catalogue: Catalogue[PreAggregator] = Catalogue("pre-aggregator")

@@ -1,5 +1,6 @@
 """Bucketing."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,12 @@ from fedsiege import seeding
 from fedsiege.aggregation.base import require_whole_number
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.pre.base import Mixed, PreAggregator, catalogue
+from fedsiege.aggregation.threads import even_blocks, row_blocks, share
+
+#: Numbers of the means that are written at a time: 1 MiB, so that they are still in the cache.
+_CACHED = 2**18
+#: Numbers of the updates that are copied at a time, and columns at least.
+_COPIED, _LEAST_WIDTH = 2**19, 256
 
 
 @catalogue.register
@@ -52,10 +59,9 @@ class Bucketing(PreAggregator):
         order = by_identity[torch.from_numpy(random.permutation(n))]
         place = torch.empty(n, dtype=torch.int64)
         place[order] = torch.arange(n) // self.s
-        members = place == torch.arange(self.rows_of(n))[:, None]
-        return Buckets(
-            updates, members, place, [bucket.tolist() for bucket in torch.split(order, self.s)]
-        )
+        members = torch.zeros(self.rows_of(n), n, dtype=torch.bool)
+        members[place, torch.arange(n)] = True
+        return Buckets(updates, members, place, order, self.s)
 
 
 @dataclass(frozen=True)
@@ -63,16 +69,41 @@ class Buckets(Mixed):
     """The means of buckets.
 
     Attributes:
-        buckets: of each row, which updates are in it.
+        order: ``(n,)`` int64 on the CPU, the updates of the first bucket, then those of the next.
+        size: how many are in a bucket; in the last there may be fewer.
     """
 
-    buckets: list[list[int]]
+    order: Tensor
+    size: int
 
     def write(self, updates: Tensor, rows: Tensor) -> None:
-        """Add a share of each."""
-        every = updates.unbind()
-        for row, (first, *others) in zip(rows, self.buckets, strict=True):
-            share = 1 / (1 + len(others))  # of each: the sum of large ones could be infinite
-            torch.mul(every[first].float(), share, out=row)
-            for other in others:
-                row.add_(every[other], alpha=share)
+        """Add a share of each: the sum of large ones could be infinite."""
+        order = self.order.to(updates.device)
+        starts = torch.arange(0, len(order), self.size, device=updates.device)
+        sizes = torch.full((len(starts),), self.size, device=updates.device)
+        sizes[-1] = len(order) - starts[-1]
+        shares = (1 / sizes.double()).float().repeat_interleave(sizes)
+
+        def means(given: Tensor, some: slice) -> Tensor:
+            # One pass over the members of each bucket: torch has it for the vectors of words.
+            of = slice(some.start * self.size, some.stop * self.size)
+            begin = starts[: some.stop - some.start]
+            of_words: Tensor = torch.embedding_bag(
+                given, order[of], begin, False, 0, False, shares[of]
+            )[0]
+            return of_words
+
+        def of_rows(blocks: Iterator[slice]) -> None:
+            for some in blocks:
+                rows[some] = means(updates, some)
+
+        def of_columns(blocks: Iterator[slice]) -> None:
+            for columns in blocks:
+                given = updates[:, columns].float().contiguous()
+                rows[:, columns] = means(given, slice(0, len(rows)))
+
+        if updates.dtype == torch.float32 and updates.is_contiguous():
+            share(of_rows, row_blocks(rows, _CACHED))
+        else:  # it would copy all
+            n, d = updates.shape
+            share(of_columns, even_blocks(d, max(_LEAST_WIDTH, _COPIED // n)))

@@ -142,3 +142,16 @@ def test_an_impossible_parameter_is_refused_by_its_name(text: str) -> None:
     with pytest.raises(InvalidValue) as refused:
         pre.parse(text)
     assert refused.value.name == text.partition("=")[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(("n", "s"), [(1, 2), (7, 1), (7, 3), (100, 2), (300, 7), (5, 9)])
+def test_buckets_are_the_same_by_rows_and_by_columns(dtype: torch.dtype, n: int, s: int) -> None:
+    updates = torch.randn(n, 3000, generator=torch.Generator().manual_seed(0)).to(dtype)
+    mixed = pre.create("bucketing", s=s).transform(updates, RoundContext())
+    expected = torch.stack([updates[members].double().mean(dim=0) for members in mixed.members])
+    torch.testing.assert_close(mixed.rows.double(), expected, rtol=1e-5, atol=1e-6)
+    pieces = [
+        mixed.columns(columns) for columns in (slice(0, 7), slice(7, 1500), slice(1500, 3000))
+    ]
+    assert torch.equal(torch.cat(pieces, dim=1), mixed.rows)
