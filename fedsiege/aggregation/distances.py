@@ -14,6 +14,9 @@ from fedsiege.aggregation.threads import row_blocks, share
 _WIDTH = 8192
 _LEAST_WIDTH = 1024
 _TILE = 64
+#: Columns that are multiplied at once where no copy of them has to be made: oneDNN adds up its
+#: products in blocks, so that the error is that of fewer.
+_SHORT = 2**14
 #: Numbers of such a block: 16 MiB, but never less than the least width.
 _BLOCK = 2**22
 #: Numbers of a block that a point is subtracted from: 1 MiB of float32.
@@ -118,23 +121,37 @@ def distances_to(updates: Tensor, point: Tensor | None = None) -> Tensor:
 
 def _gram(updates: Tensor, rows: Tensor | None, origin: Tensor | None) -> NDArray[np.float64]:
     """Return ``X X^T`` of all or some rows, from an origin; float32 products, float64 sums."""
-    n, d = len(updates if rows is None else rows), updates.shape[1]
-    rows = None if rows is None else rows.to(updates.device)
+    n = len(updates if rows is None else rows)
     tiles = list(column_blocks(n, _TILE))
+    gram = torch.zeros(n, n, dtype=torch.float64, device=updates.device)
+    for block in _blocks(updates, rows, origin):
+        for tile in tiles:
+            gram[: tile.stop, tile] += products(block[: tile.stop], block[tile])
+    for tile in tiles:
+        gram[tile, : tile.start] = gram[: tile.start, tile].T
+    found: NDArray[np.float64] = gram.cpu().numpy()
+    return found
+
+
+def _blocks(updates: Tensor, rows: Tensor | None, origin: Tensor | None) -> Iterator[Tensor]:
+    """Yield the columns of all or some rows, from an origin, as matrices that can be multiplied.
+
+    They are copies, each overwrites the one before; but short rows are taken as they are.
+    """
+    n, d = len(updates if rows is None else rows), updates.shape[1]
+    as_is = updates.dtype == torch.float32 and updates.is_contiguous() and d <= _SHORT
+    if as_is and rows is None and origin is None:
+        yield updates
+        return
+    rows = None if rows is None else rows.to(updates.device)
     width = min(_WIDTH, max(_LEAST_WIDTH, min(d // 8, _BLOCK // n)), d)
     buffer = torch.empty(n * width, device=updates.device)
-    gram = torch.zeros(n, n, dtype=torch.float64, device=updates.device)
     for columns in column_blocks(d, width):
         block = buffer[: n * (columns.stop - columns.start)].view(n, -1)
         block.copy_(updates[:, columns] if rows is None else updates[rows, columns])
         if origin is not None:
             block -= origin[columns].float()
-        for tile in tiles:
-            gram[: tile.stop, tile] += products(block[: tile.stop], block[tile]).double()
-    for tile in tiles:
-        gram[tile, : tile.start] = gram[: tile.start, tile].T
-    found: NDArray[np.float64] = gram.cpu().numpy()
-    return found
+        yield block
 
 
 def products(left: Tensor, right: Tensor) -> Tensor:
