@@ -29,8 +29,8 @@ _THREADS = int(sys.argv[3])
 _CLOCK = {"wall": time.perf_counter, "cpu": time.process_time}[sys.argv[4]]
 #: Calls of a repetition: until they took so long together, but not more than so many.
 _SECONDS, _MOST_CALLS = 0.5, 7
-#: A first call warms up and does not count, unless it took longer than this.
-_LONG = 2.0
+#: The calls of the first moments warm up and do not count, unless the first took longer than this.
+_WARM_UP, _LONG = 0.2, 2.0
 _SORTED_BLOCK = 2**18
 
 Call = Callable[[Any], Any]
@@ -49,7 +49,7 @@ def main() -> None:
         case = CASES[line.strip()]
         try:
             fresh, call = call_of(case)
-            answer = {"seconds": _seconds(fresh, call)}
+            answer: dict[str, Any] = {"seconds": _seconds(fresh, call)}
             if kind == "ours":
                 answer["extra"] = _extra(fresh, call)
         except (MemoryError, RuntimeError) as error:
@@ -61,19 +61,26 @@ def main() -> None:
 
 def _seconds(fresh: Callable[[], Any], call: Call) -> list[float]:
     """Call a rule a few times, each on an input as it was."""
-    seconds: list[float] = []
-    began = time.perf_counter()
-    while True:
+
+    def once() -> float:
         argument = fresh()
         start = _CLOCK()
         call(argument)
-        seconds.append(_CLOCK() - start)
-        if len(seconds) == 1 and seconds[0] < _LONG:
-            began = time.perf_counter()
-            continue
-        if time.perf_counter() - began > _SECONDS or len(seconds) > _MOST_CALLS:
-            break
-    return seconds[1:] or seconds
+        return _CLOCK() - start
+
+    began = time.perf_counter()
+    first = once()
+    if first >= _LONG:
+        return [first]
+    # Of the first rule threads are started, libraries read and memory is taken; then the processor
+    # has to come up from what the contender before left of it.
+    while time.perf_counter() - began < _WARM_UP:
+        once()
+    began = time.perf_counter()
+    seconds = [once()]
+    while time.perf_counter() - began < _SECONDS and len(seconds) < _MOST_CALLS:
+        seconds.append(once())
+    return seconds
 
 
 def _extra(fresh: Callable[[], Any], call: Call) -> int:
