@@ -8,7 +8,8 @@ from torch import Tensor
 
 from fedsiege import datasets, models, partition
 from fedsiege.errors import InvalidValue
-from fedsiege.training import LocalSGD, Shard, batch_order, choose
+from fedsiege.optimiser import LocalOptimiser
+from fedsiege.training import Shard, batch_order, choose
 
 #: Makes of a participant's samples what it trains on.
 Alter = Callable[[Shard, int], Shard]
@@ -25,7 +26,7 @@ class LocalTraining:
         samples: how many each participant has, 0 for all, shared out.
         participants: all of the experiment, benign and hostile.
         seed: the run's seed.
-        sgd: the optimiser.
+        optimiser: how each step is made.
         clip: L2 norm C to which each update is clipped, ``g min(1, C / ||g||)``; 0 for none.
         device: where to compute, "cpu" or "cuda".
         alter: what is made of a participant's samples before it trains on them.
@@ -44,7 +45,7 @@ class LocalTraining:
         samples: int,
         participants: int,
         seed: int,
-        sgd: LocalSGD,
+        optimiser: LocalOptimiser,
         *,
         clip: float = 0.0,
         device: str = "cpu",
@@ -57,7 +58,7 @@ class LocalTraining:
             self._data.train_labels, participants, samples, seed
         )
         self._module = models.create(model).to(device)
-        self._seed, self._sgd, self._clip, self._device = seed, sgd, clip, device
+        self._seed, self._optimiser, self._clip, self._device = seed, optimiser, clip, device
         self._alter = alter
         self._shards: dict[int, Shard] = {}
 
@@ -65,7 +66,7 @@ class LocalTraining:
         """Take some participants on and choose how to train; say how, and why."""
         self.enlist(indices)
         shards = [self._shards[index] for index in indices]
-        self._trainer, reason = choose(self._module, self._sgd, shards, trainer)
+        self._trainer, reason = choose(self._module, self._optimiser, shards, trainer)
         return reason
 
     def enlist(self, indices: Sequence[int]) -> None:
@@ -86,8 +87,8 @@ class LocalTraining:
         return len(self._shards[index])
 
     def steps(self, index: int) -> int:
-        """Return how many steps of SGD a participant makes in a round."""
-        return self._sgd.epochs * -(-self.samples(index) // self._sgd.batch_size)
+        """Return how many steps a participant makes in a round."""
+        return self._optimiser.epochs * -(-self.samples(index) // self._optimiser.batch_size)
 
     def updates(
         self,
@@ -109,7 +110,7 @@ class LocalTraining:
         """
         shards = [self._shards[index] for index in indices]
         orders = [
-            batch_order(self._seed, round_number, index, len(shard), self._sgd.epochs)
+            batch_order(self._seed, round_number, index, len(shard), self._optimiser.epochs)
             for index, shard in zip(indices, shards, strict=True)
         ]
         start = weights.to(self._device)

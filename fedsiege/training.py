@@ -1,10 +1,10 @@
 """Local training: what a benign participant does between two messages.
 
-Everyone starts from the same global weights and makes a few steps of SGD on samples of its own; its
-update is the difference (*delta*). There are two ways to train many participants, with the same
-result up to rounding: one after the other (LoopTrainer, any module) and many in one computation
-(CohortTrainer in fedsiege/cohort, modules built of the layers it knows). ``choose`` takes the
-faster one and says which.
+Everyone starts from the same global weights and makes a few steps on samples of its own, by an
+optimiser of fedsiege/optimiser.py; its update is the difference (*delta*). There are two ways to
+train many participants, with the same result up to rounding: one after the other (LoopTrainer, any
+module) and many in one computation (CohortTrainer in fedsiege/cohort, modules built of the layers
+it knows). ``choose`` takes the faster one and says which.
 """
 
 import abc
@@ -23,6 +23,8 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue
+from fedsiege.optimiser import LocalOptimiser
+from fedsiege.optimiser import LocalSGD as LocalSGD  # noqa: PLC0414 - scripts have it from here
 
 #: How many times as fast as the cohort engine the loop must be when tried, to be chosen. Wide, so
 #: that a busy machine does not change which way a run is computed.
@@ -56,40 +58,6 @@ class Shard:
         return len(self.images)
 
 
-@dataclass(frozen=True)
-class LocalSGD:
-    """The participant's optimiser, exactly ``torch.optim.SGD`` on the mean cross entropy.
-
-    ``g = ∇loss + weight_decay·w;  v = momentum·v + g;  w = w - learning_rate·v``, with ``v`` zero
-    at the start of every round. The last batch of an epoch may be smaller.
-
-    Args:
-        learning_rate: > 0.
-        momentum: in [0, 1).
-        epochs: passes over the shard, >= 1.
-        batch_size: samples a step, >= 1.
-        weight_decay: >= 0.
-    """
-
-    learning_rate: float = 0.001
-    momentum: float = 0.9
-    epochs: int = 2
-    batch_size: int = 4
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < math.inf:
-            raise InvalidValue("learning_rate", self.learning_rate, "a number above 0")
-        if not 0 <= self.momentum < 1:
-            raise InvalidValue("momentum", self.momentum, "0 or more, below 1")
-        if self.epochs < 1:
-            raise InvalidValue("epochs", self.epochs, "a whole number, 1 or more")
-        if self.batch_size < 1:
-            raise InvalidValue("batch_size", self.batch_size, "a whole number, 1 or more")
-        if not 0 <= self.weight_decay < math.inf:
-            raise InvalidValue("weight_decay", self.weight_decay, "0 or more")
-
-
 def batch_order(
     seed: int, round_number: int, participant: int, samples: int, epochs: int
 ) -> Tensor:
@@ -108,18 +76,18 @@ class Trainer(abc.ABC):
     Args:
         module: the architecture, a template: its weights do not matter and are never changed, the
             train or eval mode of its layers does. All its parameters are trained.
-        sgd: the optimiser.
+        optimiser: how each step is made.
 
     Raises:
         InvalidValue: a parameter of the module is frozen.
     """
 
-    def __init__(self, module: nn.Module, sgd: LocalSGD) -> None:
+    def __init__(self, module: nn.Module, optimiser: LocalOptimiser) -> None:
         for name, parameter in module.named_parameters():
             if not parameter.requires_grad:
                 raise InvalidValue(name, "frozen", "local training trains all parameters")
         self.module = module
-        self.sgd = sgd
+        self.optimiser = optimiser
 
     @property
     @abc.abstractmethod
@@ -141,7 +109,8 @@ class Trainer(abc.ABC):
             shards: the samples of each participant, images of one size.
             orders: ``(epochs, S_i)`` int64 of each, see ``batch_order``.
             factor: ``(d,)`` by which every gradient of the loss is multiplied, before weight decay
-                and momentum: zeros where attackers leave the model alone, -1 to climb. None for 1.
+                and all that follows: zeros where attackers leave the model alone, -1 to climb. None
+                for 1.
 
         Yields:
             Which participants, in order and without gaps, and their updates ``(k, d)``: trained
@@ -158,9 +127,9 @@ class Trainer(abc.ABC):
         if len(orders) != len(shards):
             raise InvalidValue("orders", len(orders), f"one per shard: {len(shards)}")
         for index, (shard, order) in enumerate(zip(shards, orders, strict=True)):
-            if order.shape != (self.sgd.epochs, len(shard)) or order.dtype != torch.int64:
+            if order.shape != (self.optimiser.epochs, len(shard)) or order.dtype != torch.int64:
                 given = f"{order.dtype} {tuple(order.shape)}"
-                allowed = f"int64 (epochs, samples): ({self.sgd.epochs}, {len(shard)})"
+                allowed = f"int64 (epochs, samples): ({self.optimiser.epochs}, {len(shard)})"
                 raise InvalidValue(f"orders[{index}]", given, allowed)
             if shard.images.shape[1:] != shards[0].images.shape[1:]:
                 allowed = f"all the same, as of shard 0: {tuple(shards[0].images.shape[1:])}"
@@ -203,7 +172,8 @@ class LoopTrainer(Trainer):
         parameters = list(model.parameters())
         last = bool(shards) and _takes_channels_last(model, shards[0].images.shape[1:])
         vector_to_parameters(weights, parameters)
-        start, values, gradient, velocity = (torch.zeros_like(weights) for _ in range(4))
+        start, values, gradient = (torch.zeros_like(weights) for _ in range(3))
+        memory = [torch.zeros_like(weights) for _ in range(self.optimiser.buffers)]
         places = (_views(flat, parameters, last) for flat in (start, values, gradient))
         for parameter, origin, value, slope in zip(parameters, *places, strict=True):
             origin.copy_(parameter.detach())
@@ -211,8 +181,9 @@ class LoopTrainer(Trainer):
         scale = None if factor is None else _laid_out(factor.to(weights), parameters, last)
         for index, (shard, order) in enumerate(zip(shards, orders, strict=True)):
             values.copy_(start)
-            velocity.zero_()
-            self._train(model, shard, order, values, gradient, velocity, scale)
+            for buffer in memory:
+                buffer.zero_()
+            self._train(model, shard, order, values, gradient, memory, scale)
             moved = _views(values - start, parameters, last)
             yield slice(index, index + 1), torch.cat([view.flatten() for view in moved])[None]
 
@@ -224,23 +195,22 @@ class LoopTrainer(Trainer):
         order: Tensor,
         values: Tensor,
         gradient: Tensor,
-        velocity: Tensor,
+        memory: Sequence[Tensor],
         scale: Tensor | None,
     ) -> None:
         """Train one participant; the model's parameters and gradients are views of the buffers."""
         images = shard.images.to(gradient)
         labels = shard.labels.to(gradient.device)
-        batches = [batch for epoch in order for batch in epoch.split(self.sgd.batch_size)]
-        for batch in batches if len(shard) else ():  # splitting nothing gives one empty batch
+        batches = [batch for epoch in order for batch in epoch.split(self.optimiser.batch_size)]
+        if not len(shard):  # splitting nothing gives one empty batch
+            return
+        for number, batch in enumerate(batches, 1):
             gradient.zero_()
             loss = F.cross_entropy(model(images[batch]), labels[batch])
             loss.backward()  # type: ignore[no-untyped-call]
             if scale is not None:
                 gradient.mul_(scale)
-            if self.sgd.weight_decay:
-                gradient.add_(values, alpha=self.sgd.weight_decay)
-            velocity.mul_(self.sgd.momentum).add_(gradient)
-            values.add_(velocity, alpha=-self.sgd.learning_rate)
+            self.optimiser.step(values, gradient, memory, number)
 
 
 def _takes_channels_last(module: nn.Module, image: torch.Size) -> bool:
@@ -285,7 +255,7 @@ def _laid_out(flat: Tensor, parameters: Sequence[nn.Parameter], last: bool) -> T
 
 
 def choose(
-    module: nn.Module, sgd: LocalSGD, shards: Sequence[Shard], prefer: str = "auto"
+    module: nn.Module, optimiser: LocalOptimiser, shards: Sequence[Shard], prefer: str = "auto"
 ) -> tuple[Trainer, str]:
     """Return the trainer to use, and a sentence that says which and why.
 
@@ -294,7 +264,7 @@ def choose(
 
     Args:
         module: the architecture.
-        sgd: the optimiser.
+        optimiser: how each step is made.
         shards: what is to be trained on, or shards like those.
         prefer: "cohort" or "loop" to have it so, "auto" to choose.
 
@@ -306,11 +276,11 @@ def choose(
 
     if prefer not in ("auto", "cohort", "loop"):
         raise InvalidValue("prefer", prefer, "auto, cohort or loop")
-    loop = LoopTrainer(module, sgd)
+    loop = LoopTrainer(module, optimiser)
     if prefer == "loop":
         return loop, f"{loop.method}, as asked"
     try:
-        cohort = CohortTrainer(module, sgd).sized_for(shards)
+        cohort = CohortTrainer(module, optimiser).sized_for(shards)
     except InvalidValue as reason:
         if prefer == "cohort":
             raise
@@ -330,9 +300,9 @@ def _measure(trainers: Sequence[Trainer], shards: Sequence[Shard]) -> dict[Train
 
     Shards are cut to one batch; the loop, whose participants cost the same each, trains only a few.
     """
-    sgd = trainers[0].sgd
-    trial = [Shard(s.images[: sgd.batch_size], s.labels[: sgd.batch_size]) for s in shards]
-    orders = [batch_order(0, 0, i, len(shard), sgd.epochs) for i, shard in enumerate(trial)]
+    size, epochs = trainers[0].optimiser.batch_size, trainers[0].optimiser.epochs
+    trial = [Shard(shard.images[:size], shard.labels[:size]) for shard in shards]
+    orders = [batch_order(0, 0, i, len(shard), epochs) for i, shard in enumerate(trial)]
     weights = parameters_to_vector(trainers[0].module.parameters()).detach().to(shards[0].images)
     best = dict.fromkeys(trainers, math.inf)
     for repetition, trainer in itertools.product(range(1 + TRIALS), trainers):

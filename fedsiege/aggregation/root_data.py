@@ -12,7 +12,8 @@ from torch.func import functional_call, grad, vmap
 from fedsiege import models, seeding
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.errors import UnfitRound
-from fedsiege.training import LocalSGD, LoopTrainer
+from fedsiege.optimiser import LocalOptimiser
+from fedsiege.training import LoopTrainer
 
 #: Samples whose gradients are computed at a time.
 _TOGETHER = 16
@@ -43,7 +44,7 @@ class RootData:
             if size != self.d:
                 raise UnfitRound(f"the {what} has {size} weights, the updates have {self.d}")
 
-    def update(self, sgd: LocalSGD) -> Tensor:
+    def update(self, optimiser: LocalOptimiser) -> Tensor:
         """Return ``(d,)`` float32: what a participant with the root samples would send.
 
         The order of the samples comes from the run's seed and the round.
@@ -52,9 +53,9 @@ class RootData:
         assert context.model is not None
         assert context.root is not None
         random = seeding.generator(context.seed, "root batch order", context.round_number)
-        rows = np.tile(np.arange(len(context.root)), (sgd.epochs, 1))
+        rows = np.tile(np.arange(len(context.root)), (optimiser.epochs, 1))
         order = torch.from_numpy(random.permuted(rows, axis=1))
-        trainer = LoopTrainer(models.create(context.architecture), sgd)
+        trainer = LoopTrainer(models.create(context.architecture), optimiser)
         [(_, deltas)] = trainer.train(context.model.float(), [context.root], [order])
         return deltas[0]
 

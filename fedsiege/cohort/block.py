@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from fedsiege.training import LocalSGD
+from fedsiege.optimiser import LocalOptimiser
 
 
 @dataclass
@@ -16,7 +16,7 @@ class Block:
         participants: how many, P.
         batch: samples a step, B; shorter batches are filled up with samples of weight 0.
         lengths: how many steps each participant makes, longest first.
-        sgd: the optimiser.
+        optimiser: how each step is made.
         weights: the start values by parameter name.
         factors: what the gradients are multiplied by, by parameter name; empty for 1.
         step: the step being made, from 0.
@@ -27,7 +27,7 @@ class Block:
     participants: int
     batch: int
     lengths: list[int]
-    sgd: LocalSGD
+    optimiser: LocalOptimiser
     weights: dict[str, Tensor]
     factors: dict[str, Tensor] = field(default_factory=dict)
     step: int = 0
@@ -41,7 +41,7 @@ class Block:
 
 
 class Stacked:
-    """One parameter with values ``(P, *shape)``: each participant has its own, moved by SGD.
+    """One parameter with values ``(P, *shape)``: each participant moves its own.
 
     Args:
         name: the parameter.
@@ -53,10 +53,10 @@ class Stacked:
         start, factor = block.weights[name], block.factors.get(name)
         if order is not None:
             start, factor = start.permute(order), None if factor is None else factor.permute(order)
-        self._start, self._factor, self._block, self._sgd = start, factor, block, block.sgd
+        self._start, self._factor, self._block = start, factor, block
         self._values = start.repeat(block.participants, *[1] * start.ndim)
-        self._velocity = torch.zeros_like(self._values) if block.sgd.momentum else None
-        block.kept += self._values.numel() * (3 if block.sgd.momentum else 2)  # and the gradient
+        self._memory = [torch.zeros_like(self._values) for _ in range(block.optimiser.buffers)]
+        block.kept += self._values.numel() * (2 + len(self._memory))  # and the gradient
 
     @property
     def values(self) -> Tensor:
@@ -64,16 +64,15 @@ class Stacked:
         return self._values[: self._block.active]
 
     def step(self, gradient: Tensor) -> None:
-        """Make a step of SGD with ``(A, *shape)`` gradients; the other participants stay."""
-        values, sgd = self.values, self._sgd
+        """Make a step with ``(A, *shape)`` gradients; the other participants stay.
+
+        All who make it are at the same step of their round: everyone begins with the first.
+        """
+        block = self._block
         if self._factor is not None:
             gradient = gradient * self._factor
-        if sgd.weight_decay:
-            gradient = gradient.add(values, alpha=sgd.weight_decay)
-        if self._velocity is not None:
-            velocity = self._velocity[: self._block.active]
-            gradient = velocity.mul_(sgd.momentum).add_(gradient)
-        values.add_(gradient, alpha=-sgd.learning_rate)
+        memory = [buffer[: block.active] for buffer in self._memory]
+        block.optimiser.step(self.values, gradient, memory, block.step + 1)
 
     def write(self, delta: Tensor) -> None:
         """Write ``(P, *shape)`` how far the values moved."""

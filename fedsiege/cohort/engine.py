@@ -11,12 +11,13 @@ from fedsiege.cohort.convolution import channels_last
 from fedsiege.cohort.graph import Graph
 from fedsiege.cohort.layers import RULES
 from fedsiege.cohort.schedule import Schedule
-from fedsiege.training import LocalSGD, Shard
+from fedsiege.optimiser import LocalOptimiser
+from fedsiege.training import Shard
 
 
 def train(
     graph: Graph,
-    sgd: LocalSGD,
+    optimiser: LocalOptimiser,
     weights: Tensor,
     shards: Sequence[Shard],
     orders: Sequence[Tensor],
@@ -26,7 +27,7 @@ def train(
 
     Args:
         graph: the module.
-        sgd: the optimiser.
+        optimiser: how each step is made.
         weights: ``(d,)`` what all start from; its device and dtype are those of the computation.
         shards: their samples, one participant or more.
         orders: ``(epochs, S_i)`` int64 of each.
@@ -35,14 +36,14 @@ def train(
     Returns:
         ``(len(shards), d)`` how far the weights of each moved.
     """
-    schedule = Schedule.of([len(shard) for shard in shards], orders, sgd.batch_size)
+    schedule = Schedule.of([len(shard) for shard in shards], orders, optimiser.batch_size)
     if not any(schedule.lengths):
         return weights.new_zeros(len(shards), len(weights))
     deltas = weights.new_empty(len(shards), len(weights))  # made here: others may change it
     with torch.inference_mode():  # no_grad, and less to do for the many small views
         start = graph.by_name(weights)
         factors = {} if factor is None else graph.by_name(factor.to(weights))
-        block = Block(len(shards), schedule.batch, schedule.lengths, sgd, start, factors)
+        block = Block(len(shards), schedule.batch, schedule.lengths, optimiser, start, factors)
         network = Network(graph, block)
         samples = schedule.samples.to(weights.device)
         shares = schedule.shares.to(weights)
@@ -63,13 +64,17 @@ def train(
 
 @torch.inference_mode()
 def demand(
-    graph: Graph, sgd: LocalSGD, image: torch.Size, samples: int, factor: bool = False
+    graph: Graph,
+    optimiser: LocalOptimiser,
+    image: torch.Size,
+    samples: int,
+    factor: bool = False,
 ) -> tuple[float, int]:
     """Return how much of the machine one participant asks for.
 
     Args:
         graph: the module.
-        sgd: the optimiser.
+        optimiser: how each step is made.
         image: ``(C, H, W)``.
         samples: how many of them the participant has, 1 or more.
         factor: whether the gradients are multiplied by something.
@@ -79,9 +84,9 @@ def demand(
         results and what the layers keep from step to step.
     """
     start = {name: torch.zeros(shape) for name, shape in graph.shapes.items()}
-    batch = min(sgd.batch_size, samples)
-    steps = sgd.epochs * math.ceil(samples / sgd.batch_size)
-    block = Block(1, batch, [steps], sgd, start, start if factor else {}, active=1)
+    batch = min(optimiser.batch_size, samples)
+    steps = optimiser.epochs * math.ceil(samples / optimiser.batch_size)
+    block = Block(1, batch, [steps], optimiser, start, start if factor else {}, active=1)
     values = Network(graph, block).forward(torch.zeros(1, *image))
     results = batch * sum(value.numel() for value in values)
     return results / len(values), results + block.kept
@@ -112,7 +117,7 @@ class Network:
         return values
 
     def backward(self, gradient: Tensor) -> None:
-        """Make a step of SGD, given the gradient of the last result."""
+        """Make a step, given the gradient of the last result."""
         gradients: dict[int, Tensor] = {len(self._layers): gradient}
         for position in range(len(self._layers), 0, -1):
             if not self._learns[position]:

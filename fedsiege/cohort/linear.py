@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fedsiege.cohort.block import Block, Stacked
 from fedsiege.cohort.layers import ROWS, Call, Layer, rule
-from fedsiege.training import LocalSGD
+from fedsiege.optimiser import LocalSGD
 
 #: The longest history in samples; the table of coefficients grows with its square.
 LONGEST_HISTORY = 512
@@ -26,14 +26,17 @@ class Linear(Layer):
     def begin(cls, call: Call, block: Block) -> Layer:
         """Take the low rank while it is the less work, and its tables stay small.
 
-        Gradients with a factor for each number are of low rank no longer.
+        Gradients with a factor for each number are of low rank no longer; and what Adam makes of
+        gradients never is, which is not linear in them.
         """
+        if block.factors or not isinstance(block.optimiser, LocalSGD):
+            return StackedLinear(call, block)
         outputs, inputs = block.weights[call.parameters["weight"]].shape
         rows = block.steps * block.batch
         # Operations a step, per sample: rows · (in + out) on average, against 3 in · out and the
         # time it takes to move matrices of that size.
         short = rows * (inputs + outputs) <= 4 * inputs * outputs and rows <= LONGEST_HISTORY
-        return (LowRankLinear if short and not block.factors else StackedLinear)(call, block)
+        return (LowRankLinear if short else StackedLinear)(call, block)
 
     def __init__(self, call: Call, block: Block) -> None:
         self._block = block
@@ -61,7 +64,8 @@ class LowRankLinear(Linear):
         self._gradients = self._weight_start.new_zeros(block.participants, rows, outputs)
         block.kept += self._inputs.numel() + self._gradients.numel()
         self._one = self._weight_start.new_ones(1) if self._bias_name else None
-        table = coefficients(block.sgd, block.steps)
+        assert isinstance(block.optimiser, LocalSGD)
+        table = coefficients(block.optimiser, block.steps)
         self._of_start = table[:, -1].tolist()
         self._of_rows = torch.from_numpy(table[:, :-1].repeat(block.batch, axis=1)).to(
             self._weight_start
@@ -104,7 +108,7 @@ class LowRankLinear(Linear):
         torch.bmm(self._gradients.mT, self._inputs, out=deltas[self._weight_name])
         if self._bias_name:
             torch.sum(self._gradients, 1, out=deltas[self._bias_name])
-        if self._block.sgd.weight_decay:
+        if self._block.optimiser.weight_decay:
             kept = self._weight_start.new_tensor([self._of_start[t] - 1 for t in lengths])
             deltas[self._weight_name].add_(kept[:, None, None] * self._weight_start)
             if self._bias_name and self._bias_start is not None:
@@ -117,7 +121,7 @@ class LowRankLinear(Linear):
 
     def _scale(self, of_start: Tensor) -> None:
         """Account for how much weight decay has left of the start values."""
-        if self._block.sgd.weight_decay:
+        if self._block.optimiser.weight_decay:
             of_start.mul_(self._of_start[self._block.step])
 
 

@@ -12,7 +12,8 @@ from fedsiege.cohort import engine
 from fedsiege.cohort.graph import trace
 from fedsiege.cohort.layers import RULES
 from fedsiege.errors import InvalidValue
-from fedsiege.training import LocalSGD, Shard, Trainer
+from fedsiege.optimiser import LocalOptimiser
+from fedsiege.training import Shard, Trainer
 
 #: Bytes that an operation should make for a block, on average. With fewer, the time goes between
 #: the operations; with more, results leave the core's cache before the next operation wants them.
@@ -34,15 +35,17 @@ class CohortTrainer(Trainer):
 
     Args:
         module: the architecture, of layers that the engine has rules for.
-        sgd: the optimiser.
+        optimiser: how each step is made.
         at_a_time: participants in a block, 1 or more; None for as many as suit the core's cache.
 
     Raises:
         InvalidValue: the engine has no rule for a layer, which is named.
     """
 
-    def __init__(self, module: nn.Module, sgd: LocalSGD, at_a_time: int | None = None) -> None:
-        super().__init__(module, sgd)
+    def __init__(
+        self, module: nn.Module, optimiser: LocalOptimiser, at_a_time: int | None = None
+    ) -> None:
+        super().__init__(module, optimiser)
         if at_a_time is not None and at_a_time < 1:
             raise InvalidValue("at_a_time", at_a_time, "a whole number, 1 or more")
         self.at_a_time = at_a_time
@@ -92,11 +95,11 @@ class CohortTrainer(Trainer):
         for first, last in itertools.pairwise(bounds):
             block = slice(first, last)
             some = (shards[block], orders[block])
-            yield block, engine.train(self._graph, self.sgd, weights, *some, factor)
+            yield block, engine.train(self._graph, self.optimiser, weights, *some, factor)
 
     def _check(self, shards: Sequence[Shard]) -> None:
         """Raise InvalidValue where layers that mix the samples of a batch would see padding."""
-        batch_size = self.sgd.batch_size
+        batch_size = self.optimiser.batch_size
         sizes = {len(shard) for shard in shards}
         if len(sizes) > 1 and any(size % batch_size for size in sizes):
             uneven = (
@@ -123,6 +126,6 @@ class CohortTrainer(Trainer):
         if not samples:
             return MOST
         image = shards[0].images.shape[1:]
-        result, total = engine.demand(self._graph, self.sgd, image, samples, factor)
+        result, total = engine.demand(self._graph, self.optimiser, image, samples, factor)
         fitting = min(round(RESULT / (4 * result)), MEMORY // (4 * total))
         return max(FEWEST, min(MOST, fitting))

@@ -6,7 +6,8 @@ import torch
 from fedsiege import attacks, models
 from fedsiege.attacks import Broadcast
 from fedsiege.cohort import CohortTrainer
-from fedsiege.training import LocalSGD, LoopTrainer, Shard, batch_order
+from fedsiege.optimiser import LocalAdam, LocalSGD
+from fedsiege.training import LoopTrainer, Shard, batch_order
 
 
 def mask(model, previous, keep, hear):
@@ -37,16 +38,16 @@ def test_the_other_backdoors_train_everywhere(hear):
     assert attacks.create("badnets").gradient_factor(heard) is None
 
 
+@pytest.mark.parametrize("optimiser", [LocalSGD(0.05, momentum=0.0), LocalAdam(0.01)], ids=str)
 @pytest.mark.parametrize("trainer", [LoopTrainer, CohortTrainer])
-def test_its_update_is_zero_outside_the_mask(trainer):
+def test_its_update_is_zero_outside_the_mask(trainer, optimiser):
     attack = attacks.create("neurotoxin", keep=0.7, boost=3.0)
-    sgd = LocalSGD(0.05, momentum=0.0, epochs=2, batch_size=4)
     model, previous = (models.random_weights("net", seed) for seed in (0, 1))
     pictures = torch.rand(8, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
     shards = [attack.poison(Shard(pictures, torch.arange(8)), i, seed=0) for i in (2, 5)]
     orders = [batch_order(0, 2, i, 8, 2) for i in (2, 5)]
     factor = attack.gradient_factor(Broadcast(2, model, previous, "net", 0))
-    blocks = trainer(models.create("net"), sgd).train(model, shards, orders, factor)
+    blocks = trainer(models.create("net"), optimiser).train(model, shards, orders, factor)
     own = torch.cat([deltas for _, deltas in blocks])
     update = attack.craft(Broadcast(2, model, previous, "net", 0, (2, 5), own), [2, 5])
     assert factor.sum() == 9174  # 70 % of 13,106

@@ -14,7 +14,8 @@ from fedsiege.cohort.block import Block, Stacked
 from fedsiege.cohort.convolution import channels_last
 from fedsiege.cohort.linear import LowRankLinear, StackedLinear, coefficients
 from fedsiege.errors import InvalidValue
-from fedsiege.training import LocalSGD, Shard, batch_order
+from fedsiege.optimiser import LocalAdam, LocalSGD
+from fedsiege.training import Shard, batch_order
 
 
 @pytest.mark.parametrize("shape", list(itertools.product((1, 2), (1, 3), (1, 4), (1, 5))))
@@ -72,18 +73,21 @@ def test_coefficients_are_those_of_torch():
             optimiser.step()
 
 
-def block_of(steps, batch=4):
-    weights = {"weight": torch.zeros(120, 256), "bias": torch.zeros(120)}
-    return Block(2, batch, [steps] * 2, LocalSGD(), weights)
-
-
 @pytest.mark.parametrize(
-    ("steps", "expected"), [(2, LowRankLinear), (20, LowRankLinear), (100, StackedLinear)]
+    ("steps", "optimiser", "expected"),
+    [
+        (2, LocalSGD(), LowRankLinear),
+        (20, LocalSGD(), LowRankLinear),
+        (100, LocalSGD(), StackedLinear),
+        (2, LocalAdam(), StackedLinear),
+    ],
 )
-def test_a_long_training_gives_everyone_a_matrix(steps, expected):
+def test_a_long_training_or_adam_gives_everyone_a_matrix(steps, optimiser, expected):
+    weights = {"weight": torch.zeros(120, 256), "bias": torch.zeros(120)}
     parameters = {"weight": "weight", "bias": "bias"}
     call = linear.Call("fc (Linear)", nn.Linear, nn.Linear(256, 120), (), {}, (0,), parameters)
-    assert type(linear.Linear.begin(call, block_of(steps))) is expected
+    block = Block(2, 4, [steps] * 2, optimiser, weights)
+    assert type(linear.Linear.begin(call, block)) is expected
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -115,6 +119,30 @@ def test_participants_that_are_done_keep_their_values():
     delta = torch.empty(2, 1)
     parameter.write(delta)
     assert delta.tolist() == [[-4.5], [-2.0]]
+
+
+def test_those_who_are_done_keep_adams_moments_out_of_it():
+    """Participants that end early leave the others' moments, and their count of steps, alone."""
+    steps = torch.tensor([[1.0], [0.25]])
+    block = Block(2, 1, [2, 1], LocalAdam(0.5), {"it": torch.tensor([4.0])}, active=2)
+    parameter = Stacked("it", block)
+    parameter.step(steps)
+    block.step, block.active = 1, 1
+    parameter.step(steps[:1])  # of the gradient before, so one more of the learning rate
+    delta = torch.empty(2, 1)
+    parameter.write(delta)
+    assert delta.flatten().tolist() == pytest.approx([-1.0, -0.5], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "numbers"),
+    [(LocalSGD(momentum=0.0), 2), (LocalSGD(), 3), (LocalAdam(), 4)],
+    ids=["plain", "momentum", "adam"],
+)
+def test_all_that_is_kept_for_a_weight_is_counted(optimiser, numbers):
+    block = Block(3, 1, [1] * 3, optimiser, {"it": torch.zeros(5, 7)})
+    Stacked("it", block)
+    assert block.kept == numbers * 3 * 5 * 7  # value, gradient, and what the optimiser remembers
 
 
 def test_a_wrong_number_of_features_is_refused_where_it_happens():

@@ -1,4 +1,4 @@
-"""What the trainers are held to: torch.optim.SGD, one participant after the other."""
+"""What the trainers are held to: torch's optimisers, one participant after the other."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -9,7 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from fedsiege.training import LocalSGD, Shard, batch_order
+from fedsiege.optimiser import LocalAdam, LocalOptimiser, LocalSGD
+from fedsiege.training import Shard, batch_order
+
+
+def of_torch(optimiser: LocalOptimiser, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """Return torch's optimiser of that name and those settings."""
+    settings = {"lr": optimiser.learning_rate, "weight_decay": optimiser.weight_decay}
+    if isinstance(optimiser, LocalSGD):
+        return torch.optim.SGD(parameters, momentum=optimiser.momentum, **settings)
+    assert isinstance(optimiser, LocalAdam)
+    return torch.optim.Adam(parameters, **settings)
 
 
 @pytest.fixture
@@ -18,7 +28,7 @@ def draw() -> Callable[..., tuple[list[Shard], list[Tensor]]]:
 
     def shards(
         sizes: Sequence[int],
-        sgd: LocalSGD,
+        optimiser: LocalOptimiser,
         image: tuple[int, int, int] = (1, 28, 28),
         classes: int = 10,
         dtype: torch.dtype = torch.float64,
@@ -31,7 +41,8 @@ def draw() -> Callable[..., tuple[list[Shard], list[Tensor]]]:
             )
             for size in sizes
         ]
-        return drawn, [batch_order(3, 1, i, size, sgd.epochs) for i, size in enumerate(sizes)]
+        epochs = optimiser.epochs
+        return drawn, [batch_order(3, 1, i, size, epochs) for i, size in enumerate(sizes)]
 
     return shards
 
@@ -44,11 +55,11 @@ def flat() -> Callable[[nn.Module], Tensor]:
 
 @pytest.fixture
 def plain() -> Callable[..., Tensor]:
-    """Train with torch.optim.SGD; return the deltas ``(n, d)``."""
+    """Train with the optimiser of torch; return the deltas ``(n, d)``."""
 
     def train(
         module: nn.Module,
-        sgd: LocalSGD,
+        optimiser: LocalOptimiser,
         weights: Tensor,
         shards: Sequence[Shard],
         orders: Sequence[Tensor],
@@ -58,23 +69,18 @@ def plain() -> Callable[..., Tensor]:
         for shard, order in zip(shards, orders, strict=True):
             model = copy.deepcopy(module).to(weights.dtype)
             vector_to_parameters(weights.clone(), model.parameters())
-            optimiser = torch.optim.SGD(
-                model.parameters(),
-                lr=sgd.learning_rate,
-                momentum=sgd.momentum,
-                weight_decay=sgd.weight_decay,
-            )
+            theirs = of_torch(optimiser, list(model.parameters()))
             for epoch in order:
-                for first in range(0, len(shard), sgd.batch_size):
-                    batch = epoch[first : first + sgd.batch_size]
-                    optimiser.zero_grad()
+                for first in range(0, len(shard), optimiser.batch_size):
+                    batch = epoch[first : first + optimiser.batch_size]
+                    theirs.zero_grad()
                     F.cross_entropy(model(shard.images[batch]), shard.labels[batch]).backward()
                     if factor is not None:
                         gradient = parameters_to_vector([p.grad for p in model.parameters()])
                         vectors = (gradient * factor).split([p.numel() for p in model.parameters()])
                         for parameter, vector in zip(model.parameters(), vectors, strict=True):
                             parameter.grad = vector.view_as(parameter)
-                    optimiser.step()
+                    theirs.step()
             deltas.append(parameters_to_vector(model.parameters()).detach() - weights)
         return torch.stack(deltas)
 

@@ -7,7 +7,8 @@ from torch import nn
 from fedsiege import models, training
 from fedsiege.cohort import CohortTrainer
 from fedsiege.errors import InvalidValue
-from fedsiege.training import LocalSGD, LoopTrainer, choose
+from fedsiege.optimiser import LocalSGD
+from fedsiege.training import LoopTrainer, choose
 
 SGD = LocalSGD()
 

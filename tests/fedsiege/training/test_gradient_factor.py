@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from fedsiege import models
 from fedsiege.cohort import CohortTrainer
 from fedsiege.errors import InvalidValue
-from fedsiege.training import LocalSGD, LoopTrainer
+from fedsiege.optimiser import LocalAdam, LocalSGD
+from fedsiege.training import LoopTrainer
 
 TRAINERS = {
     "loop": LoopTrainer,
@@ -55,44 +56,51 @@ def module(request):
 
 
 @pytest.mark.parametrize(
-    "sgd",
+    "optimiser",
     [
         LocalSGD(0.05, momentum=0.0, epochs=2, batch_size=4),
         LocalSGD(0.02, momentum=0.9, epochs=3, batch_size=2, weight_decay=0.1),
+        LocalAdam(0.001, epochs=2, batch_size=4),
+        LocalAdam(0.001, epochs=3, batch_size=2, weight_decay=0.1),
     ],
-    ids=["plain", "momentum and weight decay"],
+    ids=["plain", "momentum and weight decay", "adam", "adam and weight decay"],
 )
-def test_every_number_of_the_gradient_of_the_loss_is_multiplied(module, sgd, draw, flat, plain):
+def test_every_number_of_the_gradient_of_the_loss_is_multiplied(
+    module, optimiser, draw, flat, plain
+):
     module, image = module
     weights = flat(module)
     factor = torch.randn(len(weights), dtype=torch.float64)
-    shards, orders = draw(SIZES, sgd, image)
-    expected = plain(module, sgd, weights, shards, orders, factor)
+    shards, orders = draw(SIZES, optimiser, image)
+    expected = plain(module, optimiser, weights, shards, orders, factor)
     assert expected.abs().amax(1).min() > 1e-3
     for name, build in TRAINERS.items():
-        deltas = train(build(module, sgd), weights, shards, orders, factor)
+        deltas = train(build(module, optimiser), weights, shards, orders, factor)
         assert (deltas - expected).abs().max() <= 1e-12, name
 
 
+@pytest.mark.parametrize("optimiser", [LocalSGD(0.05, momentum=0.9), LocalAdam(0.05)], ids=str)
 @pytest.mark.parametrize("name", TRAINERS)
-def test_without_weight_decay_a_zero_holds_a_weight_where_it_is(name, module, draw, flat):
+def test_without_weight_decay_a_zero_holds_a_weight_where_it_is(
+    name, optimiser, module, draw, flat
+):
     module, image = module
-    sgd = LocalSGD(0.05, momentum=0.9)
-    shards, orders = draw(SIZES, sgd, image, dtype=torch.float32)
+    shards, orders = draw(SIZES, optimiser, image, dtype=torch.float32)
     weights = flat(module).float()
     factor = (torch.rand(len(weights)) < 0.5).float()
-    deltas = train(TRAINERS[name](module, sgd), weights, shards, orders, factor)
+    deltas = train(TRAINERS[name](module, optimiser), weights, shards, orders, factor)
     assert not deltas[:, factor == 0].any()
     assert deltas[:, factor == 1].any(dim=1).all()
 
 
+@pytest.mark.parametrize("kind", [LocalSGD, LocalAdam])
 @pytest.mark.parametrize("name", TRAINERS)
-def test_minus_one_climbs(name, draw, flat):
-    sgd = LocalSGD(0.05, momentum=0.0, epochs=1, batch_size=9)  # a single step for each
+def test_minus_one_climbs(name, kind, draw, flat):
+    optimiser = kind(0.05, epochs=1, batch_size=9)  # a single step for each
     module = small()
-    shards, orders = draw(SIZES, sgd, (2, 8, 8))
+    shards, orders = draw(SIZES, optimiser, (2, 8, 8))
     weights = flat(module)
-    trainer = TRAINERS[name](module, sgd)
+    trainer = TRAINERS[name](module, optimiser)
     down = train(trainer, weights, shards, orders)
     up = train(trainer, weights, shards, orders, -torch.ones(len(weights)))
     torch.testing.assert_close(up, -down, rtol=1e-9, atol=1e-14)
@@ -101,11 +109,11 @@ def test_minus_one_climbs(name, draw, flat):
 @pytest.mark.parametrize("name", TRAINERS)
 def test_ones_change_nothing_and_the_factor_stays_as_it_was(name, module, draw, flat):
     module, image = module
-    sgd = LocalSGD(0.05)
-    shards, orders = draw(SIZES, sgd, image)
+    optimiser = LocalSGD(0.05)
+    shards, orders = draw(SIZES, optimiser, image)
     weights = flat(module)
     factor = torch.ones(len(weights), dtype=torch.float64)
-    trainer = TRAINERS[name](module, sgd)
+    trainer = TRAINERS[name](module, optimiser)
     deltas = train(trainer, weights, shards, orders, factor)
     assert (deltas - train(trainer, weights, shards, orders)).abs().max() <= 1e-12
     assert factor.equal(torch.ones_like(factor))
@@ -113,10 +121,10 @@ def test_ones_change_nothing_and_the_factor_stays_as_it_was(name, module, draw, 
 
 @pytest.mark.parametrize("name", TRAINERS)
 def test_a_factor_for_other_weights_is_refused_at_once(name, draw):
-    sgd = LocalSGD()
-    shards, orders = draw(SIZES, sgd)
+    optimiser = LocalSGD()
+    shards, orders = draw(SIZES, optimiser)
     with pytest.raises(InvalidValue, match=r"factor=\(13105,\) is not possible: \(13106,\)"):
-        TRAINERS[name](models.create("net"), sgd).train(
+        TRAINERS[name](models.create("net"), optimiser).train(
             torch.zeros(13_106), shards, orders, torch.ones(13_105)
         )
 
@@ -124,11 +132,11 @@ def test_a_factor_for_other_weights_is_refused_at_once(name, draw):
 def test_fewer_fit_together_when_everyone_needs_a_matrix(draw, monkeypatch):
     """Low rank is over with a factor; a block that was sized for it would take more memory."""
     monkeypatch.setattr("fedsiege.cohort.trainer.MEMORY", 20 << 20)
-    sgd = LocalSGD(batch_size=1, epochs=1)
+    optimiser = LocalSGD(batch_size=1, epochs=1)
     wide = nn.Sequential(nn.Flatten(), nn.Linear(784, 200), nn.ReLU(), nn.Linear(200, 10))
-    shards, orders = draw([1] * 40, sgd, dtype=torch.float32)
+    shards, orders = draw([1] * 40, optimiser, dtype=torch.float32)
     weights = nn.utils.parameters_to_vector(wide.parameters()).detach()
-    trainer = CohortTrainer(wide, sgd).sized_for(shards)
+    trainer = CohortTrainer(wide, optimiser).sized_for(shards)
     together = [len(deltas) for _, deltas in trainer.train(weights, shards, orders)]
     apart = [
         len(deltas)
