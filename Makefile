@@ -36,7 +36,9 @@ RULE ?= fedavg
 MODEL ?= net
 ## Learning rate of local training
 LR ?= 0.001
-## Momentum of local training
+## Optimiser of local training: sgd, adam
+OPTIMIZER ?= sgd
+## Momentum of local training by SGD; adam has none
 MOMENTUM ?= 0.9
 ## Epochs of local training in a round
 EPOCHS ?= 2

@@ -55,7 +55,7 @@ def settle(spec: ExperimentSpec) -> Settled:
     updates = spec.threshold or scheduled
     with _about("RULE", spec.rule, "rule"):
         # Rules that reckon with the participants' training, or repeat it, assume this one.
-        training = {"lr": spec.lr, "momentum": spec.momentum}
+        training = {"lr": spec.lr, "momentum": spec.momentum, "optimizer": spec.optimizer}
         training |= {"epochs": spec.epochs, "batch": spec.batch}
         asked = aggregation.parse(spec.rule, **training)
         rule = asked.for_participants(updates) if updates else asked

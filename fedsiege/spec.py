@@ -76,7 +76,11 @@ class ExperimentSpec(BaseModel):
     model: str = _setting("net", "Model", "net, lenet5 or cnn")
     lr: float = _setting(0.001, "Learning rate of local training", "a number above 0", gt=0)
     momentum: float = _setting(
-        0.9, "Momentum of local training", "a number from 0 to less than 1", ge=0, lt=1
+        0.9,
+        "Momentum of local training by SGD",
+        "a number from 0 to less than 1; unset with adam: 0",
+        ge=0,
+        lt=1,
     )
     epochs: int = _count(2, "Local epochs a round", 1)
     batch: int = _count(4, "Local batch size", 1)
@@ -147,6 +151,16 @@ class ExperimentSpec(BaseModel):
         gt=0,
         le=1,
     )
+    optimizer: Literal["sgd", "adam"] = _setting(
+        "sgd", "Optimiser of local training", "sgd or adam"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adam_takes_no_default_momentum(cls, settings: Any) -> Any:  # as pydantic has it
+        if isinstance(settings, Mapping) and settings.get("optimizer") == "adam":
+            return {"momentum": 0.0, **settings}
+        return settings
 
     @field_validator("*", mode="before")
     @classmethod
@@ -173,6 +187,13 @@ class ExperimentSpec(BaseModel):
         if self.threshold is not None and 0 < self.clients < self.threshold:
             allowed = f"a whole number from 1 to {self.clients}, the number of participants"
             raise InvalidValue("THRESHOLD", self.threshold, allowed)
+        return self
+
+    @model_validator(mode="after")
+    def _adam_has_no_momentum(self) -> Self:
+        if self.optimizer == "adam" and self.momentum:
+            allowed = "0, or unset, with OPTIMIZER=adam, which has moments of its own"
+            raise InvalidValue("MOMENTUM", self.momentum, allowed)
         return self
 
     @classmethod

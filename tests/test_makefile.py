@@ -69,6 +69,12 @@ def test_what_is_set_is_passed_on_and_nothing_else():
     assert command.count("--") == 3
 
 
+def test_adam_is_passed_on_without_the_momentum_of_the_table():
+    """Which a run of Adam would refuse."""
+    assert "MOMENTUM=0.9" in make().stdout
+    assert "momentum" not in sim_command("OPTIMIZER=adam", "LR=0.01")
+
+
 def test_values_are_safe_from_the_shell():
     command = sim_command("OUT=it's $(touch evil); `touch evil`")
     assert "evil" in command

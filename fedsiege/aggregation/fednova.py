@@ -45,6 +45,8 @@ class FedNova(Rule):
         mu: weight of their proximal term, 0 or more; not together with momentum, for which there is
             no published formula.
         lr: their learning rate, above 0, with ``lr mu < 1``; it matters only if mu > 0.
+        optimizer: theirs, ``sgd``. What Adam adds up does not follow from the number of steps: it
+            divides each by the gradients it has seen, so there is no ``a_i``, and no formula.
     """
 
     name: ClassVar[str] = "fednova"
@@ -56,6 +58,7 @@ class FedNova(Rule):
     momentum: float = 0.0
     mu: float = 0.0
     lr: float = 0.01
+    optimizer: str = "sgd"
 
     def __post_init__(self) -> None:
         if not isinstance(self.weighted, bool):
@@ -65,6 +68,9 @@ class FedNova(Rule):
         require_number(f"{self.name}:momentum", self.momentum, least=0, below=1)
         require_number(f"{self.name}:mu", self.mu, least=0)
         require_number(f"{self.name}:lr", self.lr, above=0)
+        if self.optimizer != "sgd":
+            allowed = "sgd: how much Adam adds up does not follow from the number of its steps"
+            raise InvalidValue(f"{self.name}:optimizer", self.optimizer, allowed)
         if self.lr * self.mu >= 1:
             raise InvalidValue(f"{self.name}:mu", self.mu, f"below 1 / lr = {1 / self.lr:g}")
         if self.mu > 0 and self.momentum > 0:

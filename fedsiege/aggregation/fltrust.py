@@ -6,13 +6,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fedsiege import optimiser
 from fedsiege.aggregation.base import Aggregation, Rule, catalogue, require_whole_number
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.combination import keep_model, row_norms, weighted_mean
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.cosines import products_with
 from fedsiege.aggregation.root_data import RootData
-from fedsiege.training import LocalSGD
+from fedsiege.errors import InvalidValue
 
 
 @catalogue.register
@@ -30,10 +31,11 @@ class FLTrust(Rule):
 
     Args:
         root: how many root samples, 1 or more; 100 in the paper.
-        lr: learning rate of the participants' SGD, above 0.
-        momentum: theirs, 0 or more, below 1.
+        lr: learning rate of the participants' training, above 0.
+        momentum: theirs, 0 or more, below 1; 0 with ``adam``.
         epochs: theirs, 1 or more.
         batch: theirs, 1 or more.
+        optimizer: theirs, ``sgd`` or ``adam``.
     """
 
     name: ClassVar[str] = "fltrust"
@@ -45,6 +47,7 @@ class FLTrust(Rule):
     momentum: float = 0.9
     epochs: int = 2
     batch: int = 4
+    optimizer: str = "sgd"
 
     def __post_init__(self) -> None:
         require_whole_number(f"{self.name}:root", self.root, least=1)
@@ -52,6 +55,10 @@ class FLTrust(Rule):
         require_whole_number(f"{self.name}:batch", self.batch, least=1)
         require_number(f"{self.name}:lr", self.lr, above=0)
         require_number(f"{self.name}:momentum", self.momentum, least=0, below=1)
+        try:
+            self._optimiser()
+        except InvalidValue as error:
+            raise InvalidValue(f"{self.name}:{error.name}", error.value, error.allowed) from None
 
     @property
     def root_samples(self) -> int:
@@ -61,8 +68,11 @@ class FLTrust(Rule):
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; the scores are ``T_i``. It needs root samples, model and architecture."""
         context.require(self.name, "root", "model", "architecture")
-        sgd = LocalSGD(self.lr, self.momentum, self.epochs, self.batch)
-        return trusting(updates, RootData(context, updates.shape[1]).update(sgd))
+        return trusting(updates, RootData(context, updates.shape[1]).update(self._optimiser()))
+
+    def _optimiser(self) -> optimiser.LocalOptimiser:
+        """Return what participants train with."""
+        return optimiser.create(self.optimizer, self.lr, self.momentum, self.epochs, self.batch)
 
 
 def trusting(updates: Tensor, root_update: Tensor) -> Aggregation:

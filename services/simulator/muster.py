@@ -159,6 +159,7 @@ class Muster:
             batch_size=spec.batch,
             trainer=spec.trainer,
             clip=spec.clip,
+            optimizer=pb.LocalOptimizer.Value(f"LOCAL_OPTIMIZER_{spec.optimizer.upper()}"),
         )
         if kind == pb.WORKER_KIND_CLIENT:
             join.training.CopyFrom(training)

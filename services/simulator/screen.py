@@ -70,6 +70,9 @@ class Screen:
         """Print a settled specification and its notes."""
         spec = settled.spec
         samples = f"{spec.samples} samples each" if spec.samples else "all samples shared out"
+        stepping = f"SGD, lr {spec.lr:g}, momentum {spec.momentum:g}"
+        if spec.optimizer == "adam":
+            stepping = f"Adam, lr {spec.lr:g}"
         lines = {
             "experiment": spec.name,
             "participants": f"{spec.clients}, {spec.hostile} of them hostile",
@@ -81,8 +84,8 @@ class Screen:
             f"or after {spec.deadline:g} s",
             "model": f"{spec.model}, {spec.init or 'pretrained where a checkpoint ships'}",
             "data": f"{spec.dataset}, {spec.partition}, {samples}",
-            "training": f"SGD, lr {spec.lr:g}, momentum {spec.momentum:g}, {spec.epochs} epochs, "
-            f"batch {spec.batch}, trainer {spec.trainer}",
+            "training": f"{stepping}, {spec.epochs} epochs, batch {spec.batch}, "
+            f"trainer {spec.trainer}",
             "seed": f"{spec.seed}, device {spec.device}",
         }
         grid = _grid()

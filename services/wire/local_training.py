@@ -2,9 +2,17 @@
 
 from pathlib import Path
 
+from fedsiege import optimiser
+from fedsiege.errors import InvalidValue
 from fedsiege.local_training import Alter, LocalTraining
-from fedsiege.training import LocalSGD
 from fedsiege.v1 import simulator_pb2 as pb
+
+#: The names of the contract's optimisers.
+_OPTIMISERS = {
+    pb.LOCAL_OPTIMIZER_UNSPECIFIED: "sgd",
+    pb.LOCAL_OPTIMIZER_SGD: "sgd",
+    pb.LOCAL_OPTIMIZER_ADAM: "adam",
+}
 
 
 def local_training(
@@ -25,6 +33,8 @@ def local_training(
         InvalidValue: the assignment cannot be done.
         MissingData: the data set is not there.
     """
+    if task.optimizer not in _OPTIMISERS:
+        raise InvalidValue("optimizer", task.optimizer, "1 for sgd or 2 for adam; 0 is sgd, too")
     return LocalTraining(
         join.model,
         join.dataset,
@@ -33,7 +43,13 @@ def local_training(
         task.samples,
         join.num_participants,
         join.seed,
-        LocalSGD(task.learning_rate, task.momentum, task.epochs, task.batch_size),
+        optimiser.create(
+            _OPTIMISERS[task.optimizer],
+            task.learning_rate,
+            task.momentum,
+            task.epochs,
+            task.batch_size,
+        ),
         clip=task.clip,
         device=join.device or "cpu",
         alter=alter,

@@ -120,6 +120,29 @@ def test_what_cannot_work_is_refused_under_its_variable(
     assert str(caught.value).startswith(text)
 
 
+def test_the_rule_that_repeats_the_training_takes_the_optimiser_of_the_participants() -> None:
+    assert settled(rule="fltrust")["rule"] == (
+        "fltrust:root=100,lr=0.001,momentum=0.9,epochs=2,batch=4,optimizer=sgd"
+    )
+    asked = settled(rule="fltrust", optimizer="adam", lr=0.01)
+    assert asked["rule"] == "fltrust:root=100,lr=0.01,momentum=0.0,epochs=2,batch=4,optimizer=adam"
+    assert asked["momentum"] == 0
+    assert settled(**asked) == asked
+
+
+def test_fednova_has_no_formula_for_adam() -> None:
+    spec = ExperimentSpec(rule="fednova", optimizer="adam")
+    with pytest.raises(InvalidValue) as caught:
+        spec.settle()
+    assert str(caught.value) == (
+        "RULE='fednova' is not possible: at fednova:optimizer, sgd: how much Adam adds up does not "
+        "follow from the number of its steps"
+    )
+    # Who insists may have it reckon as if they were steps of plain SGD.
+    insisting = ExperimentSpec(rule="fednova:optimizer=sgd", optimizer="adam").settle()
+    assert "momentum=0.0" in insisting.spec.rule
+
+
 @settings(deadline=None)
 @given(
     attack=st.floats(0, 1),

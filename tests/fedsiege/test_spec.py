@@ -53,6 +53,7 @@ def test_the_defaults_are_those_of_the_issue() -> None:
         "audit": "",
         "clip": 0.0,
         "participation": 1.0,
+        "optimizer": "sgd",
     }
 
 
@@ -93,6 +94,7 @@ def test_reading_it_costs_no_torch() -> None:
         ("leaked", 3),
         ("clip", 0.5),
         ("participation", 0.2),
+        ("optimizer", "adam"),
         ("samples", 0),
         ("samples", 4.0),
         ("threshold", 100),
@@ -142,6 +144,7 @@ IMPOSSIBLE: dict[str, list[object]] = {
     "audit": [3, None],
     "clip": [-1, math.nan, math.inf, "some"],
     "participation": [0, -0.1, 1.1, math.nan, "half"],
+    "optimizer": ["", "Adam", "rmsprop", 0, None],
 }
 
 
@@ -169,6 +172,20 @@ def test_the_threshold_is_within_reach() -> None:
     assert ExperimentSpec.of({"clients": 7, "threshold": 7}).threshold == 7
     with pytest.raises(InvalidValue, match=r"THRESHOLD=8 is not possible: .* from 1 to 7"):
         ExperimentSpec.of({"clients": 7, "threshold": 8})
+
+
+def test_adam_runs_without_the_momentum_of_sgd() -> None:
+    spec = ExperimentSpec.of({"optimizer": "adam"})
+    assert (spec.momentum, ExperimentSpec(optimizer="adam").momentum) == (0.0, 0.0)
+    assert ExperimentSpec.from_yaml(spec.to_yaml()) == spec
+    assert ExperimentSpec.of({"optimizer": "adam", "momentum": "0"}) == spec
+    assert ExperimentSpec.of({"optimizer": "sgd"}).momentum == 0.9
+    with pytest.raises(InvalidValue) as caught:
+        ExperimentSpec.of({"optimizer": "adam", "momentum": 0.9})
+    assert str(caught.value) == (
+        "MOMENTUM=0.9 is not possible: 0, or unset, with OPTIMIZER=adam, which has moments of its "
+        "own"
+    )
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,11 @@ def test_what_it_does_not_know_it_asks_for() -> None:
         FedNova()(UPDATES, context=RoundContext(steps=STEPS))
 
 
+def test_adam_has_no_formula() -> None:
+    with pytest.raises(InvalidValue, match="fednova:optimizer='adam' is not possible: sgd"):
+        FedNova(optimizer="adam")
+
+
 def test_momentum_and_a_proximal_term_have_no_formula() -> None:
     with pytest.raises(InvalidValue, match="fednova:mu"):
         FedNova(momentum=0.5, mu=0.1)

@@ -10,7 +10,8 @@ from fedsiege.aggregation import FedAvg, FLTrust, RoundContext
 from fedsiege.aggregation.fltrust import trusting
 from fedsiege.aggregation.root_data import RootData
 from fedsiege.errors import InvalidValue, UnfitRound
-from fedsiege.training import LocalSGD, LoopTrainer, Shard, batch_order
+from fedsiege.optimiser import LocalAdam, LocalOptimiser, LocalSGD
+from fedsiege.training import LoopTrainer, Shard, batch_order
 
 
 def shard(seed: int, samples: int = 30) -> Shard:
@@ -45,16 +46,16 @@ def test_where_nobody_can_be_trusted_the_model_is_kept(root: list[float]) -> Non
     assert not result.accepted.any()
 
 
-def test_the_root_update_is_that_of_a_participant() -> None:
+@pytest.mark.parametrize("optimiser", [LocalSGD(0.1, 0.5, 2, 30), LocalAdam(0.01, 2, 30)])
+def test_the_root_update_is_that_of_a_participant(optimiser: LocalOptimiser) -> None:
     """With one batch an epoch the order does not matter, so it is the same to the last digits."""
-    sgd = LocalSGD(0.1, 0.5, 2, 30)
     context = round_of(shard(1))
     assert context.model is not None
     assert context.root is not None
-    trainer = LoopTrainer(models.create("net"), sgd)
+    trainer = LoopTrainer(models.create("net"), optimiser)
     order = batch_order(0, 1, 0, 30, 2)
     [(_, expected)] = trainer.train(context.model, [context.root], [order])
-    found = RootData(context, len(context.model)).update(sgd)
+    found = RootData(context, len(context.model)).update(optimiser)
     torch.testing.assert_close(found, expected[0], rtol=1e-4, atol=1e-6)
 
 
@@ -77,6 +78,31 @@ def test_fakes_win_under_fedavg_and_lose_here() -> None:
     assert progress(FedAvg()(updates).update) < -0.7
     assert progress(result.update) > 0.9
     assert result.accepted.tolist() == [False] * 4 + [True] * 6
+
+
+def test_it_trains_as_the_participants_do() -> None:
+    context = round_of(shard(1))
+    assert context.model is not None
+    update = RootData(context, 13_106).update(LocalAdam(0.01, 2, 30))
+    rule = FLTrust(lr=0.01, momentum=0, epochs=2, batch=30, optimizer="adam")
+    result = rule(torch.stack([update, -update]), context=context)
+    assert result.scores is not None
+    assert result.scores.tolist() == pytest.approx([1.0, 0.0])
+    torch.testing.assert_close(result.update, update)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "about"),
+    [
+        ({"optimizer": "rmsprop"}, "fltrust:optimizer='rmsprop' is not possible: sgd or adam"),
+        ({"optimizer": "adam"}, "fltrust:momentum=0.9 is not possible: 0 with adam"),
+    ],
+)
+def test_an_optimiser_that_participants_cannot_have_is_refused(
+    parameters: dict[str, str], about: str
+) -> None:
+    with pytest.raises(InvalidValue, match=about):
+        FLTrust(**parameters)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,22 @@ def test_two_with_the_same_samples_take_them_in_different_orders(weights):
     assert not np.array_equal(found[0].delta, found[1].delta)
 
 
+def test_the_optimiser_is_the_one_asked_for_and_sgd_where_none_is(weights):
+    """As in messages from before there was a choice."""
+    silent, sgd, adam = (
+        updates(crew_of([2], momentum=0.0, **asked), weights, [2])[2].delta
+        for asked in (
+            {},
+            {"optimizer": pb.LOCAL_OPTIMIZER_SGD},
+            {"optimizer": pb.LOCAL_OPTIMIZER_ADAM},
+        )
+    )
+    np.testing.assert_array_equal(silent, sgd)
+    # Four steps of Adam move no weight by much more than four times the learning rate.
+    assert np.abs(adam).max() == pytest.approx(0.04, rel=0.2)
+    assert not np.isclose(np.abs(sgd).max(), np.abs(adam).max(), rtol=0.2)
+
+
 def test_a_participant_that_is_not_hosted_is_an_error(weights):
     with pytest.raises(KeyError):
         list(crew_of([0]).updates(1, weights, [1]))
@@ -130,6 +146,8 @@ def test_a_participant_that_is_not_hosted_is_an_error(weights):
         ({}, {"partition": "dirichlet:0"}, "dirichlet"),
         ({}, {"learning_rate": -1.0}, "learning_rate"),
         ({}, {"momentum": 1.5}, "momentum"),
+        ({}, {"optimizer": 7}, "optimizer=7 is not possible: 1 for sgd or 2 for adam"),
+        ({}, {"optimizer": pb.LOCAL_OPTIMIZER_ADAM}, "momentum=0.9 is not possible: 0 with adam"),
         ({}, {"trainer": "magic"}, "auto, cohort or loop"),
     ],
 )

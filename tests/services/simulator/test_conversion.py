@@ -68,6 +68,12 @@ def test_what_is_not_set_takes_its_default():
     assert from_message(pb.ExperimentSpec(samples=0)).samples != ExperimentSpec().samples
 
 
+def test_adam_survives_the_wire_without_a_momentum():
+    spec = from_message(pb.ExperimentSpec(optimizer="adam"))
+    assert (spec.optimizer, spec.momentum) == ("adam", 0.0)
+    assert from_message(to_message(spec)) == spec
+
+
 def test_message_and_specification_have_the_same_fields():
     fields = {field.name for field in pb.ExperimentSpec.DESCRIPTOR.fields}
     assert fields == set(ExperimentSpec.model_fields)
@@ -84,6 +90,8 @@ def test_message_and_specification_have_the_same_fields():
         ({"threshold": 0}, "THRESHOLD"),
         ({"threshold": 101}, "THRESHOLD"),
         ({"momentum": 1.0}, "MOMENTUM"),
+        ({"optimizer": "rmsprop"}, "OPTIMIZER"),
+        ({"optimizer": "adam", "momentum": 0.9}, "MOMENTUM"),
         ({"lr": -1.0}, "LR"),
         ({"lr": float("inf")}, "LR"),
         ({"deadline": 0.0}, "DEADLINE"),

@@ -152,6 +152,7 @@ async def test_everyone_is_assigned_by_kind(scene):
                 epochs=2,
                 batch_size=4,
                 trainer="auto",
+                optimizer=pb.LOCAL_OPTIMIZER_SGD,
             )
     assert shares == SHARES
 

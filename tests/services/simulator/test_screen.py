@@ -50,6 +50,16 @@ def test_the_spec_shows_the_setting_and_the_notes(screen: Captured) -> None:
     assert "note krum assumes f=20" in screen.lines
 
 
+def test_the_training_is_named_with_what_it_goes_by(screen: Captured) -> None:
+    screen.print_spec(CALM)
+    screen.print_spec(Settled(ExperimentSpec(optimizer="adam", lr=0.01, threshold=100)))
+    training = [line for line in screen.lines if line.startswith("training")]
+    assert training == [
+        "training SGD, lr 0.001, momentum 0.9, 2 epochs, batch 4, trainer auto",
+        "training Adam, lr 0.01, 2 epochs, batch 4, trainer auto",
+    ]
+
+
 def test_without_hostile_participants_there_is_no_attack(screen: Captured) -> None:
     screen.print_spec(CALM)
     assert "attack none" in screen.lines
