@@ -81,10 +81,12 @@ class CenteredProducts:
             return values.flip(0)[:count], vectors.flip(1)[:, :count]
         # Lanczos' method from the row that is farthest out, every step made orthogonal to all
         # before.
-        basis = roots.new_zeros(min(n, _MOST_STEPS), n)
+        basis = roots.new_empty(min(n, _MOST_STEPS), n)  # few of which will be written
         tridiagonal = roots.new_zeros(len(basis), len(basis))
+        basis[0] = 0.0
         basis[0, int((self.squares * roots).argmax())] = 1.0
-        for k, vector in enumerate(basis):
+        for k in range(len(basis)):
+            vector = basis[k]
             image = roots * self.times(roots * vector)
             tridiagonal[k, k] = vector @ image
             for _ in range(2):  # once is not enough for orthogonality to the last digit
