@@ -19,8 +19,8 @@ _TILE = 64
 _SHORT = 2**14
 #: Numbers of such a block: 16 MiB, but never less than the least width.
 _BLOCK = 2**22
-#: Numbers of a block that a point is subtracted from: 1 MiB of float32.
-_CACHED = 2**18
+#: Numbers of a block that a point is subtracted from: 2 MiB of float32.
+_CACHED = 2**19
 #: Squares that are added up in float32.
 _LONGEST_SUM = 2**16
 #: Whether torch can multiply by oneDNN alone. On AMD its own product, as numpy's, takes AVX2 and
