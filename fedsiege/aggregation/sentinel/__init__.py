@@ -9,6 +9,7 @@
 - dead_set.py    coordinates that no honest participant moves
 - invariants.py  hard tests: who breaks what the cohort shows
 - energy.py      who is alone with its direction
+- faction.py     whether a minority pulls one way of its own
 - camps.py       whether there are two camps, and which is the larger
 - consensus.py   whether there is a common direction, and what is left without it
 - direction.py   who points away from it

@@ -31,13 +31,12 @@ def larger_camp(gram: Tensor, members: Tensor) -> Tensor:
     m = len(places)
     if m < 2 * _FEWEST:
         return members
-    centred = k - k.mean(dim=0) - k.mean(dim=1, keepdim=True) + k.mean()
-    axis = torch.linalg.eigh(centred).eigenvectors[:, -1]
-    this = axis > 0
+    _, axes = without_mean(k)
+    this = axes[:, -1] > 0
     sizes = int(this.sum()), m - int(this.sum())
     if min(sizes) < _FEWEST:
         return members
-    within = min(_mean_cosine(k, this), _mean_cosine(k, ~this))
+    within = min(mean_cosine(k, this), mean_cosine(k, ~this))
     across = float(k[this][:, ~this].mean())
     if within < _UNITED or across > _APART * within:
         return members
@@ -46,8 +45,31 @@ def larger_camp(gram: Tensor, members: Tensor) -> Tensor:
     return larger
 
 
-def _mean_cosine(k: Tensor, camp: Tensor) -> float:
-    """Return the mean product of two different members."""
-    inside = k[camp][:, camp]
-    n = len(inside)
-    return float(inside.sum() - inside.diagonal().sum()) / (n * (n - 1))
+def without_mean(k: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues, ascending, and eigenvectors of products of vectors without their mean.
+
+    Args:
+        k: ``(m, m)`` float64, the products.
+
+    Returns:
+        ``(m,)``, and ``(m, m)`` with one in each column.
+    """
+    centred = k - k.mean(dim=0) - k.mean(dim=1, keepdim=True) + k.mean()
+    values, vectors = torch.linalg.eigh(centred)
+    return values, vectors
+
+
+def cosines_with(k: Tensor, group: Tensor) -> Tensor:
+    """Return ``(m,)``: the mean product of each with the members of a group, itself left out.
+
+    Args:
+        k: ``(m, m)`` float64, the products of unit vectors.
+        group: ``(m,)`` bool, two at least.
+    """
+    weights = group.double()
+    return (k @ weights - k.diagonal() * weights) / (weights.sum() - weights)
+
+
+def mean_cosine(k: Tensor, group: Tensor) -> float:
+    """Return the mean product of two different members of a group, see ``cosines_with``."""
+    return float(cosines_with(k, group)[group].mean())

@@ -9,6 +9,7 @@ from torch import Tensor
 from fedsiege.aggregation.sentinel.consensus import find_consensus, residuals
 from fedsiege.aggregation.sentinel.direction import against_centre, against_consensus
 from fedsiege.aggregation.sentinel.energy import energies, energy_flags
+from fedsiege.aggregation.sentinel.faction import find_faction
 from fedsiege.aggregation.sentinel.products import Pool
 from fedsiege.aggregation.sentinel.similarity import similarity_weights
 
@@ -23,18 +24,22 @@ class Judgement:
 
     Attributes:
         energy: ``(P,)`` bool, flagged by their energy.
+        faction: ``(P,)`` bool, flagged as a minority that pulls one way.
         direction: ``(P,)`` bool, flagged by their direction.
         weights: ``(P,)`` float64 in (0, 1], a.
         consensus: whether there is a common direction.
     """
 
     energy: Tensor
+    faction: Tensor
     direction: Tensor
     weights: Tensor
     consensus: bool
 
 
-def judge(pool: Pool, flagged: Tensor, order: Tensor, without: Collection[str] = ()) -> Judgement:
+def judge(
+    pool: Pool, flagged: Tensor, suspects: Tensor, order: Tensor, without: Collection[str] = ()
+) -> Judgement:
     """Take the steps from energy to direction, each guarded.
 
     The vote guard: a test that would leave half of those it judges or fewer flags nobody in this
@@ -43,20 +48,25 @@ def judge(pool: Pool, flagged: Tensor, order: Tensor, without: Collection[str] =
     Args:
         pool: directions and their products.
         flagged: ``(P,)`` bool, by the hard tests.
+        suspects: ``(P,)`` bool, who had no weight when last here.
         order: ``(P,)`` int64, in which members of the pool are asked to be compared with.
         without: steps to leave out.
     """
     guarded = "vote-guard" not in without
     nobody = torch.zeros_like(flagged)
-    energy, direction, weights = nobody, nobody, torch.ones(len(flagged), dtype=torch.float64)
+    energy, faction, direction = nobody, nobody, nobody
+    weights = torch.ones(len(flagged), dtype=torch.float64)
     candidates = ~flagged
     if "energy" not in without and int(candidates.sum()) >= _ENERGY_CANDIDATES:
         energy = energy_flags(energies(pool.updates, candidates, order))
         if guarded and _takes_half(energy, candidates):
             energy = nobody
         candidates = candidates & ~energy
+    if "faction" not in without:
+        faction = find_faction(pool.momenta, candidates, suspects)
+        candidates = candidates & ~faction
     if not candidates.any():
-        return Judgement(energy, direction, weights, consensus=False)
+        return Judgement(energy, faction, direction, weights, consensus=False)
     consensus = find_consensus(pool.momenta, candidates, camps="camps" not in without)
     along = consensus.cosines
     if consensus.holds:
@@ -79,7 +89,7 @@ def judge(pool: Pool, flagged: Tensor, order: Tensor, without: Collection[str] =
         direction = against_centre(pool.cosines_with, candidates, weights)
         if guarded and _takes_half(direction, candidates):
             direction = nobody
-    return Judgement(energy, direction, weights, consensus.holds)
+    return Judgement(energy, faction, direction, weights, consensus.holds)
 
 
 def _takes_half(flags: Tensor, candidates: Tensor) -> bool:

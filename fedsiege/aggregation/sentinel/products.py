@@ -91,12 +91,13 @@ def gather(
     """
     n, d = rows.shape
     device = rows.device
-    count = n + len(attendance.away)
+    turnout = attendance.turnout
+    count = len(turnout.identities)
     members = torch.cat([torch.arange(n), n + attendance.voting.nonzero().flatten()])
     averages = empty_matrix(count, d, device)
     # Newcomers have nobody's past, 0 times; who is away stays as it was.
-    sources = torch.cat([attendance.places.clamp(min=0), attendance.away]).to(device)
-    factors = torch.cat([decay * (attendance.places >= 0), torch.ones(count - n)])
+    sources = torch.cat([turnout.places.clamp(min=0), turnout.away]).to(device)
+    factors = torch.cat([decay * turnout.known, torch.ones(count - n)])
     factors = factors.to(device, torch.float32)[:, None]
     scale = (1 / norms).to(device, torch.float32)[:, None]
     absent = members[n:].to(device)

@@ -21,7 +21,7 @@ from fedsiege.errors import InvalidValue, UnfitRound
 #: The steps that can be left out, for ablations.
 STEPS = (
     *("class-sum", "dead-set", "spectrum", "coherence", "profile", "duplicate", "norm"),
-    *("energy", "camps", "similarity", "present", "crowding", "momentum", "direction"),
+    *("energy", "faction", "camps", "similarity", "present", "crowding", "momentum", "direction"),
     *("clipping", "vote-guard", "reputation", "memory"),
 )
 #: Fewer updates tell nothing about each other.
@@ -53,17 +53,18 @@ class Sentinel(StatefulRule):
     1. *Hard tests* (``invariants.py``): the sum over the classes in the last layer, coordinates
        that nobody can move, spectrum, coherence and proportions of the layers, duplicates, length.
     2. *Energy* (``energy.py``; among 20 or more not flagged): who is alone with its direction.
-    3. *Consensus* (``consensus.py``): the geometric median c of the M not flagged, or of the larger
+    3. *Faction* (``faction.py``): a minority that pulls one way of its own.
+    4. *Consensus* (``consensus.py``): the geometric median c of the M not flagged, or of the larger
        of two camps (``camps.py``). If more than 55 % of them support it,
        ``r_i = unit(M_i - (M_i . c) c)``, else ``r_i = M_i``; and ``p_i`` of u in the same way.
-    4. *Similarity* (``similarity.py``): weights
+    5. *Similarity* (``similarity.py``): weights
        ``a_i = 1 / max(1, sum_j max(0, r_i . r_j, p_i . p_j)^1.5)^1.2``.
-    5. *Direction* (``direction.py``; in a pool of 8 or more): who points away from c or, without
+    6. *Direction* (``direction.py``; in a pool of 8 or more): who points away from c or, without
        it, from the weighted centre.
-    6. *Vote guard* (``judgement.py``): where energy or direction would leave half of those they
+    7. *Vote guard* (``judgement.py``): where energy or direction would leave half of those they
        judge or fewer, they flag nobody, and there is no c.
-    7. *Reputation*: ``R <- 0.8 R + 0.2 [hard flag]``; no weight while flagged or while ``R > 0.5``.
-    8. The rest are clipped to 1.25 times their median length: ``sum a_i clip(g_i) / sum a_i``.
+    8. *Reputation*: ``R <- 0.8 R + 0.2 [hard flag]``; no weight while flagged or while ``R > 0.5``.
+    9. The rest are clipped to 1.25 times their median length: ``sum a_i clip(g_i) / sum a_i``.
 
     Detection catches what is crude, and the weights bound what is not: k momenta of one direction
     weigh together less than a single one does. Clipping alone cannot, since what honest
@@ -134,10 +135,12 @@ class Sentinel(StatefulRule):
         hard = hard_flags(failed, m)
         flagged = torch.zeros(len(pool.members), dtype=torch.bool)
         flagged[:m] = hard
-        judgement = judge(pool, flagged, _order(attendance, before, context), self._left_out)
+        suspects = attendance.suspects(before)
+        order = _order(attendance, context)
+        judgement = judge(pool, flagged, suspects, order, self._left_out)
 
         reputations = attendance.reputations(before, hard)
-        unwanted = (flagged | judgement.energy | judgement.direction)[:m]
+        unwanted = (flagged | judgement.energy | judgement.faction | judgement.direction)[:m]
         if "reputation" not in self._left_out:
             unwanted |= reputations > WORST_REPUTATION
         after = attendance.remembering(before, pool.averages, reputations, unwanted)
@@ -154,9 +157,8 @@ class Sentinel(StatefulRule):
         return Aggregation(weighted_mean(rows, factors, weights), accepted, scores, after)
 
 
-def _order(attendance: Attendance, before: SentinelState, context: RoundContext) -> Tensor:
+def _order(attendance: Attendance, context: RoundContext) -> Tensor:
     """Return the order of the pool in which peers are asked: by lot among identities."""
-    away = before.identities[attendance.away[attendance.voting]]
-    ascending = torch.cat([attendance.present, away]).argsort()
-    random = seeding.generator(context.seed, "sentinel peers", before.rounds + 1)
+    ascending = attendance.pool.argsort()
+    random = seeding.generator(context.seed, "sentinel peers", attendance.turnout.rounds)
     return ascending[torch.from_numpy(random.permutation(len(ascending)))]

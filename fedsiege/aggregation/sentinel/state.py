@@ -6,54 +6,43 @@ import torch
 from torch import Tensor
 
 from fedsiege.aggregation import memory
+from fedsiege.aggregation.memory import NOBODY, Memory, Turnout
 
 #: Whoever moved in one of so many rounds, and was not suspected then, still has a say when absent.
 POOL_ROUNDS = 10
 
 
 @dataclass(frozen=True)
-class SentinelState:
-    """The memory.
+class SentinelState(Memory):
+    """The memory; in ``seen`` only rounds in which one moved count.
 
     Attributes:
-        identities: ``(k,)`` int64, those of the last round first.
-        seen: ``(k,)`` int64, the rule's own round in which each sent last.
         momenta: ``(k, d)`` float32, the moving average E of the unit updates of each.
         reputations: ``(k,)`` float64, R: 0 good to 1 bad.
-        flagged: ``(k,)`` bool, who had no weight in that round.
-        rounds: how many rounds there were.
+        flagged: ``(k,)`` bool, who had no weight when last here.
     """
 
-    identities: Tensor
-    seen: Tensor
     momenta: Tensor
     reputations: Tensor
     flagged: Tensor
-    rounds: int
 
     @classmethod
     def empty(cls, updates: Tensor) -> "SentinelState":
         """Return the memory before the first round."""
-        nobody = torch.zeros(0, dtype=torch.int64)
-        momenta = updates.new_zeros(0, updates.shape[1], dtype=torch.float32)
         none = torch.zeros(0, dtype=torch.float64)
-        return cls(nobody, nobody, momenta, none, none.bool(), 0)
+        return cls(NOBODY, NOBODY, 0, memory.no_rows(updates), none, none.bool())
 
 
 @dataclass(frozen=True)
 class Attendance:
-    """Who is here, who is away, and who of them is remembered.
+    """Who is here, who is away, and who of them has a say.
 
     Attributes:
-        present: ``(n,)`` int64, identities.
-        places: ``(n,)`` int64, where each stands in the memory, -1 for newcomers.
-        away: ``(a,)`` int64, where those stand that are away and remembered still.
-        voting: ``(a,)`` bool, who of those still has a say.
+        turnout: who is here, and who is remembered.
+        voting: ``(a,)`` bool, who of those away still has a say.
     """
 
-    present: Tensor
-    places: Tensor
-    away: Tensor
+    turnout: Turnout
     voting: Tensor
 
     @classmethod
@@ -62,13 +51,28 @@ class Attendance:
 
         Args:
             before: the memory.
-            present: ``(n,)`` int64.
+            present: ``(n,)`` int64, identities.
             remember: how many identities are remembered, see ``memory.absent``.
         """
-        away = memory.absent(before.identities, before.seen, present, remember)
-        recent = before.rounds + 1 - before.seen[away] <= POOL_ROUNDS
-        places = memory.places(before.identities, present)
-        return cls(present, places, away, recent & ~before.flagged[away])
+        turnout = before.turnout(present, remember)
+        recent = turnout.rounds - before.seen[turnout.away] <= POOL_ROUNDS
+        return cls(turnout, recent & ~before.flagged[turnout.away])
+
+    @property
+    def pool(self) -> Tensor:
+        """``(P,)`` int64, the identities of those here, then of those away who have a say."""
+        n = len(self.turnout.places)
+        return torch.cat([self.turnout.identities[:n], self.turnout.identities[n:][self.voting]])
+
+    def suspects(self, before: SentinelState) -> Tensor:
+        """Return ``(P,)`` bool: who of the pool had no weight when last here; newcomers had.
+
+        Args:
+            before: the memory.
+        """
+        found = torch.zeros(len(self.pool), dtype=torch.bool)
+        found[: len(self.turnout.places)][self.turnout.known] = self.turnout.recall(before.flagged)
+        return found
 
     def reputations(self, before: SentinelState, hard: Tensor) -> Tensor:
         """Return ``(n,)`` float64: ``R <- 0.8 R + 0.2`` where flagged by a hard test, else 0.8 R.
@@ -79,9 +83,8 @@ class Attendance:
             before: the memory.
             hard: ``(n,)`` bool.
         """
-        past = torch.zeros(len(self.present), dtype=torch.float64)
-        known = self.places >= 0
-        past[known] = before.reputations[self.places[known]]
+        past = torch.zeros(len(hard), dtype=torch.float64)
+        past[self.turnout.known] = self.turnout.recall(before.reputations)
         return 0.8 * past + 0.2 * hard.double()
 
     def remembering(
@@ -95,12 +98,12 @@ class Attendance:
             reputations: ``(n,)`` of those present.
             flagged: ``(n,)`` bool, who of them had no weight.
         """
-        rounds = before.rounds + 1
+        turnout = self.turnout
         return SentinelState(
-            identities=torch.cat([self.present, before.identities[self.away]]),
-            seen=torch.cat([torch.full_like(self.present, rounds), before.seen[self.away]]),
+            identities=turnout.identities,
+            seen=turnout.seen,
+            rounds=turnout.rounds,
             momenta=momenta,
-            reputations=torch.cat([reputations, before.reputations[self.away]]),
-            flagged=torch.cat([flagged, before.flagged[self.away]]),
-            rounds=rounds,
+            reputations=turnout.carry(reputations, before.reputations),
+            flagged=turnout.carry(flagged, before.flagged),
         )

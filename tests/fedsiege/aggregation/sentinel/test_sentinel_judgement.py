@@ -28,8 +28,8 @@ def pool_of(rows: torch.Tensor) -> Pool:
 
 def judged(rows: torch.Tensor, without: tuple[str, ...] = (), flagged: int = 0) -> Judgement:
     """Judge rows of which the first are flagged already."""
-    flags = torch.arange(len(rows)) < flagged
-    return judge(pool_of(rows), flags, torch.arange(len(rows)), without)
+    order = torch.arange(len(rows))
+    return judge(pool_of(rows), order < flagged, order < 0, order, without)
 
 
 AXIS = torch.eye(D)[0]
@@ -37,9 +37,11 @@ HONEST = around(AXIS, 24, spread=1.0)
 
 
 def test_who_points_away_from_a_common_direction() -> None:
-    found = judged(torch.cat([around(-AXIS, 9, 0.5, seed=3), HONEST]))
+    rows = torch.cat([around(-AXIS, 9, 0.5, seed=3), HONEST])
+    found = judged(rows, without=("faction",))
     assert found.consensus
     assert found.direction.tolist() == [True] * 9 + [False] * 24
+    assert judged(rows).faction.equal(found.direction)  # which sees them first
 
 
 def test_noise_among_participants_with_common_directions() -> None:
@@ -68,8 +70,17 @@ def test_who_is_alike_in_this_round_alone_is_alike() -> None:
     pasts[24:, 24:] = torch.eye(4)
     turns = dataclasses.replace(pool, momenta=pasts)
     nobody, order = torch.zeros(28, dtype=torch.bool), torch.arange(28)
-    assert judge(turns, nobody, order).weights[24:].max() < 0.2
-    assert judge(turns, nobody, order, ["present"]).weights[24:].min() > 0.5
+    assert judge(turns, nobody, nobody, order).weights[24:].max() < 0.2
+    assert judge(turns, nobody, nobody, order, ["present"]).weights[24:].min() > 0.5
+
+
+def test_who_was_suspected_is_suspected_more_easily() -> None:
+    """Of one mind, but hardly: with spreads like these who is new is left alone."""
+    rows = torch.cat([around(AXIS, 20, spread=1.8, seed=5), classes(30)])
+    nobody, order = torch.zeros(50, dtype=torch.bool), torch.arange(50)
+    pool = pool_of(rows)
+    assert not judge(pool, nobody, nobody, order).faction.any()
+    assert judge(pool, nobody, order < 20, order).faction.equal(order < 20)
 
 
 def classes(n: int, seed: int = 6) -> torch.Tensor:
@@ -80,7 +91,8 @@ def classes(n: int, seed: int = 6) -> torch.Tensor:
 def test_without_a_common_direction_who_pulls_back_is_away_from_the_centre() -> None:
     honest = classes(30)
     back = -normalize(honest.mean(dim=0), dim=0)
-    found = judged(torch.cat([around(back, 6, spread=0.3, seed=8), honest]))
+    rows = torch.cat([around(back, 6, spread=0.3, seed=8), honest])
+    found = judged(rows, without=("faction",))
     assert not found.consensus
     assert found.direction.tolist() == [True] * 6 + [False] * 30
 
@@ -101,11 +113,11 @@ def test_a_direction_test_that_leaves_half_flags_nobody_and_there_is_no_consensu
         pool.updates, pool.momenta, turned, pool.norms, pool.averages, pool.members, pool.lengths
     )
     nobody, order = torch.zeros(24, dtype=torch.bool), torch.arange(24)
-    assert judge(pool, nobody, order).consensus
-    guarded = judge(turned_pool, nobody, order)
+    assert judge(pool, nobody, nobody, order).consensus
+    guarded = judge(turned_pool, nobody, nobody, order)
     assert not guarded.consensus
     assert not guarded.direction.any()
-    assert judge(turned_pool, nobody, order, ["vote-guard"]).direction[:12].all()
+    assert judge(turned_pool, nobody, nobody, order, ["vote-guard"]).direction[:12].all()
     assert guarded.weights.max() < 0.5  # of M itself, in which all are alike
 
 
@@ -125,9 +137,11 @@ def test_small_pools_are_not_tested() -> None:
 def test_steps_can_be_left_out() -> None:
     rows = torch.cat([random_rows(6, seed=4), around(-AXIS, 6, 0.5, seed=3), HONEST])
     assert judged(rows).energy.any()
-    assert judged(rows).direction.any()
+    assert judged(rows).faction.any()
+    assert judged(rows, without=("faction",)).direction.any()
     assert not judged(rows, without=("energy",)).energy.any()
-    assert not judged(rows, without=("direction",)).direction.any()
+    assert not judged(rows, without=("faction", "direction")).direction.any()
+    assert not judged(rows, without=("faction",)).faction.any()
 
 
 def test_nobody_is_left_to_judge() -> None:

@@ -17,7 +17,7 @@ def memory(identities: list[int], momenta: torch.Tensor) -> SentinelState:
     k = len(identities)
     ones = torch.ones(k, dtype=torch.int64)
     nobody = torch.zeros(k, dtype=torch.bool)
-    return SentinelState(torch.tensor(identities), ones, momenta, nobody.double(), nobody, 1)
+    return SentinelState(torch.tensor(identities), ones, 1, momenta, nobody.double(), nobody)
 
 
 def pool_of(
