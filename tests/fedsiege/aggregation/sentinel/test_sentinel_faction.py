@@ -33,8 +33,7 @@ def found(*groups: torch.Tensor, suspects: int = 0) -> list[bool]:
     return find_faction(rows @ rows.T, everyone, order < suspects).tolist()
 
 
-@pytest.mark.parametrize("n", [8, 15, 22])
-@pytest.mark.parametrize("spread", [0.1, 0.5])
+@pytest.mark.parametrize(("n", "spread"), [(8, 0.1), (15, 0.5), (22, 0.1), (22, 1.0)])
 def test_a_minority_of_one_mind(n: int, spread: float) -> None:
     expected = [True] * n + [False] * (50 - n)
     assert found(around(0, n, spread), classes(50 - n)) == expected
