@@ -15,7 +15,8 @@ from benchmarks import machine, report
 from benchmarks.contest import Benchmark, Claim, Contender, Effort, Samples, run
 from fedsiege import models
 from fedsiege.cohort import CohortTrainer
-from fedsiege.training import LocalSGD, LoopTrainer, Shard, Trainer, batch_order
+from fedsiege.optimiser import LocalSGD
+from fedsiege.training import LoopTrainer, Shard, Trainer, batch_order
 from services.wire.process import tune_allocator
 
 LOOP, ENGINE = "one by one", "cohort engine"

@@ -6,7 +6,8 @@ import torch
 
 from fedsiege import datasets, models, partition
 from fedsiege.spec import ExperimentSpec
-from fedsiege.training import LocalSGD, LoopTrainer, Shard, batch_order
+from fedsiege.optimiser import LocalSGD
+from fedsiege.training import LoopTrainer, Shard, batch_order
 from tests.federation.conftest import DATA
 
 

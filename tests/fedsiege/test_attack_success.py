@@ -13,7 +13,8 @@ from fedsiege.attacks import Broadcast
 from fedsiege.cohort import CohortTrainer
 from fedsiege.errors import InvalidValue
 from fedsiege.evaluation import Evaluator
-from fedsiege.training import LocalSGD, Shard, batch_order
+from fedsiege.optimiser import LocalSGD
+from fedsiege.training import Shard, batch_order
 
 IMAGES = np.zeros((30, 28, 28), np.uint8)
 LABELS = np.arange(30) % 10

@@ -10,7 +10,8 @@ import torch
 from fedsiege import attacks, datasets, models, partition
 from fedsiege.attacks import Attack, Broadcast, StatefulAttack
 from fedsiege.cohort import CohortTrainer
-from fedsiege.training import LocalSGD, Shard, batch_order
+from fedsiege.optimiser import LocalSGD
+from fedsiege.training import Shard, batch_order
 
 ADAPTIVE = [
     "ad-anti",

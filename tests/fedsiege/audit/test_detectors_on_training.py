@@ -10,7 +10,8 @@ from fedsiege.aggregation import RoundContext
 from fedsiege.attacks import Broadcast
 from fedsiege.attacks.base import StatefulAttack
 from fedsiege.cohort import CohortTrainer
-from fedsiege.training import LocalSGD, Shard, batch_order
+from fedsiege.optimiser import LocalSGD
+from fedsiege.training import Shard, batch_order
 
 N, ROUNDS, FAKES = 24, 6, tuple(range(0, 24, 4))
 HONEST = tuple(i for i in range(N) if i not in FAKES)
