@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from fedsiege import datasets, models, partition
-from fedsiege.spec import ExperimentSpec
 from fedsiege.optimiser import LocalSGD
+from fedsiege.spec import ExperimentSpec
 from fedsiege.training import LoopTrainer, Shard, batch_order
 from tests.federation.conftest import DATA
 
