@@ -26,9 +26,11 @@ class AdDrift(Directed):
         norm: length of an update relative to the last global step, greater than 0.
         noise: gamma, each fake's own noise of the round relative to the direction, greater than 0.
         spread: the same that stays from round to round, 0 or more, see ``Disguised``.
+        groups: among how many groups of fakes it differs, 0 or more, see ``Disguised``.
 
     Raises:
-        InvalidValue: norm or noise is not a finite number greater than 0, or spread is negative.
+        InvalidValue: norm or noise is not a finite number greater than 0, spread is negative, or
+            groups is no whole number or negative.
 
     Source: our own.
     """

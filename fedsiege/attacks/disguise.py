@@ -52,25 +52,31 @@ class Disguised(Attack):
         noise: gamma, each fake's own noise of the round relative to the direction, greater than 0.
         spread: the same that stays from round to round, 0 or more: it hides that all go one way
             from whoever compares their past. With 2 their cosines are about 0.2.
+        groups: among how many groups of fakes it differs, by index; 0: from each to each. With a
+            few there are several axes along which they stand out, none much more than another.
 
     Raises:
-        InvalidValue: norm or noise is not a finite number greater than 0, or spread is negative.
+        InvalidValue: norm or noise is not a finite number greater than 0, spread is negative, or
+            groups is no whole number or negative.
     """
 
     norm: float = 8.0
     noise: float = 0.5
     spread: float = 0.0
+    groups: int = 0
 
     def __post_init__(self) -> None:
         self.require_positive("norm")
         self.require_positive("noise")
         self.require_positive("spread", or_zero=True)
+        self.require_whole("groups", least=0)
 
     def dressed(
         self, broadcast: Broadcast, participants: Sequence[int], direction: Tensor
     ) -> Tensor:
         """Return ``(k, d)``, every row another, in a direction ``(d,)`` of any length."""
-        return disguise(broadcast, participants, direction, self.norm, self.noise, self.spread)
+        lasting = self.spread, self.groups
+        return disguise(broadcast, participants, direction, self.norm, self.noise, *lasting)
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ def disguise(
     norm: float,
     noise: float,
     spread: float = 0.0,
+    groups: int = 0,
 ) -> Tensor:
     """Return ``(k, d)`` float32, updates in a direction that look as if they had been trained.
 
@@ -101,7 +108,7 @@ def disguise(
     1. *spectrum*: in every weight matrix of the direction, the singular values after the second are
        scaled down until the first two weigh as much as in ``S``, by their share of the squares;
     2. *noise* of its own for each fake: to every matrix one of rank one, ``noise`` times as long,
-       and one, ``spread`` times as long, that is the same in every round;
+       and one, ``spread`` times as long, that is the same in every round (and for all of a group);
     3. *dead set*: 0 wherever ``S`` is exactly 0;
     4. *class sums*: over the classes, each column of the last layer's weights sums to 0;
     5. *coherence*: biases are proportional to the sums of their rows, with the sign seen in ``G``,
@@ -120,6 +127,7 @@ def disguise(
         norm: see 7, greater than 0.
         noise: gamma of 2, 0 or more.
         spread: of 2, 0 or more.
+        groups: of 2, the index modulo this is the group; 0: each is one.
 
     Source: our own, made to pass the hard tests of the rule ``sentinel``.
     """
@@ -138,7 +146,8 @@ def disguise(
         draw = generator(broadcast.seed, "disguise noise", broadcast.round_number, participant)
         noises = [(noise, draw)]
         if spread:
-            lasting = generator(broadcast.seed, "disguise spread", participant=participant)
+            group = participant % groups if groups else participant
+            lasting = generator(broadcast.seed, "disguise spread", participant=group)
             noises.append((spread, lasting))
         for layer in layers:
             for length, source in noises:

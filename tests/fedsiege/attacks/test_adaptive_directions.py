@@ -31,9 +31,9 @@ MODULES = [disguise, ad_sleep]
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody puts a disguise on: what is sent is the direction, times the norm."""
 
-    def undisguised(broadcast, participants, direction, norm, noise, spread=0.0):
+    def undisguised(broadcast, participants, direction, norm, noise, spread=0.0, groups=0):
         assert noise == 0.25
-        assert spread == 0
+        assert spread == groups == 0
         return norm * direction.expand(len(participants), -1)
 
     for module in MODULES:

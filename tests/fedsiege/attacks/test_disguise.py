@@ -101,6 +101,22 @@ def test_a_spread_stays_from_round_to_round_and_noise_does_not() -> None:
     assert cosine(past(0.1, 2.0)) < 0.4
 
 
+def test_a_group_has_one_spread() -> None:
+    """Two of a group go one way; two groups, or each for itself, do not."""
+    direction = noise_direction("lenet5")
+
+    def cosines(groups: int) -> torch.Tensor:
+        rows = disguise(heard("lenet5"), range(2, 6), direction, 8.0, 0.01, 4.0, groups)
+        unit = torch.nn.functional.normalize(rows.double(), dim=1)
+        return unit @ unit.T
+
+    two = cosines(groups=2)
+    assert min(two[0, 2], two[1, 3]) > 0.99
+    assert max(two[0, 1], two[2, 3], two[0, 3]) < 0.5
+    assert cosines(groups=0).fill_diagonal_(0).max() < 0.5
+    assert cosines(groups=1).min() > 0.99
+
+
 def test_two_directions_dominate_the_large_matrices(scene) -> None:
     broadcast, _, rows = scene
     bare = noise_direction(broadcast.architecture)
