@@ -24,7 +24,6 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue
 from fedsiege.optimiser import LocalOptimiser
-from fedsiege.optimiser import LocalSGD as LocalSGD  # noqa: PLC0414 - scripts have it from here
 
 #: How many times as fast as the cohort engine the loop must be when tried, to be chosen. Wide, so
 #: that a busy machine does not change which way a run is computed.

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from fedsiege import models
 from fedsiege.attacks.base import Broadcast
+from fedsiege.optimiser import LocalSGD
 from fedsiege.seeding import generator
-from fedsiege.training import LocalSGD, LoopTrainer, Shard, batch_order
+from fedsiege.training import LoopTrainer, Shard, batch_order
 
 #: Images of each fake, and how it trains on them: 4 steps.
 SAMPLES = 8

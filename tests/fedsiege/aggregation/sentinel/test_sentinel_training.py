@@ -10,7 +10,8 @@ from fedsiege import aggregation, attacks, datasets, models, partition
 from fedsiege.aggregation import RoundContext
 from fedsiege.attacks import Broadcast, StatefulAttack
 from fedsiege.cohort import CohortTrainer
-from fedsiege.training import LocalSGD, Shard, batch_order
+from fedsiege.optimiser import LocalSGD
+from fedsiege.training import Shard, batch_order
 
 MODEL, N, SAMPLES, ROUNDS, SEED = "lenet5", 20, 60, 5, 0
 FAKES = tuple(range(0, 16, 2))
