@@ -25,6 +25,7 @@ def hard_tests(
     norms: Tensor,
     layers: Sequence[Layer],
     cosines: Tensor,
+    away: Tensor,
     without: Collection[str] = (),
 ) -> dict[str, Tensor]:
     """Return who fails which test, ``(n,)`` bool on the CPU for each.
@@ -34,6 +35,7 @@ def hard_tests(
         norms: ``(n,)`` float64 on the CPU, their lengths.
         layers: of the model.
         cosines: ``(n, n)`` of the updates.
+        away: ``(v,)`` float64, lengths of updates of earlier rounds.
         without: tests to leave out.
     """
     measures = measure(updates, layers)
@@ -44,7 +46,7 @@ def hard_tests(
         "coherence": coherence_flags(measures.coherence),
         "profile": profile_flags(measures.profile),
         "duplicate": duplicate_flags(cosines),
-        "norm": norm_flags(norms),
+        "norm": norm_flags(norms, away),
     }
     return {test: flags for test, flags in failed.items() if test not in without}
 
@@ -143,17 +145,19 @@ def duplicate_flags(cosines: Tensor) -> Tensor:
     return cosines.clone().fill_diagonal_(-1.0).amax(dim=1) > 0.99999
 
 
-def norm_flags(norms: Tensor) -> Tensor:
+def norm_flags(norms: Tensor, away: Tensor) -> Tensor:
     """Flag who is far longer than the majority: ``(log ||g|| - c) / max(s, 0.25) > 4``.
 
     Centre and deviation by the shorth. Clipping bounds what a long update does, but a fake that is
-    told of honest lengths by nobody sends one that is sure to count in full.
+    told of honest lengths by nobody sends one that is sure to count in full. The majority is that
+    of all with a say: among ten who were drawn for a round, half may be fakes.
 
     Args:
         norms: ``(n,)`` float64, above 0.
+        away: ``(v,)`` float64, lengths of updates of earlier rounds, of those who are away.
     """
     logarithms = norms.log()[:, None]
-    centre, deviation = shorth(logarithms)
+    centre, deviation = shorth(torch.cat([logarithms, away.log()[:, None]]))
     return ((logarithms - centre) / deviation.clamp(min=0.25)).flatten() > 4
 
 

@@ -64,7 +64,8 @@ class Sentinel(StatefulRule):
     7. *Vote guard* (``judgement.py``): where energy or direction would leave half of those they
        judge or fewer, they flag nobody, and there is no c.
     8. *Reputation*: ``R <- 0.8 R + 0.2 [hard flag]``; no weight while flagged or while ``R > 0.5``.
-    9. The rest are clipped to 1.25 times their median length: ``sum a_i clip(g_i) / sum a_i``.
+    9. The rest are clipped to 1.25 times the median length, theirs and of the last updates of those
+       away in the pool: ``sum a_i clip(g_i) / sum a_i``.
 
     Detection catches what is crude, and the weights bound what is not: k momenta of one direction
     weigh together less than a single one does. Clipping alone cannot, since what honest
@@ -131,7 +132,8 @@ class Sentinel(StatefulRule):
             attendance = replace(attendance, voting=torch.zeros_like(attendance.voting))
         decay = 0.0 if "momentum" in self._left_out else DECAY
         pool = gather(rows, norms, before, attendance, decay)
-        failed = hard_tests(rows, norms, layers, pool.updates[:m, :m], self._left_out)
+        away = attendance.lengths(before)
+        failed = hard_tests(rows, norms, layers, pool.updates[:m, :m], away, self._left_out)
         hard = hard_flags(failed, m)
         flagged = torch.zeros(len(pool.members), dtype=torch.bool)
         flagged[:m] = hard
@@ -143,7 +145,7 @@ class Sentinel(StatefulRule):
         unwanted = (flagged | judgement.energy | judgement.faction | judgement.direction)[:m]
         if "reputation" not in self._left_out:
             unwanted |= reputations > WORST_REPUTATION
-        after = attendance.remembering(before, pool.averages, reputations, unwanted)
+        after = attendance.remembering(before, pool.averages, norms, reputations, unwanted)
         weights = judgement.weights[:m]
         scores[active] = unwanted + (1 - weights + reputations) / 2
         if unwanted.all():
@@ -151,7 +153,8 @@ class Sentinel(StatefulRule):
         weights = weights * ~unwanted
         factors = weights
         if "clipping" not in self._left_out:
-            factors = weights * (CLIP * median_of(norms[~unwanted]) / norms).clamp(max=1)
+            usual = median_of(torch.cat([norms[~unwanted], away]))
+            factors = weights * (CLIP * usual / norms).clamp(max=1)
         accepted = torch.zeros(n, dtype=torch.bool)
         accepted[active] = ~unwanted
         return Aggregation(weighted_mean(rows, factors, weights), accepted, scores, after)

@@ -18,11 +18,13 @@ class SentinelState(Memory):
 
     Attributes:
         momenta: ``(k, d)`` float32, the moving average E of the unit updates of each.
+        lengths: ``(k,)`` float64, of the last update of each.
         reputations: ``(k,)`` float64, R: 0 good to 1 bad.
         flagged: ``(k,)`` bool, who had no weight when last here.
     """
 
     momenta: Tensor
+    lengths: Tensor
     reputations: Tensor
     flagged: Tensor
 
@@ -30,7 +32,7 @@ class SentinelState(Memory):
     def empty(cls, updates: Tensor) -> "SentinelState":
         """Return the memory before the first round."""
         none = torch.zeros(0, dtype=torch.float64)
-        return cls(NOBODY, NOBODY, 0, memory.no_rows(updates), none, none.bool())
+        return cls(NOBODY, NOBODY, 0, memory.no_rows(updates), none, none, none.bool())
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class Attendance:
         n = len(self.turnout.places)
         return torch.cat([self.turnout.identities[:n], self.turnout.identities[n:][self.voting]])
 
+    def lengths(self, before: SentinelState) -> Tensor:
+        """Return ``(v,)`` float64: the lengths of the last updates of those away who have a say.
+
+        Args:
+            before: the memory.
+        """
+        return before.lengths[self.turnout.away[self.voting]]
+
     def suspects(self, before: SentinelState) -> Tensor:
         """Return ``(P,)`` bool: who of the pool had no weight when last here; newcomers had.
 
@@ -88,13 +98,19 @@ class Attendance:
         return 0.8 * past + 0.2 * hard.double()
 
     def remembering(
-        self, before: SentinelState, momenta: Tensor, reputations: Tensor, flagged: Tensor
+        self,
+        before: SentinelState,
+        momenta: Tensor,
+        lengths: Tensor,
+        reputations: Tensor,
+        flagged: Tensor,
     ) -> SentinelState:
         """Return the memory after this round.
 
         Args:
             before: the memory.
             momenta: ``(n + a, d)``, of those present and those away.
+            lengths: ``(n,)`` of the updates of those present.
             reputations: ``(n,)`` of those present.
             flagged: ``(n,)`` bool, who of them had no weight.
         """
@@ -104,6 +120,7 @@ class Attendance:
             seen=turnout.seen,
             rounds=turnout.rounds,
             momenta=momenta,
+            lengths=turnout.carry(lengths, before.lengths),
             reputations=turnout.carry(reputations, before.reputations),
             flagged=turnout.carry(flagged, before.flagged),
         )

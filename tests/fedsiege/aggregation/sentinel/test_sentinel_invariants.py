@@ -83,10 +83,19 @@ def test_other_proportions_than_the_majority() -> None:
 def test_far_longer_than_the_majority() -> None:
     """The majority is within 1.4 of each other: too far is 2.8 times their middle, e^(4 x 0.25)."""
     norms = torch.tensor([1.0, 1.1, 1.2, 1.3, 1.4, 3.2, 3.4, 0.01]).double()
-    assert flagged(invariants.norm_flags(norms)) == [6]
-    assert flagged(invariants.norm_flags(1e-9 * norms)) == [6]
+    none = norms[:0]
+    assert flagged(invariants.norm_flags(norms, none)) == [6]
+    assert flagged(invariants.norm_flags(1e-9 * norms, none)) == [6]
     scattered = torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0, 32.0]).double()
-    assert flagged(invariants.norm_flags(scattered)) == []
+    assert flagged(invariants.norm_flags(scattered, none)) == []
+
+
+def test_the_majority_is_that_of_those_away_as_well() -> None:
+    """Of those present most are long, but not of all with a say."""
+    present = torch.tensor([1.0, 1.1, 6.0, 6.1, 6.2]).double()
+    away = torch.tensor([0.9, 1.0, 1.2, 1.1]).double()
+    assert flagged(invariants.norm_flags(present, away)) == [2, 3, 4]
+    assert flagged(invariants.norm_flags(present, away[:0])) == []
 
 
 def test_the_shorth_is_where_most_are() -> None:

@@ -17,7 +17,8 @@ def memory(identities: list[int], momenta: torch.Tensor) -> SentinelState:
     k = len(identities)
     ones = torch.ones(k, dtype=torch.int64)
     nobody = torch.zeros(k, dtype=torch.bool)
-    return SentinelState(torch.tensor(identities), ones, 1, momenta, nobody.double(), nobody)
+    nothing = nobody.double()
+    return SentinelState(torch.tensor(identities), ones, 1, momenta, ones.double(), nothing, nobody)
 
 
 def pool_of(

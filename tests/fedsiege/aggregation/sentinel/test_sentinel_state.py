@@ -103,6 +103,8 @@ def test_who_is_away_keeps_momentum_and_reputation() -> None:
     second = known(aggregate(honest(6, 2), first, who=list(range(4, 10))))
     assert second.identities.tolist() == [4, 5, 6, 7, 8, 9, 0, 1, 2, 3]
     assert torch.equal(second.momenta[6:], first.momenta[:4])
+    assert torch.equal(second.lengths[6:], first.lengths[:4])
+    torch.testing.assert_close(second.lengths[:6], honest(6, 2).double().norm(dim=1))
     assert second.reputations[6:].tolist() == [0.2, 0.2, 0, 0]
     assert second.flagged[6:].tolist() == [True, True, False, False]
     assert second.seen.tolist() == [2] * 6 + [1] * 4
@@ -129,6 +131,20 @@ def test_those_away_hold_back_who_pulls_like_them() -> None:
     assert remembered is not None
     assert alone is not None
     assert (remembered > alone).all()
+
+
+def test_those_away_keep_the_lengths_of_a_round_within_bounds() -> None:
+    """Drawn for a round are three honest ones, and four who send twice as much as is usual."""
+    first = aggregate(honest(20)).state
+    updates, who = honest(7, 2), list(range(7))
+    updates[3:] *= 2.0
+    usual = float(known(aggregate(updates, first, who)).lengths[:3].median())
+    alone = aggregate(updates, first, who, Sentinel(without="memory+similarity"))
+    among = aggregate(updates, first, who, Sentinel(without="similarity"))
+    assert among.accepted.all()
+    assert alone.accepted.all()
+    assert alone.update.norm() > 1.3 * among.update.norm()
+    assert among.update.norm() < 1.3 * usual
 
 
 def test_new_identities_every_round_do_not_fill_the_memory() -> None:
