@@ -1,5 +1,6 @@
 """Sentinel, the rule: its steps in order."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -22,7 +23,7 @@ from fedsiege.errors import InvalidValue, UnfitRound
 STEPS = (
     *("class-sum", "dead-set", "spectrum", "coherence", "profile", "duplicate", "norm"),
     *("energy", "faction", "camps", "similarity", "present", "crowding", "momentum", "direction"),
-    *("clipping", "vote-guard", "reputation", "memory"),
+    *("clipping", "pace", "vote-guard", "reputation", "memory"),
 )
 #: Fewer updates tell nothing about each other.
 FEWEST = 3
@@ -35,6 +36,10 @@ DECAY = 0.8
 #: Updates are clipped to so many median lengths. At 1, honest participants whose class the model is
 #: yet to learn are held back where each has one class; the more, the more adaptive fakes may do.
 CLIP = 1.25
+#: By what factor the length that counts as usual may grow from round to round. Where training takes
+#: off it doubles at most, give or take a tenth; where fakes have their way for a round, the next
+#: would otherwise be measured by them.
+PACE = 2.0
 #: Whose reputation is worse has no weight.
 WORST_REPUTATION = 0.5
 
@@ -65,7 +70,8 @@ class Sentinel(StatefulRule):
        judge or fewer, they flag nobody, and there is no c.
     8. *Reputation*: ``R <- 0.8 R + 0.2 [hard flag]``; no weight while flagged or while ``R > 0.5``.
     9. The rest are clipped to 1.25 times the median length, theirs and of the last updates of those
-       away in the pool: ``sum a_i clip(g_i) / sum a_i``.
+       away in the pool, which counts as no more than twice that of the round before:
+       ``sum a_i clip(g_i) / sum a_i``.
 
     Detection catches what is crude, and the weights bound what is not: k momenta of one direction
     weigh together less than a single one does. Clipping alone cannot, since what honest
@@ -145,7 +151,9 @@ class Sentinel(StatefulRule):
         unwanted = (flagged | judgement.energy | judgement.faction | judgement.direction)[:m]
         if "reputation" not in self._left_out:
             unwanted |= reputations > WORST_REPUTATION
-        after = attendance.remembering(before, pool.averages, norms, reputations, unwanted)
+        lengths = torch.cat([norms[~unwanted], away])
+        usual = before.usual if unwanted.all() else _usual(lengths, before, self._left_out)
+        after = attendance.remembering(before, pool.averages, norms, reputations, unwanted, usual)
         weights = judgement.weights[:m]
         scores[active] = unwanted + (1 - weights + reputations) / 2
         if unwanted.all():
@@ -153,11 +161,18 @@ class Sentinel(StatefulRule):
         weights = weights * ~unwanted
         factors = weights
         if "clipping" not in self._left_out:
-            usual = median_of(torch.cat([norms[~unwanted], away]))
             factors = weights * (CLIP * usual / norms).clamp(max=1)
         accepted = torch.zeros(n, dtype=torch.bool)
         accepted[active] = ~unwanted
         return Aggregation(weighted_mean(rows, factors, weights), accepted, scores, after)
+
+
+def _usual(lengths: Tensor, before: SentinelState, without: Collection[str]) -> float:
+    """Return the median length, which may not have grown too fast."""
+    median = float(median_of(lengths))
+    if before.usual > 0 and "pace" not in without:
+        return min(median, PACE * before.usual)
+    return median
 
 
 def _order(attendance: Attendance, context: RoundContext) -> Tensor:

@@ -21,12 +21,14 @@ class SentinelState(Memory):
         lengths: ``(k,)`` float64, of the last update of each.
         reputations: ``(k,)`` float64, R: 0 good to 1 bad.
         flagged: ``(k,)`` bool, who had no weight when last here.
+        usual: the length that updates were compared with when last the model moved; 0 before.
     """
 
     momenta: Tensor
     lengths: Tensor
     reputations: Tensor
     flagged: Tensor
+    usual: float = 0.0
 
     @classmethod
     def empty(cls, updates: Tensor) -> "SentinelState":
@@ -104,6 +106,7 @@ class Attendance:
         lengths: Tensor,
         reputations: Tensor,
         flagged: Tensor,
+        usual: float,
     ) -> SentinelState:
         """Return the memory after this round.
 
@@ -113,6 +116,7 @@ class Attendance:
             lengths: ``(n,)`` of the updates of those present.
             reputations: ``(n,)`` of those present.
             flagged: ``(n,)`` bool, who of them had no weight.
+            usual: the length that updates were compared with.
         """
         turnout = self.turnout
         return SentinelState(
@@ -123,4 +127,5 @@ class Attendance:
             lengths=turnout.carry(lengths, before.lengths),
             reputations=turnout.carry(reputations, before.reputations),
             flagged=turnout.carry(flagged, before.flagged),
+            usual=usual,
         )

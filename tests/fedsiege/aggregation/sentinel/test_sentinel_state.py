@@ -147,6 +147,22 @@ def test_those_away_keep_the_lengths_of_a_round_within_bounds() -> None:
     assert among.update.norm() < 1.3 * usual
 
 
+def test_what_is_usual_doubles_in_a_round_at_most() -> None:
+    """Twelve who send ten times as much at once: their second round is the first at four times."""
+    first = aggregate(honest(12)).state
+    lengths = [known(aggregate(honest(12))).usual]
+    after = first
+    for number in (2, 3, 4, 5, 6):
+        result = aggregate(10 * honest(12, number), after)
+        after = result.state
+        lengths.append(known(result).usual)
+        assert result.update.norm() <= 1.2501 * lengths[-1]
+    assert lengths[1:4] == pytest.approx([2 * lengths[0], 4 * lengths[0], 8 * lengths[0]])
+    assert lengths[5] == pytest.approx(10 * lengths[0], rel=0.1)  # and no further
+    free = aggregate(10 * honest(12, 2), first, rule=Sentinel(without="pace"))
+    assert known(free).usual == pytest.approx(10 * lengths[0], rel=0.1)
+
+
 def test_new_identities_every_round_do_not_fill_the_memory() -> None:
     rule, after = Sentinel(remember=6), None
     for start in range(0, 40, 4):
