@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedsiege.aggregation.matrix import column_blocks
-from fedsiege.aggregation.threads import row_blocks, share
 
 #: Columns, at most and at least, and rows on either side, that are multiplied at a time.
 _WIDTH = 8192
@@ -19,8 +18,8 @@ _TILE = 64
 _SHORT = 2**14
 #: Numbers of such a block: 16 MiB, but never less than the least width.
 _BLOCK = 2**22
-#: Numbers of a block that a point is subtracted from: 2 MiB of float32.
-_CACHED = 2**19
+#: Numbers of a block that a point is subtracted from: 4 MiB of float32.
+_CACHED = 2**20
 #: Squares that are added up in float32.
 _LONGEST_SUM = 2**16
 #: Whether torch can multiply by oneDNN alone. On AMD its own product, as numpy's, takes AVX2 and
@@ -96,22 +95,17 @@ def distances_to(updates: Tensor, point: Tensor | None = None) -> Tensor:
         ``(n,)`` float64 on the CPU, finite.
     """
     n, d = updates.shape
+    # Without a point, float32 is read where it lies: then only the sums are kept short.
+    copies = point is not None or updates.dtype != torch.float32
+    width = max(1, _CACHED // n) if copies else _LONGEST_SUM
     squares = torch.zeros(n, dtype=torch.float64, device=updates.device)
-    width = min(d, _LONGEST_SUM)
-
-    def measure(blocks: Iterator[slice]) -> None:
-        buffer = torch.empty(0, device=updates.device)
-        for rows in blocks:
-            for columns in column_blocks(d, width):
-                block = updates[rows, columns].float()
-                if point is not None:
-                    if buffer.numel() < block.numel():
-                        buffer = torch.empty(block.numel(), device=updates.device)
-                    room = buffer[: block.numel()].view(block.shape)
-                    block = torch.sub(block, point[columns], out=room)
-                squares[rows] += torch.linalg.vector_norm(block, dim=1).double().square()
-
-    share(measure, row_blocks(updates) if point is None else row_blocks(updates, _CACHED))
+    buffer = torch.empty(n if point is not None else 0, min(width, d), device=updates.device)
+    for columns in column_blocks(d, width):
+        block = updates[:, columns].float()
+        if point is not None:
+            room = buffer[:, : columns.stop - columns.start]
+            block = torch.sub(block, point[columns], out=room)
+        squares += torch.linalg.vector_norm(block, dim=1).double().square()
     distances = squares.sqrt().cpu()
     for i in distances.isinf().nonzero().flatten().tolist():  # squares beyond float32
         row = updates[i].double()

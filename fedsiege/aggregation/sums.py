@@ -8,9 +8,11 @@ from torch import Tensor
 
 from fedsiege.aggregation.threads import even_blocks, share
 
-#: Columns, and numbers, that are converted at a time: 4 MiB of float64. Long pieces of few rows are
+#: Columns, and numbers, that are converted at a time: 2 MiB of float64. Long pieces of few rows are
 #: read twice as fast as short pieces of all.
-_WIDTH, _NUMBERS = 2**15, 2**19
+_WIDTH, _NUMBERS = 2**15, 2**18
+#: But no more than this share of all: each thread needs room for its own.
+_SHARE = 64
 
 
 def sum_in_float64(updates: Tensor, weights: Tensor) -> Tensor:
@@ -69,7 +71,8 @@ def _summed(
     below: dict[tuple[int, int], float] = {}
 
     def add_up(tiles: Iterator[tuple[int, int]]) -> None:
-        buffer = factors.new_empty(min(n * min(d, _WIDTH), _NUMBERS))
+        few = max(_WIDTH, n * d // _SHARE)
+        buffer = factors.new_empty(min(n * min(d, _WIDTH), _NUMBERS, few))
         for i, j in tiles:
             total = totals[i, columns[j]].zero_()
             block = updates[rows[i], columns[j]]

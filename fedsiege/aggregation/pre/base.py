@@ -6,7 +6,6 @@ its parameters; it does not change its input.
 """
 
 import abc
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
@@ -18,7 +17,6 @@ from torch import Tensor
 from fedsiege.aggregation.base import Aggregation, require_whole_number
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.matrix import empty_matrix
-from fedsiege.aggregation.threads import row_blocks, share
 from fedsiege.catalogue import Catalogue
 
 
@@ -182,12 +180,7 @@ class Scaled(Mixed):
 
     def write(self, updates: Tensor, rows: Tensor) -> None:
         """Multiply."""
-
-        def multiply(blocks: Iterator[slice]) -> None:
-            for some in blocks:
-                torch.mul(updates[some].float(), self.factors[some], out=rows[some])
-
-        share(multiply, row_blocks(updates))
+        torch.mul(updates.float(), self.factors, out=rows)
 
 
 catalogue: Catalogue[PreAggregator] = Catalogue("pre-aggregator")
