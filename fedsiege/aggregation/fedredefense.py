@@ -95,8 +95,7 @@ class FedREDefense(StatefulRule):
             raise UnfitRound(f"{self.name}: the model does not have the {d} weights of the updates")
         before = state if isinstance(state, FedREDefenseState) else self._nothing(context)
         turnout = before.turnout(context.identities(n), self.remember)
-        banned = torch.zeros(n, dtype=torch.bool)
-        banned[turnout.known] = turnout.recall(before.banned).cpu()
+        banned = turnout.recall_into(torch.zeros(n, dtype=torch.bool), before.banned)
         data = self._start(before, turnout, context, updates.device)
 
         errors = banned.double()
@@ -151,9 +150,9 @@ class FedREDefense(StatefulRule):
         images = noise.repeat(n, 1, 1, 1, 1)
         labels = torch.zeros(n, classes, classes)
         rates = torch.full((n,), _FIRST_RATE)
-        images[turnout.known] = turnout.recall(before.images).cpu()
-        labels[turnout.known] = turnout.recall(before.labels).cpu()
-        rates[turnout.known] = turnout.recall(before.rates).cpu()
+        turnout.recall_into(images, before.images)
+        turnout.recall_into(labels, before.labels)
+        turnout.recall_into(rates, before.rates)
         return Synthetic(images.to(device), labels.to(device), rates.to(device))
 
     def _after(

@@ -82,7 +82,7 @@ class FLDetector(StatefulRule):
         before = state if isinstance(state, FLDetectorState) else self._nothing(updates, model)
         turnout = before.turnout(context.identities(n), self.remember)
         scores = torch.full((n, self.window), torch.nan, dtype=torch.float64)
-        scores[turnout.known] = turnout.recall(before.scores).cpu()
+        turnout.recall_into(scores, before.scores)
         distances = self._distances(updates, model, before, turnout.places)
         observed = distances.isfinite()
         scores[observed] = torch.cat([scores[observed, 1:], distances[observed, None]], dim=1)

@@ -79,6 +79,16 @@ class Turnout:
         """Return ``(p, ..)``, what is remembered of those who are ``known``, in their order."""
         return remembered[self.places[self.known].to(remembered.device)]
 
+    def recall_into(self, rows: Tensor, remembered: Tensor) -> Tensor:
+        """Write what is remembered of those who are ``known`` into the rows of all; return these.
+
+        Args:
+            rows: ``(n, ..)``, changed; those of newcomers stay as they are.
+            remembered: ``(k, ..)``, of the memory before.
+        """
+        rows[self.known] = self.recall(remembered).to(rows.device)
+        return rows
+
     def carry(self, rows: Tensor, remembered: Tensor) -> Tensor:
         """Return ``(n + a, ..)``, the rows of those present, then what is remembered of the others.
 

@@ -19,8 +19,6 @@ Block = TypeVar("Block")
 
 #: A cache line of float32, so that no two threads write to the same.
 _LINE = 16
-#: Numbers of a block of rows that are read once: nothing beside them is what a block costs.
-_LARGE = 2**20
 
 
 def share(work: Callable[[Iterator[Block]], None], blocks: Iterable[Block]) -> None:
@@ -50,7 +48,7 @@ def even_blocks(d: int, width: int) -> list[slice]:
     return [slice(start, min(start + width, d)) for start in range(0, d, width)]
 
 
-def row_blocks(updates: Tensor, numbers: int = _LARGE) -> list[slice]:
+def row_blocks(updates: Tensor, numbers: int) -> list[slice]:
     """Return slices that cover the rows, as many per thread.
 
     Args:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 #: Fewer in a camp do not make one.
-_FEWEST = 3
+FEWEST = 3
 #: Two camps have less than this share of what either has in common, in common with each other.
 _APART = 0.5
 #: What the members of a camp have in common, at least: the mean cosine between two of them.
@@ -29,12 +29,12 @@ def larger_camp(gram: Tensor, members: Tensor) -> Tensor:
     places = members.nonzero().flatten()
     k = gram[places][:, places]
     m = len(places)
-    if m < 2 * _FEWEST:
+    if m < 2 * FEWEST:
         return members
     _, axes = without_mean(k)
     this = axes[:, -1] > 0
     sizes = int(this.sum()), m - int(this.sum())
-    if min(sizes) < _FEWEST:
+    if min(sizes) < FEWEST:
         return members
     within = min(mean_cosine(k, this), mean_cosine(k, ~this))
     across = float(k[this][:, ~this].mean())

@@ -3,10 +3,14 @@
 import torch
 from torch import Tensor
 
-from fedsiege.aggregation.sentinel.camps import cosines_with, mean_cosine, without_mean
+from fedsiege.aggregation.sentinel.camps import (
+    FEWEST,
+    cosines_with,
+    mean_cosine,
+    without_mean,
+)
 
-#: Fewer do not make one, nor does a larger share of everyone.
-_FEWEST = 3
+#: A larger share of everyone does not make one.
 _LARGEST = 0.45
 #: By how much the first axis must stand out from the second, and the two sides of it from each
 #: other: of who was not suspected before, and of who was. Where honest participants have few
@@ -53,17 +57,17 @@ def find_faction(gram: Tensor, members: Tensor, suspects: Tensor) -> Tensor:
     places = members.nonzero().flatten()
     k = gram[places][:, places]
     m = len(places)
-    if m < 2 * _FEWEST:
+    if m < 2 * FEWEST:
         return nobody
     values, axes = without_mean(k)
     side, gap = _two_heaps(axes[:, -1])
-    if not _FEWEST <= int(side.sum()) <= m - _FEWEST:
+    if not FEWEST <= int(side.sum()) <= m - FEWEST:
         return nobody
     if mean_cosine(k, side) < mean_cosine(k, ~side):
         side = ~side
     for _ in range(_STEPS):
         near = cosines_with(k, side) >= _MEMBER * mean_cosine(k, side)
-        if torch.equal(near, side) or int(near.sum()) < _FEWEST:
+        if torch.equal(near, side) or int(near.sum()) < FEWEST:
             break
         side = near
     if int(side.sum()) > _LARGEST * m:
@@ -74,8 +78,9 @@ def find_faction(gram: Tensor, members: Tensor, suspects: Tensor) -> Tensor:
         return nobody
     if float(k[side][:, ~side].mean()) >= _APART * mean_cosine(k, side):
         return nobody
-    nobody[places[side]] = True
-    return nobody
+    faction = nobody.clone()
+    faction[places[side]] = True
+    return faction
 
 
 def _two_heaps(places: Tensor) -> tuple[Tensor, float]:

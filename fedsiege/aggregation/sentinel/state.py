@@ -83,7 +83,7 @@ class Attendance:
             before: the memory.
         """
         found = torch.zeros(len(self.pool), dtype=torch.bool)
-        found[: len(self.turnout.places)][self.turnout.known] = self.turnout.recall(before.flagged)
+        self.turnout.recall_into(found[: len(self.turnout.places)], before.flagged)
         return found
 
     def reputations(self, before: SentinelState, hard: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Attendance:
             hard: ``(n,)`` bool.
         """
         past = torch.zeros(len(hard), dtype=torch.float64)
-        past[self.turnout.known] = self.turnout.recall(before.reputations)
+        self.turnout.recall_into(past, before.reputations)
         return 0.8 * past + 0.2 * hard.double()
 
     def remembering(

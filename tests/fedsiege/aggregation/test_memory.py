@@ -54,6 +54,11 @@ def test_what_is_remembered_of_those_present_is_recalled_in_their_order() -> Non
     turnout = before.turnout(torch.tensor([9, 5, 7]), limit=10)
     assert turnout.known.tolist() == [True, False, True]
     assert turnout.recall(before.words).flatten().tolist() == [3.0, 1.0]
+    rows = torch.full((len(turnout.places), 1), -1.0, dtype=before.words.dtype)
+    filled = turnout.recall_into(rows, before.words)
+    assert filled is rows
+    assert filled[turnout.known].flatten().tolist() == [3.0, 1.0]
+    assert (filled[~turnout.known] == -1).all()
 
 
 def test_who_was_not_seen_within_the_window_is_forgotten() -> None:
