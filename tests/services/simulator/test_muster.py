@@ -3,87 +3,13 @@
 import asyncio
 import gc
 import weakref
-from dataclasses import dataclass
 
 import pytest
 
-from fedsiege.spec import ExperimentSpec
-from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator import muster as muster_module
-from services.simulator.muster import Muster, WorkersMissing
-from services.simulator.workers import AttachedWorker, Workers
-
-CLIENT, ATTACKER = pb.WORKER_KIND_CLIENT, pb.WORKER_KIND_ATTACKER
-SPEC = ExperimentSpec(
-    clients=6, attack=0.5, attack_name="random:scale=2", lr=0.5, seed=2**63, partition="iid"
-)
-HOSTILE = {1, 3, 5}
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Who is who, as a test has it."""
-
-    hostile: set[int]
-
-    @property
-    def benign(self) -> list[int]:
-        return [index for index in range(SPEC.clients) if index not in self.hostile]
-
-
-class Scene:
-    """A muster and workers that do nothing by themselves."""
-
-    def __init__(self, hostile: set[int] = HOSTILE, **settings: object) -> None:
-        self.workers = Workers()
-        self.notes: list[str] = []
-        self.muster = Muster(
-            "e1", SPEC.model_copy(update=settings), Parts(hostile), self.workers, self.notes.append
-        )
-
-    def attach(self, name: str, capacity: int, kind: int = CLIENT) -> AttachedWorker:
-        return self.workers.attach(pb.Hello(worker=name, capacity=capacity, kind=kind))
-
-    def everyone(self) -> list[AttachedWorker]:
-        return [self.attach("a", 2), self.attach("b", 9), self.attach("x", 3, ATTACKER)]
-
-    def assigned(self) -> list[AttachedWorker]:
-        workers = self.everyone()
-        self.muster.assign("f1")
-        return workers
-
-    def joined(self) -> list[AttachedWorker]:
-        workers = self.assigned()
-        for worker in workers:
-            self.say_joined(worker)
-            told(worker)
-        return workers
-
-    def say_joined(self, worker: AttachedWorker, indices: list[int] | None = None) -> None:
-        if indices is None:
-            indices = SHARES[worker.name]
-        memberships = [
-            data_pb.Membership(identity=f"{worker.name}/{i}", participant_index=i) for i in indices
-        ]
-        joined = pb.Joined(experiment_id="e1", memberships=memberships, method="by hand")
-        self.muster.hear(worker, pb.AttachRequest(joined=joined))
-
-    def say_failed(self, worker: AttachedWorker, problem: str) -> None:
-        failure = pb.WorkerFailure(experiment_id="e1", problem=problem)
-        self.muster.hear(worker, pb.AttachRequest(failure=failure))
-
-
-#: Who gets whom of ``everyone``.
-SHARES = {"a": [0, 2], "b": [4], "x": [1, 3, 5]}
-
-
-def told(worker: AttachedWorker) -> list[pb.AttachResponse]:
-    """Take what a worker has been told since the last time."""
-    messages = []
-    while not worker.outbox.empty():
-        messages.append(worker.outbox.get_nowait())
-    return messages
+from services.simulator.muster import WorkersMissing
+from tests.services.simulator.muster_scene import ATTACKER, SHARES, Scene, told
 
 
 @pytest.fixture
@@ -240,35 +166,6 @@ async def test_only_who_is_scheduled_is_called_out(scene):
     scene.muster.call_out(1, [0, 3], 1.0)
     called = [[list(m.take_part.participant_indices) for m in told(worker)] for worker in workers]
     assert called == [[[0]], [], [[3]]], "a worker with nobody scheduled is left alone"
-
-
-async def test_an_attacker_with_nobody_scheduled_looks_at_the_model_and_is_waited_for(scene):
-    *_, attacker = workers = scene.joined()
-    scene.muster.call_out(4, [0, 2], 1.0)
-    called = [[list(m.take_part.participant_indices) for m in told(worker)] for worker in workers]
-    assert called == [[[0, 2]], [], [[]]]
-    waiting = asyncio.create_task(scene.muster.looked(10.0))
-    for number in (3, 4):
-        await asyncio.sleep(0.01)
-        assert not waiting.done()
-        report = pb.RoundReport(experiment_id="e1", round=number)
-        scene.muster.hear(attacker, pb.AttachRequest(round_report=report))
-    await asyncio.wait_for(waiting, 1)
-    scene.muster.call_out(5, range(6), 1.0)
-    await asyncio.wait_for(scene.muster.looked(10.0), 1)  # who takes part is not waited for here
-
-
-@pytest.mark.parametrize("how", ["lost", "failed", "slow"])
-async def test_an_attacker_that_cannot_look_keeps_nobody(scene, how):
-    *_, attacker = scene.joined()
-    scene.muster.call_out(4, [0, 2], 1.0)
-    if how == "lost":
-        scene.workers.detach(attacker)
-    elif how == "failed":
-        scene.say_failed(attacker, "no memory")
-    await asyncio.wait_for(scene.muster.looked(0.05 if how == "slow" else 10.0), 1)
-    less = "round 4: worker x has not seen the model; it remembers less"
-    assert (less in scene.notes) == (how == "slow")
 
 
 async def test_who_has_enrolled_may_take_part_before_the_others_have(scene):
