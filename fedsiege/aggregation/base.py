@@ -2,7 +2,8 @@
 
 A rule turns the updates of a round, one row each, into the one update that the global model takes:
 ``w_{t+1} = w_t + Agg(g_1 .. g_n)``. It is a frozen dataclass of its parameters and a function of
-the rows; it neither changes its input nor depends on the order of the rows.
+the rows; it does not change its input. The order of the rows decides nothing but ties, as between
+the two nearest of three rows under Krum, where the first row wins; and the last bits of a sum.
 """
 
 import abc
@@ -223,8 +224,10 @@ def finite_rows(updates: Tensor) -> Tensor:
     if updates.dtype == torch.float32 and updates.sum(dim=1).isfinite().all():
         return torch.ones(len(updates), dtype=torch.bool)
     limit = torch.finfo(torch.float32).max
-    # NaN passes through amax and amin and then fails both comparisons; neither makes a copy.
-    return (updates.amax(dim=1) <= limit) & (updates.amin(dim=1) >= -limit)
+    # NaN passes through amax and amin and then fails both comparisons; neither makes a copy. They
+    # are compared in float64: in half precision the limit itself would be rounded to infinity.
+    highest, lowest = updates.amax(dim=1).double(), updates.amin(dim=1).double()
+    return (highest <= limit) & (lowest >= -limit)
 
 
 catalogue: Catalogue[Rule] = Catalogue("rule")
