@@ -74,7 +74,7 @@ class RoundContext:
             raise UnfitRound("participants: one of them has sent two rows")
 
     def of_rows(self, kept: Tensor) -> Self:
-        """Return the context of some rows.
+        """Return the context of some rows, by the identities that they have among all.
 
         Args:
             kept: ``(n,)`` bool on the CPU.
@@ -85,7 +85,8 @@ class RoundContext:
             if field.name in ("weights", "steps", "participants")
             and (value := getattr(self, field.name)) is not None
         }
-        return replace(self, **per_row)
+        # Also where nobody says who sent: else those behind a row that is left out would move up.
+        return replace(self, **{"participants": self.identities(len(kept))[kept], **per_row})
 
     def identities(self, n: int) -> Tensor:
         """Return ``(n,)`` int64, who sent each row; their positions where nobody says."""
