@@ -9,6 +9,7 @@ import json
 from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from fedsiege.errors import InvalidValue
@@ -55,10 +56,10 @@ def from_bytes(data: bytes, kind: type[T]) -> T:
     try:
         length = int.from_bytes(data[:8], "little")
         about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["about"])
-        values = {**about["plain"], **load(data)}
-    except (KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+        name, values = about["state"], {**about["plain"], **load(data)}
+    except (KeyError, TypeError, ValueError, UnicodeDecodeError, SafetensorError) as error:
         raise InvalidValue("state", f"{len(data)} bytes", f"a state, but: {error}") from error
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    if about["state"] != kind.__name__ or set(values) != names:
-        raise InvalidValue("state", about["state"], f"a {kind.__name__}")
+    if name != kind.__name__ or set(values) != names:
+        raise InvalidValue("state", name, f"a {kind.__name__}")
     return kind(**values)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from fedsiege.aggregation import state
 from fedsiege.errors import InvalidValue
@@ -56,6 +57,18 @@ def test_the_same_state_gives_the_same_bytes_in_every_process() -> None:
 def test_what_is_no_such_state_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidValue, match="state"):
         state.from_bytes(data, Memory)
+
+
+@pytest.mark.parametrize("missing", [1, 8, 100])
+def test_a_state_that_was_cut_off_is_refused(missing: int) -> None:
+    with pytest.raises(InvalidValue, match="state"):
+        state.from_bytes(state.to_bytes(MEMORY)[:-missing], Memory)
+
+
+def test_a_file_that_does_not_say_what_state_it_is_is_refused() -> None:
+    data = save({"history": torch.ones(1)}, metadata={"about": '{"plain": {}}'})
+    with pytest.raises(InvalidValue, match="state"):
+        state.from_bytes(data, Other)
 
 
 def test_a_field_of_another_kind_is_refused() -> None:
