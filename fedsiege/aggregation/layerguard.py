@@ -34,18 +34,21 @@ class LayerGuard(Rule):
     5. The layer's update is the mean with weights ``alpha_i beta_i``, or 1 where ``beta_i = 1``.
        Where all weights are 0 that layer is kept.
 
-    A layer is a tensor of the model, weights and biases apart. Someone is always suspected: honest
+    A layer is a tensor of the model, weights and biases apart; but a tensor of one number is of the
+    layer before it, or of the one after if it comes first. That is our departure: the cosine of two
+    single numbers is 1 or -1, so that all who agree on a sign would be suspected, and a lone
+    dissenter would get the whole weight of that layer. Someone is always suspected: honest
     participants lose weight where nobody attacks, and where all are alike (LCSS of 0.95 for all)
     the model is kept. A single fake has no one to be like, and passes with any norm.
 
     Wang et al., *LayerGuard: Poisoning-Resilient Federated Learning via Layer-Wise Similarity
     Analysis*, NeurIPS 2025, sections 3.3 to 3.7, read; without its weights by sample counts, which
-    are only claims.
+    are only claims, and with tensors of one number in the layer beside them.
 
     Args:
         neighbours: m, 1 or more (fewer if there are not that many others).
         start: the first tau, above 0, at most 1.
-        step: above 0.
+        step: 0.001 or more: each is a comparison per layer.
     """
 
     name: ClassVar[str] = "layerguard"
@@ -59,7 +62,7 @@ class LayerGuard(Rule):
     def __post_init__(self) -> None:
         require_whole_number(f"{self.name}:neighbours", self.neighbours, least=1)
         require_number(f"{self.name}:start", self.start, above=0, most=1)
-        require_number(f"{self.name}:step", self.step, above=0)
+        require_number(f"{self.name}:step", self.step, least=0.001)
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; accepted is who has weight in any layer, scores the mean weight over layers.
@@ -68,7 +71,7 @@ class LayerGuard(Rule):
         """
         context.require(self.name, "layout")
         d = updates.shape[1]
-        layers = slices_of(context.layout, d)
+        layers = layers_of(context.layout, d)
         similarity = [self.similarity(updates[:, layer]) for layer in layers]
         weights = self.weights(torch.stack(similarity))
         update = torch.zeros(d, device=updates.device)
@@ -90,7 +93,7 @@ class LayerGuard(Rule):
         layers, n = similarity.shape
         anomalous = torch.stack([self._anomalous(row) for row in similarity])
         counts = anomalous.sum(dim=1)
-        risky = counts >= max(1, min(n // 2 - 1, int(counts.max())))
+        risky = counts >= max(1, min(n / 2 - 1, int(counts.max())))
         alpha = 1 - anomalous[risky].double().mean(dim=0) if risky.any() else torch.ones(n).double()
         trusted = alpha >= alpha.sort(descending=True).values[math.ceil(n / 2) - 1]
         weights = torch.ones(layers, n, dtype=torch.float64)
@@ -125,3 +128,18 @@ def slices_of(layout: Sequence[tuple[str, tuple[int, ...]]], d: int) -> list[sli
     if ends[-1] != d:
         raise UnfitRound(f"the layout has {ends[-1]} weights, the updates have {d}")
     return [slice(first, last) for first, last in itertools.pairwise([0, *ends])]
+
+
+def layers_of(layout: Sequence[tuple[str, tuple[int, ...]]], d: int) -> list[slice]:
+    """Return where each layer lies: its tensor, and what tensors of one number are beside it.
+
+    Raises:
+        UnfitRound: the tensors do not add up to d.
+    """
+    layers: list[slice] = []
+    for tensor in slices_of(layout, d):
+        if layers and 1 in (tensor.stop - tensor.start, layers[-1].stop - layers[-1].start):
+            layers[-1] = slice(layers[-1].start, tensor.stop)
+        else:
+            layers.append(tensor)
+    return layers

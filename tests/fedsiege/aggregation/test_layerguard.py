@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from fedsiege import models
 from fedsiege.aggregation import FedAvg, LayerGuard, RoundContext
-from fedsiege.aggregation.layerguard import slices_of
-from fedsiege.errors import UnfitRound
+from fedsiege.aggregation.layerguard import layers_of, slices_of
+from fedsiege.errors import InvalidValue, UnfitRound
 
 LAYOUT = (("fc1.weight", (5, 6)), ("fc2.weight", (4, 10)))
 CONTEXT = RoundContext(layout=LAYOUT)
@@ -19,6 +20,39 @@ def test_layers_are_the_tensors_of_the_model() -> None:
     assert slices_of(LAYOUT, 70) == [slice(0, 30), slice(30, 70)]
     with pytest.raises(UnfitRound, match="layout has 70 weights, the updates have 71"):
         slices_of(LAYOUT, 71)
+
+
+def test_a_tensor_of_one_number_is_of_the_layer_beside_it() -> None:
+    def found(*sizes: int) -> list[tuple[int, int]]:
+        layout = [(str(place), (size,)) for place, size in enumerate(sizes)]
+        return [(layer.start, layer.stop) for layer in layers_of(layout, sum(sizes))]
+
+    assert found(4, 1, 5, 2) == [(0, 5), (5, 10), (10, 12)]
+    assert found(1, 4, 5) == [(0, 5), (5, 10)]
+    assert found(1, 1, 1) == [(0, 3)]
+    assert found(1) == [(0, 1)]
+    assert layers_of(LAYOUT, 70) == slices_of(LAYOUT, 70)
+    assert len(layers_of(models.layout("net"), models.size("net"))) == 8
+
+
+def test_a_lone_dissenter_does_not_decide_on_a_bias_of_one_number() -> None:
+    """The honest move it up, one moves it down: all 19 are alike in its sign, and it is not."""
+    layout = (("conv.weight", (5, 5)), ("conv.bias", (1,)), ("fc.weight", (4, 10)))
+    updates = torch.randn(20, 66, generator=torch.Generator().manual_seed(0))
+    updates[:, 25] = updates[:, 25].abs()
+    updates[0, 25] = -1e6
+    result = LayerGuard()(updates, context=RoundContext(layout=layout))
+    assert FedAvg()(updates).update[25] == pytest.approx(-5e4, rel=1e-4)
+    assert result.update[25] > -1e5
+    assert result.accepted.sum() > 10
+
+
+def test_fakes_that_agree_on_a_bias_of_one_number_lose_it() -> None:
+    layout = (("conv.weight", (5, 5)), ("conv.bias", (1,)), ("fc.weight", (4, 10)))
+    updates = torch.randn(20, 66, generator=torch.Generator().manual_seed(0))
+    updates[:5, 25] = -1e6
+    result = LayerGuard()(updates, context=RoundContext(layout=layout))
+    assert abs(result.update[25]) < 2
 
 
 def test_the_score_is_the_mean_cosine_of_the_two_nearest() -> None:
@@ -61,6 +95,22 @@ def test_who_is_anomalous_in_some_high_risk_layers_weighs_less_in_the_others() -
     between = 0.5 * (0.97 - 0.8) / (0.97 - benign)
     assert weights[0].tolist() == pytest.approx([0, 0, between, 1, 1, 1])
     assert weights[1].tolist() == pytest.approx([1, 1, 0, 0, 0, 1])
+
+
+def test_among_an_odd_number_two_of_seven_are_no_high_risk() -> None:
+    """n = 7, n / 2 - 1 = 2.5: three anomalous are, two are not. So alpha is 0 for the three."""
+    similarity = torch.tensor(
+        [[0.97, 0.97, 0.3, 0.3, 0.8, 0.3, 0.3], [0.9, 0.3, 0.97, 0.97, 0.97, 0.3, 0.3]]
+    ).double()
+    weights = LayerGuard().weights(similarity)
+    assert weights[0].tolist() == pytest.approx([0, 0, 1, 1, 0, 1, 1])
+    benign = (0.9 + 3 * 0.3) / 4
+    assert weights[1, 0].item() == pytest.approx((0.97 - 0.9) / (0.97 - benign))
+
+
+def test_a_step_that_takes_more_than_a_thousand_comparisons_is_refused() -> None:
+    with pytest.raises(InvalidValue, match=r"layerguard:step.*0\.001 or more"):
+        LayerGuard(step=1e-9)
 
 
 def test_fakes_that_are_alike_lose() -> None:
