@@ -12,13 +12,16 @@ from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.cosines import cosines
 from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, no_rows
 
+_MOST = torch.finfo(torch.float32).max
+
 
 @dataclass(frozen=True)
 class FoolsGoldState(Memory):
     """What FoolsGold remembers.
 
     Attributes:
-        history: ``(k, d)`` float32, the sum of all updates of each.
+        history: ``(k, d)`` float32, the sum of all updates of each, as far as float32
+            reaches.
     """
 
     history: Tensor
@@ -65,6 +68,8 @@ class FoolsGold(StatefulRule):
         turnout = before.turnout(context.identities(n), self.remember)
         history = turnout.carry(updates.float(), before.history)
         history[:n][turnout.known] += turnout.recall(before.history).to(history.device)
+        # An infinity would leave nobody a cosine: a sum of the largest updates stops growing.
+        history[:n].clamp_(-_MOST, _MOST)
         after = FoolsGoldState(turnout.identities, turnout.seen, turnout.rounds, history)
         weights = foolsgold_weights(cosines(after.history[:n]))
         if not weights.any():
