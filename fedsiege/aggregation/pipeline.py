@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -162,3 +162,43 @@ def parse(text: str, **defaults: object) -> Rule:
         raise InvalidValue("rule", text, f"{name} comes in front of a rule, as in {name}/median")
     rule = catalogue.parse(last, **defaults)
     return Pipeline(tuple(before.parse(step) for step in steps), rule) if steps else rule
+
+
+def without(rule: Rule, n: int, out: int) -> Rule:
+    """Return the rule for the n participants who are left after an audit has put some out.
+
+    Those put out are taken for hostile ones, which the rule need not tolerate once more. But they
+    may be honest ones, and others may still be hostile: so each f is lowered, and each m with it,
+    only as far as the rule needs to work at all, and by no more than there are out.
+
+    Args:
+        rule: for all of them, ``n + out``.
+        n: who are left.
+        out: who are not.
+
+    Returns:
+        The rule itself where it works, and also where nothing helps: it says why it cannot work.
+    """
+    for fewer in range(out + 1):
+        lowered = _lowered(rule, fewer)
+        try:
+            lowered.for_participants(n)
+        except UnfitRound:
+            continue
+        return lowered
+    return rule
+
+
+def _lowered(step: Any, by: int) -> Any:  # a rule or a pre-aggregator
+    """Return it with its f and its m lowered, where they are set; of a chain, in all its steps."""
+    if by == 0:
+        return step
+    if isinstance(step, Pipeline):
+        steps = tuple(_lowered(one, by) for one in step.pre)
+        return replace(step, pre=steps, rule=_lowered(step.rule, by))
+    lowered = {
+        name: max(least, number - by)
+        for name, least in (("f", 0), ("m", 1))
+        if (number := getattr(step, name, None)) is not None
+    }
+    return replace(step, **lowered)

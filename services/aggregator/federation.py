@@ -19,6 +19,7 @@ from fedsiege.aggregation import (
     StreamingRule,
     spell,
 )
+from fedsiege.aggregation.pipeline import without
 from fedsiege.audit import Audit
 from fedsiege.errors import UnfitRound
 from fedsiege.evaluation import Evaluator, Score
@@ -280,8 +281,9 @@ class Federation:
         try:
             if self._auditor is not None:
                 audited = self._auditor.examine(closed, context)
-            about = f"rule {spell(self._rule)}"
-            aggregation = closed.aggregate(self._rule, context, self._state)
+            rule = self._rule_without_those_out(closed)
+            about = f"rule {spell(rule)}"
+            aggregation = closed.aggregate(rule, context, self._state)
         except UnfitRound as error:
             log.warning("round %d: %s; the model is kept", closed.number, error)
             return audited, None, f"{error}; the model is kept"
@@ -292,6 +294,14 @@ class Federation:
             self._weights = self._weights + aggregation.update.cpu().numpy()
         self._state = aggregation.state
         return audited, aggregation, ""
+
+    def _rule_without_those_out(self, closed: Round) -> Rule:
+        """Return the rule for whom the audit leaves: else an audit that works would stop it."""
+        out = closed.quarantined
+        rule = without(self._rule, closed.taken - out, out)
+        if rule != self._rule:
+            log.info("round %d: without the %d put out: %s", closed.number, out, spell(rule))
+        return rule
 
     def _context(self) -> RoundContext:
         """Return what is known of any round; the round adds who took part in it."""

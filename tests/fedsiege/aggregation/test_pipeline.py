@@ -197,3 +197,24 @@ def test_mixing_saves_a_rule_that_heterogeneity_breaks(steps: str) -> None:
 
     assert error("fedavg") > 8
     assert error(f"{steps}/trimmed-mean:f=7") < 0.8 * error("trimmed-mean:f=7")
+
+
+@pytest.mark.parametrize(
+    ("text", "n", "out", "expected"),
+    [
+        ("bulyan:f=4", 16, 4, "bulyan:f=3"),  # no lower than it has to be
+        ("bulyan:f=4", 4, 16, "bulyan:f=0"),
+        ("bulyan:f=4", 2, 18, "bulyan:f=4"),  # nothing helps
+        ("bulyan:f=4", 15, 0, "bulyan:f=4"),  # who is missing otherwise is no hostile one
+        ("krum:f=4", 16, 4, "krum:f=4"),
+        ("multi-krum:f=1,m=16", 14, 6, "multi-krum:f=0,m=14"),
+        ("nnm:f=4/bulyan:f=4", 16, 4, "nnm:f=3/bulyan:f=3"),
+        ("bulyan", 16, 4, "bulyan"),  # a fifth of those who are there
+        ("median", 1, 4, "median"),
+    ],
+)
+def test_those_put_out_need_not_be_tolerated_too(
+    text: str, n: int, out: int, expected: str
+) -> None:
+    found = pipeline.without(aggregation.parse(text), n, out)
+    assert aggregation.spell(found).removesuffix(",m=none") == expected

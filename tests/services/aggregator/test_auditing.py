@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fedsiege import audit
+from fedsiege.aggregation import Bulyan
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.wire.errors import Refusal
 from tests.services.conftest import Federation
@@ -263,3 +264,31 @@ async def test_an_audit_that_cannot_be_is_refused(create, text, said):
     found = Refusal.of(caught.value)
     assert found.code == grpc.StatusCode.INVALID_ARGUMENT
     assert said in found.message
+
+
+async def test_an_audit_that_works_does_not_stop_the_rule(create, caplog):
+    """Bulyan with f=2 needs 11: it works with f=1 where two of 11 are put out, as 2 need not be."""
+    caplog.set_level(logging.INFO, "services.aggregator.federation")
+    federation = await audited(create, f"norm/{TERMS}", 11, rule="bulyan:f=2")
+    updates = noise(federation, 1, 11)
+    updates[[3, 7]] *= 1e6
+    before = await federation.model()
+    entry = await a_round(federation, 1, updates)
+    assert (entry.quarantined, entry.updates, entry.problem) == (2, 9, "")
+    moved = await federation.model() - before
+    left = torch.from_numpy(np.delete(updates, [3, 7], axis=0))
+    np.testing.assert_allclose(moved, Bulyan(f=1)(left).update.numpy(), atol=1e-6)
+    assert "round 1: without the 2 put out: bulyan:f=1" in caplog.messages
+
+
+async def test_where_lowering_f_does_not_help_the_rule_says_so(create):
+    """Only two have sent anything, and one of them is kept out."""
+    federation = await audited(create, f"norm/{TERMS}", 5, rule="krum:f=1")
+    updates = noise(federation, 1)
+    updates[4] *= 1e6
+    await a_round(federation, 1, updates)
+    await federation.open(2, deadline=0.3)
+    for index in (3, 4):
+        await federation.submit(index, noise(federation, 2)[index], 2)
+    entry = await federation.closed(2)
+    assert entry.problem.startswith("krum with f=1 needs at least 2f + 3 = 5 updates, there are 1")
