@@ -26,7 +26,8 @@ class FLDetectorState(Memory):
             there are not that many.
         model: ``(d,)`` float32, the global model of the last round.
         mean: ``(d,)`` float32, its aggregated update.
-        steps: ``(m, d)`` float32, the latest changes of the model, m at most window.
+        steps: ``(m, d)`` float32, the changes of the model in the latest rounds, m at most window;
+            0 where it did not move.
         changes: ``(m, d)`` float32, how the aggregated update changed with each.
     """
 
@@ -44,11 +45,11 @@ class FLDetector(StatefulRule):
     """The mean without those whose updates are the least predictable, if there are two groups.
 
     What i sends is predicted as ``g_i' + H (w_t - w')``, with its last update ``g_i'``, the model
-    ``w'`` that it was for, and H by L-BFGS from the last ``window`` changes of the global model and
-    of the aggregated update. The distances of a round, divided by their sum, are averaged over the
-    last ``window`` of each participant. Among those who have that many, the gap statistic decides
-    whether there is more than one cluster; if so, 2-means splits them, and those with the greater
-    distances are left out this round. Who has too few is accepted.
+    ``w'`` that it was for, and H by L-BFGS from the changes of the global model and of the
+    aggregated update in the last ``window`` rounds. The distances of a round, divided by their sum,
+    are averaged over the last ``window`` of each participant. Among those who have that many, the
+    gap statistic decides whether there is more than one cluster; if so, 2-means splits them, and
+    those with the greater distances are left out this round. Who has too few is accepted.
 
     It is blind to MPAF: fakes that all pull to one point are *more* predictable than honest
     participants, who are then the ones left out.
@@ -103,18 +104,20 @@ class FLDetector(StatefulRule):
         """Return ``(n,)`` float64: distances to the predictions, divided by their sum, or NaN."""
         distances = torch.full((len(updates),), torch.nan, dtype=torch.float64)
         steps, changes = before.steps.to(updates.device), before.changes.to(updates.device)
-        if len(steps) == 0:
+        moving = steps.any(dim=1)
+        if not moving.any():
             return distances
         moved = model - before.model.to(updates.device)
         corrections: dict[int, Tensor] = {}
         for i, j in enumerate(place.tolist()):
-            # How many changes of the model lie between its last update and the last round's.
+            # How many rounds lie between its last update and the last round's.
             missed = before.rounds - int(before.seen[j]) if j >= 0 else len(steps) + 1
             if missed > len(steps):
                 continue
             if missed not in corrections:
                 since = moved + steps[len(steps) - missed :].sum(dim=0)
-                corrections[missed] = hessian_times(steps, changes, since)
+                known = steps[moving], changes[moving]
+                corrections[missed] = hessian_times(*known, since.nan_to_num())
             expected = before.updates[j].to(updates.device) + corrections[missed]
             distances[i] = float((updates[i] - expected).norm())
         total = distances.nansum()
@@ -142,9 +145,10 @@ class FLDetector(StatefulRule):
         """Return the memory after this round."""
         device = updates.device
         steps, changes = before.steps.to(device), before.changes.to(device)
-        step = model - before.model.to(device)
-        if before.rounds > 0 and step.any():
-            change = mean - before.mean.to(device)
+        if before.rounds > 0:
+            # Between two of the largest numbers lies an infinity, which no later round would stand.
+            step = (model - before.model.to(device)).nan_to_num()
+            change = (mean - before.mean.to(device)).nan_to_num()
             steps = torch.cat([steps, step[None]])[-self.window :]
             changes = torch.cat([changes, change[None]])[-self.window :]
         return FLDetectorState(

@@ -114,6 +114,42 @@ def test_memory_goes_by_identity_and_outlives_absence() -> None:
     assert torch.equal(again.updates, memory.updates)
 
 
+def test_rounds_that_did_not_move_the_model_count_as_no_step() -> None:
+    """Models 0, 2, 3 and then 3.5 three times; over the last step the update fell by as much. Of 1,
+    last there at 3 with .5, 0 is expected at 3.5, and it sends that."""
+    memory = rounds_of(
+        FLDetector(window=5),
+        ([0, 1], [2, 2]),
+        ([0, 1], [1, 1]),
+        ([0, 1], [0.5, 0.5]),
+        ([0, 2], [0.25, -0.25]),
+        ([0, 2], [0.25, -0.25]),
+        ([0, 1], [0.5, 0.0]),
+    )
+    assert memory.steps.flatten().tolist() == [2.0, 1.0, 0.5, 0.0, 0.0]
+    by_identity = dict(zip(memory.identities.tolist(), memory.scores[:, -1], strict=True))
+    assert by_identity[1].item() == pytest.approx(0.0, abs=1e-6)
+    assert by_identity[0].item() == pytest.approx(1.0)
+
+
+def test_the_largest_updates_leave_later_rounds_something_to_predict_from() -> None:
+    """One that is alone sends the largest number and its negative; their difference has none."""
+    rule, model, memory = FLDetector(window=2), torch.zeros(5), None
+    generator = torch.Generator().manual_seed(0)
+    for number in range(6):
+        alone = number < 3
+        sent = torch.full((1, 5), torch.finfo(torch.float32).max * (-1) ** number)
+        updates = sent if alone else torch.randn(4, 5, generator=generator)
+        who = torch.zeros(1, dtype=torch.int64) if alone else torch.arange(1, 5)
+        result = rule(updates, context=RoundContext(model=model, participants=who), state=memory)
+        memory, model = result.state, model + 0.01
+        assert isinstance(memory, FLDetectorState)
+        assert memory.changes.isfinite().all()
+        assert result.update.isfinite().all()
+    assert isinstance(memory, FLDetectorState)
+    assert memory.scores.isfinite().all(dim=1).sum() == 4
+
+
 def test_memory_is_no_view_of_what_the_caller_goes_on_with() -> None:
     updates, model = torch.ones(3, 2), torch.zeros(2)
     result = FLDetector()(updates, context=RoundContext(model=model))
