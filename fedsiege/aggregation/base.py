@@ -182,6 +182,9 @@ class TolerantRule(Rule):
         f: the assumed number of hostile participants, 0 or more; None for ``floor(0.2 n)``.
     """
 
+    #: Whether this is the mean where nobody is assumed hostile.
+    mean_without_hostile: ClassVar[bool] = False
+
     f: int | None = None
 
     def __post_init__(self) -> None:
@@ -191,6 +194,11 @@ class TolerantRule(Rule):
     def tolerated(self, n: int) -> int:
         """Return f as it holds among n participants."""
         return int(ASSUMED_HOSTILE_SHARE * n) if self.f is None else self.f
+
+    def remark(self, n: int) -> str:
+        """Say where this is the mean, which defends against nobody."""
+        plain = self.mean_without_hostile and self.tolerated(n) == 0
+        return f"{self.name} with f=0 is the plain mean: it defends against nobody" if plain else ""
 
     def for_participants(self, n: int) -> Self:
         """Return this rule with ``f`` settled for n participants, and check that it can work."""
@@ -202,6 +210,8 @@ class TolerantRule(Rule):
 @dataclass(frozen=True)
 class MinorityRule(TolerantRule):
     """Base of the tolerant rules that work as long as more than half are honest: ``2 f < n``."""
+
+    mean_without_hostile: ClassVar[bool] = True
 
     def check(self, n: int) -> None:
         """Raise UnfitRound unless more than 2 f updates are there."""

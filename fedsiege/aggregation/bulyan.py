@@ -36,6 +36,7 @@ class Bulyan(TolerantRule):
 
     name: ClassVar[str] = "bulyan"
     summary: ClassVar[str] = "the mean around the median of n - 2 f updates chosen by Krum"
+    mean_without_hostile: ClassVar[bool] = True
 
     def check(self, n: int) -> None:
         """Raise UnfitRound unless at least 4 f + 3 updates are there."""

@@ -49,6 +49,7 @@ class DnC(TolerantRule):
 
     name: ClassVar[str] = "dnc"
     summary: ClassVar[str] = "the mean without the rows furthest along the top singular vector"
+    mean_without_hostile: ClassVar[bool] = True
 
     iterations: int = 1
     subsample: int = 10_000

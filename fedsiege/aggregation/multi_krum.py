@@ -28,6 +28,7 @@ class MultiKrum(Krum):
 
     name: ClassVar[str] = "multi-krum"
     summary: ClassVar[str] = "the mean of the m updates with the best Krum scores"
+    mean_without_hostile: ClassVar[bool] = True
 
     m: int | None = None
 
@@ -43,6 +44,15 @@ class MultiKrum(Krum):
             raise UnfitRound(
                 f"{self.name} with m={self.m} needs at least {self.m} updates, there are {n}"
             )
+
+    def remark(self, n: int) -> str:
+        """Say where so many are averaged that there is room for hostile ones among them."""
+        honest = n - self.tolerated(n)
+        if self.m is not None and self.m > honest:
+            return (
+                f"{self.name} averages m={self.m} updates, but assumes only {honest} to be honest"
+            )
+        return super().remark(n) if self.m in (None, n) else ""
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; m rows count, the context is not used."""

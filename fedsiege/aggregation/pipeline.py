@@ -180,7 +180,7 @@ def without(rule: Rule, n: int, out: int) -> Rule:
         The rule itself where it works, and also where nothing helps: it says why it cannot work.
     """
     for fewer in range(out + 1):
-        lowered = _lowered(rule, fewer)
+        lowered: Rule = _lowered(rule, fewer)
         try:
             lowered.for_participants(n)
         except UnfitRound:

@@ -29,3 +29,14 @@ def test_one_is_krum_and_all_is_the_mean() -> None:
     updates = torch.randn(20, 30, generator=torch.Generator().manual_seed(0))
     assert torch.equal(MultiKrum(m=1)(updates).update, Krum()(updates).update)
     assert torch.equal(MultiKrum(m=20)(updates).update, FedAvg()(updates).update)
+
+
+def test_it_says_where_there_is_room_for_hostile_ones() -> None:
+    assert MultiKrum(f=2, m=20).remark(20) == (
+        "multi-krum averages m=20 updates, but takes only 18 for honest"
+    )
+    assert "plain mean" in MultiKrum(f=0).remark(20)
+    assert "plain mean" in MultiKrum(f=0, m=20).remark(20)
+    assert MultiKrum(f=0, m=19).remark(20) == ""
+    assert MultiKrum(f=2, m=18).remark(20) == ""
+    assert MultiKrum(f=2).remark(20) == ""

@@ -52,3 +52,16 @@ def test_what_is_refused_beforehand_is_refused_in_the_round_and_nothing_else(
         assert result.update.shape == (d,)
         assert result.update.isfinite().all()
         assert result.accepted.shape == (n,)
+
+
+@pytest.mark.parametrize(
+    "name", [c.name for c in aggregation.catalogue if issubclass(c, TolerantRule)]
+)
+def test_who_is_the_mean_where_nobody_is_assumed_hostile_says_so(name: str) -> None:
+    """As where nobody sets f and there are four: a fifth of them is nobody."""
+    updates = torch.randn(4, 30, generator=torch.Generator().manual_seed(0))
+    rule = aggregation.create(name)
+    is_mean = torch.allclose(rule(updates).update, updates.mean(dim=0), atol=1e-6)
+    expected = f"{name} with f=0 is the plain mean: it defends against nobody"
+    assert rule.remark(4) == (expected if is_mean else "")
+    assert "plain mean" not in rule.remark(5)
