@@ -60,7 +60,9 @@ class FLDetector(StatefulRule):
     part in every round. There, detection ends training, which begins anew without the detected.
 
     Memory is by identity, absent ones keep theirs; ``4 d`` bytes for each, and ``8 d window``. Who
-    was absent for more than window rounds is not predicted in the first round after.
+    was absent for more than window rounds is not predicted in the first round after. So where a
+    round is drawn from many more, nobody is predicted often enough to be judged, and the rule is
+    silently the mean: with 10 of 400 a round, for 300 rounds and more. With 10 of 100 it judges.
 
     Args:
         window: 2 or more.
