@@ -60,7 +60,7 @@ class FedREDefense(StatefulRule):
     forgotten may come back.
 
     Args:
-        threshold: above 0, at most 1; 1 is the error of doing nothing.
+        threshold: above 0, below 1; 1 is the error of doing nothing.
         steps: 1 or more.
         iterations: of the search, 1 or more.
         rate: of Adam, above 0.
@@ -77,7 +77,7 @@ class FedREDefense(StatefulRule):
     remember: int = REMEMBERED
 
     def __post_init__(self) -> None:
-        require_number(f"{self.name}:threshold", self.threshold, above=0, most=1)
+        require_number(f"{self.name}:threshold", self.threshold, above=0, below=1)
         require_whole_number(f"{self.name}:steps", self.steps, least=1)
         require_whole_number(f"{self.name}:iterations", self.iterations, least=1)
         require_number(f"{self.name}:rate", self.rate, above=0)

@@ -9,7 +9,7 @@ from fedsiege import models
 from fedsiege.aggregation import FedAvg, FedREDefense, RoundContext, state
 from fedsiege.aggregation.distillation import Distillation, Synthetic
 from fedsiege.aggregation.fedredefense import FedREDefenseState
-from fedsiege.errors import UnfitRound
+from fedsiege.errors import InvalidValue, UnfitRound
 
 MODEL = models.random_weights("net", 0)
 CONTEXT = RoundContext(model=MODEL, architecture="net", seed=1)
@@ -111,3 +111,9 @@ def test_it_says_what_it_needs() -> None:
         FedREDefense()(torch.ones(2, 3))
     with pytest.raises(UnfitRound, match="does not have the 3 weights"):
         FedREDefense()(torch.ones(2, 3), context=CONTEXT)
+
+
+def test_a_threshold_that_an_update_meets_without_an_image_is_refused() -> None:
+    """1 is the error of doing nothing, and that of a row too large to be looked at."""
+    with pytest.raises(InvalidValue, match=r"fedredefense:threshold=1.*below 1"):
+        FedREDefense(threshold=1)
