@@ -49,9 +49,7 @@ class MultiKrum(Krum):
         """Say where so many are averaged that there is room for hostile ones among them."""
         honest = n - self.tolerated(n)
         if self.m is not None and self.m > honest:
-            return (
-                f"{self.name} averages m={self.m} updates, but assumes only {honest} to be honest"
-            )
+            return f"{self.name} averages m={self.m} updates, but takes only {honest} for honest"
         return super().remark(n) if self.m in (None, n) else ""
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
