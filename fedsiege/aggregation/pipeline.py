@@ -17,6 +17,8 @@ from fedsiege.aggregation.base import (
     catalogue,
 )
 from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.fedavg import FedAvg
+from fedsiege.aggregation.fednova import FedNova
 from fedsiege.aggregation.matrix import column_blocks
 from fedsiege.aggregation.pre import Mixed, PreAggregator
 from fedsiege.catalogue import spell
@@ -39,6 +41,7 @@ class Pipeline(Rule):
     A rule that works by coordinate gets what the last step makes by and by, a quarter of the
     columns at a time. For other rules, and at every step before the last, a matrix is made:
     ``(n, d)``, or ``(n / s, d)`` after bucketing.
+    Behind that no rule can work that remembers participants, or weighs by what they report.
 
     Args:
         pre: the pre-aggregators, in the order in which they work; at least one.
@@ -54,6 +57,14 @@ class Pipeline(Rule):
         merging = [step.name for step in self.pre if not step.keeps_participants]
         if merging and isinstance(self.rule, StatefulRule) and self.rule.by_participant:
             allowed = f"{self.rule.name} remembers participants, and {merging[0]} merges them"
+            raise InvalidValue("rule", self.spelled(), allowed)
+        counts = isinstance(self.rule, FedNova) or (
+            isinstance(self.rule, FedAvg) and self.rule.weighted
+        )
+        if merging and counts:
+            allowed = (
+                f"{self.rule.name} weighs by what participants report, and {merging[0]} merges them"
+            )
             raise InvalidValue("rule", self.spelled(), allowed)
 
     @property

@@ -167,13 +167,6 @@ def test_who_remembers_participants_cannot_be_given_buckets() -> None:
     aggregation.parse("nnm/clipping/foolsgold")
 
 
-def test_counts_that_participants_report_do_not_reach_behind_bucketing() -> None:
-    rule = aggregation.parse("bucketing/fedavg:weighted=true")
-    with pytest.raises(UnfitRound, match="sample counts"):
-        rule(rows(), torch.arange(20))
-    aggregation.parse("nnm/fedavg:weighted=true")(rows(), torch.arange(20))
-
-
 def test_an_experiment_settles_it() -> None:
     settled = ExperimentSpec(rule="nnm/bucketing:s=2/krum", clients=50, attack=0.3).settle()
     assert settled.spec.rule == "nnm:f=10/bucketing:s=2/krum:f=10"
@@ -218,3 +211,19 @@ def test_those_put_out_need_not_be_tolerated_too(
 ) -> None:
     found = pipeline.without(aggregation.parse(text), n, out)
     assert aggregation.spell(found).removesuffix(",m=none") == expected
+
+
+@pytest.mark.parametrize(
+    "rule", ["fednova", "fednova:weighted=false", "fedavg:weighted=true", "fldetector"]
+)
+def test_buckets_report_nothing_and_are_of_nobody(rule: str) -> None:
+    with pytest.raises(InvalidValue, match=r"and bucketing merges them"):
+        aggregation.parse(f"clipping/bucketing/{rule}")
+    aggregation.parse(f"clipping/{rule}")
+    aggregation.parse("nnm/fedavg:weighted=true")(rows(), torch.arange(20))
+
+
+def test_what_can_never_work_is_refused_under_its_variable() -> None:
+    with pytest.raises(InvalidValue, match="RULE='bucketing/fednova' is not possible: fednova "):
+        ExperimentSpec(rule="bucketing/fednova").settle()
+    ExperimentSpec(rule="bucketing/fedavg").settle()
