@@ -71,7 +71,7 @@ def settle(spec: ExperimentSpec) -> Settled:
             "rule": rule_name,
         }
     )
-    assumed = updates > 0 and getattr(asked, "f", 0) is None
+    assumed = getattr(asked, "f", None) is None and getattr(rule, "f", None) is not None
     if spec.audit:
         from fedsiege import audit
 

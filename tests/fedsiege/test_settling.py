@@ -44,6 +44,18 @@ def test_a_given_f_is_kept_without_a_note() -> None:
     assert notes(rule="krum:f=30") == ""
 
 
+@pytest.mark.parametrize("rule", ["bucketing/fedavg", "clipping/median", "clipping/fedavg"])
+def test_nothing_is_noted_of_an_f_that_no_step_of_a_chain_has(rule: str) -> None:
+    assert notes(rule=rule) == ""
+
+
+def test_the_assumed_f_of_a_chain_is_noted() -> None:
+    assert notes(rule="nnm/median") == (
+        "nnm/median assumes f=20 hostile participants, a fifth of 100; "
+        "set RULE=nnm:f=N/median to change it"
+    )
+
+
 def test_nothing_to_say_about_the_default_run() -> None:
     assert notes() == ""
 
