@@ -16,7 +16,7 @@ from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.distances import distances_to
 from fedsiege.aggregation.matrix import weighted_sum
-from fedsiege.errors import InvalidValue
+from fedsiege.aggregation.state import own
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class CenteredClipping(StatefulRule):
             InvalidValue: the state is not this rule's, or one of models of another size.
         """
         n, d = updates.shape
-        center = None if state is None else _point(state, d).to(updates.device)
+        before = own(self.name, state, Center, ["point"], point=(d,))
+        center = None if before is None else before.point.to(updates.device)
         for _ in range(self.steps):
             distances = distances_to(updates, center)
             tau = self.tau or float(distances.quantile(0.5))
@@ -80,11 +81,3 @@ class CenteredClipping(StatefulRule):
         assert center is not None  # there is at least one step
         everyone = torch.ones(n, dtype=torch.bool)
         return Aggregation(center.clone(), everyone, distances, Center(center))
-
-
-def _point(state: object, d: int) -> Tensor:
-    """Return v."""
-    if not isinstance(state, Center) or state.point.shape != (d,):
-        given = tuple(state.point.shape) if isinstance(state, Center) else type(state).__name__
-        raise InvalidValue("centered-clipping state", given, f"a Center with {d} numbers")
-    return state.point

@@ -13,7 +13,8 @@ from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.combination import keep_model, row_norms, weighted_mean
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.distillation import IMAGE, Distillation, Synthetic
-from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, Turnout
+from fedsiege.aggregation.memory import NOBODY, REMEMBERED, SHAPES, Memory, Turnout
+from fedsiege.aggregation.state import own
 from fedsiege.errors import UnfitRound
 
 #: Where the search for the learning rate of the steps starts.
@@ -87,13 +88,16 @@ class FedREDefense(StatefulRule):
         """Aggregate; the scores are the errors, 1 for who is banned already.
 
         It needs model and architecture.
+
+        Raises:
+            InvalidValue: the state is not this rule's, or one of models with other classes.
         """
         context.require(self.name, "model", "architecture")
         assert context.model is not None
         n, d = updates.shape
         if models.size(context.architecture) != d or len(context.model) != d:
             raise UnfitRound(f"{self.name}: the model does not have the {d} weights of the updates")
-        before = state if isinstance(state, FedREDefenseState) else self._nothing(context)
+        before = self._before(state, context) or self._nothing(context)
         turnout = before.turnout(context.identities(n), self.remember)
         banned = turnout.recall_into(torch.zeros(n, dtype=torch.bool), before.banned)
         data = self._start(before, turnout, context, updates.device)
@@ -123,9 +127,24 @@ class FedREDefense(StatefulRule):
             return keep_model(updates, errors, after)
         return Aggregation(weighted_mean(updates, accepted.double()), accepted, errors, after)
 
+    def _before(self, state: object | None, context: RoundContext) -> FedREDefenseState | None:
+        """Return the memory of the rounds before, None in the first."""
+        classes = _classes(context)
+        return own(
+            self.name,
+            state,
+            FedREDefenseState,
+            finite=["images", "labels", "rates"],
+            **SHAPES,
+            banned=("k",),
+            images=("k", classes, *IMAGE),
+            labels=("k", classes, classes),
+            rates=("k",),
+        )
+
     def _nothing(self, context: RoundContext) -> FedREDefenseState:
         """Return the memory before the first round."""
-        classes = models.layout(context.architecture)[-1][1][0]
+        classes = _classes(context)
         return FedREDefenseState(
             NOBODY,
             NOBODY,
@@ -168,3 +187,8 @@ class FedREDefense(StatefulRule):
             labels=turnout.carry(data.labels.cpu(), before.labels),
             rates=turnout.carry(data.rates.cpu(), before.rates),
         )
+
+
+def _classes(context: RoundContext) -> int:
+    """Return how many classes the model tells apart."""
+    return models.layout(context.architecture)[-1][1][0]

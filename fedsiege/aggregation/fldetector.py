@@ -12,7 +12,8 @@ from fedsiege.aggregation.combination import weighted_mean
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.gap_statistic import more_than_one_cluster
 from fedsiege.aggregation.lbfgs import hessian_times
-from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, Turnout, no_rows
+from fedsiege.aggregation.memory import NOBODY, REMEMBERED, SHAPES, Memory, Turnout, no_rows
+from fedsiege.aggregation.state import own
 from fedsiege.aggregation.two_means import two_means
 
 
@@ -80,9 +81,14 @@ class FLDetector(StatefulRule):
         require_whole_number(f"{self.name}:remember", self.remember, least=1)
 
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
-        """Aggregate; the scores are the mean distances. It needs the model."""
+        """Aggregate; the scores are the mean distances. It needs the model.
+
+        Raises:
+            InvalidValue: the state is not this rule's, or one of another window or of models of
+                another size.
+        """
         n, model = len(updates), context.model_for(self.name, updates)
-        before = state if isinstance(state, FLDetectorState) else self._nothing(updates, model)
+        before = self._before(state, updates.shape[1]) or self._nothing(updates, model)
         turnout = before.turnout(context.identities(n), self.remember)
         scores = torch.full((n, self.window), torch.nan, dtype=torch.float64)
         turnout.recall_into(scores, before.scores)
@@ -93,6 +99,22 @@ class FLDetector(StatefulRule):
         mean = weighted_mean(updates, accepted.double())
         after = self._after(before, turnout, updates, scores, model, mean)
         return Aggregation(mean, accepted, scores.nanmean(dim=1).nan_to_num(), after)
+
+    def _before(self, state: object | None, d: int) -> FLDetectorState | None:
+        """Return the memory of the rounds before, None in the first."""
+        return own(
+            self.name,
+            state,
+            FLDetectorState,
+            finite=["updates", "steps", "changes"],
+            **SHAPES,
+            updates=("k", d),
+            scores=("k", self.window),
+            model=(d,),
+            mean=(d,),
+            steps=("m", d),
+            changes=("m", d),
+        )
 
     def _nothing(self, updates: Tensor, model: Tensor) -> FLDetectorState:
         """Return the memory before the first round."""

@@ -10,7 +10,8 @@ from fedsiege.aggregation.base import Aggregation, StatefulRule, catalogue, requ
 from fedsiege.aggregation.combination import keep_model, weighted_mean
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.cosines import cosines
-from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, no_rows
+from fedsiege.aggregation.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
+from fedsiege.aggregation.state import own
 
 _MOST = torch.finfo(torch.float32).max
 
@@ -62,9 +63,14 @@ class FoolsGold(StatefulRule):
         require_whole_number(f"{self.name}:remember", self.remember, least=1)
 
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
-        """Aggregate; the scores are the weights ``a_i``."""
-        n = len(updates)
-        before = state if isinstance(state, FoolsGoldState) else _nothing(updates)
+        """Aggregate; the scores are the weights ``a_i``.
+
+        Raises:
+            InvalidValue: the state is not this rule's, or one of models of another size.
+        """
+        n, d = updates.shape
+        shapes = {**SHAPES, "history": ("k", d)}
+        before = own(self.name, state, FoolsGoldState, ["history"], **shapes) or _nothing(updates)
         turnout = before.turnout(context.identities(n), self.remember)
         history = turnout.carry(updates.float(), before.history)
         history[:n][turnout.known] += turnout.recall(before.history).to(history.device)

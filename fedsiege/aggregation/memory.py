@@ -7,6 +7,8 @@ from torch import Tensor
 
 #: Identities that a rule remembers unless told otherwise.
 REMEMBERED = 1000
+#: The shapes of what every memory holds of k identities, see ``state.own``.
+SHAPES = {"identities": ("k",), "seen": ("k",)}
 #: The identities in a memory before the first round.
 NOBODY = torch.zeros(0, dtype=torch.int64)
 

@@ -13,6 +13,7 @@ from fedsiege.aggregation.combination import clipped_mean, keep_model, median_of
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.cosines import products_with
 from fedsiege.aggregation.root_data import RootData
+from fedsiege.aggregation.state import own
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,21 @@ class SpecGuard(StatefulRule):
         return self.root
 
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
-        """Aggregate; the scores are R. It needs root samples, model and architecture."""
+        """Aggregate; the scores are R. It needs root samples, model and architecture.
+
+        Raises:
+            InvalidValue: the state is not this rule's, or one of models of another size.
+        """
         n, d = updates.shape
-        if not isinstance(state, SpecGuardState) or state.age >= self.every:
+        before = own(self.name, state, SpecGuardState, ["directions"], directions=("k", d))
+        if before is None or before.age >= self.every:
             context.require(self.name, "root", "model", "architecture")
             gradients = RootData(context, d).gradients()
             found = torch.linalg.svd(gradients, full_matrices=False).Vh[: self.directions]
-            state = SpecGuardState(found.contiguous(), 0)
-        after = SpecGuardState(state.directions, state.age + 1)
+            before = SpecGuardState(found.contiguous(), 0)
+        after = SpecGuardState(before.directions, before.age + 1)
         norms = row_norms(updates)
-        products = [products_with(updates, direction) for direction in state.directions]
+        products = [products_with(updates, direction) for direction in before.directions]
         energy = torch.stack(products).square().sum(dim=0)
         ratios = torch.where(norms > 0, energy / norms.square(), 0.0)
         if not ratios.any():

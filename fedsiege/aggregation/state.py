@@ -1,20 +1,64 @@
-"""What a rule remembers, as bytes: so that a federation can be put aside and go on later.
+"""What a rule remembers: whether it is its own, and as bytes.
 
-A state is a frozen dataclass whose fields are tensors, whole numbers, numbers, texts or None. It is
-written as a safetensors file: tensors as tensors, the rest in the metadata. Never pickle.
+As bytes, so that a federation can be put aside and go on later. A state is a frozen dataclass whose
+fields are tensors, whole numbers, numbers, texts or None. It is written as a safetensors file:
+tensors as tensors, the rest in the metadata. Never pickle.
 """
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from fedsiege.aggregation.base import finite_rows
 from fedsiege.errors import InvalidValue
 
 T = TypeVar("T")
+
+
+def own(
+    rule: str,
+    state: object | None,
+    kind: type[T],
+    finite: Iterable[str] = (),
+    **shapes: tuple[int | str, ...],
+) -> T | None:
+    """Return the state that a rule is handed, None in its first round, if it can be the rule's.
+
+    One that is not must not be taken for none: whom the rule had found out would be forgotten.
+
+    Args:
+        rule: its name.
+        state: what it is handed.
+        kind: the class of its states.
+        finite: names of the tensors in which no NaN or infinity may be.
+        shapes: of its tensors, by name; a letter stands for any number, the same in all of them.
+
+    Raises:
+        InvalidValue: it is of another class, or its tensors are of other shapes or not finite.
+    """
+    if state is None:
+        return None
+    if not isinstance(state, kind):
+        raise InvalidValue(f"{rule} state", type(state).__name__, f"a {kind.__name__}")
+    letters: dict[int | str, int] = {}
+    for name, shape in shapes.items():
+        given = tuple(getattr(state, name).shape)
+        if len(given) == len(shape):
+            letters = {**dict(zip(shape, given, strict=True)), **letters}
+        wanted = tuple(letters.get(size, size) if isinstance(size, str) else size for size in shape)
+        if given != wanted:
+            allowed = f"of shape {' x '.join(map(str, wanted))}"
+            raise InvalidValue(f"{rule} state's {name}", given, allowed)
+    for name in finite:
+        # As one row, since ``isfinite`` makes a copy, here of as much as all updates are.
+        if not finite_rows(getattr(state, name)[None].flatten(1)).all():
+            raise InvalidValue(f"{rule} state's {name}", "NaN or infinity", "finite numbers")
+    return state
 
 
 def to_bytes(state: Any) -> bytes:  # any dataclass of the kind described above
