@@ -13,7 +13,10 @@ from fedsiege.aggregation.base import Aggregation, Rule, catalogue
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.combination import clipped_mean, keep_model, median_of, row_norms
 from fedsiege.aggregation.context import RoundContext
+from fedsiege.errors import UnfitRound
 
+#: Among fewer, each row is a cluster of its own, and the one with most positive signs counts.
+_FEWEST = 4
 #: A bandwidth of 0, where half of the rows have the same signs, would be no mean shift at all.
 _NARROWEST = 1e-3
 
@@ -33,7 +36,8 @@ class SignGuard(Rule):
     Xu et al., *Byzantine-robust Federated Learning through Collaborative Malicious Gradient
     Filtering*, ICDCS 2022, algorithm 2 (plain SignGuard); window, features and bandwidth (0.5
     quantile) confirmed against the authors' code, JianXu95/SignGuard. All rows, not 50 drawn,
-    settle the bandwidth, so that the order of rows does not matter.
+    settle the bandwidth, so that the order of rows does not matter. Of fewer than 4 rows each would
+    be a cluster of its own, and the one with the most positive signs the largest: they are refused.
 
     Args:
         lower: 0 or more, below 1.
@@ -52,6 +56,11 @@ class SignGuard(Rule):
         require_number(f"{self.name}:lower", self.lower, least=0, below=1)
         require_number(f"{self.name}:upper", self.upper, above=1)
         require_number(f"{self.name}:share", self.share, above=0, most=1)
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound unless at least 4 updates are there."""
+        if n < _FEWEST:
+            raise UnfitRound(f"{self.name} needs at least {_FEWEST} updates, there are {n}")
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate. The context gives the seed and the round of the random place."""

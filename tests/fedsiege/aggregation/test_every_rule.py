@@ -27,7 +27,7 @@ from tests.fedsiege.aggregation.cases import (
 def test_rules_that_a_single_participant_is_too_few_for() -> None:
     few = {text.partition(":")[0] for text in CASES if not works_with(text, 1)}
     assert few == {
-        *("arc/nnm/multi-krum", "bulyan", "krum", "multi-krum", "sentinel", "smea"),
+        *("arc/nnm/multi-krum", "bulyan", "krum", "multi-krum", "sentinel", "signguard", "smea"),
     }
 
 
@@ -151,6 +151,8 @@ def test_weights_are_one_whole_number_per_row(
 @pytest.mark.parametrize("n", [3, 7, 9, 100])
 @pytest.mark.parametrize("text", [text for text in CASES if text not in AGAINST_SYBILS])
 def test_equal_rows_give_that_row(text: str, n: int) -> None:
+    if not works_with(text, n):
+        pytest.skip("too few")
     rule, row = aggregation.parse(text), 0.5 * honest_updates(1)[0]
     assert same(rule, aggregate(rule, row.repeat(n, 1)).update, row)
 

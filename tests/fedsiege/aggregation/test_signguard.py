@@ -5,6 +5,7 @@ import torch
 
 from fedsiege.aggregation import FedAvg, SignGuard
 from fedsiege.aggregation.signguard import sign_shares
+from fedsiege.errors import UnfitRound
 
 
 def cohort(n: int, d: int = 400) -> torch.Tensor:
@@ -47,8 +48,8 @@ def test_usual_norms_are_a_tenth_to_three_times_the_median(norm: float, usual: b
 
 def test_rows_are_clipped_to_the_median_of_all() -> None:
     direction = torch.ones(4) / 2
-    updates = direction * torch.tensor([1.0, 2.0, 4.0])[:, None]
-    expected = direction * (1 + 2 + 2) / 3
+    updates = direction * torch.tensor([1.0, 2.0, 2.0, 4.0])[:, None]
+    expected = direction * (1 + 2 + 2 + 2) / 4
     torch.testing.assert_close(SignGuard()(updates).update, expected)
 
 
@@ -69,3 +70,13 @@ def test_where_both_tests_leave_nobody_the_model_is_kept() -> None:
 @pytest.mark.parametrize("d", [1, 3])
 def test_a_window_has_at_least_one_coordinate(d: int) -> None:
     assert SignGuard()(torch.ones(5, d)).update.tolist() == [1.0] * d
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_of_so_few_each_is_a_cluster_of_its_own(n: int) -> None:
+    """So one row with nothing but positive signs would be the update."""
+    with pytest.raises(UnfitRound, match=f"at least 4 updates, there are {n}"):
+        SignGuard().for_participants(n)
+    with pytest.raises(UnfitRound):
+        SignGuard()(cohort(n))
+    SignGuard()(cohort(4))
