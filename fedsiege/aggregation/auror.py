@@ -24,9 +24,11 @@ class Auror(Rule):
 
     The values of each coordinate are split by 2-means (exactly). The coordinate is *indicative* if
     its two means lie far apart, and its smaller cluster is then suspicious (of equal ones,
-    neither). Who is suspicious in more than ``majority`` of the indicative coordinates is left out,
-    which is always less than half of all for ``majority`` 0.5 or more. Where no coordinate is
-    indicative nobody is suspected: then the rule is the mean.
+    neither). Who is suspicious in more than ``majority`` of the indicative coordinates is left out.
+    Where no coordinate is indicative nobody is suspected: then the rule is the mean.
+
+    In each coordinate fewer than half are suspicious, but not in each the same ones: fewer than
+    ``(n - 1) / (2 majority)`` can be left out, which may be all but two.
 
     Shen et al., *Auror: Defending against Poisoning Attacks in Collaborative Deep Learning
     Systems*, ACSAC 2016, section 4 [from memory; public code differs in the second step]. There

@@ -1,5 +1,6 @@
 """Auror."""
 
+import pytest
 import torch
 
 from fedsiege.aggregation import Auror, FedAvg
@@ -52,3 +53,12 @@ def test_without_an_indicative_feature_nobody_is_suspected() -> None:
 
 def test_honest_participants_are_rarely_suspected() -> None:
     assert Auror()(cohort(40)).accepted.all()
+
+
+def test_who_takes_turns_in_being_the_minority_goes_together() -> None:
+    """Each of the first three is suspicious in two of three coordinates: two of five are left."""
+    updates = torch.tensor([[9.0, 0, 9], [9, 9, 0], [0, 9, 9], [0, 0, 0], [0, 0, 0]])
+    result = Auror(alpha=1.0)(updates)
+    assert result.accepted.tolist() == [False, False, False, True, True]
+    assert result.scores is not None
+    assert result.scores[:3].tolist() == pytest.approx([2 / 3] * 3)
