@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, catalogue, require_whole_number
 from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.running_sum import LARGEST_WEIGHT
 from fedsiege.aggregation.streaming import StreamingRule
 from fedsiege.errors import InvalidValue, UnfitRound
 
@@ -24,7 +25,7 @@ class FedAvg(StreamingRule):
 
     Args:
         weighted: weigh each update by the sample count ``n_i`` that its participant reports.
-        bound: the largest ``n_i`` that is believed, 1 or more; counts below 1 count as 1.
+        bound: the largest ``n_i`` that is believed, 1 to 4096; counts below 1 count as 1.
     """
 
     name: ClassVar[str] = "fedavg"
@@ -39,6 +40,9 @@ class FedAvg(StreamingRule):
         if not isinstance(self.weighted, bool):
             raise InvalidValue(f"{self.name}:weighted", self.weighted, "true or false")
         require_whole_number(f"{self.name}:bound", self.bound, least=1)
+        if self.bound > LARGEST_WEIGHT:  # else a single row could be too large for the sum
+            allowed = f"a whole number, 1 to {LARGEST_WEIGHT}"
+            raise InvalidValue(f"{self.name}:bound", self.bound, allowed)
 
     def weight_of(self, norm: float, num_samples: int) -> float:
         """Return the believed sample count, or 1 if not weighted."""

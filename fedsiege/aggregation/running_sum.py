@@ -29,6 +29,8 @@ _BIAS = [int(np.float64(magic).view(np.int64)) for magic in _MAGIC]
 _ADDS_BETWEEN_CARRIES = 2**11
 #: Largest |weight * value|, so that the top limb has room for 2^22 additions of that size.
 LARGEST = 2.0**140
+#: With up to this weight, no value that float32 holds is too large.
+LARGEST_WEIGHT = int(LARGEST / 2.0**128)
 #: Floats at a time: two float64 buffers of a block stay in the cache of a core.
 _BLOCK = 16384
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fedsiege.aggregation import FedAvg
-from fedsiege.errors import UnfitRound
+from fedsiege.errors import InvalidValue, UnfitRound
 
 UPDATES = torch.tensor([[0.0, 8.0], [4.0, 0.0]])
 
@@ -37,3 +37,11 @@ def test_the_bound_is_a_parameter() -> None:
 def test_a_weighted_mean_without_counts_does_not_fall_back_to_the_mean() -> None:
     with pytest.raises(UnfitRound, match="needs the sample counts"):
         FedAvg(weighted=True)(UPDATES)
+
+
+def test_the_bound_leaves_room_for_every_row() -> None:
+    with pytest.raises(InvalidValue, match="1 to 4096"):
+        FedAvg(weighted=True, bound=4097)
+    updates = torch.tensor([[torch.finfo(torch.float32).max], [1.0]])
+    counts = torch.tensor([4096, 1])
+    assert FedAvg(weighted=True, bound=4096)(updates, counts).update.isfinite().all()
