@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, Rule, catalogue, require_whole_number
 from fedsiege.aggregation.bounds import require_number
-from fedsiege.aggregation.combination import median_of, weighted_mean
+from fedsiege.aggregation.combination import keep_model, median_of, weighted_mean
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.errors import InvalidValue
 
@@ -30,7 +30,8 @@ class FedNova(Rule):
 
     No defence. What participants report is only what they say, and the smaller ``A_i``, the more a
     row counts: so step counts count as no more than ``spread`` times and no less than 1 / spread of
-    the median of all claims (and at least 1), sample counts as 1 to ``bound``.
+    the median of all claims (and at least 1), sample counts as 1 to ``bound``. Rows so large that
+    the update would not be finite keep the model: an update of zeros, nobody accepted.
 
     Wang et al., *Tackling the Objective Inconsistency Problem in Heterogeneous Federated
     Optimization*, NeurIPS 2020, section 4. Formulas as in the authors' code, JYWa/FedNova, which
@@ -91,6 +92,8 @@ class FedNova(Rule):
         work = self.work(steps)
         effective = float((shares * (work if self.mu == 0 else steps)).sum())
         update = weighted_mean(updates, effective * shares / work, shares)
+        if not update.isfinite().all():
+            return keep_model(updates)
         return Aggregation(update, torch.ones(len(updates), dtype=torch.bool))
 
     def work(self, steps: Tensor) -> Tensor:

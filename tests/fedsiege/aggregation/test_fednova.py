@@ -104,3 +104,13 @@ def test_momentum_and_a_proximal_term_have_no_formula() -> None:
         FedNova(momentum=0.5, mu=0.1)
     with pytest.raises(InvalidValue, match="fednova:mu"):
         FedNova(mu=200.0, lr=0.01)
+
+
+def test_rows_that_would_lead_beyond_float32_keep_the_model() -> None:
+    """The first says it made 1 step where the others made 10, and so counts tenfold."""
+    updates = torch.ones(5, 3)
+    updates[0] = 3e38
+    steps = torch.tensor([1, 10, 10, 10, 10])
+    result = FedNova(weighted=False)(updates, context=RoundContext(steps=steps))
+    assert result.update.tolist() == [0.0] * 3
+    assert not result.accepted.any()
