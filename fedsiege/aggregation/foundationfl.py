@@ -53,6 +53,15 @@ class FoundationFL(TolerantRule):
                 f"{self.name} with f={f} needs more than 2f = {2 * f} updates, there are {n}"
             )
 
+    def remark(self, n: int) -> str:
+        """Say where the copies are more than what is trimmed."""
+        if self.then == "median":
+            return ""
+        return (
+            f"{self.name} with then=trimmed-mean does not defend: where the row that is copied "
+            f"{n // 2} times is a fake's, trimming f={self.tolerated(n)} leaves copies in"
+        )
+
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts, the scores are ``s_i``. The context is not used."""
         n, d = updates.shape

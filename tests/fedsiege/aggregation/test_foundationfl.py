@@ -55,3 +55,14 @@ def test_at_scale_one_or_more_the_copied_row_may_be_a_fake() -> None:
 def test_then_is_a_rule_it_knows() -> None:
     with pytest.raises(InvalidValue, match="median or trimmed-mean"):
         FoundationFL(then="krum")
+
+
+def test_a_trimmed_mean_with_copies_of_a_fake_does_not_defend() -> None:
+    """Ten fakes and 50 copies of one, of which f = 20 are trimmed."""
+    updates = attacked(10, 1e3)
+    rule = FoundationFL(then="trimmed-mean")
+    result = rule(updates)
+    assert torch.cosine_similarity(result.update, updates[0], dim=0) > 0.9
+    assert result.update.norm() > 100 * updates[10:].norm(dim=1).mean()
+    assert rule.remark(100).startswith("foundationfl with then=trimmed-mean does not defend")
+    assert FoundationFL().remark(100) == ""
