@@ -3,6 +3,7 @@
 ``ExperimentSpec.settle`` is how it is called.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -212,6 +213,8 @@ def _notes_on_rule(
     f = getattr(rule, "f", None)
     if updates and (remark := rule.remark(updates)):
         yield remark
+    if updates and spec.clients:
+        yield from _notes_on_memory(spec, rule, updates)
     if assumed:
         yield (
             f"{rule.name} assumes f={f} hostile participants, a fifth of {updates}; "
@@ -224,6 +227,30 @@ def _notes_on_rule(
         )
     elif f is not None and spec.hostile > f:
         yield f"{spec.hostile} participants are hostile, more than the f={f} of {rule.name}"
+
+
+def _notes_on_memory(
+    spec: ExperimentSpec,
+    rule: Any,  # any rule
+    updates: int,
+) -> Iterator[str]:
+    """Say where participants come too seldom for a rule that must have seen them often."""
+    from fedsiege.aggregation import FLDetector, Pipeline
+
+    last = rule.rule if isinstance(rule, Pipeline) else rule
+    if not isinstance(last, FLDetector):
+        return
+    every, window = spec.clients / updates, last.window
+    if every > window:
+        yield (
+            f"{last.name} is hardly more than the mean: each participant is there every "
+            f"{every:.3g} rounds, and after more than window={window} it is not predicted"
+        )
+    elif spec.rounds < (needed := math.ceil((window + 2) * every)):
+        yield (
+            f"{last.name} is hardly more than the mean in {spec.rounds} rounds: it judges whom it "
+            f"has predicted window={window} times, which takes about {needed}"
+        )
 
 
 @contextmanager

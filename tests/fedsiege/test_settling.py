@@ -56,6 +56,17 @@ def test_the_assumed_f_of_a_chain_is_noted() -> None:
     )
 
 
+def test_who_comes_too_seldom_for_a_memory_is_noted() -> None:
+    sampled = {"rule": "fldetector", "participation": 0.05, "rounds": 1000}
+    assert notes(**sampled).startswith("fldetector is hardly more than the mean: each participant")
+    assert "every 20 rounds, and after more than window=10" in notes(**sampled)
+    assert notes(**sampled | {"rule": "clipping/fldetector"}) == notes(**sampled)
+    assert notes(**sampled | {"rule": "fldetector:window=20"}) == ""
+    assert "window=10 times, which takes about 12" in notes(rule="fldetector", rounds=11)
+    assert notes(rule="fldetector", rounds=12) == ""
+    assert "about 120" in notes(rule="fldetector", participation=0.1, rounds=119)
+
+
 def test_nothing_to_say_about_the_default_run() -> None:
     assert notes() == ""
 
