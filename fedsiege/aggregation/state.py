@@ -56,7 +56,8 @@ def own(
             raise InvalidValue(f"{rule} state's {name}", given, allowed)
     for name in finite:
         # As one row, since ``isfinite`` makes a copy, here of as much as all updates are.
-        if not finite_rows(getattr(state, name)[None].flatten(1)).all():
+        numbers = getattr(state, name)[None].flatten(1)
+        if numbers.numel() > 0 and not finite_rows(numbers).all():
             raise InvalidValue(f"{rule} state's {name}", "NaN or infinity", "finite numbers")
     return state
 

@@ -17,6 +17,7 @@ from fedsiege.aggregation.sentinel.judgement import judge
 from fedsiege.aggregation.sentinel.layers import layers_of
 from fedsiege.aggregation.sentinel.products import gather
 from fedsiege.aggregation.sentinel.state import Attendance, SentinelState
+from fedsiege.aggregation.state import own
 from fedsiege.errors import InvalidValue, UnfitRound
 
 #: The steps that can be left out, for ablations.
@@ -119,11 +120,14 @@ class Sentinel(StatefulRule):
 
         The scores are suspicions: ``(1 - a_i + R_i) / 2`` for those with weight, which is below
         0.75, and 1 more for those flagged; 0 for those that abstain, 2 for those rejected.
+
+        Raises:
+            InvalidValue: the state is not this rule's, or one of models of another size.
         """
         context.require(self.name, "layout")
         n, d = updates.shape
         layers = layers_of(context.layout, d)
-        before = state if isinstance(state, SentinelState) else SentinelState.empty(updates)
+        before = _before(state, d) or SentinelState.empty(updates)
         norms = row_norms(updates)
         rejected = ((updates.amax(dim=1) > LARGEST) | (updates.amin(dim=1) < -LARGEST)).cpu()
         active = (norms > SHORTEST) & ~rejected
@@ -165,6 +169,13 @@ class Sentinel(StatefulRule):
         accepted = torch.zeros(n, dtype=torch.bool)
         accepted[active] = ~unwanted
         return Aggregation(weighted_mean(rows, factors, weights), accepted, scores, after)
+
+
+def _before(state: object | None, d: int) -> SentinelState | None:
+    """Return the memory of the rounds before, None in the first."""
+    each = {"lengths": ("k",), "reputations": ("k",), "flagged": ("k",)}
+    shapes = {**memory.SHAPES, "momenta": ("k", d), **each}
+    return own(Sentinel.name, state, SentinelState, ["momenta", "lengths"], **shapes)
 
 
 def _usual(lengths: Tensor, before: SentinelState, without: Collection[str]) -> float:

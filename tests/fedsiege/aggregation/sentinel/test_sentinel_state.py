@@ -8,6 +8,7 @@ import torch
 from fedsiege.aggregation import Aggregation, RoundContext, Sentinel, state
 from fedsiege.aggregation.sentinel import SentinelState
 from fedsiege.aggregation.sentinel.state import POOL_ROUNDS, Attendance
+from fedsiege.errors import InvalidValue
 
 LAYOUT = (("fc.weight", (10, 30)), ("fc.bias", (10,)))
 D = 310
@@ -179,3 +180,16 @@ def test_without_momentum_there_is_no_past() -> None:
     torch.testing.assert_close(
         second.momenta, torch.nn.functional.normalize(honest(5, 2), dim=1), atol=1e-6, rtol=1e-5
     )
+
+
+def test_what_cannot_be_its_memory_is_refused() -> None:
+    """Taken for none, it would let those in again whom the rounds before have found out."""
+    before = known(aggregate(honest(9)))
+    for wrong, what in (
+        ("v", "sentinel state='str'"),
+        (dataclasses.replace(before, momenta=torch.zeros(9, D + 1)), "state's momenta.*9 x 310"),
+        (dataclasses.replace(before, flagged=torch.zeros(8, dtype=torch.bool)), "state's flagged"),
+        (dataclasses.replace(before, lengths=before.lengths * torch.nan), "state's lengths"),
+    ):
+        with pytest.raises(InvalidValue, match=what):
+            aggregate(honest(9, 2), wrong)
