@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
@@ -20,6 +21,8 @@ Thing = TypeVar("Thing", bound=Named)
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
+#: Names that are suggested for one that is unknown.
+_MOST_NEAR = 4
 #: What is allowed of each type that a parameter may have.
 _ALLOWED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
@@ -64,10 +67,21 @@ class Catalogue(Generic[T]):
     def get(self, name: str) -> type[Any]:
         """Return the class of that name; an unknown name raises InvalidValue with the nearest."""
         if name not in self._classes:
-            near = difflib.get_close_matches(name.lower(), self._classes, n=3, cutoff=0.5)
+            near = self._near(name.lower())
             hint = f"did you mean {' or '.join(near)}? " if near else ""
             raise InvalidValue(self.noun, name, f"{hint}There are: {', '.join(self.names())}")
         return self._classes[name]
+
+    def _near(self, text: str) -> list[str]:
+        """Return the names that somebody may have meant, the likeliest first."""
+        if not text:
+            return []
+        found = [name for name in self.names() if text in name]
+        found.sort(key=lambda name: not name.startswith(text))
+        if not found:  # a kind, such as backdoor, or a slip of the hand
+            found = [one.name for one in self if text in re.findall(r"[\w-]+", one.summary.lower())]
+            found += difflib.get_close_matches(text, self._classes, n=3, cutoff=0.5)
+        return list(dict.fromkeys(found))[:_MOST_NEAR]
 
     def parameters(self, name: str) -> list[Parameter]:
         """Return the parameters of a thing, for listings."""

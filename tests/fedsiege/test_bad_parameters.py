@@ -94,6 +94,9 @@ def test_it_says_what_is_allowed(name: str, parameters: dict[str, Any], allowed:
         (pre.catalogue, "nnn", "nnm"),
         (attacks.catalogue, "mpfa", "mpaf"),
         (attacks.catalogue, "MPAF", "mpaf"),
+        (attacks.catalogue, "fang", r"fang-krum or fang-trimmed-mean\?"),
+        (attacks.catalogue, "flip", r"label-flip or sign-flip or sign-flip-gradient\?"),
+        (attacks.catalogue, "Backdoor", r"badnets or dba or edge-case or input-instance\?"),
         (audit.catalogue, "nrom", "norm"),
     ],
 )
