@@ -14,14 +14,16 @@ Every cell is a ``fedsiege sim`` of its own in ``<out>/cells/<labels>``. A folde
 name only when its run is complete, so a grid that was interrupted goes on where it stopped.
 """
 
+import fcntl
 import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -148,39 +150,79 @@ def run_cells(
         jobs: how many cells run at a time, 1 or more.
 
     Raises:
-        CellFailed: a run did not finish; those that are complete are kept.
-        InvalidValue: jobs is out of its range, or a folder there is the result of other settings
-            than the grid's.
+        CellFailed: runs did not finish; all the others were run, and are kept.
+        InvalidValue: jobs is out of its range, a folder there is the result of other settings than
+            the grid's, or another grid runs in it. Nothing was run, and ``done`` told of nothing.
     """
     if jobs < 1:
         raise InvalidValue("JOBS", jobs, "a whole number, 1 or more")
     cells = out / "cells"
     cells.mkdir(parents=True, exist_ok=True)
-    missing = []
-    for cell in grid:
-        folder = cells / cell.folder
-        if folder.exists():
+    with _only_one(out):
+        places = [(cell, cells / cell.folder) for cell in grid]
+        complete = [(cell, folder) for cell, folder in places if folder.exists()]
+        for cell, folder in complete:
             _check_same(cell, folder)
+        for cell, folder in complete:
             done(cell, folder)
-        else:
-            missing.append((cell, folder))
+        missing = [place for place in places if place not in complete]
+        problems = _run_missing(missing, options, done, jobs)
+    if problems:
+        raise CellFailed("\n".join(problems))
+
+
+def _run_missing(
+    missing: Iterable[tuple[Cell, Path]],
+    options: list[str],
+    done: Callable[[Cell, Path], None],
+    jobs: int,
+) -> list[str]:
+    """Run cells, and return what went wrong: one that fails keeps no other from running."""
+    problems = []
     with ThreadPoolExecutor(jobs) as pool:
         running = {
             pool.submit(_run, cell, folder, options): (cell, folder) for cell, folder in missing
         }
         try:
             for finished in as_completed(running):
-                finished.result()
-                done(*running[finished])
+                problem = finished.exception()
+                if isinstance(problem, CellFailed):
+                    problems.append(str(problem))
+                else:
+                    finished.result()
+                    done(*running[finished])
         finally:
             pool.shutdown(cancel_futures=True)
+    return problems
+
+
+@contextmanager
+def _only_one(out: Path) -> Iterator[None]:
+    """Keep a second grid out of the folder: each would take the other's running cells away.
+
+    The kernel lets go of the lock when the process ends, however it ends.
+    """
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InvalidValue("OUT", str(out), "a folder in which no other grid runs") from error
+        yield
 
 
 def _check_same(cell: Cell, folder: Path) -> None:
     """Refuse to take another grid's results for this one's."""
     asked = folder / "asked.yaml"
-    if not asked.exists() or ExperimentSpec.from_yaml(asked.read_text()) != cell.spec:
-        allowed = "a folder of this very grid; it holds results of other settings"
+    if not asked.exists():
+        raise InvalidValue("OUT", str(folder), "a folder of this very grid")
+    before = ExperimentSpec.from_yaml(asked.read_text()).model_dump()
+    differing = [
+        f"{name}={before[name]} in place of {value}"
+        for name, value in cell.spec.model_dump().items()
+        if before[name] != value
+    ]
+    if differing:
+        allowed = f"a folder of this very grid; it holds results with {', '.join(differing)}"
         raise InvalidValue("OUT", str(folder), allowed)
 
 

@@ -1,12 +1,14 @@
 """Grids: every combination, checked before anything runs, resumable cell by cell."""
 
 import csv
+import fcntl
 from pathlib import Path
 
 import pytest
 
 from fedsiege.errors import InvalidValue
 from services.simulator import experiments, grid_report
+from services.simulator import grid as grid_module
 from services.simulator.grid import Cell, CellFailed, Grid, run_cells, to_yaml
 from services.simulator.grid_report import CellFigures
 from services.simulator.screen import Screen
@@ -99,16 +101,41 @@ def test_a_grid_runs_is_resumed_and_keeps_apart_what_is_not_its_own(tmp_path: Pa
     experiments.run(text, "small", out, [], Screen())
     assert (out / "cells.csv").read_text() == written, "the runs are what is read, not the table"
 
-    other = Grid.from_yaml(text.replace("rounds: 1", "rounds: 2"))
-    with pytest.raises(InvalidValue, match="other settings"):
-        run_cells(other, out, [], lambda *_: None)
+    other = text.replace("scale: 1000", "scale: 1001")  # the last cell alone
+    with pytest.raises(InvalidValue, match=r"holds results with scale=1000\.0 in place of 1001\.0"):
+        experiments.run(other, "small", out, [], Screen())
+    assert (out / "cells.csv").read_text() == written, "what was refused changes nothing"
+    assert Grid.from_yaml((out / "grid.yaml").read_text()) == Grid.from_yaml(text)
 
 
 def test_a_cell_that_fails_leaves_no_result_and_says_why(tmp_path: Path) -> None:
-    grid = Grid.from_yaml("vary: {rule: [fedavg]}\nbase: {dataset: mnist}")
-    with pytest.raises(CellFailed, match="fedavg did not finish"):
+    grid = Grid.from_yaml("vary: {rule: [fedavg, median]}\nbase: {dataset: mnist}")
+    with pytest.raises(CellFailed, match=r"fedavg did not finish[\s\S]*median did not finish"):
         run_cells(grid, tmp_path, ["--data=/nowhere", "--workers=0"], lambda *_: None)
     assert not (tmp_path / "cells" / "fedavg").exists()
+
+
+def test_a_cell_that_fails_keeps_no_other_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(cell: Cell, folder: Path, options: list[str]) -> None:
+        if cell.labels == ("none", "fedavg"):
+            raise CellFailed("none, fedavg did not finish")
+        folder.mkdir()
+
+    monkeypatch.setattr(grid_module, "_run", run)
+    ran: list[tuple[str, ...]] = []
+    with pytest.raises(CellFailed, match="none, fedavg did not finish"):
+        run_cells(Grid.from_yaml(SMALL), tmp_path, [], lambda cell, _: ran.append(cell.labels))
+    assert sorted(ran) == [("mpaf", "fedavg"), ("mpaf", "median"), ("none", "median")]
+
+
+def test_two_grids_do_not_run_in_one_folder(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    with (tmp_path / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InvalidValue, match="no other grid runs"):
+            run_cells(Grid.from_yaml(SMALL), tmp_path, [], lambda *_: None)
 
 
 def test_the_worst_of_a_column_stands_out() -> None:
