@@ -49,6 +49,10 @@ def settle(spec: ExperimentSpec) -> Settled:
     if spec.clients == 0 and attack.aliases != 1:
         allowed = f"with CLIENTS=0 none with several identities, as {attack.name} has"
         raise InvalidValue("ATTACK_NAME", spec.attack_name, allowed)
+    hostile = attack.aliases * (spec.hostile if spec.clients else spec.attack)
+    if spec.intrusions and not hostile:
+        allowed = "with an ATTACK that has participants only: there is nobody to try them"
+        raise InvalidValue("INTRUSIONS", spec.intrusions, allowed)
     scheduled = max(1, share_of(spec.clients, spec.participation)) if spec.clients else 0
     if spec.threshold is not None and 0 < scheduled < spec.threshold:
         allowed = f"at most {scheduled}, the participants that PARTICIPATION schedules"
@@ -104,9 +108,6 @@ def _check_task(spec: ExperimentSpec) -> None:
         share = partition.create(spec.partition)
     if spec.clients == 0:
         _check_open(spec, share.name)
-    if spec.intrusions and spec.attack == 0:
-        allowed = "with ATTACK above 0 only: there is nobody to try them"
-        raise InvalidValue("INTRUSIONS", spec.intrusions, allowed)
     if share.name == "sample" and spec.samples == 0:
         allowed = "partition sample needs 1 or more; iid and dirichlet share out all there are"
         raise InvalidValue("SAMPLES", spec.samples, allowed)

@@ -131,6 +131,15 @@ def test_what_is_worth_knowing_is_noted(settings: dict[str, object], note: str) 
         ({"rule": "nnm/"}, "RULE='nnm/' is not possible: There are: "),
         ({"rule": "krum:f=1,f=2"}, "RULE='krum:f=1,f=2' is not possible: at krum:f, it is already"),
         ({"rule": "bulyan:f=30"}, "RULE='bulyan:f=30' is not possible: bulyan with f=30 needs at "),
+        ({"attack": 0, "intrusions": "sybils"}, "INTRUSIONS='sybils' is not possible: "),
+        (
+            {"attack_name": "absent", "intrusions": "sybils"},
+            "INTRUSIONS='sybils' is not possible: ",
+        ),
+        (
+            {"clients": 10, "attack": 0.01, "intrusions": "sybils"},
+            "INTRUSIONS='sybils' is not possible: ",
+        ),
         ({"samples": 0}, "SAMPLES=0 is not possible: partition sample needs 1 or more"),
     ],
 )
