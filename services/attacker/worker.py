@@ -4,12 +4,10 @@ import asyncio
 import logging
 import time
 
-import grpc
-
 from fedsiege import intrusions
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
-from services.attacker.intrusions import WAYS, Attempts, Foothold
+from services.attacker.intrusions import WAYS, Foothold
 from services.wire.worker import Post, Worker
 
 log = logging.getLogger(__name__)
@@ -49,11 +47,7 @@ class Intruder(Worker):
         )
         for name, count in intrusions.parse(post.join.attack.intrusions).items():
             started = time.perf_counter()
-            try:
-                attempts = await WAYS[name].attempt(foothold, count)
-            except grpc.aio.AioRpcError as error:
-                attempts = Attempts()
-                attempts.refused(error)
+            attempts = await WAYS[name].attempt(foothold, count)
             seconds = time.perf_counter() - started
             log.info("%s: %d of %d, %.2f s", name, attempts.succeeded, attempts.tried, seconds)
             report = pb.IntrusionReport(

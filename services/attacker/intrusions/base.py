@@ -76,11 +76,20 @@ class Intrusion(abc.ABC):
 
     name: ClassVar[str]
 
-    @abc.abstractmethod
     async def attempt(self, foothold: Foothold, count: int) -> Attempts:
-        """Try it so many times.
+        """Try it so many times; an error in the middle is one more refusal, and ends it.
 
         Args:
             foothold: what there is to work with.
             count: how often, 1 or more.
         """
+        attempts = Attempts()
+        try:
+            await self._attempt(foothold, count, attempts)
+        except grpc.aio.AioRpcError as error:
+            attempts.refused(error)
+        return attempts
+
+    @abc.abstractmethod
+    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
+        """Try it so many times, and note what came of each."""

@@ -13,13 +13,11 @@ class Control(Intrusion):
 
     name = "control"
 
-    async def attempt(self, foothold: Foothold, count: int) -> Attempts:
+    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
         """Try both, so many times. What it creates is closed again; the round is one to come."""
-        attempts = Attempts()
         for _ in range(count):
             await self._try(attempts, lambda: self._create(foothold))
             await self._try(attempts, lambda: self._open(foothold))
-        return attempts
 
     @staticmethod
     async def _try(attempts: Attempts, call: Callable[[], Awaitable[None]]) -> None:

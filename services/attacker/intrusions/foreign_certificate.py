@@ -19,11 +19,10 @@ class ForeignCertificate(Intrusion):
 
     name = "foreign-certificate"
 
-    async def attempt(self, foothold: Foothold, count: int) -> Attempts:
+    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
         """Call with such a certificate; without TLS there is nothing to try."""
-        attempts = Attempts()
         if foothold.certificates is None:
-            return attempts
+            return
         # It trusts the genuine authority, as everyone does, and hopes that this is mutual.
         genuine = (foothold.certificates / "ca.pem").read_bytes()
         certificate, key = _forge("client-01")
@@ -40,7 +39,6 @@ class ForeignCertificate(Intrusion):
                     attempts.refused(error)
                 else:
                     attempts.passed()
-        return attempts
 
 
 def _forge(name: str) -> tuple[bytes, bytes]:

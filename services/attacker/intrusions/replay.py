@@ -26,9 +26,8 @@ class Replay(Intrusion):
 
     name = "replay"
 
-    async def attempt(self, foothold: Foothold, count: int) -> Attempts:
+    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
         """Show an own secret for one half of them and a made-up one for the other."""
-        attempts = Attempts()
         own = next(iter(foothold.credentials.values()), secrets.token_bytes(32))
         for number, index in enumerate(list(foothold.others)[:count]):
             shown = secrets.token_bytes(32) if number % 2 else own
@@ -37,7 +36,6 @@ class Replay(Intrusion):
                 attempts.refused(refusals[0])
             else:
                 attempts.passed()
-        return attempts
 
 
 class Double(Intrusion):
@@ -45,9 +43,8 @@ class Double(Intrusion):
 
     name = "double"
 
-    async def attempt(self, foothold: Foothold, count: int) -> Attempts:
+    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
         """Send in the name of own participants twice; only the second time counts as a success."""
-        attempts = Attempts()
         for index in list(foothold.credentials)[:count]:
             await _send(foothold, dict(foothold.credentials), [index])
             refusals = await _send(foothold, dict(foothold.credentials), [index])
@@ -55,4 +52,3 @@ class Double(Intrusion):
                 attempts.refused(refusals[0])
             else:
                 attempts.passed()
-        return attempts

@@ -16,9 +16,8 @@ class SilentStreams(Intrusion):
 
     name = "silent-streams"
 
-    async def attempt(self, foothold: Foothold, count: int) -> Attempts:
+    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
         """Open all of them at once and wait until they are cut off, or for ``LONG``."""
-        attempts = Attempts()
 
         async def say_nothing() -> None:
             call = foothold.aggregator.SubmitUpdate()
@@ -32,7 +31,6 @@ class SilentStreams(Intrusion):
                 attempts.refused(await _refusal(call, code))
 
         await asyncio.gather(*(say_nothing() for _ in range(count)))
-        return attempts
 
 
 async def _refusal(call: "grpc.aio.StreamUnaryCall", code: grpc.StatusCode) -> Refusal:  # type: ignore[type-arg]

@@ -16,9 +16,8 @@ class Sybils(Intrusion):
 
     name = "sybils"
 
-    async def attempt(self, foothold: Foothold, count: int) -> Attempts:
+    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
         """Enrol in large calls while these succeed, then each by itself."""
-        attempts = Attempts()
         together = True
         while attempts.tried < count:
             some = min(_AT_ONCE, count - attempts.tried) if together else 1
@@ -39,4 +38,3 @@ class Sybils(Intrusion):
                     attempts.refused(error)
             else:
                 attempts.passed(some)
-        return attempts

@@ -13,9 +13,8 @@ class TokenReuse(Intrusion):
 
     name = "token-reuse"
 
-    async def attempt(self, foothold: Foothold, count: int) -> Attempts:
+    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
         """Enrol one identity after the other; without a token of its own it makes one up."""
-        attempts = Attempts()
         for number in range(count):
             tokens = foothold.tokens or [secrets.token_urlsafe(32)]
             request = pb.EnrollRequest(federation_id=foothold.federation_id)
@@ -30,4 +29,3 @@ class TokenReuse(Intrusion):
                 attempts.refused(error)
             else:
                 attempts.passed()
-        return attempts

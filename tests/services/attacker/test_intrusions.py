@@ -7,7 +7,7 @@ import pytest
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator import intake
-from services.attacker.intrusions import WAYS, Foothold, silent_streams
+from services.attacker.intrusions import WAYS, Attempts, Foothold, Intrusion, silent_streams
 from tests.services.conftest import Federation, credential
 
 
@@ -75,6 +75,17 @@ async def test_with_open_enrolment_anyone_may_create_federations(foothold: Footh
     attempts = await WAYS["control"].attempt(foothold, 1)
     assert (attempts.tried, attempts.succeeded) == (2, 1)
     assert attempts.refusals == {"ROUND_OPEN": 1}
+
+
+async def test_an_error_in_the_middle_leaves_what_was_counted(foothold: Foothold) -> None:
+    class Unlucky(Intrusion):
+        async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
+            attempts.passed(3)
+            await foothold.aggregator.GetFederation(pb.GetFederationRequest(federation_id="none"))
+
+    attempts = await Unlucky().attempt(foothold, 9)
+    assert (attempts.tried, attempts.succeeded) == (4, 3)
+    assert attempts.refusals == {"UNKNOWN_FEDERATION": 1}
 
 
 async def test_without_tls_there_is_no_certificate_to_forge(foothold: Foothold) -> None:
