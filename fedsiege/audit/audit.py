@@ -113,8 +113,11 @@ class Audit:
             scores, flagged, participants, before.ledger, context.round_number
         )
         if spared:
-            notes.append(f"{len(spared)} flagged stay in, or fewer than half would be left")
-        ledger = self.quarantine.after(before.ledger, context.round_number, participants, put_out)
+            names = ", ".join(map(str, sorted(spared)))
+            notes.append(f"{names}: flagged, but stay in, or fewer than half would be left")
+        ledger = self.quarantine.after(
+            before.ledger, context.round_number, participants, put_out, spared
+        )
         out = ledger.out(context.round_number)
         return Examination(
             scores=scores,

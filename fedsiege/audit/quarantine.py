@@ -119,6 +119,7 @@ class Quarantine:
         round_number: int,
         present: Collection[int],
         flagged: Collection[int],
+        spared: Collection[int] = (),
     ) -> Ledger:
         """Return the ledger after a round.
 
@@ -130,6 +131,8 @@ class Quarantine:
             round_number: the round.
             present: who sent an update.
             flagged: who of them was flagged.
+            spared: who of them was flagged too and stays in, for want of room; that does not count
+                in their favour either.
         """
         rows = []
         for identity in sorted(ledger.records.keys() | set(flagged)):
@@ -137,7 +140,7 @@ class Quarantine:
             if record.returns <= round_number:
                 if identity in flagged:
                     record = self._put_out(record, round_number)
-                elif identity in present:
+                elif identity in present and identity not in spared:
                     record = self._clear(record)
             rows.append([identity, record.level, record.returns, record.clean, record.quarantines])
         return Ledger(torch.tensor(rows, dtype=torch.int64).reshape(-1, 5))

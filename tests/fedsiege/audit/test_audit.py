@@ -8,7 +8,7 @@ import torch
 
 from fedsiege import audit
 from fedsiege.aggregation import RoundContext
-from fedsiege.audit import Audit, Detector, Quarantine
+from fedsiege.audit import Audit, AuditState, Detector, Ledger, Quarantine
 from fedsiege.errors import InvalidValue
 
 
@@ -91,7 +91,7 @@ def test_half_is_believed():
 def test_together_they_leave_half_and_the_highest_scores_go_first():
     found = examine([[2.0, 3, 0, 0, 0], [0, 0, 5, 1, 0]])
     assert found.out.tolist() == [False, True, True, False, False]
-    assert found.notes == ("2 flagged stay in, or fewer than half would be left",)
+    assert found.notes == ("0, 3: flagged, but stay in, or fewer than half would be left",)
 
 
 def test_who_was_out_before_goes_first():
@@ -118,6 +118,17 @@ def test_who_is_out_already_takes_the_room():
     rows = torch.tensor([[0.0, 3], [0, 0], [0, 0]])
     present = RoundContext(round_number=2, participants=torch.tensor([2, 3, 4]))
     assert PAIR.examine(rows, present, state).out.tolist() == [True, False, False]
+
+
+def test_who_is_flagged_and_stays_in_gains_no_credit():
+    """Two of five are out, so there is no room for participant 0, who is on probation."""
+    out = [[one, 1, 99, 0, 1] for one in (1, 2)]
+    ledger = Ledger(torch.tensor([[0, 1, 1, 0, 1], *out]))
+    state = AuditState((None, None), ledger)
+    assert examine([NOBODY, NOBODY], 2, state).state.ledger.of(0).clean == 1
+    found = examine([[2.0, 0, 0, 0, 0], NOBODY], 2, state)
+    assert found.notes == ("0: flagged, but stay in, or fewer than half would be left",)
+    assert found.state.ledger.of(0) == ledger.of(0)
 
 
 def test_one_alone_is_never_put_out():
