@@ -11,9 +11,10 @@ class Discovery:
     """Rounds to detection.
 
     Attributes:
-        median: the median over all hostile participants of the first round in which each was
-            flagged, who never was counting as infinitely late; None where that makes it infinite.
-            So a detector that finds a single one at once, and no other, has none.
+        median: the median over all hostile participants of the first of its rounds in which each
+            was flagged, counting those in which it took part; who never was counts as infinitely
+            late. None where that makes it infinite: so a detector that finds a single one at once,
+            and no other, has none.
         never: share of the hostile participants that were never flagged.
     """
 
@@ -25,8 +26,8 @@ def discovery(first_flagged: Sequence[int | None]) -> Discovery | None:
     """Sum up when each hostile participant was found out.
 
     Args:
-        first_flagged: for each hostile participant the first round, 1 or more, in which it was
-            flagged; None if it never was.
+        first_flagged: for each hostile participant the first of its rounds, 1 or more, in which it
+            was flagged; None if it never was.
 
     Returns:
         None if there are no hostile participants.

@@ -45,6 +45,7 @@ def history_row(entry: data_pb.AccuracyEntry, asr: float | None = None) -> Histo
         seconds=entry.seconds,
         quarantined=entry.quarantined,
         asr=asr,
+        problem=entry.problem,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 from fedsiege.errors import InvalidValue
 from fedsiege.metrics import Detection, Discovery, attack_impact, rounds_to_target
 from fedsiege.spec import ExperimentSpec
-from services.simulator.results import Confusion, Cost, DetectionRow, Run
+from services.simulator.results import Confusion, Cost, DetectionRow, HistoryRow, Run
 from services.simulator.results.history import instability_after
 from services.simulator.results.reading import is_run, read_spec
 
@@ -83,6 +83,11 @@ class RunReport:
         return instability_after(self.run.history)
 
     @property
+    def kept_rounds(self) -> list[HistoryRow]:
+        """The rounds in which nothing was aggregated: what the model is worth they do not show."""
+        return [row for row in self.run.history if row.problem]
+
+    @property
     def rounds_to_target(self) -> int | None:
         """Rounds until the accuracy first reached the target; None if it never did."""
         return rounds_to_target([row.accuracy for row in self.run.history], self.target)
@@ -138,6 +143,7 @@ class RunReport:
                 "loss": run.history[-1].loss,
                 "asr": run.history[-1].asr,
                 "instability": self.instability,
+                "kept_rounds": len(self.kept_rounds),
                 "target": self.target,
                 "rounds_to_target": self.rounds_to_target,
                 "clean": None if self.clean is None else str(self.clean.path),

@@ -15,6 +15,7 @@ HEADER = (
     "quarantined",
     "instability",
     "asr",
+    "problem",
 )
 
 
@@ -32,6 +33,7 @@ class HistoryRow:
         quarantined: participants whose update the audit kept from the rule.
         asr: attack success rate: share of the triggered test samples, of other classes than the
             target, that are classified as the target; None without a backdoor.
+        problem: why the round kept the model it began with; empty if it did not.
     """
 
     round: int
@@ -42,6 +44,7 @@ class HistoryRow:
     seconds: float
     quarantined: int = 0
     asr: float | None = None
+    problem: str = ""
 
 
 def to_columns(row: HistoryRow, before: Sequence[HistoryRow]) -> tuple[object, ...]:
@@ -62,6 +65,7 @@ def to_columns(row: HistoryRow, before: Sequence[HistoryRow]) -> tuple[object, .
         row.quarantined,
         instability_after([*before, row]),
         row.asr,
+        row.problem,
     )
 
 

@@ -101,6 +101,7 @@ def _history(path: Path) -> Iterator[HistoryRow]:
             float(row["seconds"]),
             int(row.get("quarantined") or 0),
             _number(row.get("asr")),
+            row.get("problem") or "",
         )
 
 
@@ -125,18 +126,26 @@ def _detections(path: Path) -> Iterator[DetectionRow]:
 
 
 def _discoveries(path: Path, detectors: Iterable[str]) -> dict[str, Discovery]:
-    """Look for the first flag of each hostile participant; the tables are read row by row."""
-    hostile: set[str] = set()
+    """Look for the first flag of each hostile participant; the tables are read row by row.
+
+    What counts are the rounds in which it took part: before it has come, nobody can find it.
+    """
+    taken: dict[str, list[int]] = {}
     first: dict[tuple[str, str], int] = {}
     flagging = {Outcome.EXCLUDED.value: RULE, Outcome.QUARANTINED.value: AUDIT}
     for row in table_rows(path / "participants.csv"):
         if row["hostile"] == "true" and row["outcome"] in TAKEN_IN:
-            hostile.add(row["index"])
+            taken.setdefault(row["index"], []).append(int(row["round"]))
             if row["outcome"] in flagging:
                 key = (flagging[row["outcome"]], row["index"])
                 first.setdefault(key, int(row["round"]))
     for row in table_rows(path / "detectors.csv"):
         if row["flagged"] == "true":
             first.setdefault((row["detector"], row["index"]), int(row["round"]))
-    found = {one: discovery([first.get((one, index)) for index in hostile]) for one in detectors}
+
+    def rounds_to(detector: str, index: str) -> int | None:
+        found = first.get((detector, index))
+        return None if found is None else sum(number <= found for number in taken[index])
+
+    found = {one: discovery([rounds_to(one, index) for index in taken]) for one in detectors}
     return {detector: one for detector, one in found.items() if one is not None}

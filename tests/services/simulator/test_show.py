@@ -132,3 +132,20 @@ def test_a_clean_run_that_is_not_there_is_called_that(tmp_path: Path, write_run:
     write_run(tmp_path / "siege")
     with pytest.raises(InvalidValue, match=r"^CLEAN='siegf' .*did you mean siege\?"):
         Shown("siege", tmp_path, clean="siegf")
+
+
+def test_a_round_in_which_nothing_was_aggregated_is_not_passed_over(
+    tmp_path: Path, write_run: WriteRun
+) -> None:
+    """A model that nobody moved keeps its accuracy, whatever the attack."""
+    path = write_run(tmp_path / "run")
+    why = "bulyan needs 19 updates, there are 16; the model is kept"
+    with (path / "history.csv").open("a") as history:
+        history.write(f'4,0.6,0.4,5,0,0.1,0,0.1,,"{why}"\n')
+    lines = Shown("run", tmp_path).lines
+    assert f"kept its model in 1 of 4 rounds; round 4: {why[:20]}" in " ".join(lines)
+    assert [line.split()[-1] for line in lines if line.startswith("4 60.0%")] == ["kept"]
+    shown = Shown("run", tmp_path, as_json=True)
+    report = json.loads(shown.output.getvalue())
+    assert report["kept_rounds"] == 1
+    assert [row["problem"] for row in report["rounds"]] == ["", "", "", "", why]

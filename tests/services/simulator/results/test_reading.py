@@ -1,5 +1,6 @@
 """What a run wrote comes back as it was, also of one that was killed or is of an older version."""
 
+import csv
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,24 @@ def test_a_run_comes_back_as_it_was_written(tmp_path: Path, write_run: Callable[
     ]
     # participant 1 is never found, so half of them are not found sooner than ever
     assert run.discoveries == dict.fromkeys(("rule", "audit", "norm"), Discovery(None, 0.5))
+
+
+def test_rounds_to_detection_are_those_in_which_one_took_part(
+    tmp_path: Path, write_run: Callable[..., Path]
+) -> None:
+    """Participant 0 comes in round 2, where the rule finds it at once."""
+    table = write_run(tmp_path / "run") / "participants.csv"
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if row["index"] == "0" and row["round"] == "1":
+            row["outcome"] = "not_scheduled"
+        row["hostile"] = "true" if row["index"] == "0" else "false"  # 1 is never found
+    with table.open("w", newline="") as file:
+        written = csv.DictWriter(file, rows[0])
+        written.writeheader()
+        written.writerows(rows)
+    assert Run.read(table.parent).discoveries["rule"] == Discovery(1.0, 0.0)
 
 
 def test_without_hostile_participants_nobody_can_be_found(

@@ -117,7 +117,9 @@ def test_two_runs_in_the_same_second_get_folders_of_their_own(tmp_path: Path) ->
 
 def test_the_history_has_exactly_the_promised_header(folder: ResultsFolder) -> None:
     text = (folder.path / "history.csv").read_text()
-    assert text == ("round,accuracy,loss,updates,rejected,seconds,quarantined,instability,asr\n")
+    assert text == (
+        "round,accuracy,loss,updates,rejected,seconds,quarantined,instability,asr,problem\n"
+    )
 
 
 def test_each_round_is_on_disk_before_the_next(folder: ResultsFolder) -> None:
