@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 
 from fedsiege import intrusions
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
 from services.attacker.intrusions import WAYS, Foothold
+from services.attacker.intrusions.replay import Double
+from services.wire.submitting import Sender, Update
 from services.wire.worker import Post, Worker
 
 log = logging.getLogger(__name__)
@@ -21,17 +24,40 @@ class Intruder(Worker):
 
     _intruding: "asyncio.Task[None] | None" = None
     _tried: frozenset[str] = frozenset()
+    #: Participants whose updates were taken in while an experiment is intruded upon.
+    _taken_in: "asyncio.Future[list[int]] | None" = None
 
     async def _take_part(self, post: Post, order: pb.TakePart) -> None:
         experiment = post.join.experiment_id
         begins = bool(order.participant_indices) and experiment not in self._tried
-        if post.join.attack.intrusions and begins:
-            self._tried |= {experiment}
-            self._intruding = asyncio.create_task(self._do(post, self._intrude(post, order)))
-        await super()._take_part(post, order)
+        if not post.join.attack.intrusions or not begins:
+            await super()._take_part(post, order)
+            return
+        self._tried |= {experiment}
+        taken_in = self._taken_in = asyncio.get_running_loop().create_future()
+        self._intruding = asyncio.create_task(self._do(post, self._intrude(post, order, taken_in)))
+        try:
+            await super()._take_part(post, order)
+        finally:
+            if not taken_in.done():  # no block was taken in whole
+                taken_in.set_result([])
 
-    async def _intrude(self, post: Post, order: pb.TakePart) -> None:
-        """Try one way after the other, and report each as soon as it is known."""
+    async def _submit(
+        self, sender: Sender, report: pb.RoundReport, block: list[Update], deadline: float
+    ) -> None:
+        refused = report.refused
+        await super()._submit(sender, report, block, deadline)
+        taken_in = self._taken_in
+        if taken_in is not None and not taken_in.done() and report.refused == refused:
+            taken_in.set_result([update.index for update in block])
+
+    async def _intrude(
+        self, post: Post, order: pb.TakePart, taken_in: "asyncio.Future[list[int]]"
+    ) -> None:
+        """Try one way after the other, but double beside them: only an open round tells anything.
+
+        What came of each is reported as soon as it is known.
+        """
         foothold = Foothold(
             aggregator=self._data,
             address=self._aggregator,
@@ -43,9 +69,16 @@ class Intruder(Worker):
             others=await self._others(post),
             tokens=self._place.tokens,
             patience=order.deadline.ToTimedelta().total_seconds(),
+            taken_in=taken_in,
             certificates=self._place.tls.folder if self._place.tls else None,
         )
-        for name, count in intrusions.parse(post.join.attack.intrusions).items():
+        wanted = intrusions.parse(post.join.attack.intrusions)
+        beside = {name: wanted.pop(name) for name in [Double.name] if name in wanted}
+        await asyncio.gather(*(self._try(post, foothold, some) for some in (beside, wanted)))
+
+    async def _try(self, post: Post, foothold: Foothold, wanted: Mapping[str, int]) -> None:
+        """Try some ways, one after the other."""
+        for name, count in wanted.items():
             started = time.perf_counter()
             attempts = await WAYS[name].attempt(foothold, count)
             seconds = time.perf_counter() - started

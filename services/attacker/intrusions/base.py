@@ -2,7 +2,7 @@
 
 import abc
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -28,6 +28,8 @@ class Foothold:
         others: indices that belong to somebody else.
         tokens: the enrolment tokens it holds, used up by its own participants.
         patience: seconds that the round stays open at most.
+        taken_in: own participants whose genuine updates the aggregator has taken in, as soon as
+            there are some; none if it took none.
         certificates: the bundle it calls with, or None without TLS.
     """
 
@@ -41,6 +43,7 @@ class Foothold:
     others: Sequence[int]
     tokens: Sequence[str]
     patience: float
+    taken_in: Awaitable[Sequence[int]]
     certificates: Path | None = None
 
 

@@ -44,9 +44,8 @@ class Double(Intrusion):
     name = "double"
 
     async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
-        """Send in the name of own participants twice; only the second time counts as a success."""
-        for index in list(foothold.credentials)[:count]:
-            await _send(foothold, dict(foothold.credentials), [index])
+        """Send once more for participants whose own updates are in: zeros must not replace them."""
+        for index in list(await foothold.taken_in)[:count]:
             refusals = await _send(foothold, dict(foothold.credentials), [index])
             if refusals:
                 attempts.refused(refusals[0])

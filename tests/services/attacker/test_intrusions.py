@@ -1,6 +1,8 @@
 """What an attacker would try, tried on a real aggregator with open enrolment."""
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +13,15 @@ from services.attacker.intrusions import WAYS, Attempts, Foothold, Intrusion, si
 from tests.services.conftest import Federation, credential
 
 
+def taken_in(*indices: int) -> asyncio.Future[list[int]]:
+    """Say whose updates are in."""
+    said = asyncio.get_running_loop().create_future()
+    said.set_result(list(indices))
+    return said
+
+
 @pytest.fixture
-def foothold(federation: Federation) -> Foothold:
+async def foothold(federation: Federation) -> Foothold:
     """Participant 4 of five is the attacker's."""
     return Foothold(
         aggregator=federation.stub,
@@ -25,6 +34,7 @@ def foothold(federation: Federation) -> Foothold:
         others=range(4),
         tokens=[],
         patience=10.0,
+        taken_in=taken_in(4),
     )
 
 
@@ -42,7 +52,7 @@ async def test_with_open_enrolment_sybils_get_in_as_many_as_they_like(
 async def test_where_there_is_no_room_sybils_are_refused_one_by_one(create: Callable) -> None:
     federation = await create(capacity=7)
     await federation.enroll(5)
-    foothold = Foothold(federation.stub, "", "a", federation.id, 1, 1, {}, [], [], 1.0)
+    foothold = Foothold(federation.stub, "", "a", federation.id, 1, 1, {}, [], [], 1.0, taken_in())
     attempts = await WAYS["sybils"].attempt(foothold, 12)
     assert (attempts.tried, attempts.succeeded) == (12, 2)
     assert attempts.refusals == {"FEDERATION_FULL": 10}
@@ -56,9 +66,21 @@ async def test_nobody_can_send_in_anothers_name(federation: Federation, foothold
         await federation.submit(index, np.zeros(federation.size, np.float32))
 
 
-async def test_an_update_counts_once(federation: Federation, foothold: Foothold) -> None:
-    attempts = await WAYS["double"].attempt(foothold, 1)
-    assert attempts.refusals == {"DUPLICATE_UPDATE": 1}
+async def test_an_update_counts_once_and_zeros_never_come_first(
+    federation: Federation, foothold: Foothold
+) -> None:
+    genuine: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+    foothold = replace(foothold, taken_in=genuine)
+    trying = asyncio.create_task(WAYS["double"].attempt(foothold, 1))
+    await asyncio.sleep(0.1)
+    await federation.submit(4, np.ones(federation.size, np.float32))  # it was not overtaken
+    genuine.set_result([4])
+    assert (await trying).refusals == {"DUPLICATE_UPDATE": 1}
+
+
+async def test_whose_update_was_not_taken_in_sends_nothing_twice(foothold: Foothold) -> None:
+    foothold = replace(foothold, taken_in=taken_in())
+    assert (await WAYS["double"].attempt(foothold, 1)).tried == 0
 
 
 async def test_silent_streams_are_cut_off(

@@ -1,0 +1,60 @@
+"""The attacker's worker tries to get in, and its attack is none the worse for it."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from fedsiege.v1 import simulator_pb2 as pb
+from services.attacker.worker import Intruder
+from services.wire.submitting import Update
+from services.wire.tensors import Floats
+from services.wire.worker import Crew, Post
+from tests.services.conftest import NET, Federation, credential
+
+
+class SlowCrew(Crew):
+    """Takes so long that whoever wants to overtake it can."""
+
+    size = NET
+
+    def prepare(self, join: pb.Join) -> str:
+        return "slowly"
+
+    def updates(
+        self, round_number: int, weights: Floats, indices: Sequence[int]
+    ) -> Iterator[list[Update]]:
+        time.sleep(0.5)
+        yield [Update(index, np.ones(NET, np.float32), 1, 1) for index in indices]
+
+
+async def take_part(federation: Federation) -> dict[str, pb.AttachRequest]:
+    """Play round 1 as participant 4 of an attacker that tries ``double``; return its reports."""
+    intruder = Intruder(pb.Hello(worker="attacker"), SlowCrew, "", "")
+    intruder._data = federation.stub
+    join = pb.Join(experiment_id="e", federation_id=federation.id)
+    join.attack.intrusions = "double"
+    post = Post(join, SlowCrew(), credentials={4: credential(4)})
+    order = pb.TakePart(experiment_id="e", round=1, participant_indices=[4])
+    order.deadline.FromSeconds(10)
+    await intruder._take_part(post, order)
+    assert intruder._intruding is not None
+    await intruder._intruding
+    said = [intruder._outbox.get_nowait() for _ in range(intruder._outbox.qsize())]
+    return {message.WhichOneof("message"): message for message in said}
+
+
+async def test_double_does_not_overtake_the_attack(federation: Federation) -> None:
+    said = await take_part(federation)
+    assert (said["round_report"].round_report.submitted, said["intrusion"].intrusion.tried) == (
+        1,
+        1,
+    )
+    assert said["intrusion"].intrusion.refusals == {"DUPLICATE_UPDATE": 1}
+
+
+async def test_double_tries_nothing_where_the_attack_was_refused(federation: Federation) -> None:
+    await federation.submit(4, np.zeros(NET, np.float32))
+    said = await take_part(federation)
+    assert said["round_report"].round_report.refused == 1
+    assert said["intrusion"].intrusion.tried == 0
