@@ -128,7 +128,7 @@ class ExperimentSpec(BaseModel):
     )
     intrusions: str = _setting(
         "",
-        "Ways to get in that the attacker tries before the first round",
+        "Ways to get in that the attacker tries beside the first round",
         "names, some with a count: sybils:1000,replay; empty: none",
     )
 
