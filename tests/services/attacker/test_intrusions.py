@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from unittest.mock import AsyncMock, Mock
 
+import grpc
 import numpy as np
 import pytest
 
@@ -93,10 +95,28 @@ async def test_silent_streams_are_cut_off(
     assert attempts.refusals == {"STREAM_IDLE": 30}
 
 
-async def test_with_open_enrolment_anyone_may_create_federations(foothold: Foothold) -> None:
+async def test_with_open_enrolment_anyone_is_taken_for_the_operator(
+    federation: Federation, foothold: Foothold
+) -> None:
     attempts = await WAYS["control"].attempt(foothold, 1)
-    assert (attempts.tried, attempts.succeeded) == (2, 1)
-    assert attempts.refusals == {"ROUND_OPEN": 1}
+    assert (attempts.tried, attempts.succeeded) == (2, 2), "a bad moment is no refusal"
+    assert not attempts.refusals
+    for index in range(5):  # the round that is open is none the worse
+        await federation.submit(index, np.zeros(federation.size, np.float32))
+    assert (await federation.closed(1)).updates == 5
+    attempts = await WAYS["control"].attempt(foothold, 1)  # nor is the one to come opened
+    assert (attempts.tried, attempts.succeeded) == (2, 2)
+    await federation.open(2)
+
+
+async def test_who_is_not_the_operator_is_refused_for_that(foothold: Foothold) -> None:
+    metadata = grpc.aio.Metadata()
+    forbidden = grpc.aio.AioRpcError(grpc.StatusCode.PERMISSION_DENIED, metadata, metadata)
+    aggregator = Mock(CreateFederation=AsyncMock(side_effect=forbidden))
+    aggregator.OpenRound = AsyncMock(side_effect=forbidden)
+    attempts = await WAYS["control"].attempt(replace(foothold, aggregator=aggregator), 1)
+    assert (attempts.tried, attempts.succeeded) == (2, 0)
+    assert attempts.refusals == {"PERMISSION_DENIED": 2}
 
 
 async def test_an_error_in_the_middle_leaves_what_was_counted(foothold: Foothold) -> None:
