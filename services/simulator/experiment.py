@@ -282,12 +282,10 @@ class Experiment:
         spec = self.settled.spec
         if spec.intrusions:
             write_intrusions(self._muster.intrusions, folder.path / "intrusions.csv")
-        attack = f"{spec.attack_name}, {spec.attack:.0%} hostile" if spec.attack else "no attack"
-        size = f"{spec.clients} participants" if spec.clients else "open to newcomers"
         await asyncio.to_thread(
             folder.write_picture,
             spec.name or f"{spec.model} on {spec.dataset}",
-            f"{attack} · {spec.rule} · {size} · {spec.partition} · seed {spec.seed}",
+            subtitle(self.settled),
         )
         try:
             weights, header = await federation.model()
@@ -296,6 +294,23 @@ class Experiment:
             return
         layout = [(one.name, tuple(one.shape)) for one in header.manifest.tensors]
         folder.write_model(layout, weights, {"rounds": str(header.round - 1), "model": spec.model})
+
+
+def subtitle(settled: Settled) -> str:
+    """Return what stands below the title of a run's picture."""
+    spec = settled.spec
+    level = settled.knowledge.partition(",")[0]
+    attack = f"{spec.attack_name}, {spec.attack:.0%} hostile, knowledge {level}"
+    size = f"{spec.clients} participants" if spec.clients else "open to newcomers"
+    return " · ".join(
+        [
+            attack if spec.attack else "no attack",
+            spec.rule,
+            size,
+            spec.partition,
+            f"seed {spec.seed}",
+        ]
+    )
 
 
 async def _unless_ended(awaited: asyncio.Task[None], *others: asyncio.Task[None]) -> None:

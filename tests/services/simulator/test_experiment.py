@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from fedsiege.spec import ExperimentSpec
-from services.simulator.experiment import MOST_NOTES, Experiment
+from services.simulator.experiment import MOST_NOTES, Experiment, subtitle
 from services.simulator.workers import Workers
 
 
@@ -21,3 +21,19 @@ def test_a_flood_of_notes_ends_in_one_that_says_so(caplog: pytest.LogCaptureFixt
     assert kept == [f"complaint {number}" for number in range(MOST_NOTES)]
     assert last == f"more than {MOST_NOTES} notes: what follows is in the simulator's log only"
     assert len(caplog.records) == 2 * MOST_NOTES, "the log has them all"
+
+
+@pytest.mark.parametrize(
+    ("settings", "attack"),
+    [
+        ({"attack": 0.2}, "mpaf:scale=1.0,base=random, 20% hostile, knowledge none · fedavg"),
+        ({"attack": 0.2, "attack_name": "alie"}, "knowledge full · "),
+        ({"attack": 0}, "no attack · fedavg"),
+    ],
+)
+def test_a_picture_names_the_level_of_what_the_attack_knows(
+    settings: dict[str, object], attack: str
+) -> None:
+    settled = ExperimentSpec.of({"dataset": "digits", "clients": 20, **settings}).settle()
+    assert attack in subtitle(settled)
+    assert ("knowledge" in subtitle(settled)) == bool(settings["attack"])
