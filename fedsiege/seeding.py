@@ -49,3 +49,20 @@ def torch_generator(
     """
     state = sequence(seed, purpose, round_number, participant).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]) & (2**63 - 1))
+
+
+def lot(purpose: str, participant: int, count: int) -> int:
+    """Return which of some kinds a participant is, by lot, the same in every run.
+
+    Its index modulo their number would not do: those who are hostile are spaced evenly, and with
+    every fourth hostile all would be of one kind of four.
+
+    Args:
+        purpose: as for ``sequence``.
+        participant: the participant's index.
+        count: how many kinds there are, 1 or more.
+
+    Returns:
+        0 to ``count - 1``.
+    """
+    return int(generator(0, purpose, participant=participant).integers(count))

@@ -15,6 +15,7 @@ from fedsiege.attacks.base import Broadcast, CompromisedAttack, Setting
 from fedsiege.attacks.rotation import rotates, turned
 from fedsiege.attacks.sample import mean, same_row, usable_sample
 from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.seeding import generator
 
 #: The first step of the search, as in ByzFL.
 FIRST_STEP = 10.0
@@ -36,8 +37,9 @@ class AdaptiveAttack(CompromisedAttack):
     span, where a trial costs next to nothing: see ``rotation``.
 
     The rule is tried as it would work in a first round: what it remembers is the aggregator's. So
-    are root samples, and what participants report of their samples and steps: rules that cannot do
-    without are refused, weighted means are tried unweighted.
+    are root samples, what it draws at random, and what participants report of their samples and
+    steps. It is tried with draws of the attacker's own; rules that cannot do without the others are
+    refused, weighted means among them.
 
     Args:
         knowledge: ``full``: nothing can be tried without the benign updates.
@@ -114,7 +116,8 @@ class AdaptiveAttack(CompromisedAttack):
             model=broadcast.model,
             layout=models.layout(broadcast.architecture),
             architecture=broadcast.architecture,
-            seed=broadcast.seed,
+            # Of its own: what the aggregator draws, coordinates or buckets, nobody else can know.
+            seed=int(generator(broadcast.seed, "adaptive trial").integers(2**63)),
         )
 
         def trial(updates: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fedsiege.attacks.backdoor import TriggerAttack
 from fedsiege.attacks.base import catalogue
+from fedsiege.seeding import lot
 
 #: Row and first column of each strip of 1 by 4 white pixels: trigger size 4, gap 2, at (0, 0).
 STRIPS = ((0, 0), (0, 6), (3, 0), (3, 6))
@@ -20,8 +21,8 @@ class Dba(TriggerAttack):
     """Distributed backdoor: four strips, of which an attacker knows one.
 
     The trigger is four strips of 1 by 4 white pixels in the upper left corner, in two rows three
-    apart with two pixels between them. Attacker i trains with strip ``i mod 4`` alone, and so looks
-    less like the others; the attack is measured with all four.
+    apart with two pixels between them. An attacker trains with one strip alone, drawn by lot, and
+    so looks less like the others; the attack is measured with all four.
 
     Args:
         target: the class that the attacker wants, 0 to 9.
@@ -61,6 +62,6 @@ class Dba(TriggerAttack):
     def stamp_of(self, participant: int, images: Tensor) -> Tensor:
         """Return the images with the strip of one attacker on them."""
         stamped = images.clone()
-        row, column = STRIPS[participant % len(STRIPS)]
+        row, column = STRIPS[lot("dba pattern", participant, len(STRIPS))]
         stamped[:, :, row, column : column + _LENGTH] = _WHITE
         return stamped

@@ -18,7 +18,7 @@ from fedsiege.attacks.base import Attack, Broadcast
 from fedsiege.attacks.history import last_step
 from fedsiege.attacks.mpaf_matched import unit
 from fedsiege.attacks.synthetic import synthetic_steps
-from fedsiege.seeding import generator
+from fedsiege.seeding import generator, lot
 
 #: Singular directions that hold most of an honest update.
 _LEADING = 2
@@ -127,7 +127,7 @@ def disguise(
         norm: see 7, greater than 0.
         noise: gamma of 2, 0 or more.
         spread: of 2, 0 or more.
-        groups: of 2, the index modulo this is the group; 0: each is one.
+        groups: of 2, into how many groups they fall by lot; 0: each is one.
 
     Source: our own, made to pass the hard tests of the rule ``sentinel``.
     """
@@ -146,7 +146,7 @@ def disguise(
         draw = generator(broadcast.seed, "disguise noise", broadcast.round_number, participant)
         noises = [(noise, draw)]
         if spread:
-            group = participant % groups if groups else participant
+            group = lot("group", participant, groups) if groups else participant
             lasting = generator(broadcast.seed, "disguise spread", participant=group)
             noises.append((spread, lasting))
         for layer in layers:

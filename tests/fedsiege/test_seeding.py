@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fedsiege.errors import InvalidValue
-from fedsiege.seeding import generator, sequence, torch_generator
+from fedsiege.seeding import generator, lot, sequence, torch_generator
 
 COORDINATES = list(
     itertools.product([0, 1, 2**32, 2**64 - 1], ["batch order", "partition"], [0, 1], [0, 1, 2**31])
@@ -35,6 +35,13 @@ def test_the_numbers_are_these_on_every_machine():
     assert generator(7, "batch order", 3, 5).integers(1000, size=4).tolist() == [540, 332, 363, 301]
     numbers = torch.randint(1000, (4,), generator=torch_generator(7, "batch order", 3, 5))
     assert numbers.tolist() == [479, 173, 789, 752]
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 4, 5, 10])
+def test_a_lot_is_even_among_participants_that_are_spaced_evenly(every):
+    drawn = [lot("group", participant, 5) for participant in range(0, 1000 * every, every)]
+    assert all(150 < drawn.count(kind) < 250 for kind in range(5))
+    assert lot("another", 3, 1) == 0
 
 
 def test_nothing_else_is_drawn_from():

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from fedsiege import aggregation, attacks
+from fedsiege.aggregation import RoundContext
+from fedsiege.attacks import adaptive
 from fedsiege.attacks.adaptive import maximise
 from fedsiege.errors import UnfitRound
 
@@ -125,3 +127,19 @@ def test_benign_updates_that_the_rule_rejects_do_not_count(broken, rows, tell):
     attack = attacks.parse("adaptive-alie")
     with_it = attack.craft(dataclasses.replace(told, benign=benign), [1])
     assert torch.equal(with_it, attack.craft(told, [1]))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_what_the_aggregator_draws_is_not_known(name, rows, tell, monkeypatch):
+    """DnC's coordinates and the order of buckets follow from the seed that a trial is given."""
+    told, seeds = tell(rows[:3], rows[3:], "dnc:f=3,subsample=5"), []
+
+    def context(**known):
+        seeds.append(known["seed"])
+        return RoundContext(**known)
+
+    monkeypatch.setattr(adaptive, "RoundContext", context)
+    first = attacks.parse(name).craft(told, [1])
+    assert torch.equal(attacks.parse(name).craft(told, [1]), first)
+    assert told.seed not in seeds
+    assert len(set(seeds)) == 1

@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 import torch
 
 from fedsiege import attacks
@@ -21,17 +22,26 @@ def white(images):
     return (images[0, 0] == 1).nonzero().tolist()
 
 
-def test_each_attacker_has_one_strip_by_its_index():
-    attack = attacks.create("dba")
-    for participant in range(9):
-        assert white(attack.stamp_of(participant, BLACK)) == PATTERNS[participant % 4]
+def strip_of(participant):
+    """Which strip an attacker has, on its own."""
+    return PATTERNS.index(white(attacks.create("dba").stamp_of(participant, BLACK)))
+
+
+@pytest.mark.parametrize(
+    ("clients", "first", "every"),
+    [(20, 1, 4), (50, 4, 10), (50, 2, 5), (100, 1, 4), (100, 2, 5), (100, 0, 2), (1000, 9, 20)],
+)
+def test_all_strips_are_trained_however_the_attackers_are_spaced(clients, first, every):
+    """They are spaced evenly: by index modulo 4 all of them had one strip, or two."""
+    assert {strip_of(participant) for participant in range(first, clients, every)} == {0, 1, 2, 3}
 
 
 def test_attackers_train_with_their_strip_alone():
     shard = Shard(BLACK.repeat(8, 1, 1, 1), torch.zeros(8, dtype=torch.int64))
     for participant in range(4):
         poisoned = attacks.create("dba", concentration=1.0).poison(shard, participant, seed=0)
-        assert all(white(image[None]) == PATTERNS[participant] for image in poisoned.images)
+        strip = PATTERNS[strip_of(participant)]
+        assert all(white(image[None]) == strip for image in poisoned.images)
         assert (poisoned.labels == 2).all()
 
 
