@@ -27,7 +27,7 @@ def test_a_flood_of_notes_ends_in_one_that_says_so(caplog: pytest.LogCaptureFixt
     ("settings", "attack"),
     [
         ({"attack": 0.2}, "mpaf:scale=1.0,base=random, 20% hostile, knowledge none · fedavg"),
-        ({"attack": 0.2, "attack_name": "alie"}, "knowledge full · "),
+        ({"attack": 0.2, "attack_name": "alie"}, "20% hostile, knowledge partial · fedavg"),
         ({"attack": 0}, "no attack · fedavg"),
     ],
 )
