@@ -24,6 +24,11 @@ _MARKED_ROUNDS = 40
 _LINEAR_RANGE = 50.0
 
 
+def fitting_size(subtitle: str) -> float:
+    """Return the size in points at which a subtitle stays within a picture 12 inches wide."""
+    return min(12.5, 1250 / max(1, len(subtitle)))
+
+
 def draw_history(
     rows: "Sequence[HistoryRow]", path: Path, title: str, subtitle: str, *, chance: float = 0.1
 ) -> None:
@@ -33,7 +38,7 @@ def draw_history(
         rows: the history, at least one row.
         path: the file, which must end with .png.
         title: one line of up to 70 characters.
-        subtitle: one line of up to 120 characters: the attack, its share, the rule.
+        subtitle: one line, set the smaller the longer it is: the attack, its share, the rule.
         chance: accuracy of random guessing, 0 to 1; drawn as a line.
 
     Raises:
@@ -54,7 +59,7 @@ def draw_history(
     left = figure.subplotpars.left
     # parse_math off: a dollar sign in a name is a dollar sign
     figure.text(left, 0.935, title, size=19, weight="bold", color=_INK, parse_math=False)
-    figure.text(left, 0.89, subtitle, size=12.5, color=_QUIET, parse_math=False)
+    figure.text(left, 0.89, subtitle, size=fitting_size(subtitle), color=_QUIET, parse_math=False)
 
     for axes in (accuracy, loss):
         axes.spines[["top", "right", "left"]].set_visible(False)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedsiege.errors import InvalidValue
+from services.simulator.picture import fitting_size
 
 _INK = "#1f2933"
 _QUIET = "#7b8794"
@@ -19,7 +20,7 @@ def draw_recall(
         recall: by round, ascending, the recall of each class, 0 to 1; None without samples.
         path: the file, which must end with .png.
         title: one line of up to 70 characters.
-        subtitle: one line of up to 120 characters: the attack, its share, the rule.
+        subtitle: one line, set the smaller the longer it is: the attack, its share, the rule.
 
     Raises:
         InvalidValue: there is no round.
@@ -41,7 +42,7 @@ def draw_recall(
     figure.subplots_adjust(left=0.085, right=0.975, top=0.78, bottom=0.135)
     left = figure.subplotpars.left
     figure.text(left, 0.91, title, size=19, weight="bold", color=_INK, parse_math=False)
-    figure.text(left, 0.845, subtitle, size=12.5, color=_QUIET, parse_math=False)
+    figure.text(left, 0.845, subtitle, size=fitting_size(subtitle), color=_QUIET, parse_math=False)
     edges = (rounds[0] - 0.5, rounds[-1] + 0.5, -0.5, classes - 0.5)
     image = axes.imshow(
         values,

@@ -60,6 +60,13 @@ def test_the_line_follows_the_accuracy(tmp_path: Path) -> None:
     assert 200 < heights[1] - heights[0] < 230  # 60 of 104 percent of 370 pixels
 
 
+def test_a_long_subtitle_stays_within_the_picture(tmp_path: Path) -> None:
+    draw_history(SIEGE, tmp_path / "a.png", "title", "mpaf, 20% hostile, knowledge none · " * 5)
+    top = imread(tmp_path / "a.png")[60:85, :, :3]
+    assert (top < 0.8).any(), "there is a subtitle"
+    assert (top[:, -50:] == 1).all(), "and it ends before the margin"
+
+
 def test_equal_runs_make_equal_pictures(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         draw_history(SIEGE, tmp_path / name, "title", "subtitle")
