@@ -53,6 +53,14 @@ class CellFigures:
     asr: float | None = None
     knowledge: str = ""
 
+    @property
+    def worth(self) -> float:
+        """What the attack leaves, 0 to 1: the accuracy, or what does not fall for its trigger.
+
+        A model with a backdoor is as accurate as any; that is what makes it dangerous.
+        """
+        return self.accuracy if self.asr is None else min(self.accuracy, 1 - self.asr)
+
     @classmethod
     def read(cls, cell: Cell, folder: Path) -> "CellFigures":
         """Read the results of a cell."""
@@ -152,7 +160,8 @@ def write_table(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
 def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
     """Write the accuracies as tables: the first axis down, the second across.
 
-    The lowest of each column is in bold: a defence is as good as its worst case. With more axes
+    The worst of each column is in bold, where hostile participants took part: a defence is as good
+    as its worst case. An attack with a target is as bad as its success rate. With more axes
     there is one table for each combination of the others. What the attack knows stands beside it,
     wherever that is: in a column or a line of its own, above a table, below all or in every cell.
     """
@@ -162,14 +171,7 @@ def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
         if where := _where(grid, rest, levels):
             lines.append(f"\n{where}\n")
         columns = list(grid.axes[names[1]]) if len(names) > 1 else ["accuracy"]
-        worst = {
-            column: min(
-                (row for row in grid.axes[names[0]] if (row, column) in table),
-                key=lambda row, column=column: table[row, column].accuracy,  # type: ignore[misc]
-                default=None,
-            )
-            for column in columns
-        }
+        worst = _worst(table)
         heads = [names[0], *(["knowledge"] if levels.axis == 0 else []), *columns]
         lines.append(f"| {' | '.join(heads)} |")
         lines.append(f"|{'---|' * len(heads)}")
@@ -181,12 +183,16 @@ def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
             for column in columns:
                 one = table.get((row, column))
                 text = "" if one is None else f"{100 * one.accuracy:.1f}"
-                text = f"**{text}**" if text and worst[column] == row else text
+                text = f"**{text}**" if (row, column) in worst else text
+                if one is not None and one.asr is not None:
+                    text += f" [{100 * one.asr:.0f}]"
                 if one is not None and levels.by_cell and one.knowledge:
                     text += f" ({one.knowledge})"
                 texts.append(text)
             lines.append(f"| {row} | {' | '.join(texts)} |")
     lines.append(f"\nAccuracy in %, mean of the last {LAST} rounds; bold: the worst of a column.")
+    if any(one.asr is not None for one in figures):
+        lines.append("In brackets: the attack success rate in %, and the worse of both counts.")
     if levels.common:
         lines.append(f"Knowledge of the attack: {levels.common}.")
     return "\n".join(lines) + "\n"
@@ -213,8 +219,19 @@ def _tables(
     return tables
 
 
+def _worst(table: Mapping[tuple[str, str], CellFigures]) -> set[tuple[str, str]]:
+    """Return the worst cells of each column, where hostile participants took part."""
+    attacked = {place: one.worth for place, one in table.items() if one.hostile > 0}
+    least: dict[str, float] = {}
+    for (_, column), worth in attacked.items():
+        least[column] = min(worth, least.get(column, math.inf))
+    return {place for place, worth in attacked.items() if worth == least[place[1]]}
+
+
 def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
     """Draw the accuracies as a heat map into a PNG file, a panel for each table.
+
+    Colours are by what an attack leaves, see ``CellFigures.worth``; in brackets its success rate.
 
     Raises:
         InvalidValue: there is no cell to draw.
@@ -234,8 +251,9 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
     figure.suptitle(title, fontsize=12, parse_math=False, wrap=True)
     panels = figure.subplots(len(tables), 1, squeeze=False)[:, 0]
     for panel, (rest, table) in zip(panels, tables.items(), strict=True):
+        worst = _worst(table)
         values = [
-            [100 * table[r, c].accuracy if (r, c) in table else math.nan for c in columns]
+            [100 * table[r, c].worth if (r, c) in table else math.nan for c in columns]
             for r in rows
         ]
         panel.imshow(values, vmin=0, vmax=100, cmap="RdYlGn", aspect="auto")
@@ -244,14 +262,15 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
         panel.set_xticks(range(len(columns)), across, rotation=35, ha="right", parse_math=False)
         panel.set_yticks(range(len(rows)), down, parse_math=False)
         panel.tick_params(length=0)
-        for y, line in enumerate(values):
-            for x, value in enumerate(line):
-                column = [one[x] for one in values if not math.isnan(one[x])]
-                weight = "bold" if column and value == min(column) else "normal"
-                text = "" if math.isnan(value) else f"{value:.0f}"
-                if text and levels.by_cell:
-                    text = f"{text}\n{table[rows[y], columns[x]].knowledge}".rstrip()
-                panel.text(x, y, text, ha="center", va="center", fontsize=9, weight=weight)
+        for (row, column), one in table.items():
+            text = f"{100 * one.accuracy:.0f}"
+            if one.asr is not None:
+                text += f" [{100 * one.asr:.0f}]"
+            if levels.by_cell:
+                text = f"{text}\n{one.knowledge}".rstrip()
+            weight = "bold" if (row, column) in worst else "normal"
+            x, y = columns.index(column), rows.index(row)
+            panel.text(x, y, text, ha="center", va="center", fontsize=9, weight=weight)
         if rest:
             panel.set_title(_where(grid, rest, levels), parse_math=False)
     partial = path.with_name(f".partial-{path.name}")

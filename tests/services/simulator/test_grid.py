@@ -138,15 +138,39 @@ def test_two_grids_do_not_run_in_one_folder(tmp_path: Path) -> None:
             run_cells(Grid.from_yaml(SMALL), tmp_path, [], lambda *_: None)
 
 
-def test_the_worst_of_a_column_stands_out() -> None:
+def four_cells(
+    accuracies: tuple[float, ...],
+    hostile: tuple[int, ...] = (0, 0, 1, 1),
+    success: tuple[float | None, ...] = (None,) * 4,
+) -> str:
     grid = Grid.from_yaml(SMALL)
     figures = [
-        CellFigures(cell.labels, accuracy, accuracy, accuracy, 1.0, 4, 1, {})
-        for cell, accuracy in zip(grid, (0.9, 0.8, 0.1, 0.85), strict=True)
+        CellFigures(cell.labels, accuracy, accuracy, accuracy, 1.0, 4, fakes, {}, asr=asr)
+        for cell, accuracy, fakes, asr in zip(grid, accuracies, hostile, success, strict=True)
     ]
-    table = grid_report.markdown(grid, figures)
+    return grid_report.markdown(grid, figures)
+
+
+def test_the_worst_of_a_column_stands_out() -> None:
+    table = four_cells((0.9, 0.8, 0.1, 0.85), hostile=(1, 1, 1, 1))
     assert "| none | 90.0 | **80.0** |" in table
     assert "| mpaf | **10.0** | 85.0 |" in table
+
+
+def test_where_nobody_attacks_there_is_no_worst_and_all_of_the_same_are() -> None:
+    table = four_cells((0.2, 0.8, 0.3, 0.85))
+    assert "| none | 20.0 | 80.0 |" in table
+    assert "| mpaf | **30.0** | **85.0** |" in table
+    table = four_cells((0.5, 0.8, 0.5, 0.85), hostile=(1, 1, 1, 1))
+    assert "| none | **50.0** | **80.0** |" in table
+    assert "| mpaf | **50.0** | 85.0 |" in table
+
+
+def test_a_backdoor_is_as_bad_as_its_success_however_accurate_the_model() -> None:
+    table = four_cells((0.6, 0.8, 0.95, 0.9), (1, 1, 1, 1), (None, None, 0.999, 0.05))
+    assert "| none | 60.0 | **80.0** |" in table
+    assert "| mpaf | **95.0** [100] | 90.0 [5] |" in table
+    assert "attack success rate" in table
 
 
 #: What the attacks know by row and column, and which axis decides it.
@@ -161,7 +185,10 @@ SAID = {
     "rows": ["| one | knowledge | x | y |", "| a | none | **50.0** |", "| b | full | "],
     "columns": ["| one | x | y |", "| *knowledge* | none |  |", "| a | **50.0** | "],
     "everywhere": ["| one | x | y |", "| a | **50.0** | ", "Knowledge of the attack: partial."],
-    "cells": ["| a | **50.0** (none) | **50.0** (full) |", "| b | 50.0 | 50.0 (none) |"],
+    "cells": [
+        "| a | **50.0** (none) | **50.0** (full) |",
+        "| b | **50.0** | **50.0** (none) |",
+    ],
 }
 
 
