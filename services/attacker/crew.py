@@ -59,7 +59,10 @@ class HostileCrew(Crew):
         if self._attack.knows is Knowledge.NONE:
             self._rehearse()
             return method
-        task = join.attack.training
+        task = pb.TrainingTask()
+        task.CopyFrom(join.attack.training)
+        if isinstance(self._attack, PoisoningAttack):
+            task.clip = 0.0  # who wants its poison to count does not make itself small
         self._training = local_training(join, task, self._data, self._alter)
         how = self._training.prepare(join.participant_indices, task.trainer or "auto")
         return f"{method}; {how}"

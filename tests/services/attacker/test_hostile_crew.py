@@ -221,6 +221,29 @@ def test_a_model_that_does_not_exist_is_named():
         HostileCrew(NOWHERE).prepare(assignment)
 
 
+@pytest.mark.parametrize(
+    ("attack", "bound"),
+    [("label-flip", None), ("badnets", None), ("model-replacement", None), ("sign-flip", 1e-3)],
+)
+def test_who_poisons_does_not_clip_itself(attack, bound):
+    """Honest participants clip themselves; so do those who turn what an honest one would send."""
+    told = join(attack)
+    told.attack.training.clip = 1e-3
+    clipped = HostileCrew(NOWHERE)
+    clipped.prepare(told)
+    clipped.expect(ORDER)
+    for update, free in zip(
+        crafted(clipped, model(0.02), HOSTILE),
+        crafted(crew_of(attack), model(0.02), HOSTILE),
+        strict=True,
+    ):
+        assert np.linalg.norm(free.delta) > 2e-3
+        if bound is None:
+            np.testing.assert_array_equal(update.delta, free.delta)
+        else:
+            assert np.linalg.norm(update.delta) == pytest.approx(bound, rel=1e-4)
+
+
 def test_who_is_nobody_special_claims_nothing_special():
     special = [name for name in attacks.names() if attacks.create(name).claim([0]) != (1, 1)]
     assert special == ["forged-metadata"]
