@@ -266,7 +266,7 @@ def settings_from_yaml(text: str) -> dict[str, object]:
     """Read the settings a YAML text gives, not yet validated; an empty text gives none.
 
     Raises:
-        InvalidValue: not YAML, not a mapping, or a setting twice.
+        InvalidValue: not YAML, not a mapping, or a setting twice, at any depth.
     """
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -277,12 +277,29 @@ def settings_from_yaml(text: str) -> dict[str, object]:
         return {}
     if not isinstance(settings, dict) or not isinstance(tree, yaml.MappingNode):
         raise InvalidValue("SPEC", _shortened(text), "settings, one `setting: value` per line")
-    seen = set()
-    for key, value in tree.value:
-        if key.value in seen:  # YAML would let the last one win without a word
-            raise InvalidValue(key.value, value.value, "this setting stands twice")
-        seen.add(key.value)
+    _refuse_twice(tree)
     return {str(key): value for key, value in settings.items()}
+
+
+def _refuse_twice(tree: yaml.MappingNode) -> None:
+    """Refuse what stands twice in one mapping: YAML would let the last win without a word.
+
+    Names are compared as they are written, so that 1 and '1', which settings do not tell apart, are
+    the same.
+    """
+    left, looked_at = [tree], set()
+    while left:
+        mapping = left.pop()
+        looked_at.add(id(mapping))
+        seen: set[str] = set()
+        for key, value in mapping.value:
+            name = str(key.value)
+            if name in seen:
+                shown = value.value if isinstance(value, yaml.ScalarNode) else "..."
+                raise InvalidValue(name, shown, "this setting stands twice")
+            seen.add(name)
+            if isinstance(value, yaml.MappingNode) and id(value) not in looked_at:
+                left.append(value)  # an alias may stand in many places, also within itself
 
 
 def hostile_count(participants: int, fraction: float) -> int:
