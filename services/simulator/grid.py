@@ -102,11 +102,19 @@ class Grid:
         return grid
 
     def __iter__(self) -> Iterator[Cell]:
-        """Every combination, the last axis running fastest."""
+        """Every combination, the last axis running fastest.
+
+        Raises:
+            InvalidValue: a setting is out of its range, or two labels want it to be different.
+        """
         for labels in itertools.product(*self.axes.values()):
-            settings = dict(self.base)
+            settings: dict[str, object] = {}
             for axis, label in zip(self.axes.values(), labels, strict=True):
-                settings.update(axis[label])
+                for name, value in axis[label].items():
+                    if settings.setdefault(name, value) != value:
+                        allowed = f"{settings[name]}, as another label of {', '.join(labels)} says"
+                        raise InvalidValue(name, value, allowed)
+            settings = {**self.base, **settings}
             yield Cell(labels, ExperimentSpec.of(settings))
 
     def __len__(self) -> int:

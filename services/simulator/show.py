@@ -13,7 +13,7 @@ from rich.text import Text
 from fedsiege.errors import InvalidValue
 from services.simulator.results import Confusion
 from services.simulator.results.history import instability_after
-from services.simulator.results.reading import is_run
+from services.simulator.results.reading import FILES, is_run
 from services.simulator.run_report import RunReport, clean_command, knowledge
 from services.simulator.screen import Screen, thinned
 
@@ -66,7 +66,9 @@ def find(option: str, name: str, runs: Path) -> Path:
         if is_run(path):
             return path
         if path.is_dir() and name:
-            raise InvalidValue(option, name, "a folder of results; it has no history.csv")
+            missing = [one for one in FILES if not (path / one).is_file()]
+            allowed = f"a folder of results; it has no {' and no '.join(missing)}"
+            raise InvalidValue(option, name, allowed)
     there = [path.name for path in sorted(runs.glob("*")) if is_run(path)]
     near = [one for one in there if name and name in one][-3:]
     near += difflib.get_close_matches(name, there, n=3, cutoff=0.4)

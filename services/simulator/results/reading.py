@@ -60,9 +60,13 @@ class Run:
         return cls(path, spec, history, tests, detections, found)
 
 
+#: What every folder of results has.
+FILES = ("spec.yaml", "history.csv")
+
+
 def is_run(path: Path) -> bool:
     """Whether a folder looks like one of results."""
-    return (path / "spec.yaml").is_file() and (path / "history.csv").is_file()
+    return all((path / name).is_file() for name in FILES)
 
 
 def read_spec(path: Path) -> ExperimentSpec:

@@ -55,6 +55,7 @@ def test_a_grid_is_read_back_as_it_was_written() -> None:
         ("vary: {rules: [fedavg]}", "rules"),
         ("vary: {attack: {none: 0}}", "attack"),
         ("vary: {rule: [median]}\nbase: [1]", "base"),
+        ("vary: {attack: {none: {attack: 0}}, share: {a: {attack: 0.2}}}", "attack=0.2.*: 0, as"),
         ("vary: {rule: [median]}\nbsae: {}", "bsae"),
         ("vary: {attack: [0, 1.5]}", "ATTACK"),
         ("vary: {rule: {'a/b': {rule: median}, 'a:b': {rule: fedavg}}}", "vary"),

@@ -115,7 +115,8 @@ def test_json_is_whole_however_narrow_the_window_is(tmp_path: Path, write_run: W
         ("20261121-mpaf-krumm", "did you mean 20261120-mpaf-krum?"),
         ("xyz", "a folder of results, or the name of one in "),
         ("", "a folder of results, or the name of one in "),
-        ("other", "it has no history.csv"),
+        ("other", "it has no spec.yaml and no history.csv"),
+        ("begun", "it has no spec.yaml"),
     ],
 )
 def test_a_run_that_is_not_there(
@@ -123,6 +124,8 @@ def test_a_run_that_is_not_there(
 ) -> None:
     write_run(tmp_path / "20261120-mpaf-krum")
     (tmp_path / "other").mkdir()
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "history.csv").touch()
     with pytest.raises(InvalidValue, match=r"^RUN=") as caught:
         Shown(name, tmp_path)
     assert words in str(caught.value)
