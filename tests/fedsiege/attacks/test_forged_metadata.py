@@ -16,10 +16,10 @@ def test_the_counts_are_those_it_was_told() -> None:
 def test_a_bound_on_the_counts_takes_the_advantage_away() -> None:
     samples, _ = attacks.create("forged-metadata").claim([9])
     updates = torch.tensor([[1.0]] * 9 + [[-100.0]])
-    counts = torch.tensor([100] * 9 + [samples])
-    believed = aggregation.create("fedavg", weighted=True, bound=2**31)(updates, counts)
-    bounded = aggregation.create("fedavg", weighted=True, bound=100)(updates, counts)
-    assert believed.update.item() == pytest.approx(-100, abs=0.01)
+    counts = torch.tensor([1] * 9 + [samples])
+    believed = aggregation.create("fedavg", weighted=True, bound=4096)(updates, counts)
+    bounded = aggregation.create("fedavg", weighted=True, bound=1)(updates, counts)
+    assert believed.update.item() == pytest.approx((9 - 4096 * 100) / (9 + 4096))
     assert bounded.update.item() == pytest.approx(-9.1)
 
 
