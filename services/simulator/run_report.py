@@ -83,8 +83,8 @@ class RunReport:
         return instability_after(self.run.history)
 
     @property
-    def kept_rounds(self) -> list[HistoryRow]:
-        """The rounds in which nothing was aggregated: what the model is worth they do not show."""
+    def troubled(self) -> list[HistoryRow]:
+        """The rounds in which something went wrong: their accuracy says nothing of the rule."""
         return [row for row in self.run.history if row.problem]
 
     @property
@@ -143,7 +143,7 @@ class RunReport:
                 "loss": run.history[-1].loss,
                 "asr": run.history[-1].asr,
                 "instability": self.instability,
-                "kept_rounds": len(self.kept_rounds),
+                "rounds_gone_wrong": len(self.troubled),
                 "target": self.target,
                 "rounds_to_target": self.rounds_to_target,
                 "clean": None if self.clean is None else str(self.clean.path),

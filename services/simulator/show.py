@@ -124,19 +124,19 @@ def _accuracy(report: RunReport) -> Table:
             if unstable is None
             else f"{100 * unstable:.2f} points, standard deviation over the last ten rounds",
             f"rounds to {100 * report.target:g}%": _rounds_to(reached),
-            "kept its model": _kept(report),
+            "went wrong": _trouble(report),
             "attack success": "" if last.asr is None else f"{last.asr:.1%}",
             "attack impact": _impact(report),
         }
     )
 
 
-def _kept(report: RunReport) -> str:
-    """Say in how many rounds nothing was aggregated, and why in the first of them."""
-    kept, rounds = report.kept_rounds, len(report.run.history) - 1
-    if not kept:
+def _trouble(report: RunReport) -> str:
+    """Say in how many rounds something went wrong, and what in the first of them."""
+    rows, rounds = report.troubled, len(report.run.history) - 1
+    if not rows:
         return ""
-    return f"in {len(kept)} of {rounds} rounds; round {kept[0].round}: {kept[0].problem}"
+    return f"in {len(rows)} of {rounds} rounds; round {rows[0].round}: {rows[0].problem}"
 
 
 def _rounds_to(reached: int | None) -> str:
@@ -179,7 +179,7 @@ def _rounds(report: RunReport) -> Table:
         "updates": [str(row.updates) for row in rows],
         "rejected": [str(row.rejected or "") for row in rows],
         "quarantined": [str(row.quarantined or "") for row in rows],
-        "model": ["kept" if row.problem else "" for row in rows],
+        "wrong": ["!" if row.problem else "" for row in rows],
     }
     columns = {heading: texts for heading, texts in columns.items() if any(texts)}
     table = _table(*columns)

@@ -33,7 +33,8 @@ class HistoryRow:
         quarantined: participants whose update the audit kept from the rule.
         asr: attack success rate: share of the triggered test samples, of other classes than the
             target, that are classified as the target; None without a backdoor.
-        problem: why the round kept the model it began with; empty if it did not.
+        problem: what went wrong, for people: why the round kept the model it began with, or why the
+            model could not be tested; empty if nothing did.
     """
 
     round: int

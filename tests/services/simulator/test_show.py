@@ -146,9 +146,9 @@ def test_a_round_in_which_nothing_was_aggregated_is_not_passed_over(
     with (path / "history.csv").open("a") as history:
         history.write(f'4,0.6,0.4,5,0,0.1,0,0.1,,"{why}"\n')
     lines = Shown("run", tmp_path).lines
-    assert f"kept its model in 1 of 4 rounds; round 4: {why[:20]}" in " ".join(lines)
-    assert [line.split()[-1] for line in lines if line.startswith("4 60.0%")] == ["kept"]
+    assert f"went wrong in 1 of 4 rounds; round 4: {why[:20]}" in " ".join(lines)
+    assert [line.split()[-1] for line in lines if line.startswith("4 60.0%")] == ["!"]
     shown = Shown("run", tmp_path, as_json=True)
     report = json.loads(shown.output.getvalue())
-    assert report["kept_rounds"] == 1
+    assert report["rounds_gone_wrong"] == 1
     assert [row["problem"] for row in report["rounds"]] == ["", "", "", "", why]
