@@ -110,6 +110,9 @@ class Auditor:
         for index, record in detail.ledger.records.items():
             earlier = before.of(index)
             who = f"participant {index} ({self._participants[index].identity})"
+            back = earlier.returns == number
+            if back:
+                log.info("round %d: %s is back, on probation", number, who)
             if record.quarantines > earlier.quarantines:
                 log.info(
                     "round %d: %s is flagged by %s: out, returns in round %d",
@@ -118,9 +121,7 @@ class Auditor:
                     self._reasons(detail, places[index]),
                     record.returns,
                 )
-            elif record.returns == number:
-                log.info("round %d: %s is back, on probation", number, who)
-            elif earlier.clean < terms.probation <= record.clean:
+            elif not back and earlier.clean < terms.probation <= record.clean:
                 log.info("round %d: %s is in good standing again", number, who)
 
     def _reasons(self, detail: AuditDetail, place: int) -> str:

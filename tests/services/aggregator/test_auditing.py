@@ -102,6 +102,20 @@ async def test_good_standing_again_is_said(create, caplog):
     assert len(caplog.records) == 2
 
 
+async def test_who_is_flagged_on_its_return_was_back_all_the_same(create, caplog):
+    caplog.set_level(logging.INFO, "services.aggregator.auditing")
+    federation = await audited(create, "norm/quarantine:term=1,probation=1")
+    for number in (1, 2):
+        updates = noise(federation, number)
+        updates[0] *= 1e6
+        await a_round(federation, number, updates)
+    assert [record.message.split("norm")[0] for record in caplog.records] == [
+        "round 1: participant 0 (p0) is flagged by ",
+        "round 2: participant 0 (p0) is back, on probation",
+        "round 2: participant 0 (p0) is flagged by ",
+    ]
+
+
 async def test_every_detector_says_what_it_thinks(create):
     federation = await audited(create, "norm/duplicate/history/fixed-point/layers", 6)
     target = noise(federation, 99)[0] * 1e4
