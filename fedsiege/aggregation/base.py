@@ -222,10 +222,16 @@ class MinorityRule(TolerantRule):
             )
 
 
-def require_whole_number(name: str, value: object, least: int) -> None:
-    """Raise InvalidValue unless a parameter is an int of at least ``least``."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InvalidValue(name, value, f"a whole number, {least} or more")
+def require_whole_number(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raise InvalidValue unless a parameter is an int of at least ``least``, at most ``most``."""
+    if (
+        not isinstance(value, int)
+        or isinstance(value, bool)
+        or value < least
+        or (most is not None and value > most)
+    ):
+        end = "or more" if most is None else f"to {most}"
+        raise InvalidValue(name, value, f"a whole number, {least} {end}")
 
 
 def finite_rows(updates: Tensor) -> Tensor:

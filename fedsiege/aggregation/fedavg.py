@@ -39,10 +39,8 @@ class FedAvg(StreamingRule):
     def __post_init__(self) -> None:
         if not isinstance(self.weighted, bool):
             raise InvalidValue(f"{self.name}:weighted", self.weighted, "true or false")
-        require_whole_number(f"{self.name}:bound", self.bound, least=1)
-        if self.bound > LARGEST_WEIGHT:  # else a single row could be too large for the sum
-            allowed = f"a whole number, 1 to {LARGEST_WEIGHT}"
-            raise InvalidValue(f"{self.name}:bound", self.bound, allowed)
+        # Beyond that a single row could be too large for the sum.
+        require_whole_number(f"{self.name}:bound", self.bound, least=1, most=LARGEST_WEIGHT)
 
     def weight_of(self, norm: float, num_samples: int) -> float:
         """Return the believed sample count, or 1 if not weighted."""
