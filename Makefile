@@ -186,7 +186,7 @@ bench: $(VENV)/.ready ## Measure side by side with peers
 bench-rules: $(VENV)/.ready ## Measure the aggregation rules beside ByzFL's
 	@exec $(VENV)/bin/python -m benchmarks.rules $(ARGS)
 
-ladder: $(VENV)/.ready ## Set every attack of experiments/ladder.yaml against every rule: an hour
+ladder: $(VENV)/.ready ## Set every attack of experiments/ladder.yaml against every rule: an hour and a half
 	@exec $(VENV)/bin/fedsiege grid experiments/ladder.yaml --jobs="$$(nproc)" \
 		$(call options,DATA OUT) $(ARGS)
 
