@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fedsiege.cadence import hostile_indices
 from fedsiege.catalogue import spell
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.spec import ExperimentSpec, exactly, fakes_beside, no_such, share_of
@@ -143,11 +144,14 @@ def _check_attack(
     """
     from fedsiege.attacks import Setting
 
+    indices = frozenset(hostile_indices(spec.clients, spec.attack)) if spec.clients else None
     first: UnfitRound | None = None
     described, works = "", False
     for benign, hostile in _possible_rounds(spec, scheduled):
         n = benign + hostile
-        setting = Setting(benign, hostile, participants=spec.clients or None)
+        setting = Setting(
+            benign, hostile, participants=spec.clients or None, hostile_indices=indices
+        )
         try:
             attack.check(setting)
         except UnfitRound as error:

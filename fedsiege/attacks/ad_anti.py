@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fedsiege.aggregation.state import own
 from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
 from fedsiege.attacks.disguise import Disguised
 from fedsiege.attacks.history import last_step
@@ -48,6 +49,7 @@ class AdAnti(Disguised, StatefulAttack):
     ) -> tuple[Tensor, Tensor]:
         """Return ``(k, d)``, every row another, and ``A``, ``(d,)``."""
         step = last_step(broadcast)
-        before = state if isinstance(state, Tensor) else torch.zeros_like(step)
+        remembered = own(self.name, state, Tensor)
+        before = torch.zeros_like(step) if remembered is None else remembered
         average = KEPT * before + (1 - KEPT) * step
         return self.dressed(broadcast, participants, -average), average

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fedsiege.aggregation.state import own
 from fedsiege.attacks.ad_anti import KEPT
 from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
 from fedsiege.attacks.disguise import Disguised
@@ -66,7 +67,7 @@ class AdHist(Disguised, StatefulAttack):
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None
     ) -> tuple[Tensor, tuple[Step, ...]]:
         """Return ``(k, d)``, every row another, and the last steps, the oldest first."""
-        seen: tuple[Step, ...] = state if isinstance(state, tuple) else ()
+        seen: tuple[Step, ...] = own(self.name, state, tuple) or ()
         if broadcast.previous is not None:
             step = Step(broadcast.round_number, last_step(broadcast).float())
             seen = (*seen, step)[-WINDOW:]

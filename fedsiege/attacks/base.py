@@ -87,12 +87,14 @@ class Setting:
         rule: the aggregation rule with its parameters; empty if only the numbers are asked about.
         participants: how many there are to draw from: their indices run below it; None if that is
             open.
+        hostile_indices: the indices of all hostile ones, in whatever round; None if that is open.
     """
 
     benign: int
     hostile: int
     rule: str = ""
     participants: int | None = None
+    hostile_indices: frozenset[int] | None = None
 
 
 class Attack(abc.ABC):

@@ -17,7 +17,7 @@ from fedsiege.attacks.base import Broadcast, CompromisedAttack, Knowledge, Setti
 from fedsiege.attacks.sample import same_row, usable_sample
 from fedsiege.errors import UnfitRound
 
-#: Where lambda stops being halved.
+#: Where lambda stops being halved; as a share of the bound it began at, where that is below 1.
 LEAST = 1e-5
 
 
@@ -33,10 +33,12 @@ class FangKrum(CompromisedAttack):
     lambda begins at a bound that no choice of Krum exceeds, and is halved until Krum over the
     sample and the hostile rows, all of them g, chooses g. Whoever does not know how many benign
     participants there are tries with one hostile row, then with two and so on, up to what Krum
-    admits. If nothing above 1e-5 is chosen, the participants send what they would have sent.
+    admits. If nothing above ``1e-5 min(1, bound)`` is chosen, the participants send what they would
+    have sent.
 
     Krum is that of FedSiege, with f as the number of hostile rows. The authors' code also takes a
-    lambda with which Krum has chosen the first benign row; that is a failed one.
+    lambda with which Krum has chosen the first benign row; that is a failed one. It ends at 1e-5
+    whatever the bound, so that among small updates, of a low learning rate, it does not attack.
 
     Args:
         knowledge: ``partial`` or ``full``.
@@ -83,7 +85,8 @@ class FangKrum(CompromisedAttack):
         size = float(signs.square().sum())
         for count in counts:
             length = _bound(distances, squares, size, count)
-            while LEAST <= length < math.inf:  # beyond float32 nothing can be told
+            least = LEAST * min(1.0, length)
+            while least < length < math.inf:  # beyond float32 nothing can be told
                 to_crafted = squares + 2 * length * along + length**2 * size
                 if _krum_chooses_crafted(distances, to_crafted, count):
                     return same_row(-length * signs, len(participants))

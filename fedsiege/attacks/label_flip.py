@@ -30,13 +30,13 @@ class LabelFlip(PoisoningAttack, Targeted):
 
     Args:
         kind: ``complement``, ``pair`` or ``random``.
-        source: the class of which ``pair`` changes samples, 0 to 9.
-        target: what they become, 0 to 9, not the source.
+        source: the class of which ``pair`` changes samples, 0 to 9; the others have no use for it.
+        target: what they become, 0 to 9, not the source; likewise.
         concentration: in (0, 1], the share of an attacker's samples that are changed, of ``pair``
             the share of those of the source class; rounded, and one at least.
 
     Raises:
-        InvalidValue: a parameter is out of its range.
+        InvalidValue: a parameter is out of its range, or has no effect with this kind.
 
     Source: Biggio, Nelson and Laskov, Poisoning attacks against support vector machines, ICML 2012;
     in federated learning Tolpegin et al., ESORICS 2020 (pair), Fang et al., USENIX Security 2020
@@ -58,6 +58,10 @@ class LabelFlip(PoisoningAttack, Targeted):
         require_class(self, "source")
         require_class(self, "target")
         require_another(self, self.source, self.target)
+        for name, default in (("source", LabelFlip.source), ("target", LabelFlip.target)):
+            if self.kind != "pair" and getattr(self, name) != default:
+                allowed = f"to be left alone with kind={self.kind}: only a pair has one"
+                raise InvalidValue(f"label-flip:{name}", getattr(self, name), allowed)
         require_share(self, "concentration")
 
     @property

@@ -7,9 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fedsiege.aggregation.state import own
 from fedsiege.attacks.base import (
     Broadcast,
     CompromisedAttack,
+    Knowledge,
     Setting,
     StatefulAttack,
     catalogue,
@@ -58,8 +60,8 @@ class Mimic(CompromisedAttack, StatefulAttack):
     Args:
         knowledge: ``partial`` (they copy one of themselves) or ``full``.
         warmup: how many rounds it watches, 1 or more.
-        target: the participant to copy from the beginning, without watching, 0 or more; None to
-            choose.
+        target: the participant to copy from the beginning, without watching, 0 or more, a hostile
+            one with ``partial`` knowledge and a benign one with ``full``; None to choose.
 
     Raises:
         InvalidValue: a value is out of its range.
@@ -92,6 +94,15 @@ class Mimic(CompromisedAttack, StatefulAttack):
         n = setting.participants
         if self.target is not None and n is not None and self.target >= n:
             raise UnfitRound(f"mimic:target={self.target}: the participants are 0 to {n - 1}")
+        hostile = setting.hostile_indices
+        partial = self.knows is Knowledge.PARTIAL
+        if self.target is not None and hostile and (self.target in hostile) != partial:
+            side, copied = ("benign", "hostile") if partial else ("hostile", "benign")
+            raise UnfitRound(
+                f"mimic:target={self.target} is {side}, and with knowledge={self.knowledge} one of "
+                f"the {copied} participants is copied; the hostile ones are "
+                + ", ".join(map(str, sorted(hostile)))
+            )
 
     def advance(
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None
@@ -106,7 +117,7 @@ class Mimic(CompromisedAttack, StatefulAttack):
                     f"round {broadcast.round_number}, only of {', '.join(map(str, senders))}"
                 )
             return same_row(rows[senders.index(self.target)], len(participants)), None
-        watch = self._look(broadcast, rows, senders, state if isinstance(state, Watch) else None)
+        watch = self._look(broadcast, rows, senders, own(self.name, state, Watch))
         there = watch.chosen in senders
         copied = senders.index(watch.chosen) if there else _farthest(rows, watch.direction)
         return same_row(rows[copied], len(participants)), watch

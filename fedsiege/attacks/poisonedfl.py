@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedsiege.aggregation.state import own
 from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
 from fedsiege.attacks.history import last_step
 from fedsiege.attacks.mpaf_matched import unit
@@ -78,11 +79,11 @@ class PoisonedFL(StatefulAttack):
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None
     ) -> tuple[Tensor, Campaign]:
         """Return ``(k, d)``, one row in memory, and what to remember."""
-        campaign = self._look(broadcast, state if isinstance(state, Campaign) else None)
+        campaign = self._look(broadcast, own(self.name, state, Campaign))
         step = last_step(broadcast)
         length = float(step.norm())
-        own = float(campaign.last.norm())
-        rest = step if own == 0 else step - campaign.last * (length / own)
+        before = float(campaign.last.norm())
+        rest = step if before == 0 else step - campaign.last * (length / before)
         signs = _signs(broadcast.seed, step.numel())
         update = campaign.strength * length * unit(rest.abs()) * signs
         remembered = Campaign(update, campaign.strength, campaign.anchor, campaign.anchor_round)

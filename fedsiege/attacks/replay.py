@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fedsiege.aggregation.state import own
 from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
 from fedsiege.attacks.history import last_step
 
@@ -52,7 +53,7 @@ class Replay(StatefulAttack):
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return ``(k, d)``, one row in memory, and the steps seen, the oldest first."""
-        seen = state if isinstance(state, tuple) else ()
+        seen = own(self.name, state, tuple) or ()
         if broadcast.previous is not None:
             seen = (*seen, last_step(broadcast).float())[-self.delay - 1 :]
         update = torch.zeros_like(broadcast.model)

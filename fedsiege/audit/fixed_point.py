@@ -10,6 +10,7 @@ from fedsiege.aggregation.base import require_whole_number
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, no_rows
+from fedsiege.aggregation.state import own
 from fedsiege.audit.base import Detector, catalogue
 
 #: Below this, what float32 leaves of two updates says nothing.
@@ -74,7 +75,7 @@ class FixedPoint(Detector):
     ) -> tuple[Tensor, FixedPointState]:
         """Do it, and remember the updates. It needs the model."""
         model = context.model_for(self.name, updates)
-        before = state if isinstance(state, FixedPointState) else _nothing(updates)
+        before = self._remembered(state, updates)
         turnout = before.turnout(context.identities(len(updates)), self.remember, self.window)
         moved: dict[int, Tensor] = {}
         scores = torch.zeros(len(updates), dtype=torch.float64)
@@ -97,6 +98,18 @@ class FixedPoint(Detector):
             models=models[-self.window :].clone(),
         )
         return scores, after
+
+    def _remembered(self, state: object | None, updates: Tensor) -> FixedPointState:
+        """Return the memory, checked."""
+        d = updates.shape[1]
+        shapes: dict[str, tuple[int | str, ...]] = {
+            "identities": ("k",),
+            "seen": ("k",),
+            "updates": ("k", d),
+            "models": ("m", d),
+        }
+        finite = ["updates", "models"]
+        return own(self.name, state, FixedPointState, finite, **shapes) or _nothing(updates)
 
 
 def _nothing(updates: Tensor) -> FixedPointState:

@@ -10,7 +10,7 @@ from torch import Tensor
 from fedsiege.aggregation.base import require_whole_number
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.context import RoundContext
-from fedsiege.aggregation.layerguard import LayerGuard, slices_of
+from fedsiege.aggregation.layerguard import LayerGuard, layers_of
 from fedsiege.audit.base import Detector, catalogue
 from fedsiege.audit.duplicate import likeness
 
@@ -26,7 +26,8 @@ class Layers(Detector):
     that i reaches in at least ``share`` of the L layers: the ``ceil(share L)``-th largest.
     LayerGuard's own threshold falls until someone is above it; here nobody need be.
 
-    A layer is a tensor of the model, weights and biases apart.
+    A layer is a tensor of the model, weights and biases apart; a tensor of one number is of the
+    layer beside it, as there.
 
     Wang et al., *LayerGuard: Poisoning-Resilient Federated Learning via Layer-Wise Similarity
     Analysis*, NeurIPS 2025, section 3.3, for the similarity.
@@ -60,7 +61,7 @@ class Layers(Detector):
         """Do it; nothing is remembered. It needs the layout."""
         context.require(self.name, "layout")
         similarity = LayerGuard(neighbours=self.neighbours).similarity
-        gaps = [1 - similarity(updates[:, s]) for s in slices_of(context.layout, updates.shape[1])]
+        gaps = [1 - similarity(updates[:, s]) for s in layers_of(context.layout, updates.shape[1])]
         scores = torch.stack([likeness(gap, 1 - self.cosine) for gap in gaps])
         enough = math.ceil(self.share * len(scores))
         return scores.sort(dim=0, descending=True).values[enough - 1], None

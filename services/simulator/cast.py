@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from fedsiege import attacks, seeding
+from fedsiege.cadence import hostile_indices
 from fedsiege.spec import ExperimentSpec, share_of
-from services.simulator.cadence import hostile_indices
 
 
 class Cast:

@@ -178,3 +178,13 @@ def test_each_participant_is_one_but_for_those_that_stay_away_or_flood(cls):
 def test_spelt_out_they_read_back(text):
     attack = attacks.parse(text)
     assert attacks.parse(attacks.spell(attack)) == attack
+
+
+@pytest.mark.parametrize(
+    "name", ["ad-anti", "ad-hist", "mimic", "poisonedfl", "poisonedfl-noise", "replay"]
+)
+def test_a_memory_that_cannot_be_its_own_is_refused(name, tell):
+    """To take it for none would begin the campaign again."""
+    told = dataclasses.replace(tell([[1.0, 2.0], [2.0, 1.0]]), previous=torch.ones(2))
+    with pytest.raises(InvalidValue, match=f"{name} state='str'"):
+        attacks.create(name).advance(told, [1, 4], "something else")

@@ -95,6 +95,18 @@ def test_krum_by_hand_where_it_works(tell):
     assert crafted.tolist() == [[pytest.approx(-(2.5**0.5 + 4) / 8)]]
 
 
+@pytest.mark.parametrize("knowledge", ["partial", "full"])
+def test_krum_is_attacked_at_a_low_learning_rate_as_at_a_high_one(knowledge, tell):
+    """A floor of 1e-5 whatever the size of the updates would send what an honest one sends."""
+    attack = attacks.create("fang-krum", knowledge=knowledge)
+    own = [[-4.0], [-1.0], [2.0], [6.0], [7.0]] if knowledge == "partial" else [[2.0]]
+    rows, others = torch.tensor(own), torch.tensor([[-1.0], [1.0], [3.0], [4.0]])
+    large = attack.craft(tell(rows, others), [1])
+    small = attack.craft(tell(2.0**-20 * rows, 2.0**-20 * others), [1])
+    assert large < 0
+    torch.testing.assert_close(small, 2.0**-20 * large, atol=0, rtol=1e-6)
+
+
 def test_krum_with_partial_knowledge_adds_hostile_rows_until_it_works(tell):
     """Own -4, -1, 2, 6 and 7: one hostile row is never chosen, so it tries with two.
 

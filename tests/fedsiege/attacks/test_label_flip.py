@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from fedsiege import attacks
+from fedsiege.errors import InvalidValue
 from fedsiege.training import Shard
 
 
@@ -22,6 +23,14 @@ def test_the_complement_is_nine_minus_the_label():
 def test_a_pair_leaves_the_other_classes_alone():
     assert flip([7, 1, 7, 0, 9], kind="pair") == [1, 1, 1, 0, 9]
     assert flip([7, 1, 7, 0, 9], kind="pair", source=9, target=4) == [7, 1, 7, 0, 4]
+
+
+@pytest.mark.parametrize("kind", ["complement", "random"])
+@pytest.mark.parametrize("parameter", ["source", "target"])
+def test_what_has_no_effect_is_refused(kind, parameter):
+    with pytest.raises(InvalidValue, match=f"label-flip:{parameter}=5 .* with kind={kind}"):
+        attacks.create("label-flip", kind=kind, **{parameter: 5})
+    attacks.create("label-flip", kind="pair", **{parameter: 5})
 
 
 def test_the_concentration_of_a_pair_is_that_of_the_source_class():

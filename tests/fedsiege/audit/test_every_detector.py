@@ -1,12 +1,14 @@
 """What holds for every detector."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from fedsiege import audit
 from fedsiege.aggregation import RoundContext
 from fedsiege.aggregation.state import from_bytes, to_bytes
-from fedsiege.errors import UnfitRound
+from fedsiege.errors import InvalidValue, UnfitRound
 
 D = 60
 LAYOUT = [("one", (20,)), ("two", (40,))]
@@ -59,6 +61,24 @@ def test_what_it_remembers_is_its_own(detector):
     copy = None if state is None else to_bytes(state)
     rows.fill_(7)
     assert copy == (None if state is None else to_bytes(state))
+
+
+def test_a_memory_that_cannot_be_its_own_is_refused(detector):
+    """To take it for none would forget whom it has seen."""
+    rows, who = draw(6, 1), torch.arange(6)
+    _, state = detector.score(rows, context(1, who))
+    if state is None:
+        pytest.skip("it remembers nothing")
+    with pytest.raises(InvalidValue, match=f"{detector.name} state='str' .* a .*State"):
+        detector.score(rows, context(2, who), "something else")
+    for field in dataclasses.fields(state):
+        value = getattr(state, field.name)
+        if isinstance(value, torch.Tensor) and value.ndim == 2:
+            wrong = [value[:, :-1]] if field.name == "models" else [value[:, :-1], value[:-1]]
+            for other in [*wrong, torch.full_like(value, torch.nan)]:
+                changed = dataclasses.replace(state, **{field.name: other})
+                with pytest.raises(InvalidValue, match=f"{detector.name} state's {field.name}"):
+                    detector.score(rows, context(2, who), changed)
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])

@@ -48,10 +48,20 @@ def test_who_is_alike_in_one_layer_of_three_is_not_flagged():
 
 
 def test_a_layer_in_which_all_are_alike_says_nothing():
-    """A bias of one weight has no direction but forward and back."""
-    context = RoundContext(layout=[("bias", (1,)), ("bias two", (1,)), ("weight", (118,))])
-    rows = draw().abs()
+    """As two biases in a first round, which all move by the same rule."""
+    context = RoundContext(layout=[("bias", (2,)), ("bias two", (2,)), ("weight", (116,))])
+    rows = draw()
+    rows[:, :4] = rows[:1, :4] * torch.arange(1.0, 11.0)[:, None]
     assert not audit.create("layers").score(rows, context)[0].any()
+
+
+def test_who_agrees_on_the_sign_of_a_bias_is_not_alike():
+    """The cosine of two single numbers is 1 or -1."""
+    context = RoundContext(layout=[("bias", (1,)), ("bias two", (1,)), ("weight", (118,))])
+    rows = draw()
+    rows[:4, :2] = torch.tensor([1.0, -1.0])
+    rows[4:, :2] = torch.tensor([[-2.0, 3.0], [1.0, 1.0]]).repeat(3, 1)
+    assert not (audit.create("layers").score(rows, context)[0] >= 1).any()
 
 
 def test_it_needs_the_layout():

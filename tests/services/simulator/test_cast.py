@@ -3,9 +3,9 @@
 import pytest
 
 from fedsiege import attacks
+from fedsiege.cadence import hostile_indices
 from fedsiege.errors import InvalidValue
 from fedsiege.spec import ExperimentSpec
-from services.simulator.cadence import hostile_indices
 from services.simulator.cast import Cast
 
 

@@ -82,7 +82,7 @@ def test_the_screen_and_the_results_wait_for_neither_matplotlib_torch_nor_grpc()
     code = (
         "import sys, services.simulator.screen, services.simulator.results,"
         "services.simulator.picture, services.simulator.recall_picture, services.simulator.show,"
-        "services.simulator.cadence, fedsiege.metrics, fedsiege.spec;"
+        "fedsiege.cadence, fedsiege.metrics, fedsiege.spec;"
         "print({'torch', 'grpc', 'matplotlib'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

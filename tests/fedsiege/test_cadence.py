@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedsiege.cadence import hostile_indices
 from fedsiege.errors import InvalidValue
-from services.simulator.cadence import hostile_indices
 
 participants = st.integers(0, 400)
 fractions = st.one_of(
