@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from services.simulator import grid_report
-from services.simulator.grid import Cell, Grid, run_cells
+from services.simulator.grid import Cell, Grid, place_of, run_cells
 from services.simulator.grid_report import CellFigures
 from services.simulator.screen import Screen
 
@@ -38,7 +38,8 @@ def run(
     folder = out or Path("runs") / name
     figures: list[CellFigures] = []
     written = 0.0
-    with screen.cells(len(grid)) as show:
+    there = sum(place_of(cell, folder).exists() for cell in grid)
+    with screen.cells(len(grid), there) as show:
 
         def done(cell: Cell, results: Path) -> None:
             nonlocal written

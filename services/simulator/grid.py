@@ -140,6 +140,11 @@ def _axis(name: str, values: object) -> dict[str, dict[str, object]]:
     raise InvalidValue(f"vary: {name}", values, allowed)
 
 
+def place_of(cell: Cell, out: Path) -> Path:
+    """Return where the results of a cell lie, once they are complete, in the folder of a grid."""
+    return out / "cells" / cell.folder
+
+
 def run_cells(
     grid: Grid,
     out: Path,
@@ -164,10 +169,9 @@ def run_cells(
     """
     if jobs < 1:
         raise InvalidValue("JOBS", jobs, "a whole number, 1 or more")
-    cells = out / "cells"
-    cells.mkdir(parents=True, exist_ok=True)
+    (out / "cells").mkdir(parents=True, exist_ok=True)
     with _only_one(out):
-        places = [(cell, cells / cell.folder) for cell in grid]
+        places = [(cell, place_of(cell, out)) for cell in grid]
         complete = [(cell, folder) for cell, folder in places if folder.exists()]
         for cell, folder in complete:
             _check_same(cell, folder)

@@ -4,7 +4,6 @@ On a terminal the rounds are a progress bar; where the output goes to a file or 
 line each. All text is printed as it is: brackets in a name are brackets.
 """
 
-import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +12,19 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from fedsiege.settling import Settled
+from services.simulator.pace import Pace
 from services.simulator.results import Cost, HistoryRow
 
 #: A longer history is thinned out on the screen; history.csv has it all.
@@ -135,34 +142,42 @@ class Screen:
             )
 
     @contextmanager
-    def cells(self, total: int) -> Iterator[Callable[[str, float], None]]:
+    def cells(self, total: int, there: int = 0) -> Iterator[Callable[[str, float], None]]:
         """Show the progress of a grid; call what this gives with each cell and its accuracy.
 
         Args:
             total: how many cells there are, 1 or more.
+            there: how many of them, the first to be shown, are there from an earlier run.
         """
+        pace = Pace(total, there)
         if not self.console.is_terminal:
-            count = itertools.count(1)
-            yield lambda cell, accuracy: self.say(
-                f"cell {next(count)}/{total}: {cell}: accuracy {accuracy:.1%}"
-            )
-            return
-        progress = self._progress("cells", "cell")
-        with progress:
-            bar = progress.add_task("cells", total=total, cell="")
-            yield lambda cell, accuracy: progress.update(
-                bar, advance=1, cell=f"{cell}: accuracy {accuracy:.1%}"
-            )
 
-    def _progress(self, noun: str, shown: str) -> Progress:
+            def say(cell: str, accuracy: float) -> None:
+                left = pace.advance()
+                text = f"cell {pace.done}/{total}: {cell}: accuracy {accuracy:.1%}"
+                self.say(f"{text}, {left}" if left else text)
+
+            yield say
+            return
+        # Not by the library's estimate, which goes by the last half minute.
+        progress = self._progress("cells", "cell", TextColumn("{task.fields[left]}"))
+        with progress:
+            bar = progress.add_task("cells", total=total, cell="", left="")
+
+            def show(cell: str, accuracy: float) -> None:
+                left = pace.advance()
+                progress.update(bar, advance=1, cell=f"{cell}: accuracy {accuracy:.1%}", left=left)
+
+            yield show
+
+    def _progress(self, noun: str, shown: str, *left: ProgressColumn) -> Progress:
         """Return a bar with what is counted, how far it is, one more figure and the time left."""
         return Progress(
             TextColumn(noun),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn(f"{{task.fields[{shown}]}}", style="bold", markup=False),
-            TextColumn("time left"),
-            TimeRemainingColumn(),
+            *(left or (TextColumn("time left"), TimeRemainingColumn())),
             console=self.console,
         )
 

@@ -86,6 +86,20 @@ def test_on_a_terminal_a_bar_counts_the_rounds() -> None:
     assert "accuracy 32.0%" in text
 
 
+def test_the_cells_of_a_grid_are_counted_with_the_time_left(screen: Captured) -> None:
+    terminal = Captured(terminal=True, width=100)
+    for one in (screen, terminal):
+        with one.cells(3, there=1) as show:
+            for cell in ("none, median", "mpaf, median", "alie, median"):
+                show(cell, 0.5)
+    assert screen.lines == [
+        "cell 1/3: none, median: accuracy 50.0%",
+        "cell 2/3: mpaf, median: accuracy 50.0%, about 0 s left",
+        "cell 3/3: alie, median: accuracy 50.0%",
+    ]
+    assert "3/3 alie, median: accuracy 50.0%" in " ".join(terminal.output.getvalue().split())
+
+
 def test_a_broken_run_leaves_the_terminal_in_order() -> None:
     screen = Captured(terminal=True)
     with pytest.raises(KeyboardInterrupt), screen.rounds(2):
