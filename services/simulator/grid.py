@@ -34,6 +34,8 @@ from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.spec import ExperimentSpec, settings_from_yaml
 
 _PARTS = ("about", "base", "vary")
+#: Lines of the screen of a run that failed that are shown; the last ones say why.
+_LAST_LINES = 8
 
 
 class CellFailed(FedSiegeError):
@@ -252,7 +254,10 @@ def _run(cell: Cell, folder: Path, options: list[str]) -> None:
         command, capture_output=True, text=True, check=False, env=environment
     )
     if finished.returncode:
-        last = "\n".join((finished.stdout + finished.stderr).strip().splitlines()[-5:])
+        said = (finished.stdout + finished.stderr).strip()
+        if beside.exists():
+            (beside / "screen.txt").write_text(said)
+        last = "\n".join(said.splitlines()[-_LAST_LINES:])
         raise CellFailed(f"{', '.join(cell.labels)} did not finish; {beside} has its logs\n{last}")
     (beside / "screen.txt").write_text(finished.stdout)
     asked.rename(beside / "asked.yaml")

@@ -8,7 +8,7 @@ import torch
 from fedsiege import attacks, datasets
 from fedsiege.attack_success import AttackSuccess, measurable
 from fedsiege.spec import ExperimentSpec
-from services.simulator.remote_federation import RemoteFederation
+from services.simulator.remote_federation import PATIENCE, RemoteFederation
 
 
 class Probe:
@@ -44,7 +44,7 @@ class Probe:
     async def look(self, round_number: int, federation: RemoteFederation) -> None:
         """Pull the model that a round has made, 0 for the initial one, and begin to try it."""
         if self._success is not None:
-            weights, _ = await federation.model()
+            weights, _ = await federation.model(PATIENCE)
             measuring = asyncio.to_thread(self._success, torch.from_numpy(weights))
             async with self._looked:
                 self._rates[round_number] = asyncio.create_task(measuring)

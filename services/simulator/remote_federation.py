@@ -1,7 +1,9 @@
 """The simulator's side of one federation at the aggregator."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import grpc
 
@@ -10,10 +12,16 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.simulator.muster import seconds
 from services.wire.channel import TRANSIENT, attempts
+from services.wire.errors import Refusal
 from services.wire.pulling import pull_model
 from services.wire.tensors import Floats
 
+Response = TypeVar("Response")
+
 _PAGE = 4_000
+#: Seconds for which a call is made again when the line breaks. On a machine with more to do than it
+#: can, a ping may stay unanswered for longer than a dead peer is given.
+PATIENCE = 60.0
 
 
 class RemoteFederation:
@@ -85,7 +93,7 @@ class RemoteFederation:
     async def open_round(
         self, number: int, indices: Sequence[int], threshold: int, deadline: float
     ) -> None:
-        """Open the next round."""
+        """Open the next round; over a line that breaks, too."""
         request = pb.OpenRoundRequest(
             federation_id=self.federation_id,
             round=number,
@@ -93,7 +101,19 @@ class RemoteFederation:
             threshold=threshold,
             deadline=seconds(deadline),
         )
-        await self._aggregator.OpenRound(request)
+        broken = False
+
+        async def call() -> None:
+            nonlocal broken
+            try:
+                await self._aggregator.OpenRound(request)
+            except grpc.aio.AioRpcError as error:
+                # Before the line broke the round may have been opened; nobody else opens any.
+                if not (broken and Refusal.of(error).reason in ("ROUND_OPEN", "WRONG_ROUND")):
+                    broken = error.code() in TRANSIENT
+                    raise
+
+        await _patiently(call)
 
     async def participants(self, round_number: int) -> list[pb.Participant]:
         """Return all participants with what became of them in a closed round."""
@@ -102,20 +122,39 @@ class RemoteFederation:
         )
         found: list[pb.Participant] = []
         while True:
-            response = await self._aggregator.ListParticipants(request)
+            response = await _patiently(lambda: self._aggregator.ListParticipants(request))
             found.extend(response.participants)
             if not response.next_page_token:
                 return found
             request.page_token = response.next_page_token
 
-    async def model(self) -> tuple[Floats, pb.ModelHeader]:
-        """Return the current global model; fails at once if the aggregator is gone."""
-        return await pull_model(self._aggregator, self.federation_id, 0, self.described.parameters)
+    async def model(self, patience: float = 0.0) -> tuple[Floats, pb.ModelHeader]:
+        """Return the current global model.
+
+        Args:
+            patience: for how many seconds a line that breaks is opened again; with 0 it fails at
+                once if the aggregator is gone.
+        """
+        deadline = time.monotonic() + patience if patience else None
+        size = self.described.parameters
+        return await pull_model(self._aggregator, self.federation_id, 0, size, deadline=deadline)
 
     async def close(self) -> None:
         """Let the aggregator forget the federation."""
         request = pb.CloseFederationRequest(federation_id=self.federation_id)
         await self._aggregator.CloseFederation(request)
+
+
+async def _patiently(call: Callable[[], Awaitable[Response]]) -> Response:
+    """Make a call, again if the line breaks, for ``PATIENCE`` seconds."""
+    deadline = time.monotonic() + PATIENCE
+    async for _ in attempts():
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in TRANSIENT or time.monotonic() > deadline:
+                raise
+    raise AssertionError("attempts never end")
 
 
 def places(spec: ExperimentSpec) -> int:

@@ -127,6 +127,7 @@ class _Siege:
         self._credentials = shown
         self._rows: list[HistoryRow] = []
         self._notes = 0
+        self._problem = ""
 
     async def run(self, choice: "Future[tuple[Settled, str]]") -> bool:
         """Start the services, follow the experiment; Ctrl-C and SIGTERM end both in order."""
@@ -155,6 +156,8 @@ class _Siege:
             if chosen is not None and self._rows:
                 self._screen.print_history(self._rows)
                 self._screen.print_cost(chosen, self._rows, self._folder.path)
+            if self._problem:  # last, where it is seen
+                self._screen.warn(self._problem, title="The experiment failed")
         return state == pb.EXPERIMENT_STATE_FINISHED
 
     @contextlib.asynccontextmanager
@@ -235,7 +238,7 @@ class _Siege:
                             self._screen.note(note)
                         self._notes = max(self._notes, len(last.notes))
         if last.state == pb.EXPERIMENT_STATE_FAILED:
-            self._screen.warn(last.problem, title="The experiment failed")
+            self._problem = last.problem
         return last.state
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,24 @@ def test_a_cell_that_fails_leaves_no_result_and_says_why(tmp_path: Path) -> None
     with pytest.raises(CellFailed, match=r"fedavg did not finish[\s\S]*median did not finish"):
         run_cells(grid, tmp_path, ["--data=/nowhere", "--workers=0"], lambda *_: None)
     assert not (tmp_path / "cells" / "fedavg").exists()
+
+
+def test_why_a_cell_failed_is_told_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "round 1/2\n" + "a long table\n" * 50 + "The experiment failed\nthe line broke\n"
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        out = next(part.removeprefix("--out=") for part in command if part.startswith("--out="))
+        Path(out).mkdir()
+        return subprocess.CompletedProcess(command, 1, stdout=said, stderr="")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    grid = Grid.from_yaml("vary: {rule: [fedavg]}")
+    with pytest.raises(CellFailed, match=r"failed\nthe line broke$"):
+        run_cells(grid, tmp_path, [], lambda *_: None)
+    kept = tmp_path / "cells" / "fedavg.unfinished" / "screen.txt"
+    assert kept.read_text().startswith("round 1/2")
 
 
 def test_a_cell_that_fails_keeps_no_other_from_running(

@@ -1,0 +1,86 @@
+"""The simulator's calls to the aggregator: a line that breaks ends no experiment."""
+
+import itertools
+
+import grpc
+import pytest
+from grpc.aio import AioRpcError, Metadata
+
+from fedsiege.v1 import aggregator_pb2 as pb
+from services.simulator import remote_federation
+from services.simulator.remote_federation import RemoteFederation
+from services.wire.errors import WrongState, to_status, to_trailers
+
+BROKEN = AioRpcError(grpc.StatusCode.UNAVAILABLE, Metadata(), Metadata(), "ping timeout")
+
+
+def refusal(reason: str) -> AioRpcError:
+    code, status = to_status(WrongState(reason, "no"))
+    return AioRpcError(code, Metadata(), Metadata(*to_trailers(status)), "no")
+
+
+class Aggregator:
+    """Answers one call after the other with what it was given; errors are raised."""
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = iter(answers)
+        self.calls = 0
+
+    async def OpenRound(self, request):
+        self.calls += 1
+        answer = next(self.answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    ListParticipants = OpenRound
+
+
+def federation(*answers: object) -> tuple[RemoteFederation, Aggregator]:
+    aggregator = Aggregator(*answers)
+    return RemoteFederation(aggregator, pb.Federation(federation_id="f")), aggregator
+
+
+async def test_a_round_is_opened_over_a_line_that_breaks():
+    remote, aggregator = federation(BROKEN, BROKEN, pb.OpenRoundResponse())
+    await remote.open_round(1, [0, 1], 2, 30.0)
+    assert aggregator.calls == 3
+
+
+@pytest.mark.parametrize("reason", ["ROUND_OPEN", "WRONG_ROUND"])
+async def test_a_round_that_was_opened_before_the_line_broke_is_open(reason):
+    """Still open, or even closed by now."""
+    remote, aggregator = federation(BROKEN, refusal(reason))
+    await remote.open_round(1, [0, 1], 2, 30.0)
+    assert aggregator.calls == 2
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [refusal("ROUND_OPEN")],  # by whom, nobody knows
+        [BROKEN, refusal("NO_PARTICIPANTS")],
+    ],
+)
+async def test_a_refusal_is_a_refusal(answers):
+    remote, _ = federation(*answers)
+    with pytest.raises(AioRpcError, match="no"):
+        await remote.open_round(1, [0, 1], 2, 30.0)
+
+
+async def test_participants_are_listed_over_a_line_that_breaks():
+    first = pb.ListParticipantsResponse(
+        participants=[pb.Participant(participant_index=1)], next_page_token="2"
+    )
+    last = pb.ListParticipantsResponse(participants=[pb.Participant(participant_index=2)])
+    remote, aggregator = federation(BROKEN, first, BROKEN, last)
+    assert [one.participant_index for one in await remote.participants(1)] == [1, 2]
+    assert aggregator.calls == 4
+
+
+async def test_patience_ends(monkeypatch):
+    monkeypatch.setattr(remote_federation, "PATIENCE", 0.3)
+    remote, aggregator = federation(*itertools.repeat(BROKEN, 100))
+    with pytest.raises(AioRpcError, match="ping timeout"):
+        await remote.participants(1)
+    assert aggregator.calls > 1

@@ -1,0 +1,53 @@
+"""``fedsiege sim``: what is on the screen when an experiment ends."""
+
+import contextlib
+import io
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+
+from rich.console import Console
+
+from fedsiege.spec import ExperimentSpec
+from fedsiege.v1 import simulator_pb2 as pb
+from services.simulator import siege
+from services.simulator.credentials import Credentials
+from services.simulator.laptop import Ports
+from services.simulator.results import HistoryRow
+from services.simulator.screen import Screen
+
+
+class FailingLaptop:
+    """A simulator whose experiment fails after its first round."""
+
+    host = "127.0.0.1"
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[tuple[object, Ports]]:
+        yield self, Ports(0, 0)
+
+    async def start(self, *_: object) -> object:
+        return SimpleNamespace()
+
+
+async def test_why_an_experiment_failed_is_the_last_thing_on_the_screen(
+    tmp_path: Path, monkeypatch
+) -> None:
+    output = io.StringIO()
+    screen = Screen(Console(file=output, width=100, highlight=False))
+    folder = SimpleNamespace(path=tmp_path)
+    one = siege._Siege(FailingLaptop(), None, folder, screen, Credentials())
+
+    async def see_through(*_: object) -> pb.ExperimentState.ValueType:
+        one._rows += [HistoryRow(i, 0.9, 0.5, 100, 0, 0.1) for i in (0, 1)]
+        one._problem = "the aggregator: UNAVAILABLE: ping timeout"
+        return pb.EXPERIMENT_STATE_FAILED
+
+    monkeypatch.setattr(one, "_see_through", see_through)
+    choice: Future = Future()
+    choice.set_result((ExperimentSpec(clients=5, rounds=2).settle(), ""))
+    assert not await one.run(choice)
+    last = output.getvalue().splitlines()[-6:]
+    assert "The experiment failed" in last[1]
+    assert "the aggregator: UNAVAILABLE: ping timeout" in last[3]
