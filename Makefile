@@ -116,6 +116,10 @@ options = $(foreach name,$(1),$(if $(value $(name)),$(call flag,$(name))=$(call 
 # $(call chosen,NAMES): those that the user set.
 chosen = $(foreach name,$(1),$(if $(filter file,$(origin $(name))),,$(name)))
 
+# $(call only,NAMES): refuses every other variable of the command line, which would be ignored.
+only = $(foreach name,$(filter-out $(1) ARGS PYTHON,$(VARIABLES)), \
+	$(if $(filter command,$(origin $(name))),$(error make $@ does not take $(name); it takes $(1) ARGS)))
+
 # $(call chosen_value,NAME): its value if the user set it, else nothing.
 chosen_value = $(if $(filter file,$(origin $(1))),,$($(1)))
 containers = $(or $(call chosen_value,CLIENTS),10)
@@ -145,10 +149,10 @@ sim: $(VENV)/.ready ## Run an experiment: four services on this machine, a table
 	@exec $(VENV)/bin/fedsiege sim $(call options,$(call chosen,$(SETTINGS))) $(ARGS)
 
 serve: $(VENV)/.ready ## Run the services until Ctrl-C, to be driven over gRPC; takes DATA, WORKERS
-	@exec $(VENV)/bin/fedsiege serve $(call options,$(call chosen,DATA WORKERS)) $(ARGS)
+	@$(call only,DATA WORKERS)exec $(VENV)/bin/fedsiege serve $(call options,$(call chosen,DATA WORKERS)) $(ARGS)
 
 classifier: $(VENV)/.ready ## Train and test the base model; takes MODEL, DATASET, DATA, SEED, OUT
-	@exec $(VENV)/bin/fedsiege classifier $(call options,$(call chosen,MODEL DATASET DATA SEED OUT)) $(ARGS)
+	@$(call only,MODEL DATASET DATA SEED OUT)exec $(VENV)/bin/fedsiege classifier $(call options,$(call chosen,MODEL DATASET DATA SEED OUT)) $(ARGS)
 
 image: ## Build the image of all services, fedsiege:latest
 	@docker/engine.sh start
@@ -186,8 +190,8 @@ bench: $(VENV)/.ready ## Measure side by side with peers
 bench-rules: $(VENV)/.ready ## Measure the aggregation rules beside ByzFL's
 	@exec $(VENV)/bin/python -m benchmarks.rules $(ARGS)
 
-ladder: $(VENV)/.ready ## Set every attack of experiments/ladder.yaml against every rule: an hour and a half
-	@exec $(VENV)/bin/fedsiege grid experiments/ladder.yaml --jobs="$$(nproc)" \
+ladder: $(VENV)/.ready ## Set every attack of experiments/ladder.yaml against every rule (90 minutes); takes DATA, OUT
+	@$(call only,DATA OUT)exec $(VENV)/bin/fedsiege grid experiments/ladder.yaml --jobs="$$(nproc)" \
 		$(call options,DATA OUT) $(ARGS)
 
 bench-containers: $(VENV)/.ready ## Measure what containers do, on a real engine

@@ -87,3 +87,17 @@ def test_a_misspelt_variable_is_refused_with_the_right_one(wrong, right):
     done = make("sim", f"{wrong}=5")
     assert done.returncode != 0
     assert f"Did you mean {right}?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "setting"), [("ladder", "ROUNDS"), ("serve", "CLIENTS"), ("classifier", "RULE")]
+)
+def test_what_a_target_has_no_use_for_is_refused(target, setting):
+    """The ladder's rounds stand in its file: three of them were ignored."""
+    refused = make("-n", target, f"{setting}=3")
+    assert refused.returncode != 0
+    assert f"make {target} does not take {setting}; it takes " in refused.stderr
+    taken = make("-n", target, "DATA=/there", "ARGS=--help", **{setting: "3"})
+    assert taken.returncode == 0, taken.stderr
+    assert "--data='/there'" in taken.stdout
+    assert setting.lower() not in taken.stdout
