@@ -160,18 +160,20 @@ def write_table(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
 def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
     """Write the accuracies as tables: the first axis down, the second across.
 
-    The worst of each column is in bold, where hostile participants took part: a defence is as good
-    as its worst case. An attack with a target is as bad as its success rate. With more axes
-    there is one table for each combination of the others. What the attack knows stands beside it,
-    wherever that is: in a column or a line of its own, above a table, below all or in every cell.
+    Where attacks are compared, the worst for each that they are set against is in bold: a rule is
+    as good as its worst case. An attack with a target is as bad as its success rate. With more
+    axes there is one table for each combination of the others. What the attack knows stands beside
+    it, wherever that is: in a column or a line of its own, above a table, below all or in every
+    cell.
     """
     lines = [f"{grid.about}\n"] if grid.about else []
     names, levels = list(grid.axes), Levels.find(grid, figures)
+    attacks = _axis_of_attacks(grid)
     for rest, table in _tables(grid, figures).items():
         if where := _where(grid, rest, levels):
             lines.append(f"\n{where}\n")
         columns = list(grid.axes[names[1]]) if len(names) > 1 else ["accuracy"]
-        worst = _worst(table)
+        worst = _worst(table, attacks)
         heads = [names[0], *(["knowledge"] if levels.axis == 0 else []), *columns]
         lines.append(f"| {' | '.join(heads)} |")
         lines.append(f"|{'---|' * len(heads)}")
@@ -190,7 +192,10 @@ def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
                     text += f" ({one.knowledge})"
                 texts.append(text)
             lines.append(f"| {row} | {' | '.join(texts)} |")
-    lines.append(f"\nAccuracy in %, mean of the last {LAST} rounds; bold: the worst of a column.")
+    bold = ""
+    if attacks in (0, 1):
+        bold = f"; bold: the worst of a {('column', 'row')[attacks]}"
+    lines.append(f"\nAccuracy in %, mean of the last {LAST} rounds{bold}.")
     if any(one.asr is not None for one in figures):
         lines.append("In brackets: the attack success rate in %, and the worse of both counts.")
     if levels.common:
@@ -219,13 +224,32 @@ def _tables(
     return tables
 
 
-def _worst(table: Mapping[tuple[str, str], CellFigures]) -> set[tuple[str, str]]:
-    """Return the worst cells of each column, where hostile participants took part."""
+def _axis_of_attacks(grid: Grid) -> int | None:
+    """Return the number of the axis that attacks are on: by their names, or else their strength."""
+    for deciding in ({"attack_name"}, {"attack", "scale"}):
+        for number, axis in enumerate(grid.axes.values()):
+            if any(deciding & settings.keys() for settings in axis.values()):
+                return number
+    return None
+
+
+def _worst(
+    table: Mapping[tuple[str, str], CellFigures], attacks: int | None
+) -> set[tuple[str, str]]:
+    """Return the worst cells of each column, or row, where hostile participants took part.
+
+    Args:
+        table: the cells by row and column.
+        attacks: whether attacks go down, 0, or across, 1; with anything else no cell is worst.
+    """
     attacked = {place: one.worth for place, one in table.items() if one.hostile > 0}
+    if attacks not in (0, 1):
+        return set()
     least: dict[str, float] = {}
-    for (_, column), worth in attacked.items():
-        least[column] = min(worth, least.get(column, math.inf))
-    return {place for place, worth in attacked.items() if worth == least[place[1]]}
+    for place, worth in attacked.items():
+        against = place[1 - attacks]
+        least[against] = min(worth, least.get(against, math.inf))
+    return {place for place, worth in attacked.items() if worth == least[place[1 - attacks]]}
 
 
 def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
@@ -251,7 +275,7 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
     figure.suptitle(title, fontsize=12, parse_math=False, wrap=True)
     panels = figure.subplots(len(tables), 1, squeeze=False)[:, 0]
     for panel, (rest, table) in zip(panels, tables.items(), strict=True):
-        worst = _worst(table)
+        worst = _worst(table, _axis_of_attacks(grid))
         values = [
             [100 * table[r, c].worth if (r, c) in table else math.nan for c in columns]
             for r in rows

@@ -171,10 +171,34 @@ def four_cells(
     return grid_report.markdown(grid, figures)
 
 
+def figures_of(grid: Grid, accuracies: tuple[float, ...]) -> list[CellFigures]:
+    return [
+        CellFigures(cell.labels, accuracy, accuracy, accuracy, 1.0, 4, 1, {})
+        for cell, accuracy in zip(grid, accuracies, strict=True)
+    ]
+
+
 def test_the_worst_of_a_column_stands_out() -> None:
     table = four_cells((0.9, 0.8, 0.1, 0.85), hostile=(1, 1, 1, 1))
     assert "| none | 90.0 | **80.0** |" in table
     assert "| mpaf | **10.0** | 85.0 |" in table
+
+
+def test_where_attacks_go_across_the_worst_of_a_row_stands_out() -> None:
+    grid = Grid.from_yaml(
+        "vary: {rule: [fedavg, median], attack: {a: {attack_name: mpaf}, b: {attack_name: random}}}"
+    )
+    table = grid_report.markdown(grid, figures_of(grid, (0.9, 0.8, 0.1, 0.85)))
+    assert "| fedavg | 90.0 | **80.0** |" in table
+    assert "| median | **10.0** | 85.0 |" in table
+    assert "the worst of a row" in table
+
+
+def test_where_no_attacks_are_compared_nothing_stands_out() -> None:
+    grid = Grid.from_yaml("vary: {admission: [open, token], rule: [fedavg, median]}")
+    table = grid_report.markdown(grid, figures_of(grid, (0.9, 0.8, 0.1, 0.85)))
+    assert "**" not in table
+    assert "bold" not in table
 
 
 def test_where_nobody_attacks_there_is_no_worst_and_all_of_the_same_are() -> None:
@@ -215,7 +239,7 @@ SAID = {
 @pytest.mark.parametrize("where", LEVELS)
 def test_a_table_names_what_the_attacks_know(where: str, tmp_path: Path) -> None:
     known, axis = LEVELS[where]
-    grid = Grid.from_yaml("vary: {one: {a: {}, b: {}}, two: {x: {}, y: {}}, seed: [3]}")
+    grid = Grid.from_yaml("vary: {one: {a: {scale: 1}, b: {}}, two: {x: {}, y: {}}, seed: [3]}")
     figures = [
         CellFigures((*labels, "3"), 0.5, 0.5, 0.5, 1.0, 4, 1, {}, knowledge=level)
         for labels, level in known.items()
