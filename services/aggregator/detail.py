@@ -1,5 +1,6 @@
 """What the aggregator tells of a participant, and what became of it in a closed round."""
 
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.auditing import AuditDetail
 from services.aggregator.participants import Participant
+from services.wire.errors import NotFound
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,42 @@ class RoundDetail:
             message.norm = self.norms[place]
         if not np.isnan(self.scores[place]):
             message.score = self.scores[place]
+
+
+class RoundDetails:
+    """The last closed rounds in detail.
+
+    Args:
+        kept: how many are kept, 1 or more.
+    """
+
+    def __init__(self, kept: int) -> None:
+        self._rounds: deque[tuple[int, RoundDetail]] = deque(maxlen=kept)
+
+    def add(self, number: int, detail: RoundDetail) -> None:
+        """Keep a round that has just closed, and forget the one that is too long ago."""
+        self._rounds.append((number, detail))
+
+    def find(self, number: int) -> tuple[int, RoundDetail | None]:
+        """Return a closed round's number and detail.
+
+        Args:
+            number: the round; 0 for the last, without a detail before any has closed.
+
+        Raises:
+            NotFound: it has not closed, or is too long ago.
+        """
+        newest = self._rounds[-1] if self._rounds else (0, None)
+        if number == 0:
+            return newest
+        for one, detail in self._rounds:
+            if one == number:
+                return one, detail
+        raise NotFound(
+            "UNKNOWN_ROUND",
+            f"round {number} is not among the last {self._rounds.maxlen} that closed; "
+            f"the newest is {newest[0]}",
+        )
 
 
 def describe(someone: Participant, detail: RoundDetail | None) -> pb.Participant:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
@@ -27,7 +26,7 @@ from fedsiege.training import Shard
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.auditing import AuditDetail, Auditor
 from services.aggregator.collecting import Collector, MatrixCollector, SumCollector, new_matrix
-from services.aggregator.detail import RoundDetail
+from services.aggregator.detail import RoundDetail, RoundDetails
 from services.aggregator.participants import Participants
 from services.aggregator.round import Round
 from services.wire.errors import Duplicate, FutureRound, Malformed, NotFound, WrongState
@@ -73,6 +72,7 @@ class Federation:
         self.created_at = time.time()
         self.participants = Participants(spec.capacity)
         self.history: list[pb.AccuracyEntry] = []
+        self.details = RoundDetails(ROUNDS_IN_DETAIL)
         self.round: Round | None = None
         self.closed_rounds = 0
         self.closed = False
@@ -85,7 +85,6 @@ class Federation:
         self._root = root
         self._state: object | None = None
         self._auditor = None if audit is None else Auditor(audit, self.participants)
-        self._details: deque[tuple[int, RoundDetail]] = deque(maxlen=ROUNDS_IN_DETAIL)
         self._matrix: Floats | None = None
         self._total: RunningSum | None = None
         self._finishing: asyncio.Task[None] | None = None
@@ -334,24 +333,7 @@ class Federation:
         detail = RoundDetail(
             closed.indices, outcomes, closed.norms, scores, closed.problems, audited
         )
-        self._details.append((closed.number, detail))
-
-    def detail(self, round_number: int) -> tuple[int, RoundDetail | None]:
-        """Return a closed round in detail; 0 for the last, None before any.
-
-        Raises:
-            NotFound: it has not closed, or is too long ago.
-        """
-        if round_number == 0:
-            return self._details[-1] if self._details else (0, None)
-        for number, detail in self._details:
-            if number == round_number:
-                return number, detail
-        raise NotFound(
-            "UNKNOWN_ROUND",
-            f"round {round_number} is not among the last {ROUNDS_IN_DETAIL} that closed; "
-            f"the newest is {self.closed_rounds}",
-        )
+        self.details.add(closed.number, detail)
 
     async def watch(self, from_round: int) -> AsyncIterator[pb.WatchRoundsResponse]:
         """Yield the history from an entry on, then every round as it opens and closes."""

@@ -334,7 +334,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         if size > LARGEST_PAGE:
             raise Malformed("INVALID_VALUE", f"a page of {size}; up to {LARGEST_PAGE} are given")
         after = _read_token(request.page_token)
-        number, detail = federation.detail(request.round)
+        number, detail = federation.details.find(request.round)
         page = federation.participants.page(after, size + 1)  # one more tells whether there is more
         more, page = len(page) > size, page[:size]
         return pb.ListParticipantsResponse(
