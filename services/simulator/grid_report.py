@@ -59,7 +59,8 @@ class CellFigures:
 
         A model with a backdoor is as accurate as any; that is what makes it dangerous.
         """
-        return self.accuracy if self.asr is None else min(self.accuracy, 1 - self.asr)
+        succeeds = self.asr if self.hostile else None  # without an attack it is a base rate
+        return self.accuracy if succeeds is None else min(self.accuracy, 1 - succeeds)
 
     @classmethod
     def read(cls, cell: Cell, folder: Path) -> "CellFigures":

@@ -28,14 +28,14 @@ class Probe:
 
     @classmethod
     def of(cls, spec: ExperimentSpec, data: Path) -> "Probe":
-        """Return the probe of an experiment.
+        """Return the probe of an experiment; without hostile participants it tells the base rate.
 
         Raises:
             InvalidValue: there is no held-out input that the attack could be tried on.
             MissingData: the data set is not there.
         """
         attack = attacks.parse(spec.attack_name)
-        if not spec.attack or not measurable(attack):
+        if not measurable(attack):
             return cls(None)
         held_out = datasets.load(spec.dataset, data)
         images, labels = held_out.test_images, held_out.test_labels

@@ -99,6 +99,13 @@ class RunReport:
         return [row.accuracy for row in rows[: len(self.run.history)]]
 
     @property
+    def base_rate(self) -> float | None:
+        """How often the clean model, too, does what the attacker wants, 0 to 1; None if unknown."""
+        clean = self.clean
+        same = clean is not None and clean.spec.attack_name == self.run.spec.attack_name
+        return clean.history[-1].asr if clean is not None and same else None
+
+    @property
     def impact(self) -> list[float]:
         """Clean minus attacked accuracy, of the rounds that both runs have; from round 0 on."""
         clean = self.clean_accuracies
@@ -142,6 +149,7 @@ class RunReport:
                 },
                 "loss": run.history[-1].loss,
                 "asr": run.history[-1].asr,
+                "base_rate": self.base_rate,
                 "instability": self.instability,
                 "rounds_gone_wrong": len(self.troubled),
                 "target": self.target,
@@ -206,7 +214,12 @@ def clean_twin(run: Run) -> Run | None:
             with contextlib.suppress(InvalidValue):
                 if not _differences(run.spec, read_spec(path)):
                     found.append(Run.read(path))
-    return max(found, default=None, key=lambda twin: (len(twin.history), twin.path.name))
+
+    def worth(twin: Run) -> tuple[int, bool, str]:  # with the same target it has the base rate
+        same = twin.spec.attack_name == run.spec.attack_name
+        return len(twin.history), same, twin.path.name
+
+    return max(found, default=None, key=worth)
 
 
 def clean_command(run: Run) -> str:

@@ -125,10 +125,20 @@ def _accuracy(report: RunReport) -> Table:
             else f"{100 * unstable:.2f} points, standard deviation over the last ten rounds",
             f"rounds to {100 * report.target:g}%": _rounds_to(reached),
             "went wrong": _trouble(report),
-            "attack success": "" if last.asr is None else f"{last.asr:.1%}",
+            "attack success": _success(report),
             "attack impact": _impact(report),
         }
     )
+
+
+def _success(report: RunReport) -> str:
+    """Say how often the attacker gets what it wants, and how often it would without its attack."""
+    success, base = report.run.history[-1].asr, report.base_rate
+    if success is None:
+        return ""
+    if not report.run.spec.attack:
+        return f"{success:.1%} without an attack: the base rate"
+    return f"{success:.1%}" + ("" if base is None else f"; {base:.1%} without the attack")
 
 
 def _trouble(report: RunReport) -> str:

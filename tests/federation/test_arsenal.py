@@ -28,6 +28,14 @@ async def test_a_backdoor_is_measured_in_every_round(town):
     assert rates[-1] > 0.5
 
 
+async def test_without_an_attack_the_base_rate_is_measured(town):
+    spec = spec_of(attack=0, attack_name="badnets", samples=20, lr=0.01)
+    outcome = await town.run(spec, clients=[10])
+    rates = [float(row["asr"]) for row in table(outcome.folder, "history.csv")]
+    assert len(rates) == 4
+    assert max(rates) < 0.2
+
+
 async def test_without_a_target_there_is_no_success_rate(town):
     outcome = await town.run(spec_of(attack_name="ipm"), clients=[7], attackers=[3])
     assert {row["asr"] for row in table(outcome.folder, "history.csv")} == {""}

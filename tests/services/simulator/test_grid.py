@@ -215,6 +215,8 @@ def test_a_backdoor_is_as_bad_as_its_success_however_accurate_the_model() -> Non
     assert "| none | 60.0 | **80.0** |" in table
     assert "| mpaf | **95.0** [100] | 90.0 [5] |" in table
     assert "attack success rate" in table
+    table = four_cells((0.6, 0.8, 0.95, 0.9), (0, 0, 1, 1), (0.7, 0.0, 0.03, 0.02))
+    assert "| none | 60.0 [70] | 80.0 [0] |" in table, "a base rate is nobody's success"
 
 
 #: What the attacks know by row and column, and which axis decides it.

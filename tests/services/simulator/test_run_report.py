@@ -49,6 +49,17 @@ def test_the_impact_is_that_of_the_rounds_both_have(tmp_path: Path, write_run: W
     assert report.differences == []
 
 
+def test_the_base_rate_is_that_of_the_same_target(tmp_path: Path, write_run: WriteRun) -> None:
+    run = write_run(tmp_path / "run")
+    other = write_run(tmp_path / "other", attack=0, attack_name="random")
+    assert RunReport.of(run, 0.8, other).base_rate is None
+    assert RunReport.of(
+        run, 0.8, write_run(tmp_path / "clean", attack=0)
+    ).base_rate == pytest.approx(0.3)
+    assert RunReport.of(run, 0.8).to_json()["base_rate"] == pytest.approx(0.3)
+    assert RunReport.of(other, 0.8).base_rate is None
+
+
 def test_an_unattacked_run_is_compared_with_nothing(tmp_path: Path, write_run: WriteRun) -> None:
     write_run(tmp_path / "clean", attack=0)
     report = RunReport.of(write_run(tmp_path / "other", attack=0), 0.8)

@@ -45,7 +45,7 @@ def test_the_page_of_a_siege(tmp_path: Path, write_run: WriteRun) -> None:
         "loss after 0.4 nats",
         "instability 12.47 points, standard deviation over the last ten rounds",
         "rounds to 80% 0: it began that good",
-        "attack success 30.0%",
+        "attack success 30.0%; 30.0% without the attack",
         "round accuracy clean impact ASR loss instability updates quarantined",
         "2 50.0% 95.0% +45.0 20.0% 0.5 15.00 5",
         "3 60.0% 95.0% +35.0 30.0% 0.4 12.47 5 1",
@@ -75,6 +75,7 @@ def test_a_clean_run_has_no_impact(tmp_path: Path, write_run: WriteRun) -> None:
     write_run(tmp_path / "calm", attack=0)
     lines = Shown("calm", tmp_path).lines
     assert "attack none" in lines
+    assert "attack success 30.0% without an attack: the base rate" in lines
     assert not any(line.startswith(("attack impact", "knowledge")) for line in lines)
 
 
