@@ -194,16 +194,30 @@ def _possible_rounds(spec: ExperimentSpec, scheduled: int) -> Iterator[tuple[int
 
 
 def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any catalogued attack
-    """Say what has no effect, and how many are hostile where that is no whole number."""
+    """Say what has no effect or is not known to it, and where shares are no whole numbers."""
+    from fedsiege.attacks.adaptive import AdaptiveAttack
+    from fedsiege.attacks.concentration import count
+
     strength = getattr(attack, "scale", None)
     if strength is None and spec.scale != ExperimentSpec.model_fields["scale"].default:
         yield f"SCALE={spec.scale:g} has no effect: {attack.name} has no scale"
     elif strength is not None and strength != spec.scale and "scale" in spec.model_fields_set:
         yield f"SCALE={spec.scale:g} has no effect: ATTACK_NAME={spec.attack_name} sets it"
-    exact = exactly(spec.attack) * spec.clients
-    if exact != spec.hostile:
+    if spec.audit and spec.attack and isinstance(attack, AdaptiveAttack):
+        yield f"{attack.name} searches against the rule alone, as if there were no AUDIT"
+    share: float = getattr(attack, "concentration", 0.0)
+    of_all = share > 0 and getattr(attack, "kind", "") != "pair"
+    if of_all and spec.attack and spec.partition == "sample" and spec.samples:
+        number, exact = count(spec.samples, share), float(exactly(share) * spec.samples)
+        if number != exact:
+            yield (
+                f"concentration={share:g} of {spec.samples} samples is {exact:g}: "
+                f"each attacker poisons {number}"
+            )
+    hostile = exactly(spec.attack) * spec.clients
+    if hostile != spec.hostile:
         yield (
-            f"ATTACK={spec.attack:g} of {spec.clients} participants is {float(exact):g}: "
+            f"ATTACK={spec.attack:g} of {spec.clients} participants is {float(hostile):g}: "
             f"{spec.hostile} are hostile"
         )
 

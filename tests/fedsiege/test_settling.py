@@ -104,6 +104,18 @@ def test_a_scale_in_the_attack_wins_and_is_noted() -> None:
         ({"attack": 0.25, "clients": 10}, "ATTACK=0.25 of 10 participants is 2.5: 3 are hostile"),
         ({"attack": 0.001}, "ATTACK=0.001 of 100 participants is 0.1: 0 are hostile"),
         ({"attack": 0.3, "rule": "krum:f=10"}, "30 participants are hostile, more than the f=10"),
+        (
+            {"attack_name": "badnets:concentration=0.1"},
+            "concentration=0.1 of 4 samples is 0.4: each attacker poisons 1",
+        ),
+        ({"attack_name": "badnets:concentration=0.1", "samples": 30}, ""),
+        ({"attack_name": "badnets:concentration=0.1", "attack": 0}, ""),
+        ({"attack_name": "label-flip:kind=pair,concentration=0.1"}, ""),
+        (
+            {"attack_name": "adaptive-alie", "audit": "norm"},
+            "adaptive-alie searches against the rule alone, as if there were no AUDIT",
+        ),
+        ({"attack_name": "adaptive-alie"}, ""),
     ],
 )
 def test_what_is_worth_knowing_is_noted(settings: dict[str, object], note: str) -> None:
