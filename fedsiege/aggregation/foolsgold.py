@@ -47,7 +47,8 @@ class FoolsGold(StatefulRule):
     the authors' code. That code divides by n in one variant and by nothing in another; we divide by
     the sum of the weights, so that the step has the size of an update.
 
-    History is kept by participant identity, absent ones keep theirs; ``4 d`` bytes for each.
+    History is kept by participant identity, absent ones keep theirs; ``4 d`` bytes for each. Only
+    those who are there are compared: of sybils that take turns, one a round, none is like another.
 
     Args:
         remember: how many identities are remembered, 1 or more; see ``memory.absent``.
