@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fedsiege.errors import InvalidValue
 from services.simulator.grid import Cell, Grid, to_yaml
-from services.simulator.results import Run, versions
+from services.simulator.results import Run
 from services.simulator.results.detection import RULE
 from services.simulator.results.reading import table_rows
 from services.simulator.run_report import knowledge
@@ -38,6 +38,7 @@ class CellFigures:
         fpr: the same of the benign updates.
         asr: attack success rate after the last round; None where the attack has no target.
         knowledge: the level of what the attack may see; empty without an attack.
+        versions: what computed it, as its spec.yaml says.
     """
 
     labels: tuple[str, ...]
@@ -52,6 +53,7 @@ class CellFigures:
     fpr: float | None = None
     asr: float | None = None
     knowledge: str = ""
+    versions: str = ""
 
     @property
     def worth(self) -> float:
@@ -89,6 +91,7 @@ class CellFigures:
             _mean(worth.fpr for worth in found),
             run.history[-1].asr,
             knowledge(run.spec)[0] if run.spec.attack else "",
+            _versions(folder),
         )
 
 
@@ -129,6 +132,12 @@ class Levels:
         """Return a label with the level behind it, if its axis decides."""
         level = self.of.get(label, "") if axis == self.axis else ""
         return f"{label} (knowledge {level})" if level else label
+
+
+def _versions(folder: Path) -> str:
+    """Return the line of a run's spec.yaml that says what computed it."""
+    lines = (folder / "spec.yaml").read_text().splitlines()
+    return next((line[2:] for line in lines if line.startswith("# fedsiege ")), "")
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -304,8 +313,12 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
 
 
 def write(grid: Grid, figures: Sequence[CellFigures], out: Path) -> None:
-    """Write ``grid.yaml`` with versions, ``cells.csv``, ``table.md`` and ``heatmap.png``."""
-    (out / "grid.yaml").write_text(f"# {versions()}\n{to_yaml(grid)}")
+    """Write ``grid.yaml`` with versions, ``cells.csv``, ``table.md`` and ``heatmap.png``.
+
+    A grid may have been interrupted, and gone on with others: all that computed a cell are named.
+    """
+    computed = "".join(f"# {one}\n" for one in sorted({one.versions for one in figures}))
+    (out / "grid.yaml").write_text(f"{computed}{to_yaml(grid)}")
     write_table(grid, figures, out / "cells.csv")
     (out / "table.md").write_text(markdown(grid, figures))
     draw(grid, figures, out / "heatmap.png")

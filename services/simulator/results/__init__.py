@@ -21,7 +21,7 @@ but for the first two. ``fedsiege show`` reads them back: see ``reading``.
 from services.simulator.results.confusion import Confusion
 from services.simulator.results.cost import Cost
 from services.simulator.results.detection import DetectionRow, detections
-from services.simulator.results.folder import ResultsFolder, versions
+from services.simulator.results.folder import ResultsFolder
 from services.simulator.results.history import HistoryRow
 from services.simulator.results.participants import Outcome, ParticipantRow, Standing, Verdict
 from services.simulator.results.reading import Run
@@ -38,5 +38,4 @@ __all__ = [
     "Standing",
     "Verdict",
     "detections",
-    "versions",
 ]
