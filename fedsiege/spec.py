@@ -170,6 +170,11 @@ class ExperimentSpec(BaseModel):
             raise ValueError("a truth value")
         return value
 
+    @field_validator("audit", "faults", "intrusions", mode="before")
+    @classmethod
+    def _none_is_nothing(cls, value: object) -> object:
+        return "" if value == "none" else value  # as the tables of them say it
+
     @field_validator("faults")
     @classmethod
     def _faults_can_be_made(cls, value: str) -> str:

@@ -265,3 +265,9 @@ def test_a_faulty_file_is_refused_with_its_key(text: str, error: str) -> None:
 def test_settings_of_a_file_can_be_overridden_before_they_are_checked() -> None:
     settings = settings_from_yaml("attack: 0.3\nclients: 10\n") | {"clients": 20}
     assert ExperimentSpec.of(settings) == ExperimentSpec(attack=0.3, clients=20)
+
+
+@pytest.mark.parametrize("name", ["audit", "faults", "intrusions"])
+def test_none_is_nothing(name: str) -> None:
+    assert getattr(ExperimentSpec.of({name: "none"}), name) == ""
+    assert ExperimentSpec.of({name: "none"}) == ExperimentSpec()
