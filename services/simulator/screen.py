@@ -45,8 +45,8 @@ class Screen:
         self._notes: dict[str, list[str]] = {}
 
     def say(self, text: str) -> None:
-        """Print a plain line."""
-        self.console.print(Text(text))
+        """Print a plain line; where nobody looks it stays one, however long."""
+        self.console.print(Text(text), soft_wrap=not self.console.is_terminal)
 
     def note(self, text: str) -> None:
         """Print a note; of those that differ in their numbers alone only the first few.

@@ -103,6 +103,15 @@ def test_the_cells_of_a_grid_are_counted_with_the_time_left(screen: Captured) ->
     assert "about 0 s left" not in text.splitlines()[-1]
 
 
+def test_in_a_file_a_line_is_a_line() -> None:
+    narrow = Captured(width=20)
+    narrow.say("a long line " * 10)
+    assert len(narrow.lines) == 1
+    window = Captured(terminal=True, width=20)
+    window.say("a long line " * 10)
+    assert len(window.lines) > 1
+
+
 def test_a_broken_run_leaves_the_terminal_in_order() -> None:
     screen = Captured(terminal=True)
     with pytest.raises(KeyboardInterrupt), screen.rounds(2):
