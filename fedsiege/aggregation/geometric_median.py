@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, Rule, catalogue
 from fedsiege.aggregation.context import RoundContext
+from fedsiege.aggregation.cosines import products_with
 from fedsiege.aggregation.distances import distances_to
 from fedsiege.aggregation.matrix import column_blocks
 
@@ -86,12 +87,7 @@ def _on_ray(updates: Tensor, row: int, point: Tensor, smallest: float) -> Tensor
     if not 0 < length < torch.inf:
         return point
     way /= length
-    n, d = updates.shape
-    along = torch.full((n,), -float(start.double() @ way.double()), dtype=torch.float64)
-    for columns in column_blocks(d, max(1, _BLOCK // n)):
-        along += (updates[:, columns].float() @ way[columns]).double().cpu()
-    if not along.isfinite().all():  # beyond float32
-        return point
+    along = products_with(updates, way) - float(start.double() @ way.double())
     squares = distances_to(updates, start).square()
 
     def uphill(s: float) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 from fedsiege.aggregation.base import require_whole_number
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.context import RoundContext
-from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, no_rows
+from fedsiege.aggregation.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
 from fedsiege.aggregation.state import own
 from fedsiege.audit.base import Detector, catalogue
 
@@ -75,7 +75,7 @@ class FixedPoint(Detector):
     ) -> tuple[Tensor, FixedPointState]:
         """Do it, and remember the updates. It needs the model."""
         model = context.model_for(self.name, updates)
-        before = self._remembered(state, updates)
+        before = _remembered(state, updates.shape[1]) or _nothing(updates)
         turnout = before.turnout(context.identities(len(updates)), self.remember, self.window)
         moved: dict[int, Tensor] = {}
         scores = torch.zeros(len(updates), dtype=torch.float64)
@@ -99,17 +99,11 @@ class FixedPoint(Detector):
         )
         return scores, after
 
-    def _remembered(self, state: object | None, updates: Tensor) -> FixedPointState:
-        """Return the memory, checked."""
-        d = updates.shape[1]
-        shapes: dict[str, tuple[int | str, ...]] = {
-            "identities": ("k",),
-            "seen": ("k",),
-            "updates": ("k", d),
-            "models": ("m", d),
-        }
-        finite = ["updates", "models"]
-        return own(self.name, state, FixedPointState, finite, **shapes) or _nothing(updates)
+
+def _remembered(state: object | None, d: int) -> FixedPointState | None:
+    """Return the memory of the rounds before, None in the first."""
+    shapes = {**SHAPES, "updates": ("k", d), "models": ("m", d)}
+    return own(FixedPoint.name, state, FixedPointState, ["updates", "models"], **shapes)
 
 
 def _nothing(updates: Tensor) -> FixedPointState:

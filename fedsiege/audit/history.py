@@ -9,7 +9,7 @@ from torch import Tensor
 from fedsiege.aggregation.base import require_whole_number
 from fedsiege.aggregation.bounds import require_number
 from fedsiege.aggregation.context import RoundContext
-from fedsiege.aggregation.memory import NOBODY, REMEMBERED, Memory, no_rows
+from fedsiege.aggregation.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
 from fedsiege.aggregation.state import own
 from fedsiege.audit.base import Detector, catalogue
 from fedsiege.audit.robust import distinct, robust_z
@@ -78,7 +78,7 @@ class History(Detector):
         self, updates: Tensor, context: RoundContext, state: object | None
     ) -> tuple[Tensor, HistoryState]:
         """Do it, and remember the directions."""
-        shapes = {"identities": ("k",), "seen": ("k",), "averages": ("k", updates.shape[1])}
+        shapes = {**SHAPES, "averages": ("k", updates.shape[1])}
         before = own(self.name, state, HistoryState, ["averages"], **shapes) or _nothing(updates)
         turnout = before.turnout(context.identities(len(updates)), self.remember)
         averages = turnout.carry(updates.float(), before.averages)  # to be overwritten

@@ -33,12 +33,13 @@ def run(
         CellFailed: a run did not finish.
     """
     grid = Grid.from_yaml(file)
-    for cell in grid:
+    cells = list(grid)
+    for cell in cells:
         cell.spec.settle()
     folder = out or Path("runs") / name
     figures: list[CellFigures] = []
     written = 0.0
-    there = sum(place_of(cell, folder).exists() for cell in grid)
+    there = sum(place_of(cell, folder).exists() for cell in cells)
     with screen.cells(len(grid), there) as show:
 
         def done(cell: Cell, results: Path) -> None:

@@ -275,6 +275,7 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
     if not figures:
         raise InvalidValue("figures", 0, "at least one cell to draw")
     names, levels = list(grid.axes), Levels.find(grid, figures)
+    attacks = _axis_of_attacks(grid)
     rows = list(grid.axes[names[0]])
     columns = list(grid.axes[names[1]]) if len(names) > 1 else ["accuracy"]
     tables = _tables(grid, figures)
@@ -285,7 +286,7 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
     figure.suptitle(title, fontsize=12, parse_math=False, wrap=True)
     panels = figure.subplots(len(tables), 1, squeeze=False)[:, 0]
     for panel, (rest, table) in zip(panels, tables.items(), strict=True):
-        worst = _worst(table, _axis_of_attacks(grid))
+        worst = _worst(table, attacks)
         values = [
             [100 * table[r, c].worth if (r, c) in table else math.nan for c in columns]
             for r in rows

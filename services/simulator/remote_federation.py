@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import grpc
 
@@ -11,12 +10,10 @@ from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.simulator.muster import seconds
-from services.wire.channel import TRANSIENT, attempts
+from services.wire.channel import TRANSIENT, attempts, patiently
 from services.wire.errors import Refusal
 from services.wire.pulling import pull_model
 from services.wire.tensors import Floats
-
-Response = TypeVar("Response")
 
 _PAGE = 4_000
 #: Seconds for which a call is made again when the line breaks. On a machine with more to do than it
@@ -113,7 +110,7 @@ class RemoteFederation:
                     broken = error.code() in TRANSIENT
                     raise
 
-        await _patiently(call)
+        await patiently(call, time.monotonic() + PATIENCE)
 
     async def participants(self, round_number: int) -> list[pb.Participant]:
         """Return all participants with what became of them in a closed round."""
@@ -122,7 +119,9 @@ class RemoteFederation:
         )
         found: list[pb.Participant] = []
         while True:
-            response = await _patiently(lambda: self._aggregator.ListParticipants(request))
+            response = await patiently(
+                lambda: self._aggregator.ListParticipants(request), time.monotonic() + PATIENCE
+            )
             found.extend(response.participants)
             if not response.next_page_token:
                 return found
@@ -143,18 +142,6 @@ class RemoteFederation:
         """Let the aggregator forget the federation."""
         request = pb.CloseFederationRequest(federation_id=self.federation_id)
         await self._aggregator.CloseFederation(request)
-
-
-async def _patiently(call: Callable[[], Awaitable[Response]]) -> Response:
-    """Make a call, again if the line breaks, for ``PATIENCE`` seconds."""
-    deadline = time.monotonic() + PATIENCE
-    async for _ in attempts():
-        try:
-            return await call()
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in TRANSIENT or time.monotonic() > deadline:
-                raise
-    raise AssertionError("attempts never end")
 
 
 def places(spec: ExperimentSpec) -> int:

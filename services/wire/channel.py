@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:  # workers without certificates start faster without it
     from services.wire.tls import Tls
 
 log = logging.getLogger(__name__)
+
+Response = TypeVar("Response")
 
 #: A dead peer is noticed within 40 s even when no data flows. A default server would hang up on
 #: clients that ping under 300 s without data, so both ends are told.
@@ -72,3 +75,23 @@ async def attempts(first: float = 0.1, longest: float = 3.0) -> AsyncIterator[in
         # Jitter is no secret: it keeps fifty workers from knocking in step.
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
         number, pause = number + 1, min(longest, pause * 2)
+
+
+async def patiently(call: Callable[[], Awaitable[Response]], deadline: float | None) -> Response:
+    """Make a call, and again as long as the line breaks.
+
+    Args:
+        call: what is awaited.
+        deadline: until when, on the clock of ``time.monotonic``; None to try once.
+
+    Raises:
+        grpc.aio.AioRpcError: the peer refused, or cannot be reached.
+    """
+    async for _ in attempts():
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            given_up = deadline is None or time.monotonic() > deadline
+            if given_up or error.code() not in TRANSIENT:
+                raise
+    raise AssertionError("attempts never end")

@@ -1,13 +1,10 @@
 """Pulling a model from the aggregator."""
 
-import time
 from collections.abc import AsyncIterator
-
-import grpc
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.wire.channel import TRANSIENT, attempts
+from services.wire.channel import patiently
 from services.wire.errors import Malformed
 from services.wire.exchange import Exchange
 from services.wire.tensors import FLOAT_BYTES, Assembly, Floats
@@ -47,14 +44,7 @@ async def pull_model(
     request = pb.GetModelRequest(
         federation_id=federation_id, round=round_number, even_closed=even_closed
     )
-    async for _ in attempts():
-        try:
-            return await _pull(aggregator, request, size, exchange)
-        except grpc.aio.AioRpcError as error:
-            given_up = deadline is None or time.monotonic() > deadline
-            if given_up or error.code() not in TRANSIENT:
-                raise
-    raise AssertionError("attempts never end")
+    return await patiently(lambda: _pull(aggregator, request, size, exchange), deadline)
 
 
 async def _pull(
