@@ -31,9 +31,10 @@ _CLOCK = {"wall": time.perf_counter, "cpu": time.process_time}[sys.argv[4]]
 _SECONDS, _MOST_CALLS = 0.5, 7
 #: The calls of the first moments warm up and do not count, unless the first took longer than this.
 _WARM_UP, _LONG = 0.2, 2.0
+#: So many do, if the first took no longer than that: a virtual machine gets memory when it first
+#: writes to it, at a tenth of the speed, and a large result lies elsewhere for some calls.
+_WARM_UP_CALLS, _SHORT = 5, 0.6
 _SORTED_BLOCK = 2**18
-#: Matrices that memory is touched for before anything is measured.
-_TOUCHED = 4
 
 Call = Callable[[Any], Any]
 
@@ -42,7 +43,6 @@ def main() -> None:
     """Answer until there is no more input."""
     kind, size = sys.argv[1], Size.of(sys.argv[2])
     rows = size.updates()
-    _touch_memory(_TOUCHED * rows.nbytes)
     prepare = {"ours": _ours, "sort": _sort, "torch": _byzfl, "numpy": _byzfl}[kind]
     call_of = prepare(rows, kind)
     gib = 2**30
@@ -62,15 +62,6 @@ def main() -> None:
         print(f"result {count} {json.dumps(answer)}", flush=True)
 
 
-def _touch_memory(size: int) -> None:
-    """Write to so many bytes, and give them back.
-
-    A virtual machine gets its memory page by page when it first writes to it: ten times as slow as
-    memory is, and whoever happens to be measured then would pay for it.
-    """
-    np.ones(size, np.uint8)
-
-
 def _seconds(fresh: Callable[[], Any], call: Call) -> list[float]:
     """Call a rule a few times, each on an input as it was."""
 
@@ -86,6 +77,8 @@ def _seconds(fresh: Callable[[], Any], call: Call) -> list[float]:
         return [first]
     # Of the first rule threads are started, libraries read and memory is taken; then the processor
     # has to come up from what the contender before left of it.
+    for _ in range(_WARM_UP_CALLS - 1 if first < _SHORT else 0):
+        once()
     while time.perf_counter() - began < _WARM_UP:
         once()
     began = time.perf_counter()

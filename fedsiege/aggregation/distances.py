@@ -1,6 +1,7 @@
 """Distances between all updates, and from all to a point."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,11 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedsiege.aggregation.matrix import column_blocks
+from fedsiege.aggregation.threads import share
 
 #: Columns, at most and at least, and rows on either side, that are multiplied at a time.
 _WIDTH = 8192
 _LEAST_WIDTH = 1024
 _TILE = 64
+#: So many tiles are multiplied by a thread each; fewer, by all threads one after the other.
+_MANY = 6
 #: Columns that are multiplied at once, so that no copy of them has to be made: oneDNN adds up its
 #: products in blocks, so that the error is that of fewer. With 2^20 it is ten times as large.
 _SHORT = 2**17
@@ -118,16 +122,24 @@ def _gram(updates: Tensor, rows: Tensor | None, origin: Tensor | None) -> NDArra
     n = len(updates if rows is None else rows)
     tiles = list(column_blocks(n, _TILE))
     gram = torch.empty(n, n, dtype=torch.float64, device=updates.device)
-    for k, block in enumerate(_blocks(updates, rows, origin)):
-        for tile in tiles:
+
+    def multiply(left: Iterator[slice], block: Tensor, first: bool) -> None:
+        for tile in left:
             part = products(block[: tile.stop], block[tile])
-            if k == 0:
+            if first:
                 gram[: tile.stop, tile] = part
             else:
                 gram[: tile.stop, tile] += part
-    for tile in tiles:
-        gram[tile, : tile.start] = gram[: tile.start, tile].T
+
+    for k, block in enumerate(_blocks(updates, rows, origin)):
+        work = partial(multiply, block=block, first=k == 0)
+        if len(tiles) >= _MANY and updates.device.type == "cpu":
+            share(work, reversed(tiles))  # the largest first
+        else:
+            work(iter(tiles))
     found: NDArray[np.float64] = gram.cpu().numpy()
+    for tile in tiles:  # torch would wake its other threads for each
+        found[tile, : tile.start] = found[: tile.start, tile].T
     return found
 
 
