@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 from services.simulator import grid_report
+from services.simulator.cell_figures import CellFigures
 from services.simulator.grid import Cell, Grid, place_of, run_cells
-from services.simulator.grid_report import CellFigures
 from services.simulator.screen import Screen
 
 #: Seconds from one report of a grid that runs to the next.

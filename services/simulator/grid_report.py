@@ -4,95 +4,14 @@ import csv
 import itertools
 import math
 import os
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedsiege.errors import InvalidValue
-from services.simulator.grid import Cell, Grid, to_yaml
-from services.simulator.results import Run
-from services.simulator.results.detection import RULE
-from services.simulator.results.reading import table_rows
-from services.simulator.run_report import knowledge
-
-#: Rounds at the end of a run over which the accuracy is averaged.
-LAST = 3
-
-
-@dataclass(frozen=True)
-class CellFigures:
-    """What one cell showed.
-
-    Attributes:
-        labels: the label on each axis.
-        accuracy: mean over the last ``LAST`` rounds, 0 to 1.
-        final: accuracy after the last round.
-        lowest: the lowest accuracy of all.
-        seconds: all rounds together.
-        benign: benign participants that took part.
-        hostile: hostile participants that took part.
-        intrusions: for each way to get in that was tried: tried, succeeded, successes a second.
-        tpr: share of the hostile updates that the rule gave no weight, mean over the rounds; None
-            without any.
-        fpr: the same of the benign updates.
-        asr: attack success rate after the last round; None where the attack has no target.
-        knowledge: the level of what the attack may see; empty without an attack.
-        versions: what computed it, as its spec.yaml says.
-    """
-
-    labels: tuple[str, ...]
-    accuracy: float
-    final: float
-    lowest: float
-    seconds: float
-    benign: int
-    hostile: int
-    intrusions: Mapping[str, tuple[int, int, float]]
-    tpr: float | None = None
-    fpr: float | None = None
-    asr: float | None = None
-    knowledge: str = ""
-    versions: str = ""
-
-    @property
-    def worth(self) -> float:
-        """What the attack leaves, 0 to 1: the accuracy, or what does not fall for its trigger.
-
-        A model with a backdoor is as accurate as any; that is what makes it dangerous.
-        """
-        succeeds = self.asr if self.hostile else None  # without an attack it is a base rate
-        return self.accuracy if succeeds is None else min(self.accuracy, 1 - succeeds)
-
-    @classmethod
-    def read(cls, cell: Cell, folder: Path) -> "CellFigures":
-        """Read the results of a cell."""
-        run = Run.read(folder)
-        accuracies = [row.accuracy for row in run.history]
-        took_part: dict[str, set[str]] = {"true": set(), "false": set()}
-        for row in table_rows(folder / "participants.csv"):
-            if row["outcome"] not in ("missing", "not_scheduled"):
-                took_part[row["hostile"]].add(row["index"])
-        intrusions = {
-            row["intrusion"]: (int(row["tried"]), int(row["succeeded"]), float(row["per_second"]))
-            for row in table_rows(folder / "intrusions.csv")
-        }
-        found = [one.worth for one in run.detections if one.detector == RULE]
-        return cls(
-            cell.labels,
-            statistics.fmean(accuracies[1:][-LAST:] or accuracies),
-            accuracies[-1],
-            min(accuracies),
-            sum(row.seconds for row in run.history[1:]),
-            len(took_part["false"]),
-            len(took_part["true"]),
-            intrusions,
-            _mean(worth.tpr for worth in found),
-            _mean(worth.fpr for worth in found),
-            run.history[-1].asr,
-            knowledge(run.spec)[0] if run.spec.attack else "",
-            _versions(folder),
-        )
+from services.simulator import grid_detection
+from services.simulator.cell_figures import LAST, CellFigures
+from services.simulator.grid import Grid, to_yaml
 
 
 @dataclass(frozen=True)
@@ -134,15 +53,10 @@ class Levels:
         return f"{label} (knowledge {level})" if level else label
 
 
-def _versions(folder: Path) -> str:
-    """Return the line of a run's spec.yaml that says what computed it."""
-    lines = (folder / "spec.yaml").read_text().splitlines()
-    return next((line[2:] for line in lines if line.startswith("# fedsiege ")), "")
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
+def in_order(grid: Grid, figures: Sequence[CellFigures]) -> list[CellFigures]:
+    """Return the cells in the order of the grid."""
+    place = {cell.labels: number for number, cell in enumerate(grid)}
+    return sorted(figures, key=lambda one: place[one.labels])
 
 
 def write_table(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
@@ -155,8 +69,7 @@ def write_table(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
     with partial.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
-        place = {cell.labels: number for number, cell in enumerate(grid)}
-        for one in sorted(figures, key=lambda one: place[one.labels]):
+        for one in in_order(grid, figures):
             numbers = [f"{x:.4f}" for x in (one.accuracy, one.final, one.lowest)]
             row = [*one.labels, *numbers, f"{one.seconds:.1f}", one.benign, one.hostile]
             row += ["" if x is None else f"{x:.4f}" for x in (one.tpr, one.fpr, one.asr)]
@@ -182,7 +95,7 @@ def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
     for rest, table in _tables(grid, figures).items():
         if where := _where(grid, rest, levels):
             lines.append(f"\n{where}\n")
-        columns = list(grid.axes[names[1]]) if len(names) > 1 else ["accuracy"]
+        columns = _columns(grid)
         worst = _worst(table, attacks)
         heads = [names[0], *(["knowledge"] if levels.axis == 0 else []), *columns]
         lines.append(f"| {' | '.join(heads)} |")
@@ -211,6 +124,30 @@ def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
     if levels.common:
         lines.append(f"Knowledge of the attack: {levels.common}.")
     return "\n".join(lines) + "\n"
+
+
+def _audits(grid: Grid, figures: Sequence[CellFigures]) -> str:
+    """Write what the audits found as tables like those of the accuracies; nothing without any."""
+    if not any(grid_detection.audited(one) for one in figures):
+        return ""
+    names, lines = list(grid.axes), []
+    for rest, table in _tables(grid, figures).items():
+        if where := _where(grid, rest, Levels(None, {})):
+            lines += ["", where]
+        found = {place: grid_detection.audited(one) for place, one in table.items()}
+        audited = {column for (_, column), text in found.items() if text}
+        columns = [column for column in _columns(grid) if column in audited]
+        lines += ["", f"| {' | '.join([names[0], *columns])} |", f"|{'---|' * (1 + len(columns))}"]
+        for row in grid.axes[names[0]]:
+            texts = (found.get((row, column), "") for column in columns)
+            lines.append(f"| {' | '.join([row, *texts])} |")
+    return "\n".join([*lines, "", grid_detection.LEGEND]) + "\n"
+
+
+def _columns(grid: Grid) -> list[str]:
+    """Return what stands across: the labels of the second axis, or what there is without one."""
+    axes = list(grid.axes.values())
+    return list(axes[1]) if len(axes) > 1 else ["accuracy"]
 
 
 def _where(grid: Grid, rest: Sequence[str], levels: Levels) -> str:
@@ -277,7 +214,7 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
     names, levels = list(grid.axes), Levels.find(grid, figures)
     attacks = _axis_of_attacks(grid)
     rows = list(grid.axes[names[0]])
-    columns = list(grid.axes[names[1]]) if len(names) > 1 else ["accuracy"]
+    columns = _columns(grid)
     tables = _tables(grid, figures)
     height = 1.2 + len(tables) * (1.4 + 0.42 * len(rows))
     figure = Figure(figsize=(3.4 + 0.78 * len(columns), height), dpi=110, layout="constrained")
@@ -314,12 +251,15 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
 
 
 def write(grid: Grid, figures: Sequence[CellFigures], out: Path) -> None:
-    """Write ``grid.yaml`` with versions, ``cells.csv``, ``table.md`` and ``heatmap.png``.
+    """Write ``grid.yaml`` with versions, tables and ``heatmap.png``.
+
+    The tables are ``cells.csv``, ``detection.csv`` and, to read, ``table.md``.
 
     A grid may have been interrupted, and gone on with others: all that computed a cell are named.
     """
     computed = "".join(f"# {one}\n" for one in sorted({one.versions for one in figures}))
     (out / "grid.yaml").write_text(f"{computed}{to_yaml(grid)}")
     write_table(grid, figures, out / "cells.csv")
-    (out / "table.md").write_text(markdown(grid, figures))
+    grid_detection.write_table(list(grid.axes), in_order(grid, figures), out / "detection.csv")
+    (out / "table.md").write_text(markdown(grid, figures) + _audits(grid, figures))
     draw(grid, figures, out / "heatmap.png")

@@ -124,12 +124,7 @@ class RunReport:
     @property
     def detectors(self) -> list[DetectorReport]:
         """How each detector did, in the order of ``detection.csv``."""
-        names = dict.fromkeys(one.detector for one in self.run.detections)
-        return [
-            DetectorReport(name, _mean_worth(rows), self.run.discoveries.get(name))
-            for name in names
-            for rows in [[one for one in self.run.detections if one.detector == name]]
-        ]
+        return detector_reports(self.run)
 
     def to_json(self) -> dict[str, Any]:
         """Spell everything for programs; what is not defined, or not finite, is null."""
@@ -186,6 +181,17 @@ class RunReport:
             }
         )
         return spelled
+
+
+def detector_reports(run: Run) -> list[DetectorReport]:
+    """Return how each detector did over a run, in the order of ``detection.csv``."""
+    by_name: dict[str, list[DetectionRow]] = {}
+    for row in run.detections:
+        by_name.setdefault(row.detector, []).append(row)
+    return [
+        DetectorReport(name, _mean_worth(rows), run.discoveries.get(name))
+        for name, rows in by_name.items()
+    ]
 
 
 def knowledge(spec: ExperimentSpec) -> tuple[str, str]:

@@ -10,8 +10,8 @@ import pytest
 from fedsiege.errors import InvalidValue
 from services.simulator import experiments, grid_report
 from services.simulator import grid as grid_module
+from services.simulator.cell_figures import CellFigures
 from services.simulator.grid import Cell, CellFailed, Grid, run_cells, to_yaml
-from services.simulator.grid_report import CellFigures
 from services.simulator.screen import Screen
 
 SMALL = """

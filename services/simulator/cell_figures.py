@@ -1,0 +1,100 @@
+"""What one cell of a grid showed, in figures."""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.simulator.grid import Cell
+from services.simulator.results import Run
+from services.simulator.results.detection import RULE
+from services.simulator.results.reading import table_rows
+from services.simulator.run_report import DetectorReport, detector_reports, knowledge
+
+#: Rounds at the end of a run over which the accuracy is averaged.
+LAST = 3
+
+
+@dataclass(frozen=True)
+class CellFigures:
+    """What one cell showed.
+
+    Attributes:
+        labels: the label on each axis.
+        accuracy: mean over the last ``LAST`` rounds, 0 to 1.
+        final: accuracy after the last round.
+        lowest: the lowest accuracy of all.
+        seconds: all rounds together.
+        benign: benign participants that took part.
+        hostile: hostile participants that took part.
+        intrusions: for each way to get in that was tried: tried, succeeded, successes a second.
+        tpr: share of the hostile updates that the rule gave no weight, mean over the rounds; None
+            without any.
+        fpr: the same of the benign updates.
+        asr: attack success rate after the last round; None where the attack has no target.
+        knowledge: the level of what the attack may see; empty without an attack.
+        versions: what computed it, as its spec.yaml says.
+        detectors: how the rule, the audit and each of its detectors did over the run.
+    """
+
+    labels: tuple[str, ...]
+    accuracy: float
+    final: float
+    lowest: float
+    seconds: float
+    benign: int
+    hostile: int
+    intrusions: Mapping[str, tuple[int, int, float]]
+    tpr: float | None = None
+    fpr: float | None = None
+    asr: float | None = None
+    knowledge: str = ""
+    versions: str = ""
+    detectors: tuple[DetectorReport, ...] = ()
+
+    @property
+    def worth(self) -> float:
+        """What the attack leaves, 0 to 1: the accuracy, or what does not fall for its trigger.
+
+        A model with a backdoor is as accurate as any; that is what makes it dangerous.
+        """
+        succeeds = self.asr if self.hostile else None  # without an attack it is a base rate
+        return self.accuracy if succeeds is None else min(self.accuracy, 1 - succeeds)
+
+    @classmethod
+    def read(cls, cell: Cell, folder: Path) -> "CellFigures":
+        """Read the results of a cell."""
+        run = Run.read(folder)
+        accuracies = [row.accuracy for row in run.history]
+        took_part: dict[str, set[str]] = {"true": set(), "false": set()}
+        for row in table_rows(folder / "participants.csv"):
+            if row["outcome"] not in ("missing", "not_scheduled"):
+                took_part[row["hostile"]].add(row["index"])
+        intrusions = {
+            row["intrusion"]: (int(row["tried"]), int(row["succeeded"]), float(row["per_second"]))
+            for row in table_rows(folder / "intrusions.csv")
+        }
+        detectors = tuple(detector_reports(run))
+        rule = next((one.worth for one in detectors if one.detector == RULE), None)
+        return cls(
+            cell.labels,
+            statistics.fmean(accuracies[1:][-LAST:] or accuracies),
+            accuracies[-1],
+            min(accuracies),
+            sum(row.seconds for row in run.history[1:]),
+            len(took_part["false"]),
+            len(took_part["true"]),
+            intrusions,
+            None if rule is None else rule.tpr,
+            None if rule is None else rule.fpr,
+            run.history[-1].asr,
+            knowledge(run.spec)[0] if run.spec.attack else "",
+            _versions(folder),
+            detectors,
+        )
+
+
+def _versions(folder: Path) -> str:
+    """Return the line of a run's spec.yaml that says what computed it."""
+    lines = (folder / "spec.yaml").read_text().splitlines()
+    return next((line[2:] for line in lines if line.startswith("# fedsiege ")), "")
