@@ -234,8 +234,8 @@ def require_whole_number(name: str, value: object, least: int, most: int | None 
         or value < least
         or (most is not None and value > most)
     ):
-        end = "or more" if most is None else f"to {most}"
-        raise InvalidValue(name, value, f"a whole number, {least} {end}")
+        span = f", {least} or more" if most is None else f" from {least} to {most}"
+        raise InvalidValue(name, value, f"a whole number{span}")
 
 
 def finite_rows(updates: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from fedsiege.aggregation.base import require_whole_number
 from fedsiege.aggregation.bounds import is_finite
 from fedsiege.catalogue import Catalogue
 from fedsiege.errors import InvalidValue, UnfitRound
@@ -135,11 +136,7 @@ class Attack(abc.ABC):
         Raises:
             InvalidValue: it is not a whole number from least to most.
         """
-        value = getattr(self, parameter)
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or value < least or (most is not None and value > most):
-            span = f", {least} or more" if most is None else f" from {least} to {most}"
-            raise InvalidValue(f"{self.name}:{parameter}", value, f"a whole number{span}")
+        require_whole_number(f"{self.name}:{parameter}", getattr(self, parameter), least, most)
 
     def check(self, setting: Setting) -> None:  # noqa: B027 - most attacks work in any
         """Raise UnfitRound if it cannot work in such a round."""
