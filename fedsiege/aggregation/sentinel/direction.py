@@ -30,7 +30,7 @@ def against_centre(cosines_with: CosinesWith, candidates: Tensor, weights: Tenso
     """Flag who points away from the weighted centre, where there is no common direction.
 
     ``q = unit(sum_j a_j u_j)`` over the candidates; flagged are those with
-    ``u_i . q < median - 0.45`` or ``M_i . q < min(median - 0.4, -0.1)``. Once more, with q without
+    ``u_i . q < median - 0.5`` or ``M_i . q < min(median - 0.5, -0.1)``. Once more, with q without
     those flagged.
 
     Args:
@@ -44,8 +44,8 @@ def against_centre(cosines_with: CosinesWith, candidates: Tensor, weights: Tenso
     flags = torch.zeros_like(candidates)
     for _ in range(2):
         updates, momenta = cosines_with(weights * (candidates & ~flags))
-        steps = updates < median_of(updates[candidates]) - 0.45
-        paths = momenta < min(median_of(momenta[candidates]) - 0.4, -0.1)
+        steps = updates < median_of(updates[candidates]) - 0.5
+        paths = momenta < min(median_of(momenta[candidates]) - 0.5, -0.1)
         flags = candidates & (steps | paths)
         if flags.sum() == candidates.sum():
             break
