@@ -120,7 +120,7 @@ def test_against_the_consensus_is_far_below_its_supporters() -> None:
 
 
 def test_against_the_centre_by_hand() -> None:
-    """Six at 0 degrees and one at 120: with q near 0, its cosine is more than .45 below."""
+    """Six at 0 degrees and one at 120: with q near 0, its cosine is more than .5 below."""
     rows = directions(0, 0, 0, 0, 0, 0, 120)
 
     def cosines_with(weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -131,10 +131,25 @@ def test_against_the_centre_by_hand() -> None:
     assert flags.tolist() == [False] * 6 + [True]
 
 
-@pytest.mark.parametrize(("momentum", "flagged"), [(-0.11, True), (-0.09, False)])
-def test_a_path_away_from_the_centre(momentum: float, flagged: bool) -> None:
-    """The median of the paths is .25: so below min(-.15, -.1) is away, unless they all are low."""
-    momenta = torch.tensor([0.25] * 6 + [momentum - 0.05]).double()
+@pytest.mark.parametrize(("cosine", "flagged"), [(0.29, True), (0.31, False)])
+def test_a_step_away_from_the_centre(cosine: float, flagged: bool) -> None:
+    """The median of the steps is .8: so below .3 is away."""
+    steps = torch.tensor([0.8] * 6 + [cosine]).double()
+
+    def cosines_with(weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return steps, torch.ones(7).double()
+
+    flags = against_centre(cosines_with, everyone(7), torch.ones(7).double())
+    assert flags[6].item() is flagged
+
+
+@pytest.mark.parametrize(
+    ("others", "momentum", "flagged"),
+    [(0.25, -0.26, True), (0.25, -0.24, False), (0.45, -0.11, True), (0.45, -0.09, False)],
+)
+def test_a_path_away_from_the_centre(others: float, momentum: float, flagged: bool) -> None:
+    """Half a cosine below the median of the paths, and below -.1 in any case."""
+    momenta = torch.tensor([others] * 6 + [momentum]).double()
 
     def cosines_with(weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.ones(7).double(), momenta
