@@ -116,3 +116,27 @@ def test_as_accurate_over_many_columns() -> None:
         np.random.default_rng(0).standard_normal((10, 50_000), dtype=np.float32)
     )
     torch.testing.assert_close(squared_distances(rows), brute_force(rows), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("deviation", [0.05, 0.065])
+def test_long_rows_that_nearly_cancel(deviation: float) -> None:
+    """Squared distances of 2.5 and 4.2 thousandths of both squared lengths: about the limit."""
+    normal = np.random.default_rng(0).standard_normal((60, 100_000), dtype=np.float32)
+    rows = torch.from_numpy(1 + np.float32(deviation) * normal)
+    torch.testing.assert_close(squared_distances(rows), brute_force(rows), rtol=2e-4, atol=0)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("n", [400, 401])
+def test_many_rows_on_threads(n: int, threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = squared_distances(torch.cat([noise(n - 10), 1e6 * noise(1, seed=1).repeat(10, 1)]))
+    finally:
+        torch.set_num_threads(before)
+    assert found[-10:, -10:].count_nonzero() == 0
+    few = found[: n - 10, : n - 10]
+    expected = brute_force(noise(n - 10))
+    torch.testing.assert_close(few, expected, rtol=1e-4, atol=0)
+    torch.testing.assert_close(found, found.T, rtol=1e-4, atol=0)
