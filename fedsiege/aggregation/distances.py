@@ -40,7 +40,7 @@ def squared_distances(updates: Tensor) -> Tensor:
     ``||x_i - x_j||^2 = G_ii + G_jj - 2 G_ij`` with the Gram matrix G: one matrix product in place
     of n^2 / 2 subtractions. The formula loses its digits where two rows lie close together and far
     from the origin, as the fake clients of MPAF do. Such pairs are computed again with one of the
-    rows as the origin, until none is left. So every distance is good to about 1e-4 of itself,
+    rows as the origin, until none is left. So every distance is good to about 2e-4 of itself,
     whatever the scale of other rows, and between identical rows it is 0.
 
     Args:

@@ -1,12 +1,12 @@
 """What the detectors found in the cells of a grid: ``detection.csv``, and the audit in short."""
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from services.simulator.cell_figures import CellFigures
 from services.simulator.results.detection import AUDIT, RULE
+from services.simulator.results.whole import whole
 
 LEGEND = (
     "What the audit found: TPR / FPR in %, mean over the rounds; in brackets the ROC-AUC of its "
@@ -21,8 +21,7 @@ def write_table(axes: Sequence[str], cells: Sequence[CellFigures], path: Path) -
     ``rounds`` is when half of the hostile participants had been flagged, ``never`` the share of
     them that never was.
     """
-    partial = path.with_name(f".partial-{path.name}")
-    with partial.open("w", newline="") as file:
+    with whole(path) as partial, partial.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         header = [*axes, "detector", "tpr", "fpr", "precision", "auc", "rounds", "never"]
         table.writerow(header)
@@ -35,7 +34,6 @@ def write_table(axes: Sequence[str], cells: Sequence[CellFigures], path: Path) -
                 spelled.append("" if half is None else f"{half:g}")
                 spelled.append("" if found is None else f"{found.never:.4f}")
                 table.writerow([*cell.labels, one.detector, *spelled])
-    os.replace(partial, path)
 
 
 def audited(cell: CellFigures) -> str:

@@ -3,7 +3,6 @@
 import csv
 import itertools
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from fedsiege.errors import InvalidValue
 from services.simulator import grid_detection
 from services.simulator.cell_figures import LAST, CellFigures
 from services.simulator.grid import Grid, to_yaml
+from services.simulator.results.whole import whole
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,7 @@ def write_table(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
     header = [*grid.axes, "accuracy", "final", "lowest", "seconds", "benign", "hostile"]
     header += ["tpr", "fpr", "asr", "knowledge"]
     header += [f"{name}_{what}" for name in tried for what in ("tried", "succeeded", "per_second")]
-    partial = path.with_name(f".partial-{path.name}")
-    with partial.open("w", newline="") as file:
+    with whole(path) as partial, partial.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
         for one in in_order(grid, figures):
@@ -77,7 +76,6 @@ def write_table(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
             for name in tried:
                 row += one.intrusions.get(name, ("", "", ""))
             table.writerow(row)
-    os.replace(partial, path)
 
 
 def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
@@ -128,20 +126,20 @@ def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
 
 def _audits(grid: Grid, figures: Sequence[CellFigures]) -> str:
     """Write what the audits found as tables like those of the accuracies; nothing without any."""
-    if not any(grid_detection.audited(one) for one in figures):
-        return ""
     names, lines = list(grid.axes), []
     for rest, table in _tables(grid, figures).items():
-        if where := _where(grid, rest, Levels(None, {})):
-            lines += ["", where]
         found = {place: grid_detection.audited(one) for place, one in table.items()}
         audited = {column for (_, column), text in found.items() if text}
+        if not audited:
+            continue
+        if where := _where(grid, rest, Levels(None, {})):
+            lines += ["", where]
         columns = [column for column in _columns(grid) if column in audited]
         lines += ["", f"| {' | '.join([names[0], *columns])} |", f"|{'---|' * (1 + len(columns))}"]
         for row in grid.axes[names[0]]:
             texts = (found.get((row, column), "") for column in columns)
             lines.append(f"| {' | '.join([row, *texts])} |")
-    return "\n".join([*lines, "", grid_detection.LEGEND]) + "\n"
+    return "\n".join([*lines, "", grid_detection.LEGEND]) + "\n" if lines else ""
 
 
 def _columns(grid: Grid) -> list[str]:
@@ -245,9 +243,8 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
             panel.text(x, y, text, ha="center", va="center", fontsize=9, weight=weight)
         if rest:
             panel.set_title(_where(grid, rest, levels), parse_math=False)
-    partial = path.with_name(f".partial-{path.name}")
-    figure.savefig(partial, format="png")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        figure.savefig(partial, format="png")
 
 
 def write(grid: Grid, figures: Sequence[CellFigures], out: Path) -> None:

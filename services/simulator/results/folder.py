@@ -2,11 +2,9 @@
 
 import json
 import math
-import os
 import platform
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +22,7 @@ from services.simulator.results.confusion import Confusion
 from services.simulator.results.detection import DetectionRow
 from services.simulator.results.history import HistoryRow
 from services.simulator.results.participants import ParticipantRow
+from services.simulator.results.whole import whole
 from services.simulator.table import Table
 
 _HEADERS = {
@@ -167,10 +166,10 @@ class ResultsFolder:
         from services.simulator.picture import draw_history
         from services.simulator.recall_picture import draw_recall
 
-        with _whole(self.path / "accuracy.png") as partial:
+        with whole(self.path / "accuracy.png") as partial:
             draw_history(self.rows, partial, title, subtitle)
         if self._recall:
-            with _whole(self.path / "recall.png") as partial:
+            with whole(self.path / "recall.png") as partial:
                 draw_recall(self._recall, partial, title, subtitle)
 
     def write_model(
@@ -215,16 +214,8 @@ class ResultsFolder:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file so that it appears whole or not at all."""
-    with _whole(path) as partial:
+    with whole(path) as partial:
         partial.write_bytes(data)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Give a path to write to, which becomes the file when all is well."""
-    partial = path.with_name(f".partial-{path.name}")
-    yield partial
-    os.replace(partial, path)
 
 
 def _with_sorted_metadata(data: bytes) -> bytes:
