@@ -1,5 +1,7 @@
 """``history.csv``: the global model after each round."""
 
+import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +18,20 @@ HEADER = (
     "instability",
     "asr",
     "problem",
+    "close_reason",
+    "expected",
+    "missing_honest",
+    "missing_hostile",
+    "hostile_share",
 )
+
+
+class CloseReason(enum.StrEnum):
+    """Why a round took no more updates, as the aggregator says."""
+
+    THRESHOLD = "threshold"
+    EVERYONE_HEARD = "everyone_heard"
+    DEADLINE = "deadline"
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,12 @@ class HistoryRow:
             target, that are classified as the target; None without a backdoor.
         problem: what went wrong, for people: why the round kept the model it began with, or why the
             model could not be tested; empty if nothing did.
+        close_reason: why the round took no more updates; None for round 0 and in older results.
+        expected: participants that were scheduled; None likewise, as all that follow.
+        missing_honest: scheduled honest participants whose update was neither taken in nor refused.
+        missing_hostile: the same of hostile participants.
+        hostile_share: share of the updates given to the rule that hostile participants sent, 0 to
+            1; None also where the rule was given none.
     """
 
     round: int
@@ -46,6 +67,21 @@ class HistoryRow:
     quarantined: int = 0
     asr: float | None = None
     problem: str = ""
+    close_reason: CloseReason | None = None
+    expected: int | None = None
+    missing_honest: int | None = None
+    missing_hostile: int | None = None
+    hostile_share: float | None = None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether honest updates were missing, so that the attack had more than its share."""
+        return bool(self.missing_honest)
+
+    @property
+    def destroyed(self) -> bool:
+        """Whether the test of the model gave no finite loss: its outputs are not numbers."""
+        return math.isfinite(self.accuracy) and not math.isfinite(self.loss)
 
 
 def to_columns(row: HistoryRow, before: Sequence[HistoryRow]) -> tuple[object, ...]:
@@ -67,6 +103,11 @@ def to_columns(row: HistoryRow, before: Sequence[HistoryRow]) -> tuple[object, .
         instability_after([*before, row]),
         row.asr,
         row.problem,
+        row.close_reason,
+        row.expected,
+        row.missing_honest,
+        row.missing_hostile,
+        row.hostile_share,
     )
 
 

@@ -13,7 +13,7 @@ from fedsiege.metrics import Detection, Discovery, discovery
 from fedsiege.spec import ExperimentSpec
 from services.simulator.results.confusion import Confusion
 from services.simulator.results.detection import AUDIT, RULE, DetectionRow
-from services.simulator.results.history import HistoryRow
+from services.simulator.results.history import CloseReason, HistoryRow
 from services.simulator.results.participants import TAKEN_IN, Outcome
 
 
@@ -94,6 +94,11 @@ def _number(text: str | None) -> float | None:
     return float(text) if text else None
 
 
+def _count(text: str | None) -> int | None:
+    """Read a whole number that may be left blank, or whose column older runs lack."""
+    return int(text) if text else None
+
+
 def _history(path: Path) -> Iterator[HistoryRow]:
     for row in table_rows(path / "history.csv"):
         yield HistoryRow(
@@ -106,6 +111,9 @@ def _history(path: Path) -> Iterator[HistoryRow]:
             int(row.get("quarantined") or 0),
             _number(row.get("asr")),
             row.get("problem") or "",
+            CloseReason(row["close_reason"]) if row.get("close_reason") else None,
+            *(_count(row.get(name)) for name in ("expected", "missing_honest", "missing_hostile")),
+            _number(row.get("hostile_share")),
         )
 
 
