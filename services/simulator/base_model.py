@@ -7,6 +7,7 @@ from typing import Any
 from fedsiege import datasets
 from fedsiege.classifier import make_checkpoint, recipe_for
 from fedsiege.errors import InvalidValue
+from fedsiege.evaluation import Score
 from services.simulator.screen import Screen
 
 
@@ -15,6 +16,7 @@ def run(
     dataset: str,
     data: Path,
     seed: int,
+    seeds: int,
     changes: Mapping[str, Any],
     out: Path | None,
     screen: Screen,
@@ -26,6 +28,7 @@ def run(
         dataset: its data set; "auto" takes MNIST if it can be had, else digits.
         data: the folder of the data sets.
         seed: of all random draws.
+        seeds: how many to train, ``seed`` and the following; the one of median accuracy is kept.
         changes: what to change in the recipe that suits the data set; None changes nothing.
         out: the checkpoint; None for one named after model and data set, here.
         screen: where to show it.
@@ -42,13 +45,24 @@ def run(
     recipe = recipe_for(name, **changes)
     path = out or Path(f"{model}-{name}.safetensors")
     _check_new(path)
+    several = f"seed {seed}" if seeds == 1 else f"seeds {seed} to {seed + seeds - 1}"
     screen.say(
         f"{model} on {name}: {recipe.epochs} epochs, lr {recipe.learning_rate:g}, momentum "
-        f"{recipe.momentum:g}, batch {recipe.batch_size}, seed {seed}"
+        f"{recipe.momentum:g}, batch {recipe.batch_size}, {several}"
     )
-    with screen.epochs(recipe.epochs) as show:
-        score = make_checkpoint(model, datasets.load(name, data), recipe, seed, path, show)
-    screen.say(f"accuracy {score.accuracy:.2%}, loss {score.loss:.4f} on the held-out part")
+
+    def say(trained: int, score: Score) -> None:
+        screen.say(f"seed {trained}: accuracy {score.accuracy:.2%}")
+
+    images = datasets.load(name, data)
+    if seeds == 1:
+        with screen.epochs(recipe.epochs) as show:
+            made = make_checkpoint(model, images, recipe, seed, path, show)
+    else:  # a line for each seed is enough
+        made = make_checkpoint(model, images, recipe, seed, path, seeds=seeds, on_trained=say)
+    if seeds > 1:
+        screen.say(f"seed {made.seed} has the median accuracy of {seeds} seeds and is kept")
+    screen.say(f"accuracy {made.score.accuracy:.2%}, loss {made.score.loss:.4f} on the test part")
     screen.say(f"Checkpoint: {path}")
 
 

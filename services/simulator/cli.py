@@ -133,6 +133,12 @@ def classifier(
     dataset: Annotated[str, typer.Option(help="auto, digits, mnist or fashion")] = "auto",
     data: Data = Path("data"),
     seed: Annotated[int, typer.Option(help="Seed of all random draws.", min=0)] = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help="Seeds to train, SEED and the next; keeps the one of median accuracy.", min=1
+        ),
+    ] = 1,
     epochs: Annotated[int | None, typer.Option(help="Passes [default: suits the data]")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate [default: likewise]")] = None,
     momentum: Annotated[float | None, typer.Option(help="[default: likewise]")] = None,
@@ -146,7 +152,7 @@ def classifier(
     from services.simulator.screen import Screen
 
     recipe = {"epochs": epochs, "learning_rate": lr, "momentum": momentum, "batch_size": batch}
-    base_model.run(model, dataset, data, seed, recipe, out, Screen())
+    base_model.run(model, dataset, data, seed, seeds, recipe, out, Screen())
 
 
 @app.command()

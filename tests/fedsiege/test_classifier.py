@@ -116,7 +116,7 @@ def test_the_file_holds_the_weights_and_the_command_that_makes_them_again(
     few: Dataset, tmp_path: Path
 ) -> None:
     files = [tmp_path / "new" / "a", tmp_path / "new" / "b"]
-    scores = [make_checkpoint("net", few, SHORT, SEED, file) for file in files]
+    made = [make_checkpoint("net", few, SHORT, SEED, file) for file in files]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert torch.equal(models.read_checkpoint(files[0], "net"), train(few))
     with safe_open(files[0], "pt") as content:
@@ -125,8 +125,44 @@ def test_the_file_holds_the_weights_and_the_command_that_makes_them_again(
         "fedsiege classifier --model net --dataset digits --seed 1 "
         "--epochs 2 --lr 0.01 --momentum 0.9 --batch 16"
     )
-    assert metadata["accuracy"] == f"{scores[0].accuracy:.4f}"
+    assert metadata["accuracy"] == f"{made[0].score.accuracy:.4f}"
     assert metadata["torch"] == torch.__version__
+
+
+def test_of_several_seeds_the_one_of_median_accuracy_is_written(
+    few: Dataset, tmp_path: Path
+) -> None:
+    file, told = tmp_path / "median", {}
+    made = make_checkpoint(
+        "net",
+        few,
+        SHORT,
+        SEED,
+        file,
+        seeds=5,
+        on_trained=lambda seed, score: told.update({seed: score.accuracy}),
+    )
+    ranked = sorted(told, key=lambda seed: (told[seed], seed))
+    assert list(told) == [1, 2, 3, 4, 5]
+    assert len(set(told.values())) > 1, "else any seed would do"
+    assert made.seed == ranked[2]
+    assert torch.equal(models.read_checkpoint(file, "net"), train(few, seed=ranked[2]))
+    with safe_open(file, "pt") as content:
+        metadata = content.metadata()
+    assert "--seed 1 --seeds 5 --epochs 2" in metadata["command"]
+    assert metadata["seed"] == str(ranked[2])
+    assert metadata["accuracy"] == f"{told[ranked[2]]:.4f}"
+    assert metadata["accuracies"] == ", ".join(f"{s}: {told[s]:.4f}" for s in told)
+    assert "median accuracy" in metadata["rule"]
+
+
+@pytest.mark.parametrize("seeds", [0, -1, 2, 10, 101])
+def test_a_number_of_seeds_without_a_median_is_refused(
+    seeds: int, few: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidValue, match=f"seeds={seeds} .*an odd number from 1 to 99"):
+        make_checkpoint("net", few, SHORT, SEED, tmp_path / "new" / "file", seeds=seeds)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("out", ["folder", "file/below"])

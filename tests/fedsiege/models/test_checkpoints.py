@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,9 +202,22 @@ def test_shipped_checkpoints_are_what_the_command_makes_now(dataset: str) -> Non
         metadata = content.metadata()
     recipe = classifier.recipe_for(dataset)
     assert metadata["command"] == (
-        f"fedsiege classifier --model net --dataset {dataset} --seed 0 --epochs {recipe.epochs} "
-        f"--lr {recipe.learning_rate} --momentum {recipe.momentum} --batch {recipe.batch_size}"
+        f"fedsiege classifier --model net --dataset {dataset} --seed 0 --seeds 11 "
+        f"--epochs {recipe.epochs} --lr {recipe.learning_rate} --momentum {recipe.momentum} "
+        f"--batch {recipe.batch_size}"
     )
+
+
+@pytest.mark.parametrize("dataset", ["digits", "fashion", "mnist"])
+def test_shipped_checkpoints_are_of_median_clean_accuracy_among_eleven_seeds(dataset: str) -> None:
+    path = models.checkpoint_path("net", dataset)
+    assert path is not None
+    with safe_open(path, "pt") as content:
+        metadata = content.metadata()
+    accuracies = dict(pair.split(": ") for pair in metadata["accuracies"].split(", "))
+    assert [int(seed) for seed in accuracies] == list(range(11))
+    assert statistics.median(accuracies.values()) == metadata["accuracy"]
+    assert accuracies[metadata["seed"]] == metadata["accuracy"]
 
 
 @pytest.mark.parametrize("dataset", ["digits", "fashion", "mnist"])
@@ -221,4 +235,5 @@ def test_shipped_checkpoints_are_as_accurate_as_they_say(dataset: str) -> None:
     )
     # Another processor may round a logit the other way.
     assert score.accuracy == pytest.approx(claimed, abs=0.005)
-    assert claimed >= (0.79 if dataset == "fashion" else 0.9)
+    # The median of eleven seeds on Fashion-MNIST is 78.6 %; they reach from 77.0 to 79.6 %.
+    assert claimed >= (0.78 if dataset == "fashion" else 0.93)
