@@ -59,6 +59,7 @@ class ResultsFolder:
         self.rows: list[HistoryRow] = []
         self._tables: dict[str, Table] = {}
         self._recall: dict[int, list[float | None]] = {}
+        self._class_samples: list[int] = []
         try:
             path.mkdir(parents=True, exist_ok=True)
             occupied = any(path.iterdir())
@@ -147,6 +148,7 @@ class ResultsFolder:
             self._append("classes.csv", tested.class_rows(number))
             self._append("confusion.csv", tested.confusion_rows(number))
             self._recall[number] = tested.recall
+            self._class_samples = tested.samples.tolist()
         self._append("history.csv", [history.to_columns(row, self.rows)])
         self.rows.append(row)
 
@@ -167,10 +169,17 @@ class ResultsFolder:
         from services.simulator.recall_picture import draw_recall
 
         with whole(self.path / "accuracy.png") as partial:
-            draw_history(self.rows, partial, title, subtitle)
+            draw_history(self.rows, partial, title, subtitle, class_samples=self._class_samples)
         if self._recall:
             with whole(self.path / "recall.png") as partial:
-                draw_recall(self._recall, partial, title, subtitle)
+                draw_recall(
+                    self._recall,
+                    partial,
+                    title,
+                    subtitle,
+                    incomplete={row.round for row in self.rows if row.incomplete},
+                    destroyed={row.round for row in self.rows if row.destroyed},
+                )
 
     def write_model(
         self,

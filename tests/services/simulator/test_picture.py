@@ -3,21 +3,38 @@
 import math
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from matplotlib.image import imread
+from matplotlib.text import Annotation
 
 from fedsiege.errors import InvalidValue
-from services.simulator.picture import draw_history
+from services.simulator.picture import draw_history, history_figure
 from services.simulator.results import HistoryRow
+from tests.services.simulator.lettering import check, texts
 
 
-def history(accuracies: list[float], losses: list[float]) -> list[HistoryRow]:
+def history(
+    accuracies: list[float],
+    losses: list[float],
+    success: list[float] | None = None,
+    incomplete: Collection[int] = (),
+) -> list[HistoryRow]:
     return [
-        HistoryRow(i, a, loss, 100, 0, 0.3)
+        HistoryRow(
+            i,
+            a,
+            loss,
+            100,
+            0,
+            0.3,
+            asr=None if success is None else success[i],
+            missing_honest=int(i in incomplete),
+        )
         for i, (a, loss) in enumerate(zip(accuracies, losses, strict=True))
     ]
 
@@ -28,23 +45,111 @@ def pixels(path: Path) -> npt.NDArray[np.float32]:
 
 
 SIEGE = history([0.93, 0.91, 0.74, 0.3, 0.15], [0.2, 0.3, 0.9, 2.0, 2.4])
+RISE = [0.1 + 0.85 * (1 - math.exp(-i / 6)) for i in range(40)]
+NAN = math.nan
+
+#: Histories of many shapes, by what they are.
+SHAPES = {
+    "siege": SIEGE,
+    "one round": history([0.93], [0.2]),
+    "two rounds": history([0.1, 0.95], [2.3, 0.2]),
+    "rises": history(RISE, [2.3 - one for one in RISE]),
+    "rises steeply": history([0.1, 0.94, *[0.95] * 28], [2.3] * 30),
+    "falls": history(RISE[::-1], [0.1] * 40),
+    "falls at the end": history([0.95] * 29 + [0.05], [0.1] * 30),
+    "dips": history([0.9, 0.9, 0.1, 0.9, 0.9], [0.1] * 5),
+    "flat at chance": history([0.1] * 60, [2.3] * 60),
+    "flat at the top": history([1.0] * 20, [0.0] * 20),
+    "zigzag": history([0.1, 0.95] * 15, [0.1, 1e9] * 15),
+    "long": history([0.5 + 0.4 * math.sin(i / 9) for i in range(500)], [1.0] * 500),
+    "destroyed": history([0.93, 0.098, 0.0, 0.0], [0.2, 5.0, math.inf, NAN]),
+    "destroyed from the first": history([0.0, 0.0], [NAN, NAN]),
+    "not tested": history([0.1, NAN, 0.4], [2.3, NAN, 1.0]),
+    "huge loss": history([0.93, 0.1, 0.1], [0.2, 1e30, 3e38]),
+    "extremes": history([1.0, 0.0, 1.0], [0.0, 0.0, 0.0]),
+    "backdoor": history([0.93, 0.92, 0.93, 0.94], [0.1] * 4, [0.1, 0.5, 0.97, 0.935], {1, 3}),
+    "incomplete": history(RISE, [1.0] * 40, incomplete=range(1, 40)),
+}
+LONG = "mpaf:scale=1000, 20% hostile, knowledge none · "
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_labels_are_inside_and_cover_neither_one_another_nor_the_line(shape: str) -> None:
+    figure = history_figure(SHAPES[shape], "lenet5 on mnist", LONG, class_samples=[1000] * 10)
+    check(figure)
+    axes = figure.axes[0]
+    lines = [one for one in axes.get_lines() if one.get_transform() == axes.transData]
+    labels = [box for one, box in texts(figure).items() if isinstance(one, Annotation)]
+    assert bool(labels) == (shape != "destroyed from the first")
+    if shape in ("zigzag", "long"):
+        return  # the line is everywhere
+    for box in labels:
+        for line in lines:
+            path = axes.transData.transform_path(line.get_path())
+            assert not path.intersects_bbox(box, filled=False)
+
+
+@pytest.mark.parametrize("shape", ["destroyed", "backdoor", "rises"])
+@pytest.mark.parametrize(
+    ("title", "subtitle"),
+    [("W" * 100, LONG * 9), ("a name " * 14, "x" * 900), ("", "")],
+    ids=["long", "longest", "none"],
+)
+def test_long_titles_and_keys_stay_inside(shape: str, title: str, subtitle: str) -> None:
+    check(history_figure(SHAPES[shape], title, subtitle, class_samples=(95, 5)))
+
+
+def said(rows: list[HistoryRow], samples: tuple[int, ...] = ()) -> list[str]:
+    """Return what is written in the picture of a history."""
+    return [one.get_text() for one in texts(history_figure(rows, "", "", class_samples=samples))]
 
 
 @pytest.mark.parametrize(
-    "rows",
+    ("samples", "levels"),
     [
-        SIEGE,
-        history([0.93], [0.2]),
-        history([0.93, 0.098, 0.098], [0.2, math.inf, math.nan]),
-        history([0.1, 0.098], [math.nan, math.nan]),
-        history([0.93, 0.1, 0.1], [0.2, 1e30, 3e38]),
-        history([1.0, 0.0, 1.0], [0.0, 0.0, 0.0]),
-        history([0.1] * 60, [2.3] * 60),
+        ((100,) * 10, ["random guessing among 10 classes: 10%"]),
+        ((980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009), ["10 classes: 10%"]),  # MNIST
+        ((50, 50), ["random guessing among 2 classes: 50%"]),
+        ((95, 5), ["among 2 classes: 50%", "always the commonest class: 95%"]),
+        ((100,) * 62, ["random guessing among 62 classes: 1.61%"]),
+        ((), []),
     ],
-    ids=["siege", "one", "not finite", "never finite", "huge", "extremes", "long"],
+    ids=["ten", "mnist", "two", "rare", "many", "unknown"],
 )
-def test_every_run_gets_its_picture(tmp_path: Path, rows: list[HistoryRow]) -> None:
-    draw_history(rows, tmp_path / "a.png", "$\\title$", "λ = 1 · $\\frac$ a_b^c")
+def test_what_guessing_reaches_is_that_of_the_data(
+    samples: tuple[int, ...], levels: list[str]
+) -> None:
+    told = [one for one in said(SIEGE, samples) if "guessing" in one or "always" in one]
+    assert len(told) == len(levels)
+    assert all(level in one for level, one in zip(levels, told, strict=True))
+
+
+def test_a_destroyed_model_has_no_accuracy() -> None:
+    told = said(SHAPES["destroyed"])
+    assert any(one.startswith("destroyed") for one in told)
+    assert "9.8%" in told, "the last that could be measured"
+    assert "0.0%" not in told
+    (line,) = (
+        one
+        for one in history_figure(SHAPES["destroyed"], "", "").axes[0].get_lines()
+        if one.get_label() == "accuracy"
+    )
+    assert np.isnan(np.asarray(line.get_ydata(), float)).tolist() == [False, False, True, True]
+    assert not any(one.startswith("destroyed") for one in said(SIEGE))
+
+
+def test_rounds_without_all_honest_updates_are_marked() -> None:
+    told = said(SHAPES["backdoor"])
+    assert "closed without all honest updates: 2 of 3 rounds" in told
+    assert "attack success rate" in told
+    assert not any("honest" in one or "success" in one for one in said(SIEGE))
+
+
+@pytest.mark.parametrize(
+    "shape", ["siege", "one round", "destroyed", "huge loss", "extremes", "flat at chance"]
+)
+def test_every_run_gets_its_picture(tmp_path: Path, shape: str) -> None:
+    draw_history(SHAPES[shape], tmp_path / "a.png", "$\\title$", "λ = 1 · $\\frac$ a_b^c")
     image = pixels(tmp_path / "a.png")
     assert image.shape == (700, 1200, 3)
     assert image.std() > 0.02  # not an empty sheet

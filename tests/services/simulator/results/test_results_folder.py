@@ -333,6 +333,25 @@ def test_nothing_half_written_is_left(folder: ResultsFolder) -> None:
     assert {p.name for p in folder.path.iterdir()} == names
 
 
+def test_the_pictures_are_of_the_data_and_mark_what_went_wrong(
+    folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {}
+    for noun in ("picture.draw_history", "recall_picture.draw_recall"):
+
+        def draw(rows: object, path: Path, *_: str, **more: Any) -> None:
+            told.update(more)
+            path.touch()
+
+        monkeypatch.setattr(f"services.simulator.{noun}", draw)
+    tested = Confusion(np.zeros((2, 2), int), np.array([80, 20]))
+    folder.add_round(history(0.9)[0], tested=tested)
+    folder.add_round(HistoryRow(1, 0.9, 0.1, 4, 0, 0.1, missing_honest=1), tested=tested)
+    folder.add_round(HistoryRow(2, 0.0, math.nan, 5, 0, 0.1), tested=tested)
+    folder.write_picture("title", "subtitle")
+    assert told == {"class_samples": [80, 20], "incomplete": {1}, "destroyed": {2}}
+
+
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(
     folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
