@@ -54,8 +54,8 @@ PARTITION ?= sample
 INIT ?=
 ## Seed of every random draw
 SEED ?= 0
-## Seconds after which a round closes in any case
-DEADLINE ?= 30
+## Seconds after which a round closes in any case; empty: none with ENGINE=laptop, else 30
+DEADLINE ?=
 ## How benign participants compute: auto, cohort, loop
 TRAINER ?= auto
 ## Worker processes for the benign participants
@@ -86,6 +86,8 @@ CLIP ?= 0
 PARTICIPATION ?= 1
 ## Where rule and test run: cpu, cuda
 DEVICE ?= cpu
+## The same run without the attack, which the cost is told against: find, run, off
+BASELINE ?= find
 ## Folder of the results; empty: runs/<time-and-name>
 OUT ?=
 ## More options for the command behind the target, as they are

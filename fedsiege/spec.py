@@ -96,10 +96,10 @@ class ExperimentSpec(BaseModel):
     seed: int = _setting(
         0, "Seed of all random draws", "a whole number from 0 to 2**64 - 1", ge=0, le=2**64 - 1
     )
-    deadline: float = _setting(
-        30.0,
+    deadline: float | None = _setting(
+        None,
         "Seconds after which a round closes in any case",
-        "a number above 0, at most 86400 (a day)",
+        "a number above 0, at most 86400 (a day); unset: none with ENGINE=laptop, else 30",
         gt=0,
         le=86_400,
     )
@@ -237,12 +237,17 @@ class ExperimentSpec(BaseModel):
 
         return self.hostile * attacks.parse(self.attack_name).aliases if self.hostile else 0
 
-    def settle(self) -> "Settled":
+    def settle(self, *, deadline: float | None = 30.0) -> "Settled":
         """Look every name up, check that it all fits together, and fill in what follows.
 
         Filled in are the threshold, all parameters of the rule with the ``f`` and the training it
         assumes, and all parameters of the attack with ``scale`` where it has one. The initial
         weights are left to the aggregator. Settling twice changes nothing.
+
+        Args:
+            deadline: seconds after which a round closes where this specification sets none. None
+                for rounds that wait for every participant: right where the death of a worker is
+                noticed, because the speed of the machine then decides nothing.
 
         Raises:
             InvalidValue: an unknown name, or a rule or an attack that cannot work with that many
@@ -250,7 +255,8 @@ class ExperimentSpec(BaseModel):
         """
         from fedsiege.settling import settle  # which builds on this file
 
-        return settle(self)
+        deadline = deadline if self.deadline is None else self.deadline
+        return settle(self.model_copy(update={"deadline": deadline}))
 
     def to_yaml(self) -> str:
         """Write all settings as YAML that ``from_yaml`` reads back."""

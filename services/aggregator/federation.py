@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -200,6 +200,22 @@ class Federation:
         self._timer = asyncio.get_running_loop().call_later(deadline, self._deadline_passed)
         self._notify()
         return self.round
+
+    def stop_waiting(self, number: int, indices: Iterable[int]) -> bool:
+        """Stop waiting for participants of the open round whose updates cannot come any more.
+
+        Args:
+            number: the round; nothing changes if another one is open, or none.
+            indices: the participants.
+
+        Returns:
+            Whether that round is still open.
+        """
+        if self.round is None or self.round.number != number:
+            return False
+        self.round.stop_waiting(indices)
+        self.after_change()
+        return self.round.is_open
 
     def _collector(self, participants: int) -> Collector:
         """Return an empty collector; matrix and sum are kept and used again."""

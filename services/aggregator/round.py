@@ -6,7 +6,7 @@ arrival.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +64,7 @@ class Round:
         self.norms: NDArray[np.float64] = np.full(len(self.indices), np.nan)
         self._taken = 0
         self._rejected = 0
+        self._not_awaited = np.zeros(len(self.indices), np.bool_)
 
     @property
     def is_open(self) -> bool:
@@ -150,9 +151,24 @@ class Round:
         """Give a row back whose stream died, so that its participant may try again."""
         if self._slots[row] == Slot.ARRIVING:
             self._slots[row] = Slot.MISSING
+            self._close_if_everyone_was_heard()
+
+    def stop_waiting(self, indices: Iterable[int]) -> None:
+        """Stop waiting for participants whose updates cannot come any more.
+
+        An update of theirs that is arriving, or comes before the round closes, still counts.
+        Participants that are not scheduled are passed over.
+        """
+        rows = [self._rows[index] for index in indices if index in self._rows]
+        self._not_awaited[rows] = True
+        if self.is_open:
+            self._close_if_everyone_was_heard()
 
     def _close_if_everyone_was_heard(self) -> None:
-        if self._taken + self._rejected == len(self.indices):
+        missing = 0
+        if self._not_awaited.any():
+            missing = int((self._not_awaited & (self._slots == Slot.MISSING)).sum())
+        if self._taken + self._rejected + missing == len(self.indices):
             self.close(pb.CLOSE_REASON_EVERYONE_HEARD)
 
     def close(self, reason: pb.CloseReason.ValueType) -> None:

@@ -40,7 +40,7 @@ DEFAULT_PAGE = 1_000
 #: With the longest identities a page of this many stays below the 4 MiB of a message.
 LARGEST_PAGE = 4_000
 #: What only the control plane may call.
-CONTROL = frozenset({"CreateFederation", "CloseFederation", "OpenRound"})
+CONTROL = frozenset({"CreateFederation", "CloseFederation", "OpenRound", "StopWaiting"})
 INITS = ("", "pretrained", "random")
 DEVICES = ("cpu", "cuda")
 
@@ -240,6 +240,14 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         return pb.OpenRoundResponse(
             round=opened.number, participants=len(opened.indices), threshold=opened.threshold
         )
+
+    async def StopWaiting(
+        self, request: pb.StopWaitingRequest, context: Any
+    ) -> pb.StopWaitingResponse:
+        """Stop waiting for participants whose updates cannot come any more."""
+        federation = self._find(request.federation_id)
+        still_open = federation.stop_waiting(request.round, request.participant_indices)
+        return pb.StopWaitingResponse(open=still_open)
 
     async def SubmitUpdate(
         self, request_iterator: AsyncIterator[pb.SubmitUpdateRequest], context: Any

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fedsiege.errors import FedSiegeError
+from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.spec import ExperimentSpec, settings_from_yaml
 from services.simulator import admission, certs, tokens
 
@@ -86,6 +86,13 @@ def sim(
     ] = 1,
     memory: Annotated[str, typer.Option(help="With containers: memory of a client's.")] = "1g",
     cpus: Annotated[float, typer.Option(help="With containers: processors of each.")] = 1.0,
+    baseline: Annotated[
+        str,
+        typer.Option(
+            help="The same run without the attack, which the cost is told against: find (looked "
+            "for beside the results), run (run if it is not there) or off."
+        ),
+    ] = "find",
     **settings: str | None,
 ) -> None:
     """Run an experiment on this machine: all four services, over real gRPC."""
@@ -94,6 +101,9 @@ def sim(
     from services.simulator.laptop import Ports
     from services.simulator.screen import Screen
 
+    if baseline not in list(siege.Twin):
+        raise InvalidValue("BASELINE", baseline, f"one of {', '.join(siege.Twin)}")
+    twin = siege.Twin(baseline)
     given = {name: value for name, value in settings.items() if value is not None}
     from_file = settings_from_yaml(read_text(spec)) if spec else {}
     finished = siege.run(
@@ -104,6 +114,12 @@ def sim(
         Ports(),
         Screen(),
         Engine.of(engine, image, per_container, memory, cpus),
+        twin,
+        [
+            *(sys.executable, "-m", "services.simulator.cli", "sim", "--baseline=off"),
+            *(f"--data={data}", f"--workers={workers}", f"--engine={engine}", f"--image={image}"),
+            *(f"--per-container={per_container}", f"--memory={memory}", f"--cpus={cpus}"),
+        ],
     )
     if not finished:
         raise typer.Exit(1)

@@ -1,11 +1,14 @@
 """Between the messages of the contract and what the simulator works with."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.results import (
+    CloseReason,
     Confusion,
     HistoryRow,
     Outcome,
@@ -13,6 +16,7 @@ from services.simulator.results import (
     Standing,
     Verdict,
 )
+from services.simulator.results.participants import RULED_ON
 
 
 def from_message(message: pb.ExperimentSpec) -> ExperimentSpec:
@@ -29,13 +33,38 @@ def to_message(spec: ExperimentSpec) -> pb.ExperimentSpec:
     return pb.ExperimentSpec(**spec.model_dump(exclude_none=True))
 
 
-def history_row(entry: data_pb.AccuracyEntry, asr: float | None = None) -> HistoryRow:
+def round_figures(
+    round_number: int, participants: Sequence[ParticipantRow], attack_success: float | None
+) -> pb.RoundFigures:
+    """Count what was missing of a round, and the hostile share of what its rule was given.
+
+    Args:
+        round_number: 0 or more.
+        participants: all of them in that round; none for round 0.
+        attack_success: of the model after the round, 0 to 1; None where the attack has no target.
+    """
+    scheduled = [one for one in participants if one.outcome is not Outcome.NOT_SCHEDULED]
+    missing = [one.hostile for one in scheduled if one.outcome is Outcome.MISSING]
+    ruled_on = [one.hostile for one in scheduled if one.outcome in RULED_ON]
+    return pb.RoundFigures(
+        round=round_number,
+        expected=len(scheduled),
+        missing_honest=len(missing) - sum(missing),
+        missing_hostile=sum(missing),
+        hostile_share=sum(ruled_on) / len(ruled_on) if ruled_on else None,
+        attack_success=attack_success,
+    )
+
+
+def history_row(entry: data_pb.AccuracyEntry, figures: pb.RoundFigures) -> HistoryRow:
     """Turn an entry of the history into a row of the results.
 
     Args:
         entry: what the aggregator says of the round.
-        asr: the attack success rate of its model, which only the simulator can measure.
+        figures: what the simulator knows of the same round.
     """
+    played = entry.round > 0
+    reason = data_pb.CloseReason.Name(entry.close_reason).removeprefix("CLOSE_REASON_").lower()
     return HistoryRow(
         round=entry.round,
         accuracy=entry.accuracy,
@@ -44,8 +73,13 @@ def history_row(entry: data_pb.AccuracyEntry, asr: float | None = None) -> Histo
         rejected=entry.rejected,
         seconds=entry.seconds,
         quarantined=entry.quarantined,
-        asr=asr,
+        asr=figures.attack_success if figures.HasField("attack_success") else None,
         problem=entry.problem,
+        close_reason=CloseReason(reason) if entry.close_reason else None,
+        expected=figures.expected if played else None,
+        missing_honest=figures.missing_honest if played else None,
+        missing_hostile=figures.missing_hostile if played else None,
+        hostile_share=figures.hostile_share if figures.HasField("hostile_share") else None,
     )
 
 

@@ -15,10 +15,16 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.cast import Cast
-from services.simulator.conversion import confusion, history_row, participant_row, to_message
+from services.simulator.conversion import (
+    confusion,
+    history_row,
+    participant_row,
+    round_figures,
+    to_message,
+)
 from services.simulator.intervention import Intervention
 from services.simulator.intrusion_table import write_intrusions
-from services.simulator.muster import Muster
+from services.simulator.muster import JOIN_PATIENCE, NO_DEADLINE, Muster
 from services.simulator.open_muster import OpenMuster
 from services.simulator.probe import Probe
 from services.simulator.remote_federation import RemoteFederation
@@ -70,6 +76,8 @@ class Experiment:
         self.settled = settled
         self.state: pb.ExperimentState.ValueType = pb.EXPERIMENT_STATE_WAITING
         self.history: list[data_pb.AccuracyEntry] = []
+        #: What the simulator knows of each round of the history.
+        self.figures: list[pb.RoundFigures] = []
         self.notes = [*filter(None, [dataset_reason]), *settled.notes]
         self.problem = ""
         self.results = ""
@@ -108,6 +116,7 @@ class Experiment:
             spec=to_message(self.settled.spec),
             state=self.state,
             historical_accuracy=self.history if with_history else [],
+            figures=self.figures if with_history else [],
             results=self.results,
             problem=self.problem,
             federation_id=self.federation.federation_id if self.federation else "",
@@ -128,13 +137,18 @@ class Experiment:
                 version = self._version
                 yield pb.WatchExperimentResponse(experiment=self.describe(with_history=False))
             elif position < len(self.history):
-                yield pb.WatchExperimentResponse(entry=self.history[position])
+                yield self._entry(position)
                 position += 1
             else:
                 await self._changed.wait()
-        for entry in self.history[position:]:
-            yield pb.WatchExperimentResponse(entry=entry)
+        for later in range(position, len(self.history)):
+            yield self._entry(later)
         yield pb.WatchExperimentResponse(experiment=self.describe())
+
+    def _entry(self, position: int) -> pb.WatchExperimentResponse:
+        return pb.WatchExperimentResponse(
+            entry=self.history[position], figures=self.figures[position]
+        )
 
     def _tell_watchers(self) -> None:
         self._changed.set()
@@ -237,18 +251,32 @@ class Experiment:
         """Do one round, until the model has moved; it is tested while the next one runs."""
         spec = self.settled.spec
         await self.intervention.before(number)
-        there = self._cast.scheduled(await self._muster.present(spec.deadline), number)
+        deadline = spec.deadline or NO_DEADLINE
+        present = await self._muster.present(spec.deadline or JOIN_PATIENCE)
+        there = self._cast.scheduled(present, number)
         threshold = min(spec.threshold or len(there), len(there))
-        await federation.open_round(number, there, threshold, spec.deadline)
+        await federation.open_round(number, there, threshold, deadline)
         self.round = number
-        self._muster.call_out(number, there, spec.deadline)
+        self._muster.call_out(number, there, deadline)
         moved = asyncio.create_task(federation.has_aggregated(number))
+        excusing = asyncio.create_task(self._stop_waiting(number, federation))
         try:
-            await _unless_ended(moved, *others)
+            await _unless_ended(moved, excusing, *others)
         finally:
             moved.cancel()
+            excusing.cancel()
         await self.intervention.after(number)
-        await self._muster.looked(spec.deadline)
+        await self._muster.looked(deadline)
+
+    async def _stop_waiting(self, number: int, federation: RemoteFederation) -> None:
+        """Keep a round without a deadline from waiting for updates that cannot come any more.
+
+        A round with a deadline closes by itself.
+        """
+        while self.settled.spec.deadline is None:
+            indices = await self._muster.unreachable.get()
+            await federation.stop_waiting(number, indices)
+        await asyncio.Event().wait()
 
     async def _catch_up(self, federation: RemoteFederation, *needed: asyncio.Task[None]) -> None:
         """Wait, not for long, for the entry of the last round that moved the model."""
@@ -269,7 +297,9 @@ class Experiment:
                 self.note(f"round {number}: {entry.problem}")
             seen = await federation.participants(number) if number else []
             rows = [participant_row(one, number, self.hostile) for one in seen]
-            row = history_row(entry, await probe.rate(number))
+            figures = round_figures(number, rows, await probe.rate(number))
+            row = history_row(entry, figures)
+            self.figures.append(figures)
             self.history.append(entry)  # only now that it will be written, too
             found = detections(rows, self.settled.spec.rule)
             folder.add_round(row, rows, confusion(entry), found)

@@ -19,6 +19,11 @@ from services.simulator.workers import AttachedWorker, Workers, share_out
 JOIN_PATIENCE = 120.0
 
 
+#: Seconds that a worker whose line broke gets to attach again before a round without a deadline
+#: stops waiting for its updates. On a busy machine a ping may stay unanswered for a while.
+LINE_PATIENCE = 30.0
+#: Seconds that a round waits where its specification sets no deadline: the longest there is.
+NO_DEADLINE = 86_400.0
 #: Participants that an open federation has room for; indices run below this number.
 LARGEST_FEDERATION = 100_000
 
@@ -76,6 +81,11 @@ class Muster:
         self._failure = ""
         #: Attackers that were told to look at the model of the last round, and have not said so.
         self._looking: dict[str, int] = {}
+        self._round = 0
+        #: Participants that were sent into the current round, by worker, until it reports.
+        self._sent: dict[str, list[int]] = {}
+        #: Participants of the current round whose updates cannot come any more.
+        self.unreachable: asyncio.Queue[list[int]] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._unlisten = workers.listen(self._workers_changed)
         self.hostile = cast.hostile
@@ -97,9 +107,21 @@ class Muster:
             self._looking.pop(name, None)
             if worker is None:
                 self._note(f"worker {name} is gone; its participants miss rounds")
+                lost = asyncio.get_running_loop().call_later
+                lost(LINE_PATIENCE, self._give_up, name, self._sent.get(name))
             else:
                 self._note(f"worker {name} is back")
                 self._send(berth, worker)
+
+    def _give_up(self, name: str, sent: list[int] | None) -> None:
+        """Expect no more updates of a worker whose line broke and was not opened again."""
+        if sent and self._sent.get(name) is sent and self._workers.get(name) is None:
+            self._through(name)
+
+    def _through(self, name: str) -> None:
+        """Expect no more updates of a worker in this round."""
+        if sent := self._sent.pop(name, None):
+            self.unreachable.put_nowait(sent)
 
     def _send(self, berth: Berth, worker: AttachedWorker) -> None:
         worker.experiment_id = self._experiment_id
@@ -225,6 +247,10 @@ class Muster:
         if self._attack.knows is Knowledge.FULL:
             secret.benign_indices.extend(sorted(scheduled - self.hostile))
         self._looking.clear()
+        self._round = round_number
+        self._sent.clear()
+        self.unreachable = asyncio.Queue()
+        told: set[int] = set()
         for name, berth in self._berths.items():
             sent = [index for index in berth.enrolled if index in scheduled]
             hostile = berth.join.HasField("attack")
@@ -234,9 +260,14 @@ class Muster:
             message.take_part.participant_indices[:] = sent
             if hostile:
                 message.take_part.MergeFrom(secret)
-            if not sent:
+            if sent:
+                self._sent[name] = sent
+                told.update(sent)
+            else:
                 self._looking[name] = round_number
             berth.worker.tell(message)
+        if untold := sorted(scheduled - told):
+            self.unreachable.put_nowait(untold)
 
     async def looked(self, patience: float) -> None:
         """Wait until all attackers that only look have seen the model, or for that many seconds.
@@ -268,6 +299,10 @@ class Muster:
                 report = message.round_report
                 if self._looking.get(worker.name) == report.round:
                     del self._looking[worker.name]
+                if report.round == self._round:
+                    if report.submitted < len(self._sent.get(worker.name, ())):
+                        self._through(worker.name)
+                    self._sent.pop(worker.name, None)
                 if report.problem:
                     self._note(
                         f"round {report.round}: {report.refused} updates of {worker.name} were "
@@ -278,6 +313,7 @@ class Muster:
             case "failure":
                 problem = f"worker {worker.name}: {message.failure.problem}"
                 self._looking.pop(worker.name, None)
+                self._through(worker.name)
                 self._note(problem)
                 if not berth.joined:
                     self._cannot_join(berth, problem)

@@ -112,6 +112,13 @@ class RemoteFederation:
 
         await patiently(call, time.monotonic() + PATIENCE)
 
+    async def stop_waiting(self, round_number: int, indices: Sequence[int]) -> None:
+        """Stop waiting for participants of a round whose updates cannot come any more."""
+        request = pb.StopWaitingRequest(
+            federation_id=self.federation_id, round=round_number, participant_indices=indices
+        )
+        await patiently(lambda: self._aggregator.StopWaiting(request), time.monotonic() + PATIENCE)
+
     async def participants(self, round_number: int) -> list[pb.Participant]:
         """Return all participants with what became of them in a closed round."""
         request = pb.ListParticipantsRequest(

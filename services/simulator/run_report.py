@@ -13,7 +13,7 @@ from typing import Any, Self
 from fedsiege.errors import InvalidValue
 from fedsiege.metrics import Detection, Discovery, attack_impact, rounds_to_target
 from fedsiege.spec import ExperimentSpec
-from services.simulator.results import Confusion, Cost, DetectionRow, HistoryRow, Run
+from services.simulator.results import Change, Confusion, Cost, DetectionRow, HistoryRow, Run
 from services.simulator.results.history import instability_after
 from services.simulator.results.reading import is_run, read_spec
 
@@ -51,7 +51,7 @@ class RunReport:
     """
 
     run: Run
-    target: float
+    target: float = 0.9
     clean: Run | None = None
 
     def __post_init__(self) -> None:
@@ -73,9 +73,21 @@ class RunReport:
         return cls(run, target, clean_twin(run) if run.spec.attack else None)
 
     @property
-    def cost(self) -> Cost:
-        """What happened to the accuracy."""
-        return Cost.of(self.run.history)
+    def change(self) -> Change:
+        """How the accuracy changed."""
+        return Change.of(self.run.history)
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of random guessing, 0 to 1: one divided by the number of classes."""
+        return 1 / len(self.last_test[1].samples) if self.last_test else 0.0
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the attack cost against the clean twin; None without one."""
+        if self.clean is None:
+            return None
+        return Cost.of(self.run.history, self.clean.history, self.chance)
 
     @property
     def instability(self) -> float | None:
@@ -86,6 +98,11 @@ class RunReport:
     def troubled(self) -> list[HistoryRow]:
         """The rounds in which something went wrong: their accuracy says nothing of the rule."""
         return [row for row in self.run.history if row.problem]
+
+    @property
+    def incomplete(self) -> list[HistoryRow]:
+        """The rounds that closed without all honest updates: the attack had more than its share."""
+        return [row for row in self.run.history if row.incomplete]
 
     @property
     def rounds_to_target(self) -> int | None:
@@ -128,7 +145,7 @@ class RunReport:
 
     def to_json(self) -> dict[str, Any]:
         """Spell everything for programs; what is not defined, or not finite, is null."""
-        run, cost = self.run, self.cost
+        run, change, cost = self.run, self.change, self.cost
         counts, impact, clean = self.last_test, self.impact, self.clean_accuracies
         spelled: dict[str, Any] = _finite(
             {
@@ -136,17 +153,20 @@ class RunReport:
                 "spec": run.spec.model_dump(),
                 "knowledge": knowledge(run.spec)[0],
                 "accuracy": {
-                    "before": cost.before,
-                    "after": cost.after,
-                    "lowest": cost.lowest,
-                    "lowest_round": cost.lowest_round,
-                    "half_gone": cost.half_gone,
+                    "before": change.before,
+                    "after": change.after,
+                    "change_points": change.points,
+                    "lowest": change.lowest,
+                    "lowest_round": change.lowest_round,
+                    "chance": self.chance,
                 },
+                "cost": None if cost is None else vars(cost),
                 "loss": run.history[-1].loss,
                 "asr": run.history[-1].asr,
                 "base_rate": self.base_rate,
                 "instability": self.instability,
                 "rounds_gone_wrong": len(self.troubled),
+                "rounds_incomplete": len(self.incomplete),
                 "target": self.target,
                 "rounds_to_target": self.rounds_to_target,
                 "clean": None if self.clean is None else str(self.clean.path),
@@ -166,6 +186,8 @@ class RunReport:
                 "rounds": [
                     {
                         **vars(row),
+                        "incomplete": row.incomplete,
+                        "destroyed": row.destroyed,
                         "instability": instability_after(run.history[: place + 1]),
                         "clean": clean[place] if place < len(clean) else None,
                         "impact": impact[place] if place < len(impact) else None,
@@ -230,11 +252,16 @@ def clean_twin(run: Run) -> Run | None:
 
 def clean_command(run: Run) -> str:
     """Return the command that makes the clean twin of a run, beside it."""
+    return shlex.join(["fedsiege", "sim", *clean_options(run)])
+
+
+def clean_options(run: Run) -> list[str]:
+    """Return the options of ``sim`` that make the clean twin of a run, beside it."""
     out = run.path.with_name(f"{run.path.name}-clean")
-    words = ["fedsiege", "sim", f"--spec={run.path / 'spec.yaml'}", "--attack=0", f"--out={out}"]
-    if run.spec.intrusions:  # there is nobody to try them
-        words.append("--intrusions=")
-    return shlex.join(words)
+    options = [f"--spec={run.path / 'spec.yaml'}", "--attack=0", f"--out={out}"]
+    if run.spec.intrusions:  # without hostile participants there is none to try them
+        options.append("--intrusions=")
+    return options
 
 
 def _differences(one: ExperimentSpec, other: ExperimentSpec) -> list[str]:

@@ -7,7 +7,6 @@ line each. All text is printed as it is: brackets in a name are brackets.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -25,7 +24,9 @@ from rich.text import Text
 
 from fedsiege.settling import Settled
 from services.simulator.pace import Pace
-from services.simulator.results import Cost, HistoryRow
+from services.simulator.results import HistoryRow
+from services.simulator.run_report import RunReport
+from services.simulator.summary import summary
 
 #: A longer history is thinned out on the screen; history.csv has it all.
 _MOST_ROWS = 26
@@ -87,8 +88,8 @@ class Screen:
             "knowledge": settled.knowledge,
             "audit": spec.audit,
             "rule": spec.rule,
-            "rounds": f"{spec.rounds}, each closed by {spec.threshold} updates "
-            f"or after {spec.deadline:g} s",
+            "rounds": f"{spec.rounds}, each closed by {spec.threshold} updates"
+            + ("" if spec.deadline is None else f" or after {spec.deadline:g} s"),
             "model": f"{spec.model}, {spec.init or 'pretrained where a checkpoint ships'}",
             "data": f"{spec.dataset}, {spec.partition}, {samples}",
             "training": f"{stepping}, {spec.epochs} epochs, batch {spec.batch}, "
@@ -112,15 +113,19 @@ class Screen:
             total: the rounds to come, 1 or more.
         """
         if not self.console.is_terminal:
-            yield lambda row: self.say(_one_line(row, total))
+            yield lambda row: self.say(round_line(row, total))
             return
         progress = self._progress("rounds", "accuracy")
         with progress:
             bar = progress.add_task("rounds", total=total, accuracy="")
 
             def show(row: HistoryRow) -> None:
-                accuracy = f"accuracy {row.accuracy:.1%}"
-                progress.update(bar, completed=row.round, accuracy=accuracy)
+                shown = f"accuracy {row.accuracy_text}"
+                if row.asr is not None:
+                    shown += f", attack success {row.asr:.1%}"
+                progress.update(bar, completed=row.round, accuracy=shown)
+                if row.incomplete:
+                    self.say(f"round {row.round}: {_missing(row)}")
 
             yield show
 
@@ -189,69 +194,67 @@ class Screen:
             title_justify="left",
             title_style="bold",
             caption_justify="left",
+            pad_edge=False,
+            padding=(0, 1, 0, 0),  # all columns fit into a window of 80
         )
-        audited = any(row.quarantined for row in rows)
-        headings = ["round", "accuracy", "change", "loss", "updates", "rejected"]
-        for heading in (*headings, *(["quarantined"] if audited else []), "seconds"):
-            table.add_column(heading, justify="right")
         shown = thinned(len(rows))
-        before = None
-        for row in (rows[i] for i in shown):
-            change = "" if before is None else f"{100 * (row.accuracy - before.accuracy):+.1f}"
-            table.add_row(
-                str(row.round),
-                f"{row.accuracy:.1%}",
-                change,
-                f"{row.loss:.4g}",
-                str(row.updates),
-                str(row.rejected),
-                *([str(row.quarantined)] if audited else []),
-                f"{row.seconds:.2f}",
-            )
-            before = row
+        chosen = [rows[place] for place in shown]
+        before = [None, *chosen[:-1]]
+        columns = {
+            "round": [str(row.round) for row in chosen],
+            "accuracy": [row.accuracy_text for row in chosen],
+            "change": [
+                "" if last is None else f"{100 * (row.accuracy - last.accuracy):+.1f}"
+                for row, last in zip(chosen, before, strict=True)
+            ],
+            "success": ["" if row.asr is None else f"{row.asr:.1%}" for row in chosen],
+            "loss": [f"{row.loss:.4g}" for row in chosen],
+            "updates": [str(row.updates) for row in chosen],
+            "rejected": [str(row.rejected) for row in chosen],
+            "quarantined": [str(row.quarantined) for row in chosen],
+            "missing": [str(row.missing_honest or "") for row in chosen],
+            "hostile": [
+                f"{row.hostile_share:.0%}" if row.incomplete and row.hostile_share else ""
+                for row in chosen
+            ],
+            "seconds": [f"{row.seconds:.2f}" for row in chosen],
+        }
+        if not any(row.quarantined for row in rows):
+            del columns["quarantined"]
+        columns = {heading: texts for heading, texts in columns.items() if any(texts)}
+        for heading in columns:
+            table.add_column(heading, justify="right", overflow="fold")
+        for texts in zip(*columns.values(), strict=True):
+            table.add_row(*texts)
+        captions = []
         if len(shown) < len(rows):
-            table.caption = f"{len(shown)} of {len(rows)} rows; history.csv has all"
+            captions.append(f"{len(shown)} of {len(rows)} rows; history.csv has all")
+        if "missing" in columns:
+            captions.append(
+                "missing: honest updates that a round closed without; hostile: the share of the "
+                "others that hostile participants sent"
+            )
+        table.caption = "\n".join(captions) or None
         self.console.print(table)
 
-    def print_cost(
-        self, settled: Settled, rows: Sequence[HistoryRow], folder: Path, *, chance: float = 0.1
-    ) -> None:
-        """Print what the attack cost and where the results lie.
-
-        A run that ended before its first round cost nothing that could be told.
-
-        Args:
-            settled: what ran.
-            rows: the history from round 0 on, at least that one.
-            folder: the results folder.
-            chance: accuracy of random guessing, 0 to 1.
-        """
-        spec, cost = settled.spec, Cost.of(rows, chance=chance)
-        lines = {"accuracy before": f"{cost.before:.1%}"}
-        if len(rows) == 1:
+    def print_summary(self, report: RunReport) -> None:
+        """Print what happened in a run, what its attack cost, and where the results lie."""
+        spec = report.run.spec
+        title = "Without an attack"
+        if spec.hostile:
+            title = f"{spec.attack_name} by {spec.hostile} of {spec.clients} participants"
+        if len(report.run.history) == 1:
             title = "No round was played"
-        else:
-            title = "Without an attack"
-            if spec.hostile:
-                who = f"{spec.hostile} of {spec.clients} participants"
-                title = f"What {spec.attack_name} by {who} cost"
-            change = "lost" if cost.points_lost > 0 else "gained"
-            lines["accuracy after"] = (
-                f"{cost.after:.1%}, {abs(cost.points_lost):.1f} points {change}"
-            )
-            lines["lowest accuracy"] = f"{cost.lowest:.1%}, in round {cost.lowest_round}"
-            never = "never" if cost.before > chance else "not counted: it began no better"
-            half = never if cost.half_gone is None else f"after round {cost.half_gone}"
-            lines["half above chance lost"] = half
         grid = _grid()
-        for name, value in lines.items():
-            grid.add_row(Text(name, style="dim"), Text(value, style="bold"))
+        for name, value in summary(report).items():
+            if value:
+                grid.add_row(Text(name, style="dim"), Text(value, style="bold"))
         self.console.print(Text(title, style="bold"))
         self.console.print()
         self.console.print(grid)
         self.console.print()
         # on one line however narrow the window is: paths are copied, and read by scripts
-        self.console.print(Text(f"Results: {folder}"), soft_wrap=True)
+        self.console.print(Text(f"Results: {report.run.path}"), soft_wrap=True)
 
 
 def _grid() -> Table:
@@ -261,12 +264,32 @@ def _grid() -> Table:
     return grid
 
 
-def _one_line(row: HistoryRow, total: int) -> str:
-    text = f"round {row.round}/{total}: accuracy {row.accuracy:.1%}, loss {row.loss:.4g}"
+def round_line(row: HistoryRow, total: int) -> str:
+    """Say in one line what a round did.
+
+    Args:
+        row: the round.
+        total: the rounds to come, 1 or more.
+    """
+    parts = [f"accuracy {row.accuracy_text}"]
+    if row.asr is not None:
+        parts.append(f"attack success {row.asr:.1%}")
+    parts.append(f"loss {row.loss:.4g}")
     if row.round:
-        out = f", {row.quarantined} quarantined" if row.quarantined else ""
-        text += f", {row.updates} updates, {row.rejected} rejected{out}, {row.seconds:.2f} s"
-    return text
+        parts += [f"{row.updates} updates", f"{row.rejected} rejected"]
+        if row.quarantined:
+            parts.append(f"{row.quarantined} quarantined")
+        if row.incomplete:
+            parts.append(_missing(row))
+        parts.append(f"{row.seconds:.2f} s")
+    return f"round {row.round}/{total}: {', '.join(parts)}"
+
+
+def _missing(row: HistoryRow) -> str:
+    """Say how many honest updates a round lacks, why it closed without them, and what follows."""
+    reason = str(row.close_reason or "closed").replace("_", " ")
+    text = f"{reason} closed it without {row.missing_honest} honest updates"
+    return text if row.hostile_share is None else f"{text} ({row.hostile_share:.0%} hostile)"
 
 
 def thinned(count: int) -> list[int]:

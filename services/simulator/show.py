@@ -16,6 +16,7 @@ from services.simulator.results.history import instability_after
 from services.simulator.results.reading import FILES, is_run
 from services.simulator.run_report import RunReport, clean_command, knowledge
 from services.simulator.screen import Screen, thinned
+from services.simulator.summary import summary
 
 _BAR = 30
 
@@ -46,7 +47,7 @@ def run(
         screen.console.print(part)
         screen.console.print()
     if report.run.spec.attack and report.clean is None:
-        screen.say("For the attack impact, the same without the attack:")
+        screen.say("For the cost of the attack, run the same without it:")
         # on one line however narrow the window is: commands are copied
         screen.console.print(Text(clean_command(report.run)), soft_wrap=True)
 
@@ -110,66 +111,24 @@ def _settings(report: RunReport) -> Table:
 
 
 def _accuracy(report: RunReport) -> Table:
-    """Sum up what happened to the accuracy."""
-    run, cost, reached = report.run, report.cost, report.rounds_to_target
-    last = run.history[-1]
+    """Sum up what happened to the model."""
     unstable = report.instability
     return _pairs(
         {
-            "before": f"{cost.before:.1%}",
-            "after": f"{cost.after:.1%}, in round {last.round} of {run.spec.rounds}",
-            "lowest": f"{cost.lowest:.1%}, in round {cost.lowest_round}",
-            "loss after": f"{last.loss:.4g} nats",
+            **summary(report),
+            "loss at the end": f"{report.run.history[-1].loss:.4g} nats",
             "instability": ""
             if unstable is None
             else f"{100 * unstable:.2f} points, standard deviation over the last ten rounds",
-            f"rounds to {100 * report.target:g}%": _rounds_to(reached),
-            "went wrong": _trouble(report),
-            "attack success": _success(report),
-            "attack impact": _impact(report),
+            f"rounds to {100 * report.target:g}%": _rounds_to(report.rounds_to_target),
         }
     )
-
-
-def _success(report: RunReport) -> str:
-    """Say how often the attacker gets what it wants, and how often it would without its attack."""
-    success, base = report.run.history[-1].asr, report.base_rate
-    if success is None:
-        return ""
-    if not report.run.spec.attack:
-        return f"{success:.1%} without an attack: the base rate"
-    return f"{success:.1%}" + ("" if base is None else f"; {base:.1%} without the attack")
-
-
-def _trouble(report: RunReport) -> str:
-    """Say in how many rounds something went wrong, and what in the first of them."""
-    rows, rounds = report.troubled, len(report.run.history) - 1
-    if not rows:
-        return ""
-    return f"in {len(rows)} of {rounds} rounds; round {rows[0].round}: {rows[0].problem}"
 
 
 def _rounds_to(reached: int | None) -> str:
     if reached is None:
         return "never"
-    return str(reached) if reached else "0: it began that good"
-
-
-def _impact(report: RunReport) -> str:
-    """Sum up what the attack cost against the same run without it."""
-    if not report.run.spec.attack:
-        return ""
-    if report.clean is None:
-        return "not known: the same run without the attack is not beside it"
-    impact = report.impact
-    worst = max(range(len(impact)), key=impact.__getitem__)
-    text = (
-        f"{100 * impact[-1]:.1f} points in round {len(impact) - 1}, at most "
-        f"{100 * impact[worst]:.1f} in round {worst}; against {report.clean.path}"
-    )
-    if report.differences:
-        text += f"\nwhich differs in more than the attack: {', '.join(report.differences)}"
-    return text
+    return str(reached) if reached else "0: the initial model reached it"
 
 
 def _rounds(report: RunReport) -> Table:
@@ -177,9 +136,9 @@ def _rounds(report: RunReport) -> Table:
     rows, clean, impact = report.run.history, report.clean_accuracies, report.impact
     columns: dict[str, list[str]] = {
         "round": [str(row.round) for row in rows],
-        "accuracy": [f"{row.accuracy:.1%}" for row in rows],
+        "accuracy": [row.accuracy_text for row in rows],
         "clean": [f"{one:.1%}" for one in clean],
-        "impact": [f"{100 * one:+.1f}" for one in impact],
+        "cost": [f"{100 * one:+.1f}" for one in impact],
         "ASR": ["" if row.asr is None else f"{row.asr:.1%}" for row in rows],
         "loss": [f"{row.loss:.4g}" for row in rows],
         "instability": [
@@ -189,6 +148,13 @@ def _rounds(report: RunReport) -> Table:
         "updates": [str(row.updates) for row in rows],
         "rejected": [str(row.rejected or "") for row in rows],
         "quarantined": [str(row.quarantined or "") for row in rows],
+        "missing": [str(row.missing_honest or "") for row in rows],
+        "hostile": [
+            f"{row.hostile_share:.0%}"
+            if report.incomplete and row.hostile_share is not None
+            else ""
+            for row in rows
+        ],
         "wrong": ["!" if row.problem else "" for row in rows],
     }
     columns = {heading: texts for heading, texts in columns.items() if any(texts)}

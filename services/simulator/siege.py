@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import enum
 import signal
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,12 +24,21 @@ from services.simulator.fleet.base import Endpoints, Fleet, Post
 from services.simulator.fleet.engines import Engine
 from services.simulator.fleet.tending import Tending
 from services.simulator.laptop import Laptop, Ports, local_posts
-from services.simulator.results import HistoryRow, ResultsFolder
+from services.simulator.results import HistoryRow, ResultsFolder, Run
+from services.simulator.run_report import RunReport, clean_options, clean_twin
 from services.simulator.screen import Screen
 from services.simulator.service import choose_dataset
 from services.wire.channel import connect
 
 MOST_WORKERS = 64
+
+
+class Twin(enum.StrEnum):
+    """Where the clean twin of an attacked run comes from."""
+
+    FIND = "find"
+    RUN = "run"
+    OFF = "off"
 
 
 def run(
@@ -38,6 +49,8 @@ def run(
     ports: Ports,
     screen: Screen,
     engine: Engine | None = None,
+    twin: Twin = Twin.FIND,
+    baseline: Sequence[str] = (),
 ) -> bool:
     """Run one experiment from start to end.
 
@@ -50,6 +63,8 @@ def run(
         ports: where the services listen; 0 takes a free port.
         screen: where to show it.
         engine: runs the workers in containers; None for processes.
+        twin: where the same run without the attack comes from, which the cost is told against.
+        baseline: the command that runs one, without the options that make it the clean twin.
 
     Returns:
         Whether it finished.
@@ -66,7 +81,8 @@ def run(
         raise InvalidValue("WORKERS", workers, allowed)
     if FaultPlan.parse(spec.faults) and engine is None:
         raise InvalidValue("FAULTS", spec.faults, "faults are made on containers: ENGINE=docker")
-    settled = spec.settle()
+    # Without an engine every worker is a process of this machine, whose death ends the run.
+    settled = spec.settle(deadline=None) if engine is None else spec.settle()
     fleet = None if engine is None else engine.fleet(settled.spec, data)
     with contextlib.ExitStack() as stack:
         host = "127.0.0.1"
@@ -88,11 +104,15 @@ def run(
         # Only now that the services are forked there may be threads.
         with ThreadPoolExecutor(1) as background:
             choice = background.submit(choose_dataset, settled, data)
+            one = _Siege(laptop, fleet, folder, screen, shown)
+            finished = False
             try:
-                return asyncio.run(_Siege(laptop, fleet, folder, screen, shown).run(choice))
+                finished = asyncio.run(one.run(choice))
             except asyncio.CancelledError:
                 screen.say("Stopped. What there is has been kept.")
-                return False
+            finally:
+                one.report(twin if finished else Twin.FIND, baseline)
+            return finished
 
 
 def _admit(
@@ -136,11 +156,9 @@ class _Siege:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, here.cancel)
         state = pb.EXPERIMENT_STATE_CANCELLED
-        chosen: Settled | None = None
         try:
             async with self._laptop.running() as (service, ports):
                 settled, reason = await asyncio.wrap_future(choice)
-                chosen = settled
                 endpoints = Endpoints(
                     f"{self._laptop.host}:{ports.aggregator}",
                     f"{self._laptop.host}:{ports.simulator}",
@@ -153,12 +171,28 @@ class _Siege:
                     state = await self._see_through(experiment, tending, endpoints)
         finally:
             self._screen.sum_up_notes()
-            if chosen is not None and self._rows:
-                self._screen.print_history(self._rows)
-                self._screen.print_cost(chosen, self._rows, self._folder.path)
-            if self._problem:  # last, where it is seen
-                self._screen.warn(self._problem, title="The experiment failed")
         return state == pb.EXPERIMENT_STATE_FINISHED
+
+    def report(self, twin: Twin, baseline: Sequence[str]) -> None:
+        """Print the history and what came of the run; run its clean twin before if asked to.
+
+        Args:
+            twin: where the clean twin comes from.
+            baseline: the command that runs one.
+        """
+        if self._rows:
+            self._screen.print_history(self._rows)
+            run = Run.read(self._folder.path)
+            clean = None
+            if run.spec.attack and twin is not Twin.OFF:
+                clean = clean_twin(run)
+                if clean is None and twin is Twin.RUN:
+                    self._screen.say("The same without the attack:")
+                    subprocess.run([*baseline, *clean_options(run)], check=False)  # noqa: S603
+                    clean = clean_twin(run)
+            self._screen.print_summary(RunReport(run, clean=clean))
+        if self._problem:  # last, where it is seen
+            self._screen.warn(self._problem, title="The experiment failed")
 
     @contextlib.asynccontextmanager
     async def _tending(self, endpoints: Endpoints) -> AsyncIterator[Tending | None]:
@@ -210,7 +244,7 @@ class _Siege:
         away = plan.shares.get(Fault.KILL, 0) + plan.shares.get(Fault.PAUSE, 0)
         if away and spec.threshold == spec.clients:
             self._screen.say(
-                f"A round that misses an update closes after {spec.deadline:g} s; "
+                f"A round that misses an update closes after {spec.deadline} s; "
                 "DEADLINE or THRESHOLD make that shorter"
             )
         self._screen.say(
@@ -230,7 +264,7 @@ class _Siege:
             with self._screen.rounds(last.spec.rounds) as show:
                 async for event in stub.WatchExperiment(request):
                     if event.HasField("entry"):
-                        self._rows.append(history_row(event.entry))
+                        self._rows.append(history_row(event.entry, event.figures))
                         show(self._rows[-1])
                     else:
                         last = event.experiment

@@ -19,14 +19,16 @@ but for the first two. ``fedsiege show`` reads them back: see ``reading``.
 """
 
 from services.simulator.results.confusion import Confusion
-from services.simulator.results.cost import Cost
+from services.simulator.results.cost import Change, Cost
 from services.simulator.results.detection import DetectionRow, detections
 from services.simulator.results.folder import ResultsFolder
-from services.simulator.results.history import HistoryRow
+from services.simulator.results.history import CloseReason, HistoryRow
 from services.simulator.results.participants import Outcome, ParticipantRow, Standing, Verdict
 from services.simulator.results.reading import Run
 
 __all__ = [
+    "Change",
+    "CloseReason",
     "Confusion",
     "Cost",
     "DetectionRow",

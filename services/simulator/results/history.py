@@ -41,7 +41,8 @@ class HistoryRow:
     Attributes:
         round: 0 is the model before any round.
         accuracy: share of the held-out samples classified correctly, 0 to 1.
-        loss: mean cross entropy in nats; inf or nan for a destroyed model.
+        loss: mean cross entropy in nats; inf for outputs beyond float32, nan for outputs that are
+            no numbers.
         updates: updates taken in.
         rejected: participants whose update was refused.
         seconds: from the opening of the round to the end of the test.
@@ -80,8 +81,13 @@ class HistoryRow:
 
     @property
     def destroyed(self) -> bool:
-        """Whether the test of the model gave no finite loss: its outputs are not numbers."""
-        return math.isfinite(self.accuracy) and not math.isfinite(self.loss)
+        """Whether the model's outputs are NaN, so that it names no class."""
+        return math.isnan(self.loss) and not math.isnan(self.accuracy)
+
+    @property
+    def accuracy_text(self) -> str:
+        """The accuracy for people: ``93.2%``, or ``destroyed``."""
+        return "destroyed" if self.destroyed else f"{self.accuracy:.1%}"
 
 
 def to_columns(row: HistoryRow, before: Sequence[HistoryRow]) -> tuple[object, ...]:

@@ -35,6 +35,8 @@ class Outcome(enum.StrEnum):
 
 #: What becomes of an update that came and was not refused.
 TAKEN_IN = (Outcome.ACCEPTED, Outcome.EXCLUDED, Outcome.QUARANTINED, Outcome.NOT_AGGREGATED)
+#: What becomes of an update that the rule was given.
+RULED_ON = tuple(one for one in TAKEN_IN if one is not Outcome.QUARANTINED)
 
 
 class Standing(enum.StrEnum):

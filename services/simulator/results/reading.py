@@ -112,7 +112,9 @@ def _history(path: Path) -> Iterator[HistoryRow]:
             _number(row.get("asr")),
             row.get("problem") or "",
             CloseReason(row["close_reason"]) if row.get("close_reason") else None,
-            *(_count(row.get(name)) for name in ("expected", "missing_honest", "missing_hostile")),
+            _count(row.get("expected")),
+            _count(row.get("missing_honest")),
+            _count(row.get("missing_hostile")),
             _number(row.get("hostile_share")),
         )
 

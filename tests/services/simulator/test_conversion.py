@@ -15,9 +15,10 @@ from services.simulator.conversion import (
     from_message,
     history_row,
     participant_row,
+    round_figures,
     to_message,
 )
-from services.simulator.results import Outcome, Standing, Verdict
+from services.simulator.results import Outcome, ParticipantRow, Standing, Verdict
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
 
@@ -107,16 +108,63 @@ def test_a_value_out_of_range_is_named(fields, name):
     assert caught.value.name == name
 
 
+def person(index: int, outcome: Outcome, *, hostile: bool = False) -> ParticipantRow:
+    return ParticipantRow(index, f"w/{index}", hostile, 3, 1.0, outcome, False)
+
+
 def test_a_row_of_the_history():
     entry = data_pb.AccuracyEntry(
         round=3, accuracy=0.5, loss=1.25, updates=80, rejected=2, seconds=0.75
     )
-    row = history_row(entry)
+    row = history_row(entry, pb.RoundFigures(expected=90, missing_honest=8))
     assert (row.round, row.accuracy, row.loss) == (3, 0.5, 1.25)
     assert (row.updates, row.rejected, row.seconds) == (80, 2, 0.75)
-    assert (row.quarantined, row.asr) == (0, None)
-    entry.quarantined = 4
-    assert history_row(entry, asr=0.0) == replace(row, quarantined=4, asr=0.0)
+    assert (row.quarantined, row.asr, row.close_reason) == (0, None, None)
+    assert (row.expected, row.missing_honest, row.missing_hostile) == (90, 8, 0)
+    assert row.hostile_share is None
+    assert row.incomplete
+    entry.quarantined, entry.close_reason = 4, data_pb.CLOSE_REASON_DEADLINE
+    known = pb.RoundFigures(expected=90, attack_success=0.0, hostile_share=0.25)
+    later = history_row(entry, known)
+    assert later == replace(
+        row, quarantined=4, close_reason="deadline", asr=0.0, missing_honest=0, hostile_share=0.25
+    )
+    assert not later.incomplete
+
+
+def test_every_reason_for_closing_a_round_has_a_name():
+    for reason in data_pb.CloseReason.values():
+        entry = data_pb.AccuracyEntry(round=1, close_reason=reason)
+        name = history_row(entry, pb.RoundFigures()).close_reason
+        assert (name is None) == (reason == data_pb.CLOSE_REASON_UNSPECIFIED)
+
+
+def test_round_0_misses_nothing():
+    row = history_row(data_pb.AccuracyEntry(), round_figures(0, [], 0.5))
+    assert (row.expected, row.missing_honest, row.missing_hostile) == (None, None, None)
+    assert (row.hostile_share, row.asr) == (None, 0.5)
+
+
+def test_what_was_missing_of_a_round_is_counted_by_side():
+    figures = round_figures(
+        3,
+        [
+            person(0, Outcome.ACCEPTED),
+            person(1, Outcome.EXCLUDED),
+            person(2, Outcome.NOT_AGGREGATED, hostile=True),
+            person(3, Outcome.QUARANTINED, hostile=True),  # kept from the rule: no share of its
+            person(4, Outcome.MISSING),
+            person(5, Outcome.MISSING, hostile=True),
+            person(6, Outcome.MISSING),
+            person(7, Outcome.REJECTED),
+            person(8, Outcome.NOT_SCHEDULED),
+        ],
+        None,
+    )
+    assert (figures.expected, figures.missing_honest, figures.missing_hostile) == (8, 2, 1)
+    assert figures.hostile_share == 1 / 3
+    assert not figures.HasField("attack_success")
+    assert not round_figures(3, [person(0, Outcome.MISSING)], None).HasField("hostile_share")
 
 
 def test_the_test_by_class():

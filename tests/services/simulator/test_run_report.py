@@ -24,7 +24,9 @@ WriteRun = Callable[..., Path]
 
 def test_the_figures_of_a_run(tmp_path: Path, write_run: WriteRun) -> None:
     report = RunReport.of(write_run(tmp_path / "run"), 0.8)
-    assert (report.cost.before, report.cost.after, report.cost.lowest_round) == (0.9, 0.6, 2)
+    assert (report.change.before, report.change.after, report.change.lowest_round) == (0.9, 0.6, 2)
+    assert report.chance == 0.5  # of two classes
+    assert report.cost is None, "there is no clean twin"
     # rounds 1 to 3 alone: mean 19/30, deviations 5/30, -4/30, -1/30
     assert report.instability == pytest.approx(math.sqrt(42 / 3) / 30)
     assert report.rounds_to_target == 0

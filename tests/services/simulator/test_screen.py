@@ -2,26 +2,33 @@
 
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from fedsiege.settling import Settled
 from fedsiege.spec import ExperimentSpec
-from services.simulator.results import HistoryRow
-from services.simulator.screen import Screen
+from services.simulator.results import CloseReason, Confusion, HistoryRow, Run
+from services.simulator.run_report import RunReport
+from services.simulator.screen import Screen, round_line
 
 SETTLED = Settled(
     ExperimentSpec(attack_name="mpaf:scale=1.0", rule="krum:f=20", threshold=100),
     ("krum assumes f=20",),
 )
 CALM = Settled(ExperimentSpec(attack=0, threshold=100))
-PATH = Path("runs/a")
 
 
 def history(*accuracies: float) -> list[HistoryRow]:
     return [HistoryRow(i, a, 0.5, 100, 3, 0.25) for i, a in enumerate(accuracies)]
+
+
+def run_of(rows: list[HistoryRow], settled: Settled = SETTLED, path: Path = Path("runs/a")) -> Run:
+    tests = {0: Confusion(np.zeros((10, 10), np.int64), np.full(10, 100))}
+    return Run(path, settled.spec, tuple(rows), tests, (), {})
 
 
 class Captured(Screen):
@@ -63,7 +70,7 @@ def test_the_training_is_named_with_what_it_goes_by(screen: Captured) -> None:
 def test_without_hostile_participants_there_is_no_attack(screen: Captured) -> None:
     screen.print_spec(CALM)
     assert "attack none" in screen.lines
-    screen.print_cost(CALM, history(0.9, 0.9), PATH)
+    screen.print_summary(RunReport(run_of(history(0.9, 0.9), CALM)))
     assert "Without an attack" in screen.lines
 
 
@@ -153,42 +160,99 @@ def test_a_long_table_is_thinned_but_keeps_both_ends(screen: Captured, count: in
     assert any("history.csv has all" in line for line in screen.lines) == (count > 26)
 
 
-@pytest.mark.parametrize(
-    ("accuracies", "expected"),
-    [
-        (
-            (0.932, 0.911, 0.743, 0.32, 0.098, 0.12),
-            [
-                "accuracy before 93.2%",
-                "accuracy after 12.0%, 81.2 points lost",
-                "lowest accuracy 9.8%, in round 4",
-                "half above chance lost after round 3",
-            ],
-        ),
-        ((0.9, 0.92), ["accuracy after 92.0%, 2.0 points gained", "half above chance lost never"]),
-        ((0.1, 0.1), ["half above chance lost not counted: it began no better"]),
-    ],
-)
-def test_the_cost_in_words(
-    screen: Captured, accuracies: tuple[float, ...], expected: list[str]
-) -> None:
-    screen.print_cost(SETTLED, history(*accuracies), PATH)
-    assert "What mpaf:scale=1.0 by 20 of 100 participants cost" in screen.lines
-    assert set(expected) <= set(screen.lines)
+def test_without_a_clean_twin_there_is_a_change_and_no_cost(screen: Captured) -> None:
+    """Compared with round 0, a model that learns under attack would have gained by it."""
+    screen.print_summary(RunReport(run_of(history(0.12, 0.911, 0.743, 0.098, 0.645))))
+    assert "mpaf:scale=1.0 by 20 of 100 participants" in screen.lines
+    assert "at the start accuracy 12.0%" in screen.lines
+    assert "at the end accuracy 64.5%, in round 4 of 10" in screen.lines
+    assert "change +52.5 points since the start" in screen.lines
+    assert "lowest 9.8%, in round 3" in screen.lines
+    assert "attack cost not known: no run without the attack is beside this one" in screen.lines
+
+
+def test_the_cost_is_told_against_the_clean_twin(screen: Captured) -> None:
+    clean = run_of(history(0.12, 0.92, 0.93), CALM, Path("runs/a-clean"))
+    screen.print_summary(RunReport(run_of(history(0.12, 0.92, 0.43)), clean=clean))
+    text = " ".join(screen.lines)
+    assert "attack cost 50.0 points in round 2, where the clean run has 93.0%" in text
+    assert "from round 2 on half of what is above chance is lost" in text
+    assert "against runs/a-clean" in text
+
+
+def test_the_success_of_a_backdoor_is_told_everywhere(screen: Captured) -> None:
+    rows = [replace(row, asr=0.29 * row.round) for row in history(0.93, 0.92)]
+    clean = run_of([replace(row, asr=0.01) for row in history(0.93, 0.93)], CALM)
+    for row in rows:
+        assert f"attack success {row.asr:.1%}" in round_line(row, 1)
+    screen.print_history(rows)
+    assert "round accuracy change success loss updates rejected seconds" in screen.lines
+    assert "1 92.0% -1.0 29.0% 0.5 100 3 0.25" in screen.lines
+    spec = SETTLED.spec.model_copy(update={"attack_name": "badnets"})
+    clean = replace(clean, spec=spec.model_copy(update={"attack": 0.0}))
+    screen.print_summary(RunReport(run_of(rows, Settled(spec)), clean=clean))
+    assert "attack success 29.0%; 1.0% without the attack" in screen.lines
+    terminal = Captured(terminal=True, width=100)
+    with terminal.rounds(1) as show:
+        show(rows[1])
+    assert "attack success 29.0%" in terminal.output.getvalue()
+
+
+CUT = HistoryRow(
+    1, 0.094, 2.3, 6, 0, 2.5, close_reason=CloseReason.DEADLINE, expected=30,
+    missing_honest=24, missing_hostile=0, hostile_share=1.0,
+)  # fmt: skip
+
+
+def test_a_round_without_all_honest_updates_is_marked(screen: Captured) -> None:
+    assert "deadline closed it without 24 honest updates (100% hostile)" in round_line(CUT, 1)
+    screen.print_history([*history(0.094), CUT])
+    assert "round accuracy change loss updates rejected missing hostile seconds" in screen.lines
+    assert "1 9.4% +0.0 2.3 6 0 24 100% 2.50" in screen.lines
+    screen.print_summary(RunReport(run_of([*history(0.094), CUT])))
+    text = " ".join(screen.lines)
+    assert "incomplete honest updates missing in 1 of 1 rounds, closed by: deadline (1)" in text
+    assert "hostile participants sent up to 100% of the updates aggregated" in text
+    terminal = Captured(terminal=True, width=100)
+    with terminal.rounds(1) as show:
+        show(CUT)
+    assert "without 24 honest updates" in terminal.output.getvalue()
+    whole = replace(CUT, missing_honest=0, missing_hostile=3)
+    assert "without" not in round_line(whole, 1)
+
+
+def test_a_destroyed_model_has_no_accuracy(screen: Captured) -> None:
+    rows = [*history(0.93), HistoryRow(1, 0.0, math.nan, 100, 0, 0.25)]
+    assert round_line(rows[1], 1).startswith("round 1/1: accuracy destroyed, ")
+    screen.print_history(rows)
+    assert "1 destroyed -93.0 nan 100 0 0.25" in screen.lines
+    screen.print_summary(RunReport(run_of(rows)))
+    assert "at the end accuracy destroyed, in round 1 of 10" in screen.lines
+    assert "destroyed in 1 rounds, first in round 1: the model's outputs are not numbers" in (
+        screen.lines
+    )
+
+
+def test_the_widest_history_fits_a_window_of_80() -> None:
+    screen = Captured(width=80)
+    rows = [replace(CUT, quarantined=3, asr=0.125, rejected=2, loss=1.234e-12)]
+    screen.print_history([*history(0.9), *rows])
+    assert "…" not in screen.output.getvalue()
+    assert any("0.125" in line or "12.5%" in line for line in screen.lines)
 
 
 def test_a_run_without_a_round_has_no_cost(screen: Captured) -> None:
-    screen.print_cost(SETTLED, history(0.932), PATH)
+    screen.print_summary(RunReport(run_of(history(0.932))))
     assert "No round was played" in screen.lines
-    assert "accuracy before 93.2%" in screen.lines
-    assert f"Results: {PATH}" in screen.lines
+    assert "at the start accuracy 93.2%" in screen.lines
+    assert "Results: runs/a" in screen.lines
     assert not any("points" in line or "cost" in line for line in screen.lines)
 
 
 def test_the_path_of_the_results_stays_on_one_line() -> None:
     screen = Captured(width=40)
     path = Path("/home/somebody/a/rather/long/way/down/runs/20261120-141500-mpaf-krum")
-    screen.print_cost(SETTLED, history(0.9, 0.1), path)
+    screen.print_summary(RunReport(run_of(history(0.9, 0.1), path=path)))
     assert f"Results: {path}" in screen.lines
 
 

@@ -39,14 +39,15 @@ def test_the_page_of_a_siege(tmp_path: Path, write_run: WriteRun) -> None:
         "knowledge none: the broadcast model only",
         "rule krum:f=1",
         "audit norm",
-        "before 90.0%",
-        "after 60.0%, in round 3 of 3",
+        "at the start accuracy 90.0%",
+        "at the end accuracy 60.0%, in round 3 of 3",
+        "change -30.0 points since the start",
         "lowest 50.0%, in round 2",
-        "loss after 0.4 nats",
+        "loss at the end 0.4 nats",
         "instability 12.47 points, standard deviation over the last ten rounds",
-        "rounds to 80% 0: it began that good",
+        "rounds to 80% 0: the initial model reached it",
         "attack success 30.0%; 30.0% without the attack",
-        "round accuracy clean impact ASR loss instability updates quarantined",
+        "round accuracy clean cost ASR loss instability updates quarantined",
         "2 50.0% 95.0% +45.0 20.0% 0.5 15.00 5",
         "3 60.0% 95.0% +35.0 30.0% 0.4 12.47 5 1",
         f"0 62.5% {'█' * 19}",
@@ -60,13 +61,14 @@ def test_the_page_of_a_siege(tmp_path: Path, write_run: WriteRun) -> None:
         assert line in lines, line
     assert not any("fedsiege sim" in line for line in lines)
     text = "".join("".join(lines).split())  # paths are folded where they are long
-    assert f"35.0pointsinround3,atmost45.0inround2;against{clean}" in text
+    assert "35.0pointsinround3,wherethecleanrunhas95.0%;atmost45.0points,inround2;" in text
+    assert f"against{clean}" in text
 
 
 def test_without_a_clean_twin_it_says_how_to_get_one(tmp_path: Path, write_run: WriteRun) -> None:
     path = write_run(tmp_path / "siege")
     lines = Shown(str(path), tmp_path / "elsewhere").lines
-    assert "attack impact not known: the same run without the attack is not beside it" in lines
+    assert "attack cost not known: no run without the attack is beside this one" in lines
     assert lines[-1] == f"fedsiege sim --spec={path}/spec.yaml --attack=0 --out={path}-clean"
     assert "rounds to 95% never" in Shown("siege", tmp_path, target=0.95).lines
 
@@ -76,7 +78,7 @@ def test_a_clean_run_has_no_impact(tmp_path: Path, write_run: WriteRun) -> None:
     lines = Shown("calm", tmp_path).lines
     assert "attack none" in lines
     assert "attack success 30.0% without an attack: the base rate" in lines
-    assert not any(line.startswith(("attack impact", "knowledge")) for line in lines)
+    assert not any(line.startswith(("attack cost", "knowledge")) for line in lines)
 
 
 def test_the_named_clean_run_and_where_it_differs(tmp_path: Path, write_run: WriteRun) -> None:
@@ -89,7 +91,8 @@ def test_the_named_clean_run_and_where_it_differs(tmp_path: Path, write_run: Wri
 def test_a_run_that_has_just_begun_has_a_page(tmp_path: Path, write_run: WriteRun) -> None:
     write_run(tmp_path / "begun", (0.9,))
     lines = Shown("begun", tmp_path).lines
-    assert "after 90.0%, in round 0 of 3" in lines
+    assert "at the start accuracy 90.0%" in lines
+    assert not any("points" in line for line in lines)
     assert not any("detector" in line or "instability" in line for line in lines)
 
 

@@ -48,6 +48,11 @@ async def test_why_an_experiment_failed_is_the_last_thing_on_the_screen(
     choice: Future = Future()
     choice.set_result((ExperimentSpec(clients=5, rounds=2).settle(), ""))
     assert not await one.run(choice)
+    monkeypatch.setattr(
+        siege.Run, "read", lambda path: SimpleNamespace(spec=ExperimentSpec(attack=0))
+    )
+    monkeypatch.setattr(screen, "print_summary", lambda _: None)
+    one.report(siege.Twin.FIND, [])
     last = output.getvalue().splitlines()[-6:]
     assert "The experiment failed" in last[1]
     assert "the aggregator: UNAVAILABLE: ping timeout" in last[3]

@@ -118,7 +118,8 @@ def test_two_runs_in_the_same_second_get_folders_of_their_own(tmp_path: Path) ->
 def test_the_history_has_exactly_the_promised_header(folder: ResultsFolder) -> None:
     text = (folder.path / "history.csv").read_text()
     assert text == (
-        "round,accuracy,loss,updates,rejected,seconds,quarantined,instability,asr,problem\n"
+        "round,accuracy,loss,updates,rejected,seconds,quarantined,instability,asr,problem,"
+        "close_reason,expected,missing_honest,missing_hostile,hostile_share\n"
     )
 
 
