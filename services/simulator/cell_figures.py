@@ -35,6 +35,10 @@ class CellFigures:
         knowledge: the level of what the attack may see; empty without an attack.
         versions: what computed it, as its spec.yaml says.
         detectors: how the rule, the audit and each of its detectors did over the run.
+        incomplete_rounds: rounds that were closed without all honest updates; None in older
+            results, which do not say.
+        destroyed: whether the model was destroyed, its outputs not finite, in any of the rounds
+            that ``accuracy`` is the mean of.
     """
 
     labels: tuple[str, ...]
@@ -51,13 +55,18 @@ class CellFigures:
     knowledge: str = ""
     versions: str = ""
     detectors: tuple[DetectorReport, ...] = ()
+    incomplete_rounds: int | None = None
+    destroyed: bool = False
 
     @property
     def worth(self) -> float:
         """What the attack leaves, 0 to 1: the accuracy, or what does not fall for its trigger.
 
-        A model with a backdoor is as accurate as any; that is what makes it dangerous.
+        A model with a backdoor is as accurate as any; that is what makes it dangerous. Of one that
+        is destroyed nothing is left, however its outputs are counted.
         """
+        if self.destroyed:
+            return 0.0
         succeeds = self.asr if self.hostile else None  # without an attack it is a base rate
         return self.accuracy if succeeds is None else min(self.accuracy, 1 - succeeds)
 
@@ -66,6 +75,8 @@ class CellFigures:
         """Read the results of a cell."""
         run = Run.read(folder)
         accuracies = [row.accuracy for row in run.history]
+        last = run.history[1:][-LAST:] or run.history
+        told = any(row.missing_honest is not None for row in run.history)
         took_part: dict[str, set[str]] = {"true": set(), "false": set()}
         for row in table_rows(folder / "participants.csv"):
             if row["outcome"] not in ("missing", "not_scheduled"):
@@ -78,7 +89,7 @@ class CellFigures:
         rule = next((one.worth for one in detectors if one.detector == RULE), None)
         return cls(
             cell.labels,
-            statistics.fmean(accuracies[1:][-LAST:] or accuracies),
+            statistics.fmean(row.accuracy for row in last),
             accuracies[-1],
             min(accuracies),
             sum(row.seconds for row in run.history[1:]),
@@ -91,6 +102,8 @@ class CellFigures:
             knowledge(run.spec)[0] if run.spec.attack else "",
             _versions(folder),
             detectors,
+            sum(row.incomplete for row in run.history) if told else None,
+            any(row.destroyed for row in last),
         )
 
 

@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from services.simulator import experiments, grid_report
 from services.simulator import grid as grid_module
 from services.simulator.cell_figures import CellFigures
 from services.simulator.grid import Cell, CellFailed, Grid, run_cells, to_yaml
+from services.simulator.grid_layout import Levels
 from services.simulator.screen import Screen
 
 SMALL = """
@@ -85,6 +87,7 @@ def test_a_grid_runs_is_resumed_and_keeps_apart_what_is_not_its_own(tmp_path: Pa
         ("mpaf", "4", "1"),
     ]
     assert [row["knowledge"] for row in rows] == ["", "none"]
+    assert [row["destroyed"] for row in rows] == ["false", "false"]
     assert float(rows[0]["final"]) > float(rows[1]["final"])  # lambda 1000 leaves nothing
     table = (out / "table.md").read_text()
     assert "| attack | knowledge | fedavg |" in table
@@ -245,7 +248,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("where", LEVELS)
-def test_a_table_names_what_the_attacks_know(where: str, tmp_path: Path) -> None:
+def test_a_table_names_what_the_attacks_know(where: str) -> None:
     known, axis = LEVELS[where]
     grid = Grid.from_yaml("vary: {one: {a: {scale: 1}, b: {}}, two: {x: {}, y: {}}, seed: [3]}")
     figures = [
@@ -255,8 +258,7 @@ def test_a_table_names_what_the_attacks_know(where: str, tmp_path: Path) -> None
     table = grid_report.markdown(grid, figures)
     for line in SAID[where]:
         assert line in table
-    assert grid_report.Levels.find(grid, figures).axis == axis
-    grid_report.draw(grid, figures, tmp_path / "heatmap.png")
+    assert Levels.find(grid, figures).axis == axis
 
 
 def test_a_heading_names_what_the_attacks_below_it_know() -> None:
@@ -270,6 +272,33 @@ def test_a_heading_names_what_the_attacks_below_it_know() -> None:
     table = grid_report.markdown(grid, figures)
     assert "attack none\n" in table
     assert "attack alie (knowledge partial)\n" in table
+
+
+def test_a_destroyed_model_is_called_so_and_is_the_worst() -> None:
+    grid = Grid.from_yaml(SMALL)
+    figures = [
+        replace(one, destroyed=place == 2, asr=0.098 if place == 2 else None)
+        for place, one in enumerate(figures_of(grid, (0.05, 0.8, 0.098, 0.85)))
+    ]
+    table = grid_report.markdown(grid, figures)
+    assert "| none | 5.0 | **80.0** |" in table
+    assert "| mpaf | **destroyed** | 85.0 |" in table
+    assert "destroyed: the outputs of the model are not finite" in table
+    whole = grid_report.markdown(grid, figures_of(grid, (0.9, 0.8, 0.1, 0.85)))
+    assert "destroyed" not in whole
+
+
+def test_cells_whose_rounds_lacked_honest_updates_have_a_mark_that_is_explained() -> None:
+    grid = Grid.from_yaml(SMALL)
+    figures = [
+        replace(one, incomplete_rounds=count, asr=0.0)
+        for one, count in zip(figures_of(grid, (0.9, 0.8, 0.1, 0.85)), (0, None, 3, 1), strict=True)
+    ]
+    table = grid_report.markdown(grid, figures)
+    assert "| none | 90.0 [0] | **80.0** [0] |" in table
+    assert "| mpaf | **10.0**† [0] | 85.0† [0] |" in table
+    assert "† Some rounds were closed without all honest updates" in table
+    assert "†" not in grid_report.markdown(grid, figures_of(grid, (0.9, 0.8, 0.1, 0.85)))
 
 
 def test_folders_are_named_for_people() -> None:
