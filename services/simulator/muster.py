@@ -84,6 +84,7 @@ class Muster:
         self._round = 0
         #: Participants that were sent into the current round, by worker, until it reports.
         self._sent: dict[str, list[int]] = {}
+        self._timers: list[asyncio.TimerHandle] = []
         #: Participants of the current round whose updates cannot come any more.
         self.unreachable: asyncio.Queue[list[int]] = asyncio.Queue()
         self._wake = asyncio.Event()
@@ -107,16 +108,22 @@ class Muster:
             self._looking.pop(name, None)
             if worker is None:
                 self._note(f"worker {name} is gone; its participants miss rounds")
-                lost = asyncio.get_running_loop().call_later
-                lost(LINE_PATIENCE, self._give_up, name, self._sent.get(name))
+                if sent := self._sent.get(name):
+                    later = asyncio.get_running_loop().call_later
+                    self._timers.append(later(LINE_PATIENCE, self._give_up, name, sent))
             else:
                 self._note(f"worker {name} is back")
                 self._send(berth, worker)
 
-    def _give_up(self, name: str, sent: list[int] | None) -> None:
+    def _give_up(self, name: str, sent: list[int]) -> None:
         """Expect no more updates of a worker whose line broke and was not opened again."""
-        if sent and self._sent.get(name) is sent and self._workers.get(name) is None:
+        if self._sent.get(name) is sent and self._workers.get(name) is None:
             self._through(name)
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
 
     def _through(self, name: str) -> None:
         """Expect no more updates of a worker in this round."""
@@ -249,6 +256,7 @@ class Muster:
         self._looking.clear()
         self._round = round_number
         self._sent.clear()
+        self._cancel_timers()
         self.unreachable = asyncio.Queue()
         told: set[int] = set()
         for name, berth in self._berths.items():
@@ -355,6 +363,7 @@ class Muster:
     def dismiss(self) -> None:
         """Send everyone home."""
         self._unlisten()
+        self._cancel_timers()
         for berth in self._berths.values():
             if berth.worker is not None:
                 berth.worker.experiment_id = ""

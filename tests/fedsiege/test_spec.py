@@ -42,7 +42,7 @@ def test_the_defaults_are_those_of_the_issue() -> None:
         "partition": "sample",
         "init": None,
         "seed": 0,
-        "deadline": 30.0,
+        "deadline": None,
         "device": "cpu",
         "trainer": "auto",
         "min_clients": None,

@@ -109,6 +109,21 @@ async def test_a_round_cannot_be_opened_twice(federation):
         assert "round 1 is still open" in found.message
 
 
+async def test_a_round_that_stops_waiting_closes_with_what_is_in(federation):
+    await federation.submit(0, ones(federation))
+    stop = pb.StopWaitingRequest(
+        federation_id=federation.id, round=1, participant_indices=[1, 2, 9]
+    )
+    assert (await federation.stub.StopWaiting(stop)).open, "3 and 4 are still waited for"
+    await federation.submit(2, ones(federation))  # it came all the same, and counts
+    other = pb.StopWaitingRequest(federation_id=federation.id, round=2, participant_indices=[3, 4])
+    assert not (await federation.stub.StopWaiting(other)).open, "round 2 is not open"
+    stop.participant_indices[:] = [3, 4]
+    assert not (await federation.stub.StopWaiting(stop)).open
+    entry = await federation.closed(1)
+    assert (entry.updates, entry.close_reason) == (2, pb.CLOSE_REASON_EVERYONE_HEARD)
+
+
 async def test_a_round_too_large_for_the_machine_is_refused(create, monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: 100)  # pages, and bytes of each
     federation = await small(await create(rule="median"))

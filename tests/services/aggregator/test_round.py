@@ -63,6 +63,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         self.arriving: dict[int, int] = {}
         self.taken: set[int] = set()
         self.rejected: set[int] = set()
+        self.not_awaited: set[int] = set()
         self.reason = OPEN
 
     def some_arriving(self, data) -> int:
@@ -116,6 +117,14 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
     @rule(data=st.data())
     def die(self, data):
         self.round.release(self.arriving.pop(self.some_arriving(data)))
+        self.expect_close()
+
+    @rule(data=st.data())
+    def stop_waiting(self, data):
+        indices = data.draw(st.sets(st.sampled_from([*self.round.indices, 99]), max_size=3))
+        self.round.stop_waiting(indices)
+        self.not_awaited |= indices & set(self.round.indices)
+        self.expect_close()
 
     @precondition(lambda self: self.taken or self.rejected)
     @rule(data=st.data())
@@ -137,7 +146,9 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
             return
         if len(self.taken) == self.threshold:
             self.reason = pb.CLOSE_REASON_THRESHOLD
-        elif len(self.taken) + len(self.rejected) == len(self.round.indices):
+        elif self.taken | self.rejected | (self.not_awaited - self.arriving.keys()) == set(
+            self.round.indices
+        ):
             self.reason = pb.CLOSE_REASON_EVERYONE_HEARD
 
     @invariant()
