@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -236,18 +236,27 @@ def detectors() -> None:
 
 
 def print_catalogue(*catalogues: Any, **more: Callable[[Any], str]) -> None:  # of anything
-    """Print the names of catalogues with what each is and takes, and more columns of its class."""
-    table = Table(box=None, padding=(0, 2))
+    """Print the names of catalogues with what each is and takes, and more columns of its class.
+
+    Where a row of all columns is wider than the window, parameters stand below what a thing is.
+    """
+    console = Console()
+    table, narrow = Table(box=None, padding=(0, 2)), Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("name", *more, "parameters", "what it is"):
         table.add_column(heading, overflow="fold")
+    for heading in ("name", *more, "what it is, and its parameters"):
+        narrow.add_column(heading, overflow="fold")
     for catalogue in catalogues:
         for thing in catalogue:
             parameters = catalogue.parameters(thing.name)
             spelled = ", ".join(f"{one.name}={one.default}" for one in parameters)
             said = [Text(column(thing)) for column in more.values()]
-            name = Text(thing.name, style="bold")
-            table.add_row(name, *said, Text(spelled), Text(thing.summary))
-    Console().print(table)
+            name, summary = Text(thing.name, style="bold"), Text(thing.summary)
+            table.add_row(name, *said, Text(spelled), summary)
+            below = [Text(spelled, style="dim")] if spelled else []
+            narrow.add_row(name, *said, Group(summary, *below))
+    unbroken = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.print(table if unbroken <= console.width else narrow)
 
 
 def read_text(path: Path) -> str:

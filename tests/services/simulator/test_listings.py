@@ -40,6 +40,34 @@ def test_each_has_a_line_with_its_parameters_and_what_it_is(command, catalogues,
 
 
 @pytest.mark.parametrize(
+    ("command", "catalogues"),
+    [
+        (cli.rules, [aggregation.catalogue, pre.catalogue]),
+        (cli.attacks, [attacks.catalogue]),
+        (cli.detectors, [audit.catalogue, quarantine.catalogue]),
+    ],
+    ids=["rules", "attacks", "detectors"],
+)
+def test_a_window_of_80_columns_shows_every_word_unbroken(command, catalogues, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    command()
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    blocks: dict[str, list[str]] = {}
+    for line in lines:
+        if line[:1].strip():
+            words = blocks.setdefault(line.split()[0], [])
+        words += line.split()
+    for catalogue in catalogues:
+        for thing in catalogue:
+            parameters = [f"{one.name}={one.default}" for one in catalogue.parameters(thing.name)]
+            shown = [word.removesuffix(",") for word in blocks[thing.name]]
+            wanted = [word.removesuffix(",") for word in thing.summary.split()]
+            knows = shown[1:2] if command is cli.attacks else []
+            assert shown == [thing.name, *knows, *wanted, *parameters]
+
+
+@pytest.mark.parametrize(
     ("name", "level"), [("mpaf", "none"), ("alie", "partial"), ("adaptive-ipm", "full")]
 )
 def test_an_attack_says_what_it_knows(name, level, lines):
