@@ -48,7 +48,7 @@ BATCH ?= 4
 DATASET ?= auto
 ## Folder of the data sets; those that are absent are downloaded into it
 DATA ?= data
-## How samples go to participants: sample, iid, dirichlet:ALPHA
+## How samples go to participants: sample, iid, dirichlet:ALPHA, dirichlet-prior:ALPHA
 PARTITION ?= sample
 ## Initial weights: pretrained, random; empty: pretrained where a checkpoint ships
 INIT ?=

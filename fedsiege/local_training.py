@@ -22,7 +22,7 @@ class LocalTraining:
         model: the architecture, by name.
         dataset: the data set, by name.
         data: the folder of the data sets.
-        share: the partition, "dirichlet:0.5".
+        share: the partition, "dirichlet:0.5" or another of fedsiege/partition.py.
         samples: how many each participant has, 0 for all, shared out.
         participants: all of the experiment, benign and hostile.
         seed: the run's seed.

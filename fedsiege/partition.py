@@ -28,9 +28,22 @@ class Partition(abc.ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    #: Whether it can share out all there are, ``samples=0``.
+    shares_out_all: ClassVar[bool] = True
 
     def __str__(self) -> str:
         return self.name
+
+    def check_samples(self, samples: int) -> None:
+        """Refuse a number of samples that this partition cannot give.
+
+        Raises:
+            InvalidValue: it is 0, and this partition does not share out all there are.
+        """
+        if samples == 0 and not self.shares_out_all:
+            able = " and ".join(one.name for one in catalogue if one.shares_out_all)
+            allowed = f"partition {self.name} needs 1 or more; {able} share out all there are"
+            raise InvalidValue("samples", samples, allowed)
 
     @abc.abstractmethod
     def assign(
@@ -83,16 +96,14 @@ class Sample(Partition):
 
     name = "sample"
     summary = "each draws from the whole set, with replacement"
+    shares_out_all = False
 
     def assign(
         self, labels: Labels, participants: int, samples: int, seed: int
     ) -> Sequence[Indices]:
         """Share out the samples; 0 is not possible, since drawing never uses up the set."""
         _check(labels, participants, samples)
-        if samples == 0:
-            raise InvalidValue(
-                "samples", 0, "partition sample needs 1 or more; iid and dirichlet share out all"
-            )
+        self.check_samples(samples)
         return _Draws(len(labels), participants, samples, seed)
 
 
@@ -119,27 +130,30 @@ class Iid(Partition):
 class Dirichlet(Partition):
     """Disjoint shares with skewed labels; the smaller alpha, the more skewed.
 
-    With ``samples``: participant i draws class proportions ``q_i ~ Dir(alpha * prior)``, the prior
-    being the class frequencies of the set, and its samples from those classes without replacement;
-    where a class is used up, ``q_i`` is renormalised over the others (Hsu, Qi, Brown 2019,
-    arXiv 1909.06335, section 3.1).
+    With ``samples``: participant i draws class proportions ``q_i ~ Dir(alpha, .., alpha)`` over the
+    classes, and its samples from those classes without replacement; where a class is used up,
+    ``q_i`` is renormalised over the others. The expected class proportions are equal.
 
     With ``samples=0``: each class is cut into pieces of ``p_c ~ Dir(alpha, .., alpha)`` over the
-    participants (Yurochkin et al. 2019, arXiv 1905.12022); shares differ in size, and who got
-    nothing is given one sample of the largest share.
+    participants (Yurochkin et al. 2019, arXiv 1905.12022); shares differ in size, and a participant
+    without any is given one sample of the largest share.
+
+    At alpha = 0.1 and ten equal classes, the largest class holds on average 0.67 of a participant
+    with ``samples``, 0.6 to 0.67 with ``samples=0`` (the more participants, the more), and 0.9 to
+    0.94 under ``dirichlet-prior``.
 
     Attributes:
         alpha: concentration, 1e-6 to 1e6. 0.1 is very skewed, 100 nearly iid.
     """
 
     name = "dirichlet"
-    summary = "disjoint shares with skewed labels, dirichlet:ALPHA"
+    summary = "disjoint shares, class proportions from Dir(ALPHA, .., ALPHA), dirichlet:ALPHA"
 
     alpha: float = 0.5
 
     def __post_init__(self) -> None:
         if not 1e-6 <= self.alpha <= 1e6:
-            raise InvalidValue("dirichlet:alpha", self.alpha, "1e-6 to 1e6")
+            raise InvalidValue(f"{self.name}:alpha", self.alpha, "1e-6 to 1e6")
 
     def __str__(self) -> str:
         return f"{self.name}:{self.alpha}"
@@ -148,6 +162,7 @@ class Dirichlet(Partition):
         self, labels: Labels, participants: int, samples: int, seed: int
     ) -> Sequence[Indices]:
         """Share out the samples."""
+        self.check_samples(samples)
         _check_enough(labels, participants, samples)
         rng = seeding.generator(seed, _PURPOSE)
         piles = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
@@ -157,15 +172,19 @@ class Dirichlet(Partition):
             shares = self._deal(piles, participants, samples, rng)
         return [rng.permutation(share) for share in shares]
 
+    def _concentrations(self, prior: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the parameters of a participant's Dirichlet distribution, one per class."""
+        return np.full_like(prior, self.alpha)
+
     def _deal(
         self, piles: list[Indices], participants: int, samples: int, rng: np.random.Generator
     ) -> list[Indices]:
         """Deal the same number of samples to each participant, from the top of the piles."""
         left = np.array([len(pile) for pile in piles])
-        prior = left / left.sum()
+        concentrations = self._concentrations(left / left.sum())
         shares = []
         for _ in range(participants):
-            taken = _draw_counts(rng.dirichlet(self.alpha * prior), left, samples, rng)
+            taken = _draw_counts(rng.dirichlet(concentrations), left, samples, rng)
             shares.append(
                 np.concatenate(
                     [pile[n - t : n] for pile, n, t in zip(piles, left, taken, strict=True)]
@@ -190,6 +209,28 @@ class Dirichlet(Partition):
             shares[empty], shares[largest] = shares[largest][:1], shares[largest][1:]
             sizes[largest] -= 1
         return shares
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class DirichletPrior(Dirichlet):
+    """Disjoint shares of one size with class proportions ``q_i ~ Dir(alpha * prior)``.
+
+    The prior is the frequencies of the classes in the set (Hsu, Qi, Brown 2019, arXiv 1909.06335,
+    section 3.1). Its parameters add up to alpha, whatever the number of classes: with ten equal
+    classes ``dirichlet-prior:1`` draws what ``dirichlet:0.1`` draws. All else is as in Dirichlet.
+
+    Attributes:
+        alpha: concentration, 1e-6 to 1e6.
+    """
+
+    name = "dirichlet-prior"
+    summary = "disjoint shares, class proportions from Dir(ALPHA * class frequencies)"
+    shares_out_all = False
+
+    def _concentrations(self, prior: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the parameters of a participant's Dirichlet distribution, one per class."""
+        return self.alpha * prior
 
 
 class _Draws(Sequence[Indices]):

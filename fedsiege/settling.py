@@ -109,9 +109,10 @@ def _check_task(spec: ExperimentSpec) -> None:
         share = partition.create(spec.partition)
     if spec.clients == 0:
         _check_open(spec, share.name)
-    if share.name == "sample" and spec.samples == 0:
-        allowed = "partition sample needs 1 or more; iid and dirichlet share out all there are"
-        raise InvalidValue("SAMPLES", spec.samples, allowed)
+    try:
+        share.check_samples(spec.samples)
+    except InvalidValue as error:
+        raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
 
 
 def _check_open(spec: ExperimentSpec, partition: str) -> None:

@@ -86,7 +86,9 @@ class ExperimentSpec(BaseModel):
     batch: int = _count(4, "Local batch size", 1)
     dataset: str = _setting("auto", "Data set", "auto, digits, mnist or fashion")
     partition: str = _setting(
-        "sample", "How samples go to participants", "sample, iid or dirichlet:ALPHA"
+        "sample",
+        "How samples go to participants",
+        "sample, iid, dirichlet:ALPHA or dirichlet-prior:ALPHA",
     )
     init: Literal["pretrained", "random"] | None = _setting(
         None,

@@ -36,10 +36,10 @@ class Dba(TriggerAttack):
         InvalidValue: a parameter is out of its range.
 
     Measured after 30 rounds on MNIST with LeNet-5 from random weights, 50 participants, a fifth
-    hostile, Dirichlet 1, plain mean: with 300 samples a participant success is 100 %, and 80 % at
-    boost 1; with 60 samples, the set-up of ``experiments/ladder.yaml``, 98, 24 and 18 % at three
-    seeds, the last 27 % after 60 rounds. Four pixels are a faint trigger: it takes longer than that
-    of ``badnets``.
+    hostile, ``dirichlet-prior:1``, plain mean: with 300 samples a participant success is 100 %,
+    and 80 % at boost 1; with 60 samples, the set-up of ``experiments/ladder.yaml``, 98, 24 and 18 %
+    at three seeds, the last 27 % after 60 rounds. Four pixels are a faint trigger: it takes longer
+    than that of ``badnets``.
 
     Source: Xie, Huang, Chen and Li, DBA, ICLR 2020, section 3; strips, scaling and the test on
     their union, without inputs of the target class, confirmed against the authors' code and its

@@ -44,9 +44,9 @@ class EdgeCase(BackdoorAttack):
         InvalidValue: a parameter is out of its range.
 
     Measured after 30 rounds on MNIST with LeNet-5 from random weights, 50 participants, a fifth
-    hostile, 60 samples each, Dirichlet 1, plain mean: success is 94, 100 and 97 % at three seeds,
-    and 17 % without the attack, which costs 1 to 2 points of accuracy. (The rarest sevens of the
-    attackers' own data in their place came to 12 %: each has one or two.)
+    hostile, 60 samples each, ``dirichlet-prior:1``, plain mean: success is 94, 100 and 97 % at
+    three seeds, and 17 % without the attack, which costs 1 to 2 points of accuracy. (The rarest
+    sevens of the attackers' own data in their place came to 12 %: each has one or two.)
 
     Source: Wang et al., Attack of the tails: yes, you really can backdoor federated learning,
     NeurIPS 2020, and the authors' code; 7 taken for 1 as there.

@@ -31,9 +31,9 @@ class Duplicate(Detector):
     the default. It is in force while the median gap is 10 times as large as what is flagged;
     else, as where the same few weights move in all updates, the score is 0 for all.
 
-    Honest participants with samples of one class are alike to 0.9999 (LeNet-5, Dirichlet 0.1); so
-    0.999, which others use, flags half of them. Whoever repeats the update of an honest
-    participant has it flagged as well. Where most units of the model are dead, honest updates of
+    Honest participants with samples of one class are alike to 0.9999 (LeNet-5,
+    dirichlet-prior:0.1); so 0.999, which others use, flags half of them. Whoever repeats the update
+    of an honest participant has it flagged as well. Where most units of the model are dead, honest updates of
     one class can be parallel, and are flagged. It is blind to fakes that differ (mpaf-spread).
 
     Args:

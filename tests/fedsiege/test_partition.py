@@ -1,5 +1,7 @@
 """Shares have the promised size, skew and independence, and are the same on every worker."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,8 @@ from fedsiege import partition
 from fedsiege.errors import InvalidValue
 
 LABELS = np.random.default_rng(0).integers(0, 10, 6_000)
-DISJOINT = ["iid", "dirichlet:0.1", "dirichlet:1e-06", "dirichlet:100"]
+SHARED_OUT = ["iid", "dirichlet:0.1", "dirichlet:1e-06", "dirichlet:100"]
+DISJOINT = [*SHARED_OUT, "dirichlet-prior:0.1", "dirichlet-prior:1e-06", "dirichlet-prior:100"]
 
 
 @pytest.mark.parametrize("text", ["sample", *DISJOINT])
@@ -39,7 +42,7 @@ def test_no_sample_is_given_twice_and_the_last_one_can_be_given(
     assert len(np.unique(dealt)) == len(dealt) == participants * samples
 
 
-@pytest.mark.parametrize("text", DISJOINT)
+@pytest.mark.parametrize("text", SHARED_OUT)
 @pytest.mark.parametrize("participants", [1, 7, 1_000, 6_000])
 def test_zero_samples_share_out_everything_and_leave_nobody_empty(
     text: str, participants: int
@@ -79,23 +82,56 @@ def test_drawing_is_with_replacement() -> None:
     assert set(share.tolist()) == set(range(10))
 
 
-def largest_class_share(text: str, samples: int) -> float:
-    shares = partition.create(text).assign(LABELS, 40, samples, 0)
-    return float(np.mean([np.bincount(LABELS[s], minlength=10).max() / len(s) for s in shares]))
+def largest_class_share(
+    text: str, samples: int, participants: int = 40, labels: partition.Labels = LABELS
+) -> float:
+    shares = partition.create(text).assign(labels, participants, samples, 0)
+    return float(np.mean([np.bincount(labels[s], minlength=10).max() / len(s) for s in shares]))
 
 
-@pytest.mark.parametrize("samples", [50, 0])
-def test_a_smaller_alpha_skews_the_labels_more(samples: int) -> None:
-    skews = [largest_class_share(f"dirichlet:{a}", samples) for a in (0.01, 0.5, 100)]
+@pytest.mark.parametrize(
+    ("name", "samples"), [("dirichlet", 50), ("dirichlet", 0), ("dirichlet-prior", 50)]
+)
+def test_a_smaller_alpha_skews_the_labels_more(name: str, samples: int) -> None:
+    skews = [largest_class_share(f"{name}:{a}", samples) for a in (0.01, 0.5, 100)]
     assert skews[0] > 0.75
     assert skews[0] > skews[1] > skews[2]
     assert skews[2] < 0.25
 
 
-def test_class_proportions_follow_the_data_sets_own() -> None:
+def test_with_samples_the_skew_is_that_of_the_literatures_dirichlet() -> None:
+    """E[max Dir(.1, .., .1)] is .67 with ten classes; that of Dir(.1 * prior) is well above."""
+    drawn = np.random.default_rng(0).dirichlet([0.1] * 10, 100_000).max(axis=1).mean()
+    assert drawn == pytest.approx(0.67, abs=0.01)
+    many = np.random.default_rng(0).integers(0, 10, 60_000)
+    assert largest_class_share("dirichlet:0.1", 60, 200, many) == pytest.approx(drawn, abs=0.02)
+    assert largest_class_share("dirichlet-prior:0.1", 60, 200, many) == pytest.approx(
+        0.91, abs=0.04
+    )
+    # With few participants the pieces of a class are large ones, and shares less skewed.
+    assert largest_class_share("dirichlet:0.1", 0, 20, many) == pytest.approx(0.62, abs=0.04)
+
+
+def test_the_older_drawing_is_bit_for_bit_the_one_of_the_committed_results() -> None:
+    """Pinned: until 0.1.0 its name was dirichlet."""
+    uneven = np.repeat([0, 1, 2], [500, 1_500, 4_000])
+    expected = {
+        "0.1": ("2d018e3699402581", "b7c187dcb1d1f5e5"),
+        "1": ("da0be71dda1b78e5", "57d2f8b84b16d692"),
+    }
+    for alpha, digests in expected.items():
+        for labels, digest in zip((LABELS, uneven), digests, strict=True):
+            shares = partition.create(f"dirichlet-prior:{alpha}").assign(labels, 50, 60, 1)
+            dealt = b"".join(share.tobytes() for share in shares)
+            assert hashlib.sha256(dealt).hexdigest()[:16] == digest
+
+
+def test_class_proportions_follow_the_prior_only_where_the_name_says_so() -> None:
     labels = np.repeat([0, 1], [1_000, 9_000])  # Hsu et al.: Dir(alpha * prior)
-    shares = partition.create("dirichlet:1000").assign(labels, 40, 100, 0)
-    assert np.mean([(labels[s] == 0).mean() for s in shares]) == pytest.approx(0.1, abs=0.02)
+    for text, expected in (("dirichlet-prior:1000", 0.1), ("dirichlet:1000", 0.5)):
+        shares = partition.create(text).assign(labels, 10, 100, 0)
+        mean = np.mean([(labels[share] == 0).mean() for share in shares])
+        assert mean == pytest.approx(expected, abs=0.03), text
 
 
 @pytest.mark.parametrize("samples", [50, 0])
@@ -105,7 +141,9 @@ def test_a_share_is_not_sorted_by_class(samples: int) -> None:
     assert changes > len(share) / 2, "in batches of neighbours all would be of one class"
 
 
-@pytest.mark.parametrize("text", ["sample", "iid", "dirichlet:0.1", "dirichlet:0.123456789"])
+@pytest.mark.parametrize(
+    "text", ["sample", "iid", "dirichlet:0.1", "dirichlet:0.123456789", "dirichlet-prior:0.1"]
+)
 def test_a_partition_is_spelled_as_it_is_read(text: str) -> None:
     assert str(partition.create(text)) == text
 
@@ -114,7 +152,8 @@ def test_a_partition_is_spelled_as_it_is_read(text: str) -> None:
     ("text", "problem"),
     [
         ("dirchlet:1", "did you mean dirichlet"),
-        ("dirichlet:0", "1e-6 to 1e6"),
+        ("dirichlet:0", "dirichlet:alpha=0.0 .*1e-6 to 1e6"),
+        ("dirichlet-prior:0", "dirichlet-prior:alpha=0.0 .*1e-6 to 1e6"),
         ("dirichlet:nan", "1e-6 to 1e6"),
         ("dirichlet:-1", "1e-6 to 1e6"),
         ("dirichlet:inf", "1e-6 to 1e6"),
@@ -132,7 +171,8 @@ def test_impossible_texts_are_refused(text: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("text", "participants", "samples", "problem"),
     [
-        ("sample", 10, 0, "sample needs 1 or more"),
+        ("sample", 10, 0, "sample needs 1 or more; dirichlet and iid share out all"),
+        ("dirichlet-prior:1", 10, 0, "dirichlet-prior needs 1 or more; dirichlet and iid share"),
         ("sample", 0, 4, "participants=0"),
         ("sample", 10, -1, "samples=-1"),
         ("iid", 601, 10, "6,010 samples, the data set has 6,000"),
@@ -148,7 +188,7 @@ def test_impossible_requests_are_refused_with_the_numbers(
         partition.create(text).assign(LABELS, participants, samples, 0)
 
 
-@pytest.mark.parametrize("text", ["sample", "iid", "dirichlet:1"])
+@pytest.mark.parametrize("text", ["sample", "iid", "dirichlet:1", "dirichlet-prior:1"])
 def test_an_empty_set_cannot_be_shared_out(text: str) -> None:
     with pytest.raises(InvalidValue, match="there must be samples"):
         partition.create(text).assign(LABELS[:0], 1, 1, 0)

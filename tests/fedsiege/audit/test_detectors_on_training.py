@@ -19,7 +19,7 @@ ALL = "norm/duplicate/history/fixed-point/layers"
 SGD = LocalSGD(learning_rate=0.01, momentum=0.9, epochs=2, batch_size=4)
 
 
-@pytest.fixture(scope="module", params=["dirichlet:0.1", "iid"])
+@pytest.fixture(scope="module", params=["dirichlet-prior:0.1", "iid"])
 def honest(request: pytest.FixtureRequest) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The model and the updates of all participants, trained as told, round by round.
 
