@@ -11,8 +11,10 @@ from pathlib import Path
 from fedsiege.errors import InvalidValue
 from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.simulator.conversion import history_row
 from services.simulator.experiment import Experiment
 from services.simulator.service import CONTROL, PARTICIPANT, SimulatorService, choose_dataset
+from services.simulator.summary import round_line
 from services.wire import process
 from services.wire.channel import connect
 from services.wire.guard import Guard, Limits
@@ -103,16 +105,8 @@ async def show(experiment: Experiment) -> None:
     """Print an experiment's history as it grows, and how it ends."""
     async for event in experiment.watch():
         if event.HasField("entry"):
-            entry = event.entry
-            log.info(
-                "round %d: accuracy %.1f %%, loss %.4g, %d updates, %d rejected, %.2f s",
-                entry.round,
-                100 * entry.accuracy,
-                entry.loss,
-                entry.updates,
-                entry.rejected,
-                entry.seconds,
-            )
+            row = history_row(event.entry, event.figures)
+            log.info("%s", round_line(row, experiment.settled.spec.rounds))
         elif event.experiment.problem:
             log.info("%s", event.experiment.problem)
     log.info("results: %s", experiment.results or "none")

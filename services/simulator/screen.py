@@ -26,7 +26,8 @@ from fedsiege.settling import Settled
 from services.simulator.pace import Pace
 from services.simulator.results import HistoryRow
 from services.simulator.run_report import RunReport
-from services.simulator.summary import summary
+from services.simulator.screen_table import ScreenTable
+from services.simulator.summary import missing_in_words, round_line, summary
 
 #: A longer history is thinned out on the screen; history.csv has it all.
 _MOST_ROWS = 26
@@ -125,7 +126,7 @@ class Screen:
                     shown += f", attack success {row.asr:.1%}"
                 progress.update(bar, completed=row.round, accuracy=shown)
                 if row.incomplete:
-                    self.say(f"round {row.round}: {_missing(row)}")
+                    self.say(f"round {row.round}: {missing_in_words(row)}")
 
             yield show
 
@@ -188,15 +189,6 @@ class Screen:
 
     def print_history(self, rows: Sequence[HistoryRow]) -> None:
         """Print the history as a table, a long one thinned out."""
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            title="Accuracy history",
-            title_justify="left",
-            title_style="bold",
-            caption_justify="left",
-            pad_edge=False,
-            padding=(0, 1, 0, 0),  # all columns fit into a window of 80
-        )
         shown = thinned(len(rows))
         chosen = [rows[place] for place in shown]
         before = [None, *chosen[:-1]]
@@ -204,7 +196,9 @@ class Screen:
             "round": [str(row.round) for row in chosen],
             "accuracy": [row.accuracy_text for row in chosen],
             "change": [
-                "" if last is None else f"{100 * (row.accuracy - last.accuracy):+.1f}"
+                ""
+                if last is None or row.destroyed or last.destroyed
+                else f"{100 * (row.accuracy - last.accuracy):+.1f}"
                 for row, last in zip(chosen, before, strict=True)
             ],
             "success": ["" if row.asr is None else f"{row.asr:.1%}" for row in chosen],
@@ -222,10 +216,6 @@ class Screen:
         if not any(row.quarantined for row in rows):
             del columns["quarantined"]
         columns = {heading: texts for heading, texts in columns.items() if any(texts)}
-        for heading in columns:
-            table.add_column(heading, justify="right", overflow="fold")
-        for texts in zip(*columns.values(), strict=True):
-            table.add_row(*texts)
         captions = []
         if len(shown) < len(rows):
             captions.append(f"{len(shown)} of {len(rows)} rows; history.csv has all")
@@ -234,8 +224,17 @@ class Screen:
                 "missing: honest updates that a round closed without; hostile: the share of the "
                 "others that hostile participants sent"
             )
-        table.caption = "\n".join(captions) or None
-        self.console.print(table)
+        self.console.print(
+            ScreenTable(
+                columns,
+                title="Accuracy history",
+                caption="\n".join(captions),
+                title_style="bold",
+                box=box.SIMPLE_HEAD,
+                pad_edge=False,
+                padding=(0, 1, 0, 0),  # most tables fit into a window of 80
+            )
+        )
 
     def print_summary(self, report: RunReport) -> None:
         """Print what happened in a run, what its attack cost, and where the results lie."""
@@ -262,34 +261,6 @@ def _grid() -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     return grid
-
-
-def round_line(row: HistoryRow, total: int) -> str:
-    """Say in one line what a round did.
-
-    Args:
-        row: the round.
-        total: the rounds to come, 1 or more.
-    """
-    parts = [f"accuracy {row.accuracy_text}"]
-    if row.asr is not None:
-        parts.append(f"attack success {row.asr:.1%}")
-    parts.append(f"loss {row.loss:.4g}")
-    if row.round:
-        parts += [f"{row.updates} updates", f"{row.rejected} rejected"]
-        if row.quarantined:
-            parts.append(f"{row.quarantined} quarantined")
-        if row.incomplete:
-            parts.append(_missing(row))
-        parts.append(f"{row.seconds:.2f} s")
-    return f"round {row.round}/{total}: {', '.join(parts)}"
-
-
-def _missing(row: HistoryRow) -> str:
-    """Say how many honest updates a round lacks, why it closed without them, and what follows."""
-    reason = str(row.close_reason or "closed").replace("_", " ")
-    text = f"{reason} closed it without {row.missing_honest} honest updates"
-    return text if row.hostile_share is None else f"{text} ({row.hostile_share:.0%} hostile)"
 
 
 def thinned(count: int) -> list[int]:

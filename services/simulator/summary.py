@@ -1,7 +1,8 @@
-"""What happened in a run, in words: the lines that ``sim`` ends with and ``show`` begins with."""
+"""What happened in a round and in a run, in words, for the screen, the log and ``show``."""
 
 from collections import Counter
 
+from services.simulator.results import HistoryRow
 from services.simulator.run_report import RunReport
 
 
@@ -23,6 +24,34 @@ def summary(report: RunReport) -> dict[str, str]:
         "incomplete": _incomplete(report),
         "went wrong": _trouble(report),
     }
+
+
+def round_line(row: HistoryRow, total: int) -> str:
+    """Say in one line what a round did.
+
+    Args:
+        row: the round.
+        total: the rounds to come, 1 or more.
+    """
+    parts = [f"accuracy {row.accuracy_text}"]
+    if row.asr is not None:
+        parts.append(f"attack success {row.asr:.1%}")
+    parts.append(f"loss {row.loss:.4g}")
+    if row.round:
+        parts += [f"{row.updates} updates", f"{row.rejected} rejected"]
+        if row.quarantined:
+            parts.append(f"{row.quarantined} quarantined")
+        if row.incomplete:
+            parts.append(missing_in_words(row))
+        parts.append(f"{row.seconds:.2f} s")
+    return f"round {row.round}/{total}: {', '.join(parts)}"
+
+
+def missing_in_words(row: HistoryRow) -> str:
+    """Say how many honest updates a round lacks, why it closed without them, and what follows."""
+    reason = str(row.close_reason or "closed").replace("_", " ")
+    text = f"{reason} closed it without {row.missing_honest} honest updates"
+    return text if row.hostile_share is None else f"{text} ({row.hostile_share:.0%} hostile)"
 
 
 def _destroyed(report: RunReport) -> str:

@@ -13,7 +13,8 @@ from fedsiege.settling import Settled
 from fedsiege.spec import ExperimentSpec
 from services.simulator.results import CloseReason, Confusion, HistoryRow, Run
 from services.simulator.run_report import RunReport
-from services.simulator.screen import Screen, round_line
+from services.simulator.screen import Screen
+from services.simulator.summary import round_line
 
 SETTLED = Settled(
     ExperimentSpec(attack_name="mpaf:scale=1.0", rule="krum:f=20", threshold=100),
