@@ -9,7 +9,8 @@ from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, MinorityRule, catalogue
 from fedsiege.aggregation.context import RoundContext
-from fedsiege.aggregation.covariance import CenteredProducts, finite_distances
+from fedsiege.aggregation.covariance import CenteredProducts
+from fedsiege.aggregation.distances import squared_distances
 from fedsiege.aggregation.matrix import weighted_sum
 
 #: How well the direction has to be known; what it filters hardly changes with it.
@@ -44,7 +45,7 @@ class CAF(MinorityRule):
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; accepted are rows of weight, scores what they lost of it, 0 to 1."""
         n = updates.shape[0]
-        weights = filtered_weights(finite_distances(updates), self.tolerated(n))
+        weights = filtered_weights(squared_distances(updates), self.tolerated(n))
         update = weighted_sum(updates, weights / weights.sum())
         return Aggregation(update, weights > 0, 1 - weights)
 

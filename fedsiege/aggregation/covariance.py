@@ -4,21 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fedsiege.aggregation.distances import squared_distances
-
 #: Up to this size all eigenvectors cost no more than the first few.
 _SMALL = 64
 #: Lanczos' method ends after so many steps, or when there is nothing new.
 _MOST_STEPS = 300
 _NOTHING = 1e-14
-#: Stands for infinity, so that sums and differences stay numbers.
-_LARGEST = 1e150
-
-
-def finite_distances(updates: Tensor) -> Tensor:
-    """Return ``(n, n)`` float64, the squared distances of all rows, 1e150 for what is infinite."""
-    distances = squared_distances(updates)
-    return distances.clamp(max=_LARGEST) if distances.max().isinf() else distances
 
 
 class CenteredProducts:

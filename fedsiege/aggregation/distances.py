@@ -32,6 +32,11 @@ _ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 #: Where a squared distance is below this share of ``||x_i||^2 + ||x_j||^2``, the subtraction has
 #: cancelled too many digits of the float32 products to be trusted.
 _CANCELLED = 4e-3
+#: A row shorter than this, or of a length that is infinite in float32, has squares that float32
+#: cannot hold: they are computed again, at another scale or in float64.
+_SHORTEST = 2.0**-40
+#: Columns at a time of rows that are brought to another scale, in float64.
+_SCALED_WIDTH = 2048
 
 
 def squared_distances(updates: Tensor) -> Tensor:
@@ -40,14 +45,15 @@ def squared_distances(updates: Tensor) -> Tensor:
     ``||x_i - x_j||^2 = G_ii + G_jj - 2 G_ij`` with the Gram matrix G: one matrix product in place
     of n^2 / 2 subtractions. The formula loses its digits where two rows lie close together and far
     from the origin, as the fake clients of MPAF do. Such pairs are computed again with one of the
-    rows as the origin, until none is left. So every distance is good to about 2e-4 of itself,
-    whatever the scale of other rows, and between identical rows it is 0.
+    rows as the origin, until none is left. Rows whose squares float32 cannot hold are multiplied by
+    a power of two first. So every distance is good to about 2e-4 of itself, whatever the scale of
+    its rows and of others, and between identical rows it is 0.
 
     Args:
         updates: ``(n, d)`` floating point, finite.
 
     Returns:
-        ``(n, n)`` float64 on the CPU, the diagonal 0. What float32 cannot hold is infinite.
+        ``(n, n)`` float64 on the CPU, finite, the diagonal 0.
     """
     distances, cancelled = _distances(updates)
     while cancelled.any():
@@ -70,19 +76,19 @@ def _distances(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the squared distances of all or some rows, and which of them cancelled."""
     distances = _gram(updates, rows, origin)
+    _rescale_extremes(distances, updates, rows, origin)
     squares = distances.diagonal().copy()
     np.fill_diagonal(distances, -np.inf)  # a distance of infinity, which has not cancelled
     cancelled = np.zeros(distances.shape, np.bool_)
     largest = 2 * _CANCELLED * squares.max()
-    with np.errstate(invalid="ignore"):  # infinity minus infinity
-        for tile in column_blocks(len(squares), 64):  # small temporaries
-            part = distances[tile]
-            part *= -2.0
-            part += squares
-            part += squares[tile, None]
-            if not part.min() >= largest:  # else none has
-                limit = _CANCELLED * (squares[tile, None] + squares)
-                cancelled[tile] = ~(part >= limit)  # negative ones and NaN too
+    for tile in column_blocks(len(squares), 64):  # small temporaries
+        part = distances[tile]
+        part *= -2.0
+        part += squares
+        part += squares[tile, None]
+        if not part.min() >= largest:  # else none has
+            limit = _CANCELLED * (squares[tile, None] + squares)
+            cancelled[tile] = ~(part >= limit)
     np.fill_diagonal(cancelled, False)
     np.fill_diagonal(distances, 0.0)
     return distances, cancelled
@@ -110,11 +116,27 @@ def distances_to(updates: Tensor, point: Tensor | None = None) -> Tensor:
             room = buffer[:, : columns.stop - columns.start]
             block = torch.sub(block, point[columns], out=room)
         squares += torch.linalg.vector_norm(block, dim=1).double().square()
-    distances = squares.sqrt().cpu()
-    for i in distances.isinf().nonzero().flatten().tolist():  # squares beyond float32
-        row = updates[i].double()
-        distances[i] = (row if point is None else row - point).norm()
+    return renew_extremes(squares.sqrt().cpu(), updates, point)
+
+
+def renew_extremes(distances: Tensor, updates: Tensor, point: Tensor | None = None) -> Tensor:
+    """Compute those distances in float64 whose squares float32 could not hold, and return all.
+
+    Args:
+        distances: ``(n,)`` float64 on the CPU, from float32 squares; changed in place.
+        updates: ``(n, d)``.
+        point: as for ``distances_to``.
+    """
+    for i in (~((distances >= _SHORTEST) & (distances < torch.inf))).nonzero().flatten().tolist():
+        if _differs(updates[i], point):
+            row = updates[i].double()
+            distances[i] = (row if point is None else row - point).norm()
     return distances
+
+
+def _differs(row: Tensor, point: Tensor | None) -> bool:
+    """Tell whether a row is not at a point; None for the origin."""
+    return bool(row.any()) if point is None else not torch.equal(row.float(), point.float())
 
 
 def _gram(updates: Tensor, rows: Tensor | None, origin: Tensor | None) -> NDArray[np.float64]:
@@ -141,6 +163,46 @@ def _gram(updates: Tensor, rows: Tensor | None, origin: Tensor | None) -> NDArra
     for tile in tiles:  # torch would wake its other threads for each
         found[tile, : tile.start] = found[: tile.start, tile].T
     return found
+
+
+def _rescale_extremes(
+    gram: NDArray[np.float64], updates: Tensor, rows: Tensor | None, origin: Tensor | None
+) -> None:
+    """Compute the products of very long and very short rows again, in place.
+
+    Each such row is multiplied by the power of two that brings its largest number to 1/2 or more
+    and below 1, and its products by the inverse. Products of other rows keep their bits.
+    """
+    squares = gram.diagonal()
+    suspects = np.flatnonzero(~((squares >= _SHORTEST**2) & (squares < np.inf)))
+    everyone = np.arange(len(gram)) if rows is None else rows.numpy()
+    extreme = [i for i in suspects if _differs(updates[int(everyone[i])], origin)]
+    if not extreme:
+        return
+    device, chosen = updates.device, torch.from_numpy(everyone[extreme])
+    peaks = torch.zeros(len(extreme), dtype=torch.float64, device=device)
+    for columns in column_blocks(updates.shape[1], _SCALED_WIDTH):
+        block = _from_origin(updates, chosen, origin, columns)
+        peaks = torch.maximum(peaks, block.abs_().amax(dim=1))
+    exponents = np.frexp(peaks.cpu().numpy())[1]
+    scale = np.ones(len(gram))
+    scale[extreme] = np.ldexp(1.0, exponents)
+    factors = torch.from_numpy(1 / scale).to(device)[:, None]
+    at = torch.tensor(extreme, device=device)
+    found = torch.zeros(len(extreme), len(gram), dtype=torch.float64, device=device)
+    for columns in column_blocks(updates.shape[1], _SCALED_WIDTH):
+        block = _from_origin(updates, torch.from_numpy(everyone), origin, columns)
+        scaled = block.mul_(factors).float()
+        found += products(scaled[at], scaled)
+    again = found.cpu().numpy() * scale[extreme, None] * scale
+    gram[:, extreme] = again.T
+    gram[extreme] = again
+
+
+def _from_origin(updates: Tensor, rows: Tensor, origin: Tensor | None, columns: slice) -> Tensor:
+    """Return some columns of some rows, from an origin, in float64: a new tensor."""
+    block = updates[rows.to(updates.device), columns].to(torch.float64, copy=True)
+    return block if origin is None else block.sub_(origin[columns])
 
 
 def _blocks(updates: Tensor, rows: Tensor | None, origin: Tensor | None) -> Iterator[Tensor]:

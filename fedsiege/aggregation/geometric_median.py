@@ -9,7 +9,7 @@ from torch import Tensor
 from fedsiege.aggregation.base import Aggregation, Rule, catalogue
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.cosines import products_with
-from fedsiege.aggregation.distances import distances_to
+from fedsiege.aggregation.distances import distances_to, renew_extremes
 from fedsiege.aggregation.matrix import column_blocks
 
 #: It has converged when the unit vectors from it to the n rows add up to less than n times this.
@@ -83,10 +83,11 @@ def _on_ray(updates: Tensor, row: int, point: Tensor, smallest: float) -> Tensor
     """
     start = updates[row].float()
     way = point - start
-    length = float(way.norm())
+    length = float(renew_extremes(way.norm().double().cpu()[None], way[None]))
     if not 0 < length < torch.inf:
         return point
-    way /= length
+    beyond_float32 = length > torch.finfo(torch.float32).max
+    way = (way.double() / length).float() if beyond_float32 else way / length
     along = products_with(updates, way) - float(start.double() @ way.double())
     squares = distances_to(updates, start).square()
 
@@ -121,7 +122,4 @@ def _step(updates: Tensor, weights: Tensor, point: Tensor) -> tuple[float, Tenso
         room = buffer[:, : columns.stop - columns.start]
         torch.sub(block, middle, out=room)
         squares += torch.linalg.vector_norm(room, dim=1).double().square()
-    distances = squares.sqrt().cpu()
-    if distances.isinf().any():  # squares beyond float32
-        distances = distances_to(updates, point)
-    return float(moved.sqrt()), distances
+    return float(moved.sqrt()), renew_extremes(squares.sqrt().cpu(), updates, point)

@@ -59,12 +59,18 @@ def weighted_sum(updates: Tensor, weights: Tensor) -> Tensor:
         bits.
     """
     n, d = updates.shape
-    factors = weights.to(updates.device, torch.float32)
+    # Below that float32 has fewer digits, and in the end none: such weights are those of rows so
+    # long that their share would be lost.
+    tiny = (weights != 0) & (weights.abs() < torch.finfo(torch.float32).tiny)
+    factors = weights.masked_fill(tiny, 0).to(updates.device, torch.float32)
     if updates.dtype == torch.float32:
-        return factors @ updates
-    total = torch.empty(d, device=updates.device)
-    for columns in column_blocks(d, max(1, SORTED_BLOCK // n)):
-        total[columns] = factors @ updates[:, columns].float()
+        total = factors @ updates
+    else:
+        total = torch.empty(d, device=updates.device)
+        for columns in column_blocks(d, max(1, SORTED_BLOCK // n)):
+            total[columns] = factors @ updates[:, columns].float()
+    for i in tiny.nonzero().flatten().tolist():
+        total += (updates[i].double() * float(weights[i])).float()
     return total
 
 

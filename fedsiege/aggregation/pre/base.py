@@ -6,6 +6,7 @@ its parameters; it does not change its input.
 """
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
@@ -151,9 +152,11 @@ class Scaled(Mixed):
 
     Attributes:
         factors: ``(n, 1)`` float32 on the device of the updates, 0 to 1.
+        tiny: the factors above 0 that float32 cannot hold with all digits, by row.
     """
 
     factors: Tensor
+    tiny: Mapping[int, float]
 
     @classmethod
     def to(cls, updates: Tensor, norms: Tensor, bound: float) -> Self:
@@ -166,11 +169,13 @@ class Scaled(Mixed):
         """
         n = len(updates)
         factors = torch.where(norms > bound, bound / norms, 1.0)  # 0 / 0 is in the other branch
+        tiny = (factors > 0) & (factors < torch.finfo(torch.float32).tiny)
         return cls(
             updates=updates,
             members=torch.from_numpy(np.eye(n, dtype=np.bool_)),
             place=torch.arange(n),
             factors=factors.to(updates.device, torch.float32)[:, None],
+            tiny={i: float(factors[i]) for i in tiny.nonzero().flatten().tolist()},
         )
 
     @property
@@ -181,6 +186,8 @@ class Scaled(Mixed):
     def write(self, updates: Tensor, rows: Tensor) -> None:
         """Multiply."""
         torch.mul(updates.float(), self.factors, out=rows)
+        for i, factor in self.tiny.items():
+            rows[i] = (updates[i].double() * factor).float()
 
 
 catalogue: Catalogue[PreAggregator] = Catalogue("pre-aggregator")

@@ -96,13 +96,12 @@ def test_blocks_and_tiles_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(squared_distances(rows), whole, rtol=1e-5, atol=0)
 
 
-def test_rows_beyond_the_squares_of_float32_are_infinitely_far() -> None:
+def test_rows_beyond_the_squares_of_float32_are_as_far_as_they_are() -> None:
     huge = torch.full((2, 300), 1e30)
-    found = squared_distances(torch.cat([noise(5), huge, -huge]))
-    torch.testing.assert_close(found[:5, :5], brute_force(noise(5)), rtol=1e-4, atol=0)
-    assert found[:5, 5:].isinf().all()
+    rows = torch.cat([noise(5), huge, -huge])
+    found = squared_distances(rows)
+    torch.testing.assert_close(found, brute_force(rows), rtol=1e-4, atol=0)
     assert found[5, 6] == 0.0
-    assert found[5, 7].isinf()
 
 
 def test_a_single_row_and_equal_rows() -> None:
