@@ -32,7 +32,7 @@ def test_the_default_experiment_runs_and_its_results_are_on_the_host(federation)
     history = federation.first()["historicalAccuracy"]
     assert len(history) == ROUNDS + 1
     assert [entry["updates"] for entry in history[1:]] == [6] * ROUNDS
-    assert f"round {ROUNDS}: accuracy" in federation.compose("logs", "simulator")
+    assert f"round {ROUNDS}/{ROUNDS}: accuracy" in federation.compose("logs", "simulator")
     assert "using digits" in federation.compose("logs", "simulator"), "no data set, so loudly this"
     folder = federation.folder / "runs" / Path(federation.first()["results"]).name
     tables = {"history.csv", "participants.csv", "classes.csv", "confusion.csv", "detection.csv"}
