@@ -4,9 +4,10 @@ import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rich import box
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -16,9 +17,17 @@ from services.simulator.results.history import instability_after
 from services.simulator.results.reading import FILES, is_run
 from services.simulator.run_report import RunReport, clean_command, knowledge
 from services.simulator.screen import Screen, thinned
+from services.simulator.screen_table import ScreenTable
 from services.simulator.summary import summary
 
 _BAR = 30
+#: How tables look; most fit into a window of 80.
+_STYLE: dict[str, Any] = {
+    "box": box.SIMPLE_HEAD,
+    "show_edge": False,
+    "pad_edge": False,
+    "padding": (0, 1, 0, 0),
+}
 
 
 def run(
@@ -131,7 +140,7 @@ def _rounds_to(reached: int | None) -> str:
     return str(reached) if reached else "0: the initial model reached it"
 
 
-def _rounds(report: RunReport) -> Table:
+def _rounds(report: RunReport) -> ScreenTable:
     """Tell round by round; what is not known, or 0 in all rounds, has no column."""
     rows, clean, impact = report.run.history, report.clean_accuracies, report.impact
     columns: dict[str, list[str]] = {
@@ -158,14 +167,13 @@ def _rounds(report: RunReport) -> Table:
         "wrong": ["!" if row.problem else "" for row in rows],
     }
     columns = {heading: texts for heading, texts in columns.items() if any(texts)}
-    table = _table(*columns)
     shown = thinned(len(rows))
-    for place in shown:
-        texts = (column[place] if place < len(column) else "" for column in columns.values())
-        table.add_row(*texts)
-    if len(shown) < len(rows):
-        table.caption = f"{len(shown)} of {len(rows)} rows; history.csv has all"
-    return table
+    chosen = {
+        heading: [column[place] if place < len(column) else "" for place in shown]
+        for heading, column in columns.items()
+    }
+    fewer = f"{len(shown)} of {len(rows)} rows; history.csv has all"
+    return ScreenTable(chosen, caption=fewer if len(shown) < len(rows) else "", **_STYLE)
 
 
 def _recall(tested: Confusion) -> Table:
@@ -182,61 +190,49 @@ def _recall(tested: Confusion) -> Table:
     return grid
 
 
-def _confusion(tested: Confusion) -> Table:
+def _confusion(tested: Confusion) -> ScreenTable:
     """Show which class was taken for which; the diagonal is what is right."""
     undefined = tested.samples - tested.counts.sum(axis=1)
-    table = _table("", *(str(number) for number in range(len(tested.samples))))
-    if undefined.any():
-        table.add_column("none", justify="right")
-    for number, counts in enumerate(tested.counts.tolist()):
-        cells = [
-            Text(str(count or "·"), style="bold" if place == number else "")
-            for place, count in enumerate(counts)
+    classes = range(len(tested.samples))
+    columns: dict[str, list[str | Text]] = {"": [str(number) for number in classes]}
+    for predicted, counts in enumerate(tested.counts.T.tolist()):
+        columns[str(predicted)] = [
+            Text(str(count or "·"), style="bold" if true == predicted else "")
+            for true, count in enumerate(counts)
         ]
-        if undefined.any():
-            cells.append(Text(str(undefined[number])))
-        table.add_row(Text(str(number)), *cells)
-    return table
+    if undefined.any():
+        columns["none"] = [str(count) for count in undefined.tolist()]
+    return ScreenTable(columns, **_STYLE)
 
 
-def _detectors(report: RunReport) -> Table:
+def _detectors(report: RunReport) -> ScreenTable:
     """Compare rule, audit and detectors with the truth."""
-    table = _table("detector", "TPR", "FPR", "precision", "ROC-AUC", "rounds", "never")
-    table.columns[0].justify = "left"
-    table.caption = (
+    found = report.detectors
+    discoveries = [one.discovery for one in found]
+    columns = {
+        "detector": [one.detector for one in found],
+        "TPR": [_share(one.worth.tpr) for one in found],
+        "FPR": [_share(one.worth.fpr) for one in found],
+        "precision": [_share(one.worth.precision) for one in found],
+        "ROC-AUC": ["" if one.worth.auc is None else f"{one.worth.auc:.3f}" for one in found],
+        "rounds": [
+            "" if one is None or one.median is None else f"{one.median:g}" for one in discoveries
+        ],
+        "never": [_share(None if one is None else one.never) for one in discoveries],
+    }
+    caption = (
         "rounds: until half of the hostile participants had been flagged; "
         "never: the share that never was"
     )
-    for one in report.detectors:
-        worth, discovery = one.worth, one.discovery
-        shares = [_share(value) for value in (worth.tpr, worth.fpr, worth.precision)]
-        area = "" if worth.auc is None else f"{worth.auc:.3f}"
-        half = discovery.median if discovery else None
-        never = discovery.never if discovery else None
-        rounds = "" if half is None else f"{half:g}"
-        table.add_row(Text(one.detector), *shares, area, rounds, _share(never))
-    return table
+    return ScreenTable(columns, left={"detector"}, caption=caption, **_STYLE)
 
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
 
 
-def _headed(title: str, content: Table) -> Group:
+def _headed(title: str, content: RenderableType) -> Group:
     return Group(Text(title, style="bold"), Text(), content)
-
-
-def _table(*headings: str) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        caption_justify="left",
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),  # all columns fit into a window of 80
-    )
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    return table
 
 
 def _pairs(lines: dict[str, str]) -> Table:
