@@ -102,6 +102,8 @@ def _check_task(spec: ExperimentSpec) -> None:
 
     if spec.model not in models.names():
         raise InvalidValue("MODEL", spec.model, no_such("model", spec.model, models.names()))
+    with _about("MODEL", spec.model, "model"):
+        models.layout(spec.model)  # refuses one with state that a federation does not send
     sets = ["auto", *(name for name in datasets.names() if name != "auto")]
     if spec.dataset not in sets:
         raise InvalidValue("DATASET", spec.dataset, no_such("data set", spec.dataset, sets))

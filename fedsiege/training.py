@@ -23,6 +23,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue
+from fedsiege.models.stateless import refuse_buffers
 from fedsiege.optimiser import LocalOptimiser
 
 #: How many times as fast as the cohort engine the loop must be when tried, to be chosen. Wide, so
@@ -78,13 +79,15 @@ class Trainer(abc.ABC):
         optimiser: how each step is made.
 
     Raises:
-        InvalidValue: a parameter of the module is frozen.
+        InvalidValue: a parameter of the module is frozen, or the module has buffers, which no
+            update carries.
     """
 
     def __init__(self, module: nn.Module, optimiser: LocalOptimiser) -> None:
         for name, parameter in module.named_parameters():
             if not parameter.requires_grad:
                 raise InvalidValue(name, "frozen", "local training trains all parameters")
+        refuse_buffers(module, type(module).__name__)
         self.module = module
         self.optimiser = optimiser
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from fedsiege.catalogue import Catalogue
+from fedsiege.models.stateless import refuse_state
 
 
 class Architecture(abc.ABC):
@@ -132,7 +133,8 @@ def create(name: str) -> nn.Module:
     ``unflatten_into`` puts the wanted ones in.
 
     Raises:
-        InvalidValue: unknown name; the text says which ones are near and which there are.
+        InvalidValue: unknown name; the text says which ones are near and which there are. Or the
+            module has state that a federation does not send, such as buffers: see ``stateless``.
     """
     return create_seeded(name, 0)
 
@@ -146,7 +148,9 @@ def create_seeded(name: str, torch_seed: int) -> nn.Module:
     architecture = catalogue.create(name)
     with _global_rng, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(torch_seed)
-        return architecture.build()
+        module = architecture.build()
+    refuse_state(module, name)
+    return module
 
 
 _global_rng = threading.Lock()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue
 from fedsiege.models import architectures
+from fedsiege.models.stateless import refuse_buffers, refuse_state
 
 Layout = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -22,11 +23,12 @@ def layout(name: str) -> Layout:
     """Return the names and shapes of a model's parameters in the order of the flat vector.
 
     Raises:
-        InvalidValue: unknown model.
+        InvalidValue: unknown model, or one with state that no vector of parameters holds.
     """
     architecture = architectures.catalogue.create(name)
     with torch.device("meta"):  # shapes only: nothing is allocated or drawn
         module = architecture.build()
+    refuse_state(module, name)
     return tuple((key, tuple(value.shape)) for key, value in module.named_parameters())
 
 
@@ -40,7 +42,12 @@ def size(name: str) -> int:
 
 
 def flatten(module: nn.Module) -> Tensor:
-    """Return a copy of a module's parameters as ``(d,)`` float32 on its device."""
+    """Return a copy of a module's parameters as ``(d,)`` float32 on its device.
+
+    Raises:
+        InvalidValue: the module has buffers, which the vector would leave out.
+    """
+    refuse_buffers(module, type(module).__name__)
     return torch.cat([p.detach().reshape(-1) for p in module.parameters()]).float()
 
 
@@ -48,8 +55,10 @@ def unflatten_into(module: nn.Module, weights: Tensor) -> None:
     """Copy ``weights``, ``(d,)``, into a module's parameters. They share no memory afterwards.
 
     Raises:
-        InvalidValue: the vector has another shape; the module is unchanged.
+        InvalidValue: the vector has another shape, or the module has buffers, which it does not
+            hold; the module is unchanged.
     """
+    refuse_buffers(module, type(module).__name__)
     parameters = list(module.parameters())
     d = sum(parameter.numel() for parameter in parameters)
     if weights.shape != (d,):

@@ -10,6 +10,7 @@ from fedsiege.errors import InvalidValue
 from fedsiege.optimiser import LocalSGD
 from fedsiege.training import LoopTrainer, choose
 
+BATCH_NORM = nn.BatchNorm2d(1, track_running_stats=False)
 SGD = LocalSGD()
 
 
@@ -82,7 +83,7 @@ def test_a_layer_without_a_rule_is_named_and_takes_the_whole_model_to_the_loop(s
 
 
 def test_unequal_batches_take_batch_norm_to_the_loop(shards):
-    module = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(784, 10))
+    module = nn.Sequential(BATCH_NORM, nn.Flatten(), nn.Linear(784, 10))
     trainer, reason = choose(module, SGD, shards)
     assert type(trainer) is LoopTrainer
     assert "0 (BatchNorm2d)" in reason
@@ -92,7 +93,7 @@ def test_unequal_batches_take_batch_norm_to_the_loop(shards):
 
 
 def test_the_engine_refuses_unequal_batches_under_batch_norm_before_it_trains(draw):
-    module = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(784, 10))
+    module = nn.Sequential(BATCH_NORM, nn.Flatten(), nn.Linear(784, 10))
     shards, orders = draw([4, 3], SGD)
     trainer = CohortTrainer(module, SGD)
     with pytest.raises(InvalidValue, match="BatchNorm2d"):

@@ -1,0 +1,71 @@
+"""Refuses modules whose behaviour is not determined by their parameters.
+
+A federation sends, aggregates and tests with parameters alone. What else a module keeps, such as
+the running statistics of batch normalisation, would stay at its initial value in the global model,
+and the reported accuracy would be that of another model.
+"""
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fedsiege.errors import InvalidValue
+
+_INSTEAD = (
+    "GroupNorm, LayerNorm, and InstanceNorm without track_running_stats keep none and can be used"
+)
+
+
+def refuse_buffers(module: nn.Module, name: str) -> None:
+    """Refuse a module that has buffers, of any type, persistent or not.
+
+    Args:
+        module: the module.
+        name: what to call it in the error.
+
+    Raises:
+        InvalidValue: it or one of its layers has a buffer; the text names each with its layer.
+    """
+    found = [
+        f"{_describe(path, layer)} has {', '.join(buffers)}"
+        for path, layer in module.named_modules()
+        if (buffers := [key for key, _ in layer.named_buffers(recurse=False)])
+    ]
+    if found:
+        allowed = (
+            "a model without buffers, which are neither sent nor aggregated nor tested with: "
+            f"{'; '.join(found)}. {_INSTEAD}"
+        )
+        raise InvalidValue("model", name, allowed)
+
+
+def refuse_state(module: nn.Module, name: str) -> None:
+    """Refuse a module whose test result is not determined by its parameters and each sample.
+
+    That is one with buffers, or with batch normalisation without running statistics: the latter
+    normalises by the batch in eval mode too, so that the class of a sample depends on the samples
+    that are tested with it, and an accuracy on the size and order of the test batches. InstanceNorm
+    without running statistics and GroupNorm look at one sample at a time and are accepted.
+
+    Args:
+        module: the module.
+        name: what to call it in the error.
+
+    Raises:
+        InvalidValue: why not, with the names of the layers.
+    """
+    refuse_buffers(module, name)
+    found = [
+        _describe(path, layer)
+        for path, layer in module.named_modules()
+        if isinstance(layer, _BatchNorm)
+    ]
+    if found:
+        allowed = (
+            f"a model that classifies each sample by itself: {', '.join(found)} normalises by the "
+            f"other samples of the batch, when tested as well. {_INSTEAD}"
+        )
+        raise InvalidValue("model", name, allowed)
+
+
+def _describe(path: str, layer: nn.Module) -> str:
+    return f"{path or 'the module itself'} ({type(layer).__name__})"
