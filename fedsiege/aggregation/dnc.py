@@ -107,7 +107,7 @@ def projections(updates: Tensor, columns: Tensor | None = None) -> Tensor:
     columns = None if columns is None else columns.to(updates.device)
     for part in column_blocks(updates.shape[1] if columns is None else len(columns), _WIDTH):
         block = updates[:, part if columns is None else columns[part]].double()
-        block -= block.mean(dim=0)
+        block = block - block.mean(dim=0)  # not in place: of float64 updates the block is a view
         gram += block @ block.T
     values, vectors = torch.linalg.eigh(gram.cpu())
     squares: Tensor = values[-1].clamp(min=0) * vectors[:, -1].square()

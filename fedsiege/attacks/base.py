@@ -72,10 +72,10 @@ class Broadcast:
     participants: int = 0
 
     def own_of(self, participants: Sequence[int]) -> Tensor:
-        """Return ``(len(participants), d)``, the rows of ``own`` of some hostile participants."""
+        """Return ``(len(participants), d)`` float32, the rows of ``own`` of some participants."""
         assert self.own is not None, "what an attack knows is handed in"
         place = {index: row for row, index in enumerate(self.hostile)}
-        return self.own[[place[index] for index in participants]]
+        return self.own[[place[index] for index in participants]].float()
 
 
 @dataclass(frozen=True)
