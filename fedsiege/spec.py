@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from fedsiege import intrusions
 from fedsiege.errors import InvalidValue
 from fedsiege.faults import FaultPlan
+from fedsiege.plain_yaml import read_yaml
 
 if TYPE_CHECKING:
     from fedsiege.settling import Settled
@@ -53,7 +54,7 @@ class ExperimentSpec(BaseModel):
     name: str = _setting(
         "",
         "Name for people and for the results folder",
-        "up to 100 printable characters, in quotes where it looks like a number or a date",
+        "up to 100 printable characters, in a file in quotes where it is a number",
         pattern=r"^[^\p{C}\p{Zl}\p{Zp}]{0,100}$",
     )
     attack: float = _setting(
@@ -90,10 +91,14 @@ class ExperimentSpec(BaseModel):
         "How samples go to participants",
         "sample, iid, dirichlet:ALPHA or dirichlet-prior:ALPHA",
     )
-    init: Literal["pretrained", "random"] | None = _setting(
+    init: str | None = _setting(
         None,
         "Initial weights",
-        "pretrained or random; unset: pretrained where a checkpoint ships",
+        "pretrained, random, or a safetensors file, as a path or as *.safetensors; "
+        "unset: pretrained where a checkpoint ships",
+        # A word that is neither is a mistyped one, not a file.
+        pattern=r"^(pretrained|random|[^\p{C}\p{Zl}\p{Zp}]*(/[^\p{C}\p{Zl}\p{Zp}]+|\.safetensors))$",
+        max_length=1000,
     )
     seed: int = _setting(
         0, "Seed of all random draws", "a whole number from 0 to 2**64 - 1", ge=0, le=2**64 - 1
@@ -167,7 +172,7 @@ class ExperimentSpec(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_values(cls, value: object) -> object:
-        # pydantic takes True for 1, so that `attack: yes` in a file would attack with everyone
+        # pydantic takes True for 1, so that attack=True would attack with everyone
         if isinstance(value, bool):
             raise ValueError("a truth value")
         return value
@@ -282,9 +287,8 @@ def settings_from_yaml(text: str) -> dict[str, object]:
         InvalidValue: not YAML, not a mapping, or a setting twice, at any depth.
     """
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        settings = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date or number
+        tree, settings = read_yaml(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number with too many digits
         raise InvalidValue("SPEC", _shortened(text), f"not YAML: {error}") from None
     if settings is None:
         return {}

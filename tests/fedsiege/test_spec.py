@@ -240,16 +240,19 @@ def test_the_text_is_plain_yaml_in_the_order_of_the_fields() -> None:
     ("text", "error"),
     [
         ("attack: 1.5", "ATTACK=1.5 is not possible: a fraction"),
-        ("attack: yes", "ATTACK=True is not possible: a fraction"),
+        ("attack: yes", "ATTACK='yes' is not possible: a fraction"),
         ("attak: 0.2", "attak=0.2 is not possible: there is no such setting, did you mean attack?"),
         ("1: 2", "1=2 is not possible: there is no such setting"),
-        ("name: 2026-11-20", r"NAME=datetime.*in quotes"),
+        ("name: 20261120", r"NAME=20261120 is not possible: .*in quotes"),
         ("rounds: 3\nattack: 0.1\nrounds: 4", "rounds='4' is not possible: .*twice"),
         ("base: {vary: {1: {a: 1}, '1': {a: 2}}}", "1='...' is not possible: .*twice"),
         ("base: &a {base: *a}", "base=.*no such setting"),
         ("base: {clients: 5, rounds: 1, clients: 6}", "clients='6' is not possible: .*twice"),
         ("attack: [", r"SPEC='attack: \[' is not possible: not YAML"),
-        ("name: 2026-99-99", "SPEC='name: 2026-99-99' is not possible: not YAML"),
+        ("clients: !!int 010", "SPEC='clients: !!int 010' is not possible: not YAML"),
+        ("clients: !!float 1e1", "SPEC=.*not YAML"),
+        ("attack: !!bool yes", "SPEC=.*not YAML"),
+        ("name: !!timestamp 2026-11-20", "SPEC=.*not YAML"),
         ("attack: !!python/object:os.system x", "SPEC=.*not YAML"),
         ("attack: 0.1\n---\nattack: 0.2", "SPEC='attack: 0.1' is not possible: not YAML"),
         ("- attack\n", "SPEC='- attack' is not possible: settings, one"),
@@ -271,3 +274,45 @@ def test_settings_of_a_file_can_be_overridden_before_they_are_checked() -> None:
 def test_none_is_nothing(name: str) -> None:
     assert getattr(ExperimentSpec.of({name: "none"}), name) == ""
     assert ExperimentSpec.of({name: "none"}) == ExperimentSpec()
+
+
+#: What YAML 1.1 reads as a number, a truth value or a date, or as text though it is a number.
+ODD = [
+    *("010", "-010", "0b11", "0x1f", "0o17", "1_000", "1_0.5", "1:30", "1:30.5", "12:30:00"),
+    *("1e6", "1E6", "1.0e-3", "1e-3", ".5", "5.", "+5", "0100.5", "10.0", ".inf", "-.inf", "inf"),
+    *(".nan", "nan", "yes", "no", "on", "off", "y", "true", "False", "2026-11-20", "2026-99-99"),
+    *("2026-11-20 12:30:00", "=", "<<", "\u0661"),
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_file_reads_a_value_as_the_command_line_does_or_refuses_it(field: str, text: str) -> None:
+    from_file: object
+    try:
+        from_file = getattr(ExperimentSpec.from_yaml(f"{field}: {text}"), field)
+    except InvalidValue:
+        return
+    assert from_file == getattr(ExperimentSpec.of({field: text}), field)
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("clients: 010", ExperimentSpec(clients=10)),
+        ("lr: 1e-6", ExperimentSpec(lr=1e-6)),
+        ("name: 2026-11-20", ExperimentSpec(name="2026-11-20")),
+        ("name: no", ExperimentSpec(name="no")),
+        ("deadline: ~", ExperimentSpec()),
+        ("deadline:", ExperimentSpec()),
+        ("<<: {clients: 7}\nattack: 0.5", ExperimentSpec(clients=7, attack=0.5)),
+    ],
+)
+def test_values_that_yaml_would_read_otherwise(text: str, spec: ExperimentSpec) -> None:
+    assert ExperimentSpec.from_yaml(text) == spec
+
+
+@pytest.mark.parametrize("text", ["clients: 0b11", "clients: 0x1f", "rounds: 1:30", "lr: .inf"])
+def test_numbers_of_yaml_alone_are_refused(text: str) -> None:
+    with pytest.raises(InvalidValue, match="is not possible: a"):
+        ExperimentSpec.from_yaml(text)

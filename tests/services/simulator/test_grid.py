@@ -304,3 +304,12 @@ def test_cells_whose_rounds_lacked_honest_updates_have_a_mark_that_is_explained(
 def test_folders_are_named_for_people() -> None:
     cell = Cell(("mpaf:scale=1e6", "krum:f=3"), next(iter(Grid.from_yaml(SMALL))).spec)
     assert cell.folder == "mpaf-scale=1e6__krum-f=3"
+
+
+def test_numbers_in_a_grid_are_those_of_the_command_line() -> None:
+    grid = Grid.from_yaml("base: {clients: 010}\nvary: {lr: [1e-3, 0.10], seed: [007]}\n")
+    assert [cell.spec.clients for cell in grid] == [10, 10]
+    assert [cell.spec.lr for cell in grid] == [1e-3, 0.1]
+    assert [cell.spec.seed for cell in grid] == [7, 7]
+    with pytest.raises(InvalidValue, match="ROUNDS='1:30' is not possible"):
+        list(Grid.from_yaml("base: {rounds: 1:30}\nvary: {seed: [1]}\n"))
