@@ -7,7 +7,7 @@ characters mean something else or nothing. Here such values stay the text that w
 """
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -25,8 +25,8 @@ class PlainLoader(yaml.SafeLoader):
     """Reads mappings, lists, text, nothing, and numbers in plain decimal notation."""
 
     # Tables of its own: SafeLoader's stay as they are.
-    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
-    yaml_constructors: ClassVar[dict[Any, Any]] = {
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - declared so by PyYAML
+    yaml_constructors = {  # noqa: RUF012
         tag: construct
         for tag, construct in yaml.SafeLoader.yaml_constructors.items()
         if tag is None or tag.rpartition(":")[2] in ("null", "str", "seq", "map")
