@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from fedsiege.errors import InvalidValue
+from services.simulator.screen_table import ScreenTable
 
 if TYPE_CHECKING:
     from services.wire.authority import Issued
@@ -193,9 +193,8 @@ def _print_table(issued: "Sequence[Issued]", revoked: dict[int, datetime]) -> No
     from services.wire.callers import Role
 
     now = utc_now()
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("name", "role", "places", "expires", "state", "serial", "hosts"):
-        table.add_column(heading, overflow="fold", no_wrap=heading not in ("name", "hosts"))
+    headings = "name", "role", "places", "expires", "state", "serial", "hosts"
+    columns: dict[str, list[str | Text]] = {heading: [] for heading in headings}
     for one in issued:
         state = "good"
         if one.serial in revoked:
@@ -213,8 +212,10 @@ def _print_table(issued: "Sequence[Issued]", revoked: dict[int, datetime]) -> No
             f"{one.serial:016x}",
             " ".join(one.hosts),
         )
-        table.add_row(*map(Text, cells))
-    Console().print(table)
+        for column, text in zip(columns.values(), cells, strict=True):
+            column.append(text)
+    left = set(headings)
+    Console().print(ScreenTable(columns, left=left, box=None, padding=(0, 2, 0, 0)))
 
 
 def _certificates(count: int) -> str:

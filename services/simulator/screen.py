@@ -28,6 +28,7 @@ from services.simulator.results import HistoryRow
 from services.simulator.run_report import RunReport
 from services.simulator.screen_table import ScreenTable
 from services.simulator.summary import missing_in_words, round_line, summary
+from services.simulator.wrapped import Wrapped
 
 #: A longer history is thinned out on the screen; history.csv has it all.
 _MOST_ROWS = 26
@@ -100,9 +101,9 @@ class Screen:
         grid = _grid()
         for name, value in lines.items():
             if value:
-                grid.add_row(Text(name, style="dim"), Text(value))
+                grid.add_row(Text(name, style="dim"), Wrapped(value))
         for note in settled.notes:
-            grid.add_row(Text("note", style="yellow"), Text(note))
+            grid.add_row(Text("note", style="yellow"), Wrapped(note))
         self.console.print(grid)
         self.console.print()
 

@@ -19,6 +19,7 @@ from services.simulator.run_report import RunReport, clean_command, knowledge
 from services.simulator.screen import Screen, thinned
 from services.simulator.screen_table import ScreenTable
 from services.simulator.summary import summary
+from services.simulator.wrapped import Wrapped
 
 _BAR = 30
 #: How tables look; most fit into a window of 80.
@@ -242,5 +243,5 @@ def _pairs(lines: dict[str, str]) -> Table:
     grid.add_column(overflow="fold")
     for name, value in lines.items():
         if value:
-            grid.add_row(Text(name, style="dim"), Text(value))
+            grid.add_row(Text(name, style="dim"), Wrapped(value))
     return grid

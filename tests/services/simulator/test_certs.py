@@ -148,6 +148,20 @@ def test_renew_and_revoke_show_in_the_list():
     assert "0 certificates revoked" in say("revoke", "client-3")
 
 
+def test_a_window_of_80_columns_lists_names_and_hosts(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    say("init", "--host", "fl.example")
+    say("issue", "client-1")
+    say("revoke", "client-1")
+    (serial,) = (one.serial for one in Authority(Path("certs")).issued() if one.name == "client-1")
+    table = say("list")
+    words = table.split()
+    for word in ("name", "hosts", "client-1", "aggregator", "revoked", f"{serial:016x}"):
+        assert word in words
+    assert "fl.example" in words
+    assert max(map(len, table.splitlines())) <= 80
+
+
 def test_what_does_not_exist_is_named():
     say("init")
     assert "NAME='client-9'" in refused("revoke", "client-9")

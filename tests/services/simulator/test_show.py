@@ -156,3 +156,27 @@ def test_a_round_in_which_nothing_was_aggregated_is_not_passed_over(
     report = json.loads(shown.output.getvalue())
     assert report["rounds_gone_wrong"] == 1
     assert [row["problem"] for row in report["rounds"]] == ["", "", "", "", why]
+
+
+def test_a_run_with_every_column_is_whole_at_80_columns(
+    tmp_path: Path, write_run: WriteRun
+) -> None:
+    write_run(tmp_path / "clean", (0.9, 0.95, 0.95, 0.95), attack=0)
+    path = write_run(tmp_path / "siege")
+    table = path / "history.csv"
+    header, *rows = (line.split(",") for line in table.read_text().splitlines())
+    for row in rows:
+        for name, value in (("missing_honest", "1"), ("hostile_share", "0.5"), ("rejected", "2")):
+            row[header.index(name)] = value
+        row[header.index("problem")] = "too few"
+    table.write_text("".join(",".join(row) + "\n" for row in (header, *rows)))
+    shown = Shown("siege", tmp_path)
+    assert max(map(len, shown.output.getvalue().splitlines())) <= 80
+    headings = "round accuracy clean cost ASR loss instability updates rejected quarantined"
+    (first,) = (line for line in shown.lines if line.startswith("round accuracy"))
+    at = shown.lines.index(first)
+    second = next(line for line in shown.lines[at + 1 :] if line.startswith("round "))
+    assert [*first.split(), *second.split()[1:]] == [
+        *headings.split(),
+        *("missing", "hostile", "wrong"),
+    ]
