@@ -2,6 +2,7 @@
 
 import enum
 import re
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fedsiege.errors import InvalidValue
+from services.simulator.invocation import program
 from services.simulator.screen_table import ScreenTable
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def init(
     operator = folder / "operator"
     _say(
         "Next:\n"
-        f"  fedsiege certs issue client-01 --count 50 --folder {folder}\n"
+        f"  {shlex.join(program())} certs issue client-01 --count 50 --folder {folder}\n"
         f"  grpcurl -cacert {operator}/ca.pem -cert {operator}/certificate.pem"
         f" -key {operator}/key.pem localhost:50051 list"
     )

@@ -13,6 +13,7 @@ from typing import Any, Self
 from fedsiege.errors import InvalidValue
 from fedsiege.metrics import Detection, Discovery, attack_impact, rounds_to_target
 from fedsiege.spec import ExperimentSpec
+from services.simulator.invocation import program, shortened
 from services.simulator.results import Change, Confusion, Cost, DetectionRow, HistoryRow, Run
 from services.simulator.results.history import instability_after
 from services.simulator.results.reading import is_run, read_spec
@@ -251,14 +252,15 @@ def clean_twin(run: Run) -> Run | None:
 
 
 def clean_command(run: Run) -> str:
-    """Return the command that makes the clean twin of a run, beside it."""
-    return shlex.join(["fedsiege", "sim", *clean_options(run)])
+    """Return the command that makes the clean twin of a run, beside it, to be typed here."""
+    return shlex.join([*program(), "sim", *clean_options(run)])
 
 
 def clean_options(run: Run) -> list[str]:
     """Return the options of ``sim`` that make the clean twin of a run, beside it."""
-    out = run.path.with_name(f"{run.path.name}-clean")
-    options = [f"--spec={run.path / 'spec.yaml'}", "--attack=0", f"--out={out}"]
+    spec = shortened(run.path / "spec.yaml")
+    out = shortened(run.path.with_name(f"{run.path.name}-clean"))
+    options = [f"--spec={spec}", "--attack=0", f"--out={out}"]
     if run.spec.intrusions:  # without hostile participants there is none to try them
         options.append("--intrusions=")
     return options
