@@ -106,8 +106,9 @@ def projections(updates: Tensor, columns: Tensor | None = None) -> Tensor:
     gram = torch.zeros(n, n, dtype=torch.float64, device=updates.device)
     columns = None if columns is None else columns.to(updates.device)
     for part in column_blocks(updates.shape[1] if columns is None else len(columns), _WIDTH):
-        block = updates[:, part if columns is None else columns[part]].double()
-        block = block - block.mean(dim=0)  # not in place: of float64 updates the block is a view
+        block = updates[:, part if columns is None else columns[part]]
+        block = block.to(torch.float64, copy=True)  # of float64 it is a view of the updates
+        block -= block.mean(dim=0)
         gram += block @ block.T
     values, vectors = torch.linalg.eigh(gram.cpu())
     squares: Tensor = values[-1].clamp(min=0) * vectors[:, -1].square()
