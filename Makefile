@@ -50,7 +50,7 @@ DATASET ?= auto
 DATA ?= data
 ## How samples go to participants: sample, iid, dirichlet:ALPHA, dirichlet-prior:ALPHA
 PARTITION ?= sample
-## Initial weights: pretrained, random; empty: pretrained where a checkpoint ships
+## Initial weights: pretrained, random, FILE.safetensors; empty: pretrained where a checkpoint ships
 INIT ?=
 ## Seed of every random draw
 SEED ?= 0

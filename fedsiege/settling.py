@@ -109,6 +109,9 @@ def _check_task(spec: ExperimentSpec) -> None:
         raise InvalidValue("DATASET", spec.dataset, no_such("data set", spec.dataset, sets))
     with _about("PARTITION", spec.partition, "partition"):
         share = partition.create(spec.partition)
+    if spec.init == "pretrained" and spec.dataset != "auto":
+        with _about("INIT", spec.init, "init"):
+            models.shipped_checkpoint(spec.model, spec.dataset)
     if spec.clients == 0:
         _check_open(spec, share.name)
     try:

@@ -5,24 +5,34 @@ A model is added in ``architectures.py``; nothing else has to know of it.
 
 from fedsiege.models.architectures import Architecture, catalogue, create, names
 from fedsiege.models.checkpoints import (
+    WORDS,
     checkpoint_path,
+    find_checkpoint,
     initial_weights,
     read_checkpoint,
+    read_finite,
+    sha256,
+    shipped_checkpoint,
     write_checkpoint,
 )
 from fedsiege.models.weights import flatten, layout, random_weights, size, unflatten_into
 
 __all__ = [
+    "WORDS",
     "Architecture",
     "catalogue",
     "checkpoint_path",
     "create",
+    "find_checkpoint",
     "flatten",
     "initial_weights",
     "layout",
     "names",
     "random_weights",
     "read_checkpoint",
+    "read_finite",
+    "sha256",
+    "shipped_checkpoint",
     "size",
     "unflatten_into",
     "write_checkpoint",

@@ -3,9 +3,12 @@
 The ones that ship lie in ``fedsiege/checkpoints`` as ``<model>-<dataset>.safetensors``.
 """
 
+import hashlib
 import json
 import math
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import safetensors
@@ -17,6 +20,12 @@ from fedsiege.errors import InvalidValue, MissingData
 from fedsiege.models.weights import layout, random_weights, size
 
 _SHIPPED = Path(__file__).parent.parent / "checkpoints"
+#: The folder of checkpoints inside a data folder.
+_FOLDER = "checkpoints"
+#: What a file there may be called: no folder, nothing hidden.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
+#: Initial weights that are not a file.
+WORDS = ("pretrained", "random")
 
 
 def checkpoint_path(name: str, dataset: str) -> Path | None:
@@ -102,28 +111,80 @@ def initial_weights(name: str, init: str, dataset: str, seed: int) -> tuple[Tens
         InvalidValue: unknown model, "pretrained" where no checkpoint ships, neither a known word
             nor a file, a file that does not fit the model or holds weights that are not finite.
     """
+    if init == "pretrained":
+        return read_checkpoint(shipped_checkpoint(name, dataset), name), "pretrained"
     shipped = checkpoint_path(name, dataset)
-    if init == "pretrained" and shipped is None:
-        there = ", ".join(sorted(path.stem for path in _SHIPPED.glob("*.safetensors")))
-        raise InvalidValue(
-            "init",
-            init,
-            f"no checkpoint ships for {name} on {dataset}. There are: {there}. "
-            "Use random or the path of a safetensors file",
-        )
     if init == "random" or (init == "" and shipped is None):
         return random_weights(name, seed), "random"
-    if init in ("", "pretrained") and shipped is not None:
+    if init == "" and shipped is not None:
         return read_checkpoint(shipped, name), "pretrained"
     path = Path(init)
     if not path.is_file():
         raise InvalidValue(
             "init", init, "pretrained, random, or the path of a safetensors file; this is no file"
         )
+    return read_finite(path, name), init
+
+
+def shipped_checkpoint(name: str, dataset: str) -> Path:
+    """Return the checkpoint that ships for a model trained on a data set.
+
+    Raises:
+        InvalidValue: none does; the text says which there are.
+    """
+    path = checkpoint_path(name, dataset)
+    if path is None:
+        there = ", ".join(sorted(path.stem for path in _SHIPPED.glob("*.safetensors")))
+        raise InvalidValue(
+            "init",
+            "pretrained",
+            f"no checkpoint ships for {name} on {dataset}. There are: {there}. "
+            "Use random or the path of a safetensors file",
+        )
+    return path
+
+
+def read_finite(path: Path, name: str) -> Tensor:
+    """Return the weights in a file as ``read_checkpoint`` does, if a run can begin with them.
+
+    Raises:
+        MissingData, InvalidValue: as ``read_checkpoint``, or some weights are not finite.
+    """
     weights = read_checkpoint(path, name)
     if not bool(weights.isfinite().all()):
-        raise InvalidValue("init", init, "a run begins with finite weights; these have NaN or Inf")
-    return weights, init
+        raise InvalidValue(
+            "init", str(path), "a run begins with finite weights; these have NaN or Inf"
+        )
+    return weights
+
+
+def find_checkpoint(init: str, data: Path, named: Iterable[Path] = ()) -> Path | None:
+    """Return the file that initial weights are asked for by, without looking at any other.
+
+    Args:
+        init: the path of one of ``named`` as it is written there, its name alone, or the name of a
+            file in the folder ``checkpoints`` of the data folder.
+        data: the data folder.
+        named: files that may be asked for, wherever they are.
+
+    Returns:
+        The file, or None: it is none of them. No other path is looked up.
+    """
+    for path in named:
+        if init == path.name or Path(init) == path:
+            return path
+    if not _PLAIN_NAME.fullmatch(init):
+        return None
+    folder = data / _FOLDER
+    path = folder / init
+    inside = path.is_file() and path.resolve().parent == folder.resolve()  # no link leads out
+    return path if inside else None
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _with_sorted_header(content: bytes) -> bytes:

@@ -41,7 +41,9 @@ async def serve(options: argparse.Namespace, limits: Limits, ready: Callable[[in
     guard = Guard(limits, control=CONTROL)
     tls = Tls(options.certs) if options.certs else None
     admission = _admission(options.admission, options.tokens)
-    service = AggregatorService(options.data, admission=admission, guard=guard)
+    service = AggregatorService(
+        options.data, admission=admission, guard=guard, init_files=options.init_file
+    )
 
     async with serving(
         options.address,
@@ -87,8 +89,21 @@ def main(
     parser.add_argument(
         "--limits", default=_set("LIMITS") or "", help="of one peer: streams=2000,bytes=512MiB,..."
     )
+    parser.add_argument(
+        "--init-file",
+        type=Path,
+        action="append",
+        default=[],
+        help="safetensors file that a federation may begin with; several are possible, and those "
+        "in DATA/checkpoints always are",
+    )
     parser.add_argument("--log-level", default="INFO")
     options = parser.parse_args(arguments)
+    for file in options.init_file:
+        if not file.is_file():
+            parser.error(f"--init-file={file}: there is no such file")
+    if len({file.name for file in options.init_file}) < len(options.init_file):
+        parser.error("--init-file: two files have the same name, by which they are asked for")
     # Not left to argparse, which does not look at what comes from the environment.
     if options.admission not in ADMISSIONS:
         parser.error(f"--admission={options.admission}: one of {', '.join(ADMISSIONS)}")

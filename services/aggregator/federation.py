@@ -70,6 +70,8 @@ class Federation:
         self.federation_id = federation_id
         self.spec = spec
         self.created_at = time.time()
+        #: Of the file that the initial weights are from; empty where they are from none.
+        self.init_sha256 = ""
         self.participants = Participants(spec.capacity)
         self.history: list[pb.AccuracyEntry] = []
         self.details = RoundDetails(ROUNDS_IN_DETAIL)
@@ -106,6 +108,7 @@ class Federation:
             closed_rounds=self.closed_rounds,
             open_round=self.round.number if self.round and self.round.is_open else 0,
             parameters=self.size,
+            init_sha256=self.init_sha256,
         )
         message.create_time.FromMicroseconds(int(self.created_at * 1e6))
         return message

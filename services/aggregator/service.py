@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fedsiege import aggregation, audit, datasets, models, seeding
-from fedsiege.errors import InvalidValue
+from fedsiege.errors import InvalidValue, MissingData
 from fedsiege.evaluation import Evaluator
 from fedsiege.training import Shard
 from fedsiege.v1 import aggregator_pb2 as pb
@@ -41,7 +42,6 @@ DEFAULT_PAGE = 1_000
 LARGEST_PAGE = 4_000
 #: What only the control plane may call.
 CONTROL = frozenset({"CreateFederation", "CloseFederation", "OpenRound", "StopWaiting"})
-INITS = ("", "pretrained", "random")
 DEVICES = ("cpu", "cuda")
 
 
@@ -66,6 +66,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         limits: what this aggregator gives.
         admission: what it asks of who wants to take part; open to all if not given.
         guard: holds peers to their limits; it is the one that the server has.
+        init_files: what a federation may begin with, besides files in ``checkpoints`` of ``data``.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         limits: Limits | None = None,
         admission: Admission | None = None,
         guard: Guard | None = None,
+        init_files: Sequence[Path] = (),
     ) -> None:
         self._data = data
+        self._init_files = tuple(init_files)
         self._admission = admission or Open()
         self._guard = Guard() if guard is None else guard
         self._limits = limits or Limits()
@@ -100,8 +103,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         device = spec.device or "cpu"
         if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
             raise InvalidValue("device", device, "cpu, or cuda where this aggregator has one")
-        if spec.init not in INITS:  # a path would let a caller feel about on this machine
-            raise InvalidValue("init", spec.init, f"one of {', '.join(INITS[1:])}, or empty")
+        file = self._init_file(spec.init)
         if len(spec.name) > NAME_LENGTH:
             raise Malformed("INVALID_VALUE", f"a name may have {NAME_LENGTH} characters")
         capacity = spec.capacity or self._limits.participants
@@ -122,9 +124,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
                     "TOO_MANY_FEDERATIONS",
                     f"this aggregator holds {self._limits.federations} federations; close one",
                 )
-            weights, init = await asyncio.to_thread(
-                models.initial_weights, spec.model, spec.init, spec.dataset, spec.seed
-            )
+            weights, init, sha256 = await asyncio.to_thread(_initial_weights, spec, file)
             evaluator = await self._evaluator(spec.model, spec.dataset, device)
             root = await asyncio.to_thread(self._root, rule.root_samples, spec, device)
             settled = pb.FederationSpec()
@@ -149,6 +149,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
                 root,
                 auditing,
             )
+            federation.init_sha256 = sha256
             await federation.measure_initial_model()
             self._federations[federation.federation_id] = federation
             self._doors[federation.federation_id] = Intake(federation, self._admission)
@@ -156,6 +157,26 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             "federation %s: %s, %s, %s", federation.federation_id, spec.model, init, settled.rule
         )
         return pb.CreateFederationResponse(federation=federation.describe())
+
+    def _init_file(self, init: str) -> Path | None:
+        """Return the file that initial weights are asked for by; None where they are not a file.
+
+        A caller must not learn which files there are on this machine, so any other path gets the
+        same answer, whether it exists or not, and is not looked up.
+
+        Raises:
+            InvalidValue: it is no file that this aggregator gives.
+        """
+        if init in ("", *models.WORDS):
+            return None
+        path = models.find_checkpoint(init, self._data, self._init_files)
+        if path is None:
+            allowed = (
+                f"one of {', '.join(models.WORDS)}, empty, or the name of a file that this "
+                "aggregator was started with or that lies in the checkpoints folder of its data"
+            )
+            raise InvalidValue("init", init, allowed)
+        return path
 
     def _root(self, count: int, spec: pb.FederationSpec, device: str) -> Shard | None:
         """Draw the clean samples that a rule asks for, out of those that nobody is tested on.
@@ -355,6 +376,25 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         """End all federations, so that no stream keeps the server from stopping."""
         for federation in self._federations.values():
             await federation.close()
+
+
+def _initial_weights(spec: pb.FederationSpec, file: Path | None) -> tuple[Tensor, str, str]:
+    """Return the initial weights, what they are, and the SHA-256 of the file they are from.
+
+    Raises:
+        InvalidValue: there are none such, or the file does not fit the model. The text names the
+            file as the caller did, not where it lies.
+    """
+    if file is None:
+        weights, init = models.initial_weights(spec.model, spec.init, spec.dataset, spec.seed)
+        return weights, init, ""
+    models.size(spec.model)  # an unknown model is said to be one
+    try:
+        return models.read_finite(file, spec.model), file.name, models.sha256(file)
+    except InvalidValue as error:
+        raise InvalidValue("init", spec.init, error.allowed) from error
+    except (MissingData, OSError) as error:
+        raise InvalidValue("init", spec.init, "a file that can be read") from error
 
 
 def _read_token(token: str) -> int:

@@ -230,7 +230,7 @@ class Experiment:
             follower = asyncio.create_task(federation.follow())
             recorder = asyncio.create_task(self._record(folder, federation, probe))
             try:
-                self.note(f"initial weights: {federation.described.spec.init}")
+                self.note(_initial_weights(federation.described))
                 self._muster.assign(federation.federation_id)
                 await self._muster.ready()
                 for number in range(1, self.settled.spec.rounds + 1):
@@ -341,6 +341,12 @@ def subtitle(settled: Settled) -> str:
             f"seed {spec.seed}",
         ]
     )
+
+
+def _initial_weights(federation: data_pb.Federation) -> str:
+    """Say what a federation began with; a file with its digest, by which it can be told again."""
+    digest = f", SHA-256 {federation.init_sha256}" if federation.init_sha256 else ""
+    return f"initial weights: {federation.spec.init}{digest}"
 
 
 async def _unless_ended(awaited: asyncio.Task[None], *others: asyncio.Task[None]) -> None:

@@ -163,6 +163,7 @@ class Laptop:
         host: the address to listen on, one that can be called too, so not 0.0.0.0.
         credentials: what aggregator and simulator show; None where enrolment is open. The workers'
             stand in their posts.
+        init_files: files that the aggregator may begin a federation with, wherever they are.
     """
 
     def __init__(
@@ -174,11 +175,13 @@ class Laptop:
         ports: Ports | None = None,
         host: str = "127.0.0.1",
         credentials: Credentials | None = None,
+        init_files: Sequence[Path] = (),
     ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._data, self._runs = data, runs
         self._ports, self.host = ports or Ports(), host
         self._credentials = credentials or Credentials()
+        self._init_files = init_files
         self._aggregator = Child("aggregator", "services.aggregator", logs)
         self._workers = [(Child(post.name, f"services.{post.kind}", logs), post) for post in posts]
 
@@ -193,6 +196,7 @@ class Laptop:
             self._aggregator.begin(
                 f"--address={self.host}:{self._ports.aggregator}",
                 f"--data={self._data}",
+                *(f"--init-file={file}" for file in self._init_files),
                 *self._credentials.aggregator,
             )
             port = await self._aggregator.port()

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from fedsiege.errors import InvalidValue
@@ -16,7 +17,7 @@ from fedsiege.settling import Settled
 from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.simulator import credentials
+from services.simulator import credentials, init_file
 from services.simulator.conversion import history_row
 from services.simulator.credentials import Credentials
 from services.simulator.experiment import Experiment
@@ -83,6 +84,8 @@ def run(
         raise InvalidValue("FAULTS", spec.faults, "faults are made on containers: ENGINE=docker")
     # Without an engine every worker is a process of this machine, whose death ends the run.
     settled = spec.settle(deadline=None) if engine is None else spec.settle()
+    init_files, notes = init_file.check(settled.spec, data)
+    settled = replace(settled, notes=(*settled.notes, *notes))
     fleet = None if engine is None else engine.fleet(settled.spec, data)
     with contextlib.ExitStack() as stack:
         host = "127.0.0.1"
@@ -100,6 +103,7 @@ def run(
             ports=ports,
             host=host,
             credentials=shown,
+            init_files=init_files,
         )
         # Only now that the services are forked there may be threads.
         with ThreadPoolExecutor(1) as background:

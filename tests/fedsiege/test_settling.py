@@ -134,6 +134,10 @@ def test_what_is_worth_knowing_is_noted(settings: dict[str, object], note: str) 
         ({"attack_name": "mpfa"}, "ATTACK_NAME='mpfa' is not possible: did you mean mpaf"),
         ({"attack_name": "mpaf:scale=0"}, "ATTACK_NAME='mpaf:scale=0' is not possible: at mpaf:"),
         ({"model": "lenet"}, "MODEL='lenet' is not possible: there is no such model, did you mean"),
+        (
+            {"model": "cnn", "dataset": "digits", "init": "pretrained"},
+            "INIT='pretrained' is not possible: no checkpoint ships for cnn on digits",
+        ),
         ({"dataset": "minst"}, "DATASET='minst' is not possible: there is no such data set, did"),
         ({"partition": "dirichlet:x"}, "PARTITION='dirichlet:x' is not possible: "),
         ({"partition": "even"}, "PARTITION='even' is not possible: "),

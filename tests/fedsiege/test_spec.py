@@ -131,7 +131,7 @@ IMPOSSIBLE: dict[str, list[object]] = {
     "batch": [0, 2**64],
     "dataset": [1],
     "partition": [None],
-    "init": ["", "trained", 0],
+    "init": ["", "trained", 0, "a\n.safetensors", "x/" * 600, ".safetensor", "folder/"],
     "seed": [-1, 2**64, 0.5, True],
     "deadline": [0, -1, 86_401, math.inf, math.nan],
     "device": ["gpu", None],

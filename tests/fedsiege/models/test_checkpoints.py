@@ -194,6 +194,36 @@ def test_a_run_does_not_begin_with_a_destroyed_model(file: Path) -> None:
         models.initial_weights("net", str(file), "mnist", 0)
 
 
+def test_a_file_is_found_by_a_name_that_was_given_and_by_no_other(tmp_path: Path) -> None:
+    data, folder = tmp_path / "data", tmp_path / "data" / "checkpoints"
+    folder.mkdir(parents=True)
+    (data / "secret").touch()
+    (tmp_path / "named").touch()
+    (folder / "own.safetensors").touch()
+    (folder / "out").symlink_to(data / "secret")
+    (folder / "below").mkdir()
+    named = [tmp_path / "named"]
+    own = folder / "own.safetensors"
+    assert models.find_checkpoint("own.safetensors", data, named) == own
+    assert models.find_checkpoint("named", data, named) == named[0]
+    assert models.find_checkpoint(str(named[0]), data, named) == named[0]
+    for other in (
+        "gone",
+        "out",
+        "below",
+        "",
+        ".",
+        "..",
+        "../secret",
+        str(data / "secret"),
+        str(own),
+        "checkpoints/own.safetensors",
+        "own.safetensors\0",
+        "x" * 5000,
+    ):
+        assert models.find_checkpoint(other, data, named) is None, other
+
+
 @pytest.mark.parametrize("dataset", ["digits", "fashion", "mnist"])
 def test_shipped_checkpoints_are_what_the_command_makes_now(dataset: str) -> None:
     path = models.checkpoint_path("net", dataset)

@@ -1,6 +1,7 @@
 """The command people type, run as they run it: a process of its own, four services, real gRPC."""
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -10,8 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
+from fedsiege import models
 from fedsiege.spec import ExperimentSpec
 
 FEDSIEGE = [sys.executable, "-m", "services.simulator.cli"]
@@ -185,3 +189,62 @@ def test_show_finds_a_run_by_its_name_and_prints_it(tmp_path, write_run):
     assert done.returncode == 2
     assert "did you mean siege?" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_begins_with_a_checkpoint_that_the_classifier_command_made(tmp_path):
+    made = fedsiege(
+        *("classifier", "--model=lenet5", "--dataset=digits", "--epochs=1", "--seed=3"),
+        "--out=my/own.safetensors",
+        cwd=tmp_path,
+    )
+    assert made.returncode == 0, made.stderr
+    path = tmp_path / "my" / "own.safetensors"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with safe_open(path, "np") as content:
+        accuracy = float(content.metadata()["accuracy"])
+    small = [*SMALL, "--model=lenet5", "--rounds=1"]
+    done = fedsiege("sim", *small, "--init=my/own.safetensors", "--out=by-path", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"initial weights: own.safetensors, SHA-256 {digest}" in " ".join(done.stdout.split())
+    spec = (tmp_path / "by-path" / "spec.yaml").read_text()
+    assert "init: my/own.safetensors" in spec
+    assert digest in spec
+    start = table(tmp_path / "by-path" / "history.csv")[0]
+    assert float(start["accuracy"]) == pytest.approx(accuracy, abs=1e-4)
+    # A file in the data folder goes by its name, as in containers.
+    (tmp_path / "data" / "checkpoints").mkdir(parents=True)
+    path.rename(tmp_path / "data" / "checkpoints" / "own.safetensors")
+    done = fedsiege(
+        *("sim", *small, "--init=own.safetensors", "--data=data", "--out=by-name"), cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for before, after in zip(
+        table(tmp_path / "by-path" / "history.csv"),
+        table(tmp_path / "by-name" / "history.csv"),
+        strict=True,
+    ):
+        assert {**before, "seconds": ""} == {**after, "seconds": ""}
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--init=gone.safetensors", "there is none of that path, and none of that name in"),
+        ("--init=notes.safetensors", "it must be a safetensors file"),
+        ("--init=lenet5.safetensors", "conv1.weight [1, 1, 5, 5] F32, the file has it as [6, 1"),
+        ("--init=destroyed.safetensors", "finite weights; these have NaN or Inf"),
+        ("--init=pretraind", "pretrained, random, or a safetensors file"),
+    ],
+)
+def test_a_file_to_begin_with_is_checked_before_anything_starts(tmp_path, argument, words):
+    (tmp_path / "notes.safetensors").write_text("notes")
+    ones = torch.ones(models.size("net"))
+    models.write_checkpoint(tmp_path / "destroyed.safetensors", "net", ones * torch.inf, {})
+    ones = torch.ones(models.size("lenet5"))
+    models.write_checkpoint(tmp_path / "lenet5.safetensors", "lenet5", ones, {})
+    done = fedsiege("sim", *SMALL, argument, "--out=here", cwd=tmp_path)
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert said.startswith(f"INIT='{argument.removeprefix('--init=')}' is not possible: ")
+    assert words in said
+    assert not (tmp_path / "here").exists()
