@@ -311,11 +311,7 @@ class Muster:
                     if report.submitted < len(self._sent.get(worker.name, ())):
                         self._through(worker.name)
                     self._sent.pop(worker.name, None)
-                if report.problem:
-                    self._note(
-                        f"round {report.round}: {report.refused} updates of {worker.name} were "
-                        f"refused; the first: {report.problem}"
-                    )
+                self._complain(worker.name, report)
             case "intrusion" if berth.join.HasField("attack"):
                 self._intruded(message.intrusion)
             case "failure":
@@ -326,6 +322,23 @@ class Muster:
                 if not berth.joined:
                     self._cannot_join(berth, problem)
         self._wake.set()
+
+    def _complain(self, name: str, report: pb.RoundReport) -> None:
+        """Note which updates of a worker were not taken in, in the words of the history.
+
+        An update that came too late counts there as missing, and not as rejected.
+        """
+        late = min(report.late, report.refused)
+        if late:
+            self._note(
+                f"round {report.round}: {_updates(late)} of {name} came after it had closed: "
+                "missing, not rejected"
+            )
+        if report.problem and (report.refused > late or not late):
+            self._note(
+                f"round {report.round}: not taken in: {_updates(report.refused - late)} of {name}; "
+                f"the first: {report.problem}"
+            )
 
     def _cannot_join(self, berth: Berth, problem: str) -> None:
         """Take note that a worker cannot do its part: with a fixed cast nobody can stand in."""
@@ -370,6 +383,10 @@ class Muster:
                 leave = pb.Leave(experiment_id=self._experiment_id)
                 berth.worker.tell(pb.AttachResponse(leave=leave))
         self._berths.clear()
+
+
+def _updates(count: int) -> str:
+    return f"{count} update{'' if count == 1 else 's'}"
 
 
 def seconds(value: float) -> duration_pb2.Duration:

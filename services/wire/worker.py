@@ -25,6 +25,7 @@ from services.wire.enrolling import Enroller
 from services.wire.errors import Refusal
 from services.wire.exchange import Exchange, Refused, fits
 from services.wire.place import Place
+from services.wire.proxies import Route
 from services.wire.pulling import pull_model
 from services.wire.submitting import Sender, Update
 from services.wire.tensors import Floats
@@ -185,7 +186,7 @@ class Worker:
                 if error.code() not in TRANSIENT:
                     log.warning("not attached: %s", Refusal.of(error))
                 elif attempt == 0:
-                    log.info("waiting for the simulator at %s", self._simulator)
+                    log.info("waiting for the simulator at %s", Route.to(self._simulator))
 
     def _under_way(self) -> list[asyncio.Task[None]]:
         tasks = [task for post in self._posts.values() for task in post.tasks()]
@@ -317,7 +318,7 @@ class Worker:
             refusal = error.refusal if isinstance(error, Refused) else Refusal.of(error)
             if refusal.reason not in TOO_LATE:
                 raise
-            report.refused = len(order.participant_indices)
+            report.refused = report.late = len(order.participant_indices)
             report.problem = str(refusal)
         finally:
             if sending is not None:
@@ -345,9 +346,13 @@ class Worker:
         """Submit a block of updates and note what became of them."""
         refusals = await sender.submit(report.round, block, deadline)
         report.submitted += len(block) - len(refusals)
-        report.refused += len(refusals)
-        if refusals and not report.problem:
+        others = [one for one in refusals if one.reason not in TOO_LATE]
+        if others and report.refused == report.late:
+            report.problem = str(others[0])
+        elif refusals and not report.problem:
             report.problem = str(refusals[0])
+        report.refused += len(refusals)
+        report.late += len(refusals) - len(others)
 
 
 async def _drain(outbox: asyncio.Queue[pb.AttachRequest | None]) -> AsyncIterator[pb.AttachRequest]:

@@ -253,13 +253,38 @@ async def test_complaints_are_passed_on(scene):
     workers = scene.joined()
     report = pb.RoundReport(experiment_id="e1", round=4, submitted=1, refused=2, problem="a NaN")
     scene.muster.hear(workers[1], pb.AttachRequest(round_report=report))
-    assert scene.notes[-1] == "round 4: 2 updates of b were refused; the first: a NaN"
+    assert scene.notes[-1] == "round 4: not taken in: 2 updates of b; the first: a NaN"
     scene.say_failed(workers[0], "out of memory")
     assert scene.notes[-1] == "worker a: out of memory"
     before = list(scene.notes)
     report.ClearField("problem")
     scene.muster.hear(workers[1], pb.AttachRequest(round_report=report))
     assert scene.notes == before, "all well is no news"
+
+
+@pytest.mark.parametrize(
+    ("refused", "late", "said"),
+    [
+        (10, 10, ["round 4: 10 updates of b came after it had closed: missing, not rejected"]),
+        (
+            3,
+            1,
+            [
+                "round 4: 1 update of b came after it had closed: missing, not rejected",
+                "round 4: not taken in: 2 updates of b; the first: a NaN",
+            ],
+        ),
+        (2, 99, ["round 4: 2 updates of b came after it had closed: missing, not rejected"]),
+    ],
+)
+async def test_what_came_too_late_is_missing_and_not_refused(scene, refused, late, said):
+    worker = scene.joined()[1]
+    before = len(scene.notes)
+    report = pb.RoundReport(
+        experiment_id="e1", round=4, refused=refused, late=late, problem="a NaN"
+    )
+    scene.muster.hear(worker, pb.AttachRequest(round_report=report))
+    assert scene.notes[before:] == said
     assert await scene.muster.present(1.0) == [0, 1, 2, 3, 4, 5]
 
 

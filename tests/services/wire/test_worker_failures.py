@@ -17,6 +17,7 @@ async def test_refusals_are_counted_and_the_first_is_told(scene):
     report = await line.hear("round_report")
     assert (report.submitted, report.refused) == (2, 1)
     assert report.problem == "INVALID_ARGUMENT: a NaN at position 3"
+    assert report.late == 0
     assert scene.aggregator.submissions == [2, 4, 5], "what can never be right is not tried again"
 
 
@@ -75,8 +76,26 @@ async def test_a_round_that_went_on_without_it_is_reported_as_such(scene):
     line = await scene.simulator.joined()
     line.take_part(1)
     report = await line.hear("round_report")
-    assert (report.submitted, report.refused) == (0, 3)
+    assert (report.submitted, report.refused, report.late) == (0, 3, 3)
     assert report.problem == "FAILED_PRECONDITION: round 1 takes no more updates"
+
+
+async def test_updates_that_come_after_the_round_has_closed_are_late(scene):
+    refusals = {
+        2: WrongState("ROUND_CLOSED", "round 1 is closed"),
+        5: Malformed("NOT_FINITE", "a NaN at position 3"),
+    }
+
+    async def close(header):
+        if error := refusals.get(header.participant_index):
+            raise error
+
+    scene.aggregator.before = close
+    line = await scene.simulator.joined()
+    line.take_part(1)
+    report = await line.hear("round_report")
+    assert (report.submitted, report.refused, report.late) == (1, 2, 1)
+    assert report.problem == "INVALID_ARGUMENT: a NaN at position 3", "what is news comes first"
 
 
 async def test_an_aggregator_without_a_model_is_quoted(scene):
