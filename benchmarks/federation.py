@@ -22,6 +22,7 @@ from benchmarks.contest import ContenderError
 from benchmarks.processes import Process, running
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.wire.channel import PAST_PROXIES
 
 NAME = "FedSiege"
 #: Participants who only send back what they get, and those who train.
@@ -138,7 +139,7 @@ def federation(worker: str, participants: int, workers: int = 2) -> Iterator[Fed
             )
             for number in range(workers)
         ]
-        channel = stack.enter_context(grpc.insecure_channel(simulator_at))
+        channel = stack.enter_context(grpc.insecure_channel(simulator_at, [PAST_PROXIES]))
         everyone = [aggregator, simulator, *hosts]
         yield Federation(aggregator, everyone, rpc.SimulatorServiceStub(channel))
 

@@ -25,7 +25,7 @@ import numpy as np
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.wire import process
-from services.wire.channel import CHANNEL_OPTIONS
+from services.wire.channel import channel_options
 from services.wire.pulling import pull_model
 from services.wire.server import serving
 from services.wire.tensors import FLOAT_BYTES
@@ -82,7 +82,7 @@ async def _serve(size: int) -> None:
 async def _pull(address: str, size: int, workers: int, pulls: int) -> Sequence[float]:
     """Let all workers pull at once; return for each time the seconds until the last one had it."""
     # Workers are processes of their own elsewhere: each gets a connection of its own here too.
-    options = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
+    options = [*channel_options(address), ("grpc.use_local_subchannel_pool", 1)]
     async with AsyncExitStack() as stack:
         stubs = []
         for _ in range(workers):

@@ -19,6 +19,7 @@ from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.wire.bundle import Bundle
+from services.wire.channel import PAST_PROXIES
 
 AGGREGATOR, SIMULATOR = "aggregator:50051", "simulator:50052"
 #: What workers run: the client as the image has it, and those of this package.
@@ -95,12 +96,12 @@ class Federation:
     def _channel(self, stack: ExitStack, container: Container, port: int) -> grpc.Channel:
         at = address(container, port)
         if self._bundles is None:
-            return stack.enter_context(grpc.insecure_channel(at))
+            return stack.enter_context(grpc.insecure_channel(at, [PAST_PROXIES]))
         mine = Bundle.read(self._bundles / DRIVER)
         credentials = grpc.ssl_channel_credentials(
             mine.authority_pem, mine.key_pem, mine.certificate_pem
         )
-        return stack.enter_context(grpc.secure_channel(at, credentials))
+        return stack.enter_context(grpc.secure_channel(at, credentials, [PAST_PROXIES]))
 
     def workers(self, module: str, count: int, *options: str, first: int = 0) -> list[Container]:
         """Start worker containers.

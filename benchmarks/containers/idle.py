@@ -18,7 +18,7 @@ from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.wire import process
-from services.wire.channel import CHANNEL_OPTIONS
+from services.wire.channel import channel_options
 
 #: Connections that are being opened at a time.
 _AT_ONCE = 100
@@ -59,7 +59,7 @@ async def _stream(
 ) -> str:
     """Hold a stream until it ends; return what the server says then."""
     # Without this all channels of a process share one connection.
-    own = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
+    own = [*channel_options(options.address), ("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(options.address, options=own) as channel:
         async with turns:
             call: Any

@@ -22,6 +22,7 @@ from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effo
 from benchmarks.processes import ROOT
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.wire.channel import PAST_PROXIES
 
 CLIENTS, FEW = 50, 5
 #: Clients that come after the experiment and never work.
@@ -113,7 +114,7 @@ def _measure(effort: Effort) -> Samples:
         project.up(clients)
         say(f"start: up returned after {time.time() - began:.1f} s")
         [simulator] = project.containers("simulator")
-        with grpc.insecure_channel(engine.address(simulator, 50052)) as channel:
+        with grpc.insecure_channel(engine.address(simulator, 50052), [PAST_PROXIES]) as channel:
             control = rpc.SimulatorServiceStub(channel)
             finished, opened = _first_round(control, clients)
             attached = _attached(control)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
+from services.wire.proxies import Route, target_host
+
 if TYPE_CHECKING:  # workers without certificates start faster without it
     from services.wire.tls import Tls
 
@@ -24,6 +26,9 @@ _KEEPALIVE = [
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
 ]
+
+#: For channels to services that one started: gRPC would take them through ``http_proxy``.
+PAST_PROXIES = ("grpc.enable_http_proxy", 0)
 
 #: The receive limit of gRPC, 4 MiB, stays: models cross in chunks, and an oversized message is
 #: refused before it is buffered.
@@ -57,9 +62,18 @@ def connect(address: str, tls: "Tls | None" = None) -> grpc.aio.Channel:
         tls: who this process is; None for a line that anybody can read. A channel keeps the
             certificate that it was opened with: ``Tls.version`` says when to open another.
     """
+    route = Route.to(address)
+    if route.proxy:
+        log.warning("%s; set no_proxy=%s to go around it", route, target_host(address))
+    options = channel_options(address)
     if tls is None:
-        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(address, tls.channel_credentials(), options=CHANNEL_OPTIONS)
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, tls.channel_credentials(), options=options)
+
+
+def channel_options(address: str) -> list[tuple[str, int]]:
+    """Return the options of a channel to a peer: a proxy of the environment is for remote ones."""
+    return [*CHANNEL_OPTIONS, *([] if Route.to(address).proxy else [PAST_PROXIES])]
 
 
 async def attempts(first: float = 0.1, longest: float = 3.0) -> AsyncIterator[int]:

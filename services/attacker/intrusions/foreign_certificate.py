@@ -8,7 +8,7 @@ import grpc
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
-from services.wire.channel import CHANNEL_OPTIONS
+from services.wire.channel import channel_options
 
 #: Seconds that a handshake gets.
 _PATIENCE = 10.0
@@ -29,7 +29,7 @@ class ForeignCertificate(Intrusion):
         credentials = grpc.ssl_channel_credentials(genuine, key, certificate)
         for _ in range(count):
             async with grpc.aio.secure_channel(
-                foothold.address, credentials, options=CHANNEL_OPTIONS
+                foothold.address, credentials, options=channel_options(foothold.address)
             ) as channel:
                 stub = rpc.AggregatorServiceStub(channel)
                 request = pb.GetFederationRequest(federation_id=foothold.federation_id)

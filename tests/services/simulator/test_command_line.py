@@ -248,3 +248,14 @@ def test_a_file_to_begin_with_is_checked_before_anything_starts(tmp_path, argume
     assert said.startswith(f"INIT='{argument.removeprefix('--init=')}' is not possible: ")
     assert words in said
     assert not (tmp_path / "here").exists()
+
+
+def test_a_dead_proxy_in_the_environment_stops_no_run(tmp_path, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    done = fedsiege("sim", *SMALL, "--rounds=1", "--out=here", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [row["round"] for row in table(tmp_path / "here" / "history.csv")] == ["0", "1"]
+    for log in (tmp_path / "here" / "logs").iterdir():
+        assert "proxy" not in log.read_text()
