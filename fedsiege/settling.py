@@ -64,6 +64,7 @@ def settle(spec: ExperimentSpec) -> Settled:
         training = {"lr": spec.lr, "momentum": spec.momentum, "optimizer": spec.optimizer}
         training |= {"epochs": spec.epochs, "batch": spec.batch}
         asked = aggregation.parse(spec.rule, **training)
+        asked.check_local_training()
         rule = asked.for_participants(updates) if updates else asked
         rule_name = spell(rule)
     with _about("ATTACK_NAME", spec.attack_name, "attack"):
@@ -90,6 +91,7 @@ def settle(spec: ExperimentSpec) -> Settled:
         *_notes_on_attack(spec, attack),
         *filter(None, [unfit]),
         *_notes_on_rule(spec, rule, updates, assumed),
+        *_notes_on_training(rule, training),
     )
     level = attack.knows
     known = f"{level.name.lower()}, {level.value}" if spec.attack else ""
@@ -252,6 +254,22 @@ def _notes_on_rule(
         )
     elif f is not None and spec.hostile > f:
         yield f"{spec.hostile} participants are hostile, more than the f={f} of {rule.name}"
+
+
+def _notes_on_training(
+    rule: Any,  # any rule
+    training: dict[str, Any],
+) -> Iterator[str]:
+    """Say where a rule is told to reckon with another training than the participants'."""
+    from fedsiege.aggregation import Pipeline
+
+    last = rule.rule if isinstance(rule, Pipeline) else rule
+    for name, value in training.items():
+        if (assumed := getattr(last, name, value)) != value:
+            yield (
+                f"{last.name} reckons with {name}={assumed}, but the participants train with "
+                f"{name}={value}"
+            )
 
 
 def _notes_on_memory(

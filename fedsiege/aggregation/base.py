@@ -35,12 +35,15 @@ class Aggregation:
         scores: ``(n,)`` float64 on the CPU, the rule's score of each row, NaN for rows that were
             left out; None for rules that give none.
         state: what a rule with a memory must be handed in the next round; None for others.
+        remarks: what people should know of this round, a sentence each: above all which reported
+            counts were not taken as they were.
     """
 
     update: Tensor
     accepted: Tensor
     scores: Tensor | None = None
     state: object | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,9 @@ class Rule(abc.ABC):
 
     def check(self, n: int) -> None:  # noqa: B027 - most rules work with any n
         """Raise UnfitRound if this rule cannot work with n updates."""
+
+    def check_local_training(self) -> None:  # noqa: B027 - most rules assume nothing about it
+        """Raise InvalidValue if this rule assumes training that no participant here does."""
 
     def remark(self, n: int) -> str:
         """Return what whoever asks for this rule with n updates should know; mostly nothing."""
@@ -132,7 +138,7 @@ class Rule(abc.ABC):
         if result.scores is not None:
             scores = torch.full(usable.shape, torch.nan, dtype=torch.float64)
             scores[usable] = result.scores
-        return Aggregation(result.update, accepted, scores, result.state)
+        return replace(result, accepted=accepted, scores=scores)
 
     def at_once(self, updates: Tensor, context: RoundContext) -> Aggregation | None:
         """Do it without knowing that all rows are finite, or return None if that takes knowing.

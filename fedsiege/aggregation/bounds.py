@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Sequence
 
 from fedsiege.errors import InvalidValue
 
@@ -34,6 +35,25 @@ def require_number(
     parts = [f"{bound:g} {word}" for word, bound in wanted.items() if math.isfinite(bound)]
     parts += [f"{word} {bound:g}" for word, bound in open_ends.items() if math.isfinite(bound)]
     raise InvalidValue(name, value, ", ".join(["a finite number", *parts]))
+
+
+def samples_cut(rule: str, counts: Sequence[int], bound: int, most: int | None = None) -> list[str]:
+    """Return a remark if participants report more samples than are believed; else nothing.
+
+    Args:
+        rule: its name; its parameter is ``bound``.
+        counts: the sample counts reported.
+        bound: the largest that is believed.
+        most: the largest that ``bound`` can be; None if there is none.
+    """
+    cut = [count for count in counts if count > bound]
+    if not cut:
+        return []
+    limit = "" if most is None else f", {most} at most"
+    return [
+        f"{rule} counts {bound} samples for {len(cut)} of {len(counts)} participants that report "
+        f"more, {max(cut)} at most; {rule}:bound=N changes that{limit}"
+    ]
 
 
 def is_finite(value: float) -> bool:

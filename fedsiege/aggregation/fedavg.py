@@ -1,11 +1,13 @@
 """Federated averaging."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from fedsiege.aggregation.base import Aggregation, catalogue, require_whole_number
+from fedsiege.aggregation.bounds import samples_cut
 from fedsiege.aggregation.context import RoundContext
 from fedsiege.aggregation.running_sum import LARGEST_WEIGHT
 from fedsiege.aggregation.streaming import StreamingRule
@@ -18,7 +20,10 @@ class FedAvg(StreamingRule):
     """The mean of the updates: ``sum_i n_i g_i / sum_i n_i``, all ``n_i = 1`` unless weighted.
 
     No defence: one update among n moves the model as far as it likes. A sample count is only what
-    a participant says, so it is bounded.
+    a participant says, so it is bounded; a round in which that cuts a count says so in its remarks.
+
+    Terms are rounded to multiples of 2^-50, see ``RunningSum``: of updates whose numbers are all
+    below 4e-16 the mean is 0.
 
     McMahan et al., *Communication-Efficient Learning of Deep Networks from Decentralized Data*,
     AISTATS 2017, algorithm 1.
@@ -49,6 +54,12 @@ class FedAvg(StreamingRule):
     def mass_of(self, norm: float, num_samples: int) -> float:
         """Return the same as ``weight_of``."""
         return self.weight_of(norm, num_samples)
+
+    def remarks_on(self, counts: Sequence[int]) -> tuple[str, ...]:
+        """Say whose sample counts the bound cuts."""
+        if not self.weighted:
+            return ()
+        return tuple(samples_cut(self.name, counts, self.bound, LARGEST_WEIGHT))
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; a weighted mean without sample counts raises UnfitRound."""

@@ -108,6 +108,10 @@ class Pipeline(Rule):
         """Raise UnfitRound if a step cannot work with the rows it would be given."""
         self.for_participants(n)
 
+    def check_local_training(self) -> None:
+        """Raise InvalidValue if the rule assumes training that no participant here does."""
+        self.rule.check_local_training()
+
     def remark(self, n: int) -> str:
         """Return what there is to know of the rule with the rows it is given."""
         for step in self.pre:
@@ -132,9 +136,11 @@ class Pipeline(Rule):
     def _by_columns(self, mixed: Mixed, context: RoundContext) -> Aggregation:
         m, d = len(mixed.members), mixed.updates.shape[1]
         update = torch.empty(d, device=mixed.updates.device)
+        remarks: tuple[str, ...] = ()
         for columns in column_blocks(d, max(1, d // 4, _BLOCK // m)):
-            update[columns] = self.rule.combine(mixed.columns(columns), context).update
-        return Aggregation(update, torch.ones(m, dtype=torch.bool))
+            result = self.rule.combine(mixed.columns(columns), context)
+            update[columns], remarks = result.update, result.remarks  # those of all columns
+        return Aggregation(update, torch.ones(m, dtype=torch.bool), remarks=remarks)
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Do it as in a first round."""

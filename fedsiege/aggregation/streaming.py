@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,8 +24,8 @@ class StreamingRule(Rule):
 
         ``total.add(row, rule.weight_of(norm, num_samples), rule.mass_of(norm, num_samples))``
 
-    and takes ``total.mean()`` at the end. ``rule(matrix)`` gives the same, bit for bit, in any
-    order of arrival: see ``exact_mean``.
+    and takes ``total.mean()`` at the end, with ``rule.remarks_on`` the counts. ``rule(matrix)``
+    gives the same, bit for bit, in any order of arrival: see ``exact_mean``.
 
     Attributes:
         measures: whether the norm of an update matters; of others it is not taken.
@@ -50,11 +51,14 @@ class StreamingRule(Rule):
         """Return the share of an update in the denominator; arguments as for ``weight_of``."""
         return 1.0
 
+    def remarks_on(self, counts: Sequence[int]) -> tuple[str, ...]:
+        """Return the remarks on a round, see ``Aggregation``, from the sample counts reported."""
+        return ()
+
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts."""
         weights, masses = self._shares(updates, context)
-        mean = exact_mean(updates, weights, masses)
-        return Aggregation(mean, torch.ones(len(updates), dtype=torch.bool))
+        return self._aggregation(exact_mean(updates, weights, masses), len(updates), context)
 
     def at_once(self, updates: Tensor, context: RoundContext) -> Aggregation | None:
         """Aggregate in one pass, as nearly always is possible."""
@@ -62,9 +66,12 @@ class StreamingRule(Rule):
             return None
         weights, masses = self._shares(updates, context)
         mean = mean_if_finite(updates, weights, masses)
-        return (
-            None if mean is None else Aggregation(mean, torch.ones(len(updates), dtype=torch.bool))
-        )
+        return None if mean is None else self._aggregation(mean, len(updates), context)
+
+    def _aggregation(self, mean: Tensor, n: int, context: RoundContext) -> Aggregation:
+        counts = [] if context.weights is None else context.weights.tolist()
+        everyone = torch.ones(n, dtype=torch.bool)
+        return Aggregation(mean, everyone, remarks=self.remarks_on(counts))
 
     def _shares(self, updates: Tensor, context: RoundContext) -> tuple[list[float], list[float]]:
         """Return the factor of each update in the numerator, and its share in the denominator."""

@@ -106,6 +106,7 @@ class SumCollector(Collector):
     def __init__(self, total: RunningSum, rule: StreamingRule) -> None:
         self._total = total
         self._rule = rule
+        self._counts: list[int] = []
         total.reset()
 
     def target(self, row: int) -> None:
@@ -116,6 +117,7 @@ class SumCollector(Collector):
         """Add the update."""
         weight = self._rule.weight_of(norm, num_samples)
         self._total.add(update, weight, self._rule.mass_of(norm, num_samples))
+        self._counts.append(num_samples)
 
     def aggregate(
         self, rule: Rule, rows: NDArray[np.intp], context: RoundContext, state: object | None
@@ -124,7 +126,10 @@ class SumCollector(Collector):
         if len(rows) == 0:
             raise UnfitRound("no update came in")
         rule.check(len(rows))
-        return Aggregation(self._total.mean(), torch.ones(len(rows), dtype=torch.bool))
+        everyone = torch.ones(len(rows), dtype=torch.bool)
+        return Aggregation(
+            self._total.mean(), everyone, remarks=self._rule.remarks_on(self._counts)
+        )
 
 
 def new_matrix(participants: int, size: int) -> Floats:

@@ -260,13 +260,18 @@ class Federation:
             self._encoded = encode_model(closed.number + 1, self._layout, self._weights)
             self._remember(closed, audited, aggregation)
             self.closed_rounds = closed.number
-            self._testing = asyncio.create_task(self._score(closed, self._weights, problem))
+            remarks = () if aggregation is None else aggregation.remarks
+            self._testing = asyncio.create_task(
+                self._score(closed, self._weights, problem, remarks)
+            )
         finally:
             self.round = None
             self._finishing = None
             self._notify()
 
-    async def _score(self, closed: Round, weights: Floats, problem: str) -> None:
+    async def _score(
+        self, closed: Round, weights: Floats, problem: str, remarks: Sequence[str]
+    ) -> None:
         """Test what a round made of the model, write its entry, tell everyone."""
         score, untested = await asyncio.to_thread(self._test, weights)
         entry = pb.AccuracyEntry(
@@ -282,6 +287,7 @@ class Federation:
             problem="; ".join(filter(None, [problem, untested])),
             confusion=score.confusion.flatten().tolist(),
             class_samples=score.class_samples.tolist(),
+            remarks=remarks,
         )
         if not entry.model_finite:
             log.warning("round %d: the global model is no longer finite", closed.number)

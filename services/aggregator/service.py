@@ -99,6 +99,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         """Build the initial model, measure it, start to take participants."""
         spec = request.spec
         rule = aggregation.parse(spec.rule or "fedavg")
+        rule.check_local_training()
         auditing = audit.parse(spec.audit) if spec.audit else None
         device = spec.device or "cpu"
         if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):

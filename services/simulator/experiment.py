@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 import grpc
@@ -95,6 +96,7 @@ class Experiment:
         kind = Muster if settled.spec.clients else OpenMuster
         self._cast = Cast(settled.spec)
         self._muster = kind(experiment_id, settled.spec, self._cast, workers, self.note)
+        self._remarked: set[str] = set()
         self._changed = asyncio.Event()
         self._version = 0
         self._task: asyncio.Task[None] | None = None
@@ -295,6 +297,7 @@ class Experiment:
             entry = await federation.entries.get()
             if entry.problem:
                 self.note(f"round {number}: {entry.problem}")
+            self._note_remarks(number, entry.remarks)
             seen = await federation.participants(number) if number else []
             rows = [participant_row(one, number, self.hostile) for one in seen]
             figures = round_figures(number, rows, await probe.rate(number))
@@ -306,6 +309,14 @@ class Experiment:
             if number:
                 self.intervention.recorded(number, rows)
             self._tell_watchers()
+
+    def _note_remarks(self, number: int, remarks: Iterable[str]) -> None:
+        """Note what the rule remarks on a round; the same again, with other numbers, is not."""
+        for remark in remarks:
+            kind = re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "N", remark)
+            if kind not in self._remarked:
+                self._remarked.add(kind)
+                self.note(f"from round {number} on: {remark}")
 
     async def _conclude(self, folder: ResultsFolder, federation: RemoteFederation) -> None:
         """Draw the picture and keep the model of what there is."""

@@ -1,5 +1,6 @@
 """Settling a specification: what is filled in, what is noted, what cannot work."""
 
+import re
 from typing import Any
 
 import pytest
@@ -189,6 +190,40 @@ def test_fednova_has_no_formula_for_adam() -> None:
     # Who insists may have it reckon as if they were steps of plain SGD.
     insisting = ExperimentSpec(rule="fednova:optimizer=sgd", optimizer="adam").settle()
     assert "momentum=0.0" in insisting.spec.rule
+    assert (
+        "fednova reckons with optimizer=sgd, but the participants train with optimizer=adam"
+        in insisting.notes
+    )
+
+
+@pytest.mark.parametrize("rule", ["fednova:mu=0.1", "nnm/fednova:mu=0.1"])
+def test_fednova_with_a_proximal_term_is_refused_while_participants_run_plain_sgd(
+    rule: str,
+) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        ExperimentSpec(rule=rule, momentum=0).settle()
+    assert str(caught.value) == (
+        f"RULE='{rule}' is not possible: at fednova:mu, 0: the participants run plain SGD, without "
+        "a proximal term"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "note"),
+    [
+        ("fednova:momentum=0.5", "fednova reckons with momentum=0.5, but .* train with momentum=0"),
+        ("fltrust:lr=1", "fltrust reckons with lr=1.0, but .* train with lr=0.001"),
+        ("nnm/fltrust:epochs=9", "fltrust reckons with epochs=9, but .* train with epochs=2"),
+    ],
+)
+def test_a_rule_that_reckons_with_another_training_is_noted(rule: str, note: str) -> None:
+    assert any(re.match(note, found) for found in ExperimentSpec(rule=rule).settle().notes)
+
+
+def test_a_rule_that_is_told_the_training_is_not_noted() -> None:
+    for rule in ("fednova", "fltrust", "nnm/fltrust", "fednova:momentum=0.9"):
+        notes = ExperimentSpec(rule=rule, lr=0.01).settle().notes
+        assert not any("reckons with" in note for note in notes)
 
 
 @settings(deadline=None)

@@ -73,7 +73,7 @@ class Mixed(abc.ABC):
         """
         accepted = torch.from_numpy(self.members.numpy()[result.accepted.numpy()].any(axis=0))
         scores = None if result.scores is None else result.scores[self.place]
-        return Aggregation(result.update, accepted, scores, result.state)
+        return replace(result, accepted=accepted, scores=scores)
 
 
 @dataclass(frozen=True)

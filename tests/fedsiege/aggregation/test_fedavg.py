@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fedsiege.aggregation import FedAvg
+from fedsiege.aggregation import FedAvg, RoundContext, parse
 from fedsiege.errors import InvalidValue, UnfitRound
 
 UPDATES = torch.tensor([[0.0, 8.0], [4.0, 0.0]])
@@ -45,3 +45,25 @@ def test_the_bound_leaves_room_for_every_row() -> None:
     updates = torch.tensor([[torch.finfo(torch.float32).max], [1.0]])
     counts = torch.tensor([4096, 1])
     assert FedAvg(weighted=True, bound=4096)(updates, counts).update.isfinite().all()
+
+
+def test_counts_that_are_cut_are_remarked_on() -> None:
+    """Whichever way the rule is run: at once, over the usable rows, behind pre-aggregators."""
+    counts = torch.tensor([3000, 500, 2000, 1000])
+    remark = (
+        "fedavg counts 1000 samples for {} of {} participants that report more, 3000 at most; "
+        "fedavg:bound=N changes that, 4096 at most"
+    )
+    rule, rows = FedAvg(weighted=True), torch.ones(4, 2)
+    assert rule(rows, counts).remarks == (remark.format(2, 4),)
+    assert rule.combine(rows, RoundContext(weights=counts)).remarks == (remark.format(2, 4),)
+    assert rule.remarks_on(counts.tolist()) == (remark.format(2, 4),)
+    for text in ("nnm/fedavg:weighted=true", "clipping:bound=0.1/fedavg:weighted=true"):
+        assert parse(text)(rows, counts).remarks == (remark.format(2, 4),)
+    rows[2, 0] = torch.nan
+    assert rule(rows, counts).remarks == (remark.format(1, 3),)
+
+
+@pytest.mark.parametrize("rule", [FedAvg(), FedAvg(weighted=True, bound=3000)])
+def test_counts_that_are_not_cut_are_not_remarked_on(rule: FedAvg) -> None:
+    assert rule(UPDATES, torch.tensor([3000, 500])).remarks == ()

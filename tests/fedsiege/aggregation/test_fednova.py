@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fedsiege.aggregation import FedAvg, FedNova, RoundContext
+from fedsiege.aggregation import FedAvg, FedNova, RoundContext, parse
 from fedsiege.errors import InvalidValue, UnfitRound
 
 UPDATES = torch.tensor([[2.0, 0.0], [0.0, 8.0]])
@@ -18,11 +18,11 @@ def aggregate(rule: FedNova, steps: torch.Tensor = STEPS) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("rule", "work", "effective"),
     [
-        (FedNova(), (2.0, 4.0), 3.5),
+        (FedNova(weighted=True), (2.0, 4.0), 3.5),
         # c = 1, 1.5, 1.75, 1.875
-        (FedNova(momentum=0.5), (2.5, 6.125), 0.25 * 2.5 + 0.75 * 6.125),
+        (FedNova(weighted=True, momentum=0.5), (2.5, 6.125), 0.25 * 2.5 + 0.75 * 6.125),
         # 1 + .5, and 1 + .5 + .25 + .125; tau_eff is of the steps
-        (FedNova(mu=5.0, lr=0.1), (1.5, 1.875), 3.5),
+        (FedNova(weighted=True, mu=5.0, lr=0.1), (1.5, 1.875), 3.5),
     ],
 )
 def test_the_three_formulas_by_hand(
@@ -45,9 +45,50 @@ def test_momentum_adds_up_as_the_recursion_does(rho: float) -> None:
 
 def test_equal_steps_are_fedavg() -> None:
     steps = torch.tensor([5, 5])
-    fedavg = FedAvg(weighted=True)(UPDATES, COUNTS).update
-    for rule in (FedNova(), FedNova(momentum=0.9)):
-        torch.testing.assert_close(aggregate(rule, steps), fedavg)
+    for weighted in (False, True):
+        fedavg = FedAvg(weighted=weighted)(UPDATES, COUNTS).update
+        for momentum in (0.0, 0.9):
+            rule = FedNova(weighted=weighted, momentum=momentum)
+            torch.testing.assert_close(aggregate(rule, steps), fedavg)
+
+
+def test_with_its_defaults_it_differs_from_fedavg_in_one_thing() -> None:
+    """Both are unweighted: where all make the same steps, they are the same rule."""
+    assert FedNova().weighted == FedAvg().weighted
+    counts, steps = torch.tensor([1, 300]), torch.tensor([5, 5])
+    nova = FedNova()(UPDATES, counts, context=RoundContext(steps=steps)).update
+    torch.testing.assert_close(nova, FedAvg()(UPDATES, counts).update)
+
+
+def test_counts_that_are_cut_are_remarked_on() -> None:
+    """A sample count above the bound, and step counts beyond the spread on either side."""
+    counts, steps = torch.tensor([3000, 500, 2000]), torch.tensor([100, 10, 9])
+    updates = torch.ones(3, 2)
+    result = FedNova(weighted=True)(updates, counts, context=RoundContext(steps=steps))
+    assert result.remarks == (
+        "fednova counts 1000 samples for 2 of 3 participants that report more, 3000 at most; "
+        "fednova:bound=N changes that",
+    )
+    result = FedNova(spread=5.0)(updates, counts, context=RoundContext(steps=steps))
+    assert result.remarks == (
+        "fednova counts 50 steps, 5 times the median, for 1 of 3 participants that report more, "
+        "100 at most; fednova:spread=X changes that",
+    )
+    few = RoundContext(steps=torch.tensor([1, 100, 100]))
+    assert FedNova()(updates, counts, context=few).remarks == (
+        "fednova counts 10 steps, the median over 10, for 1 of 3 participants that report fewer, "
+        "1 at least; fednova:spread=X changes that",
+    )
+    even = RoundContext(steps=torch.tensor([100, 50, 90]))
+    assert FedNova(weighted=True, bound=3000)(updates, counts, context=even).remarks == ()
+
+
+def test_a_proximal_term_is_for_participants_that_run_the_proximal_step() -> None:
+    for rule in (FedNova(mu=5.0), parse("nnm/fednova:mu=5")):
+        with pytest.raises(InvalidValue, match=r"fednova:mu=5.* 0: the participants run plain SGD"):
+            rule.check_local_training()
+    FedNova().check_local_training()
+    FedAvg().check_local_training()
 
 
 def test_more_local_steps_do_not_shift_the_objective() -> None:
@@ -82,7 +123,9 @@ def test_a_forged_step_count_amplifies_no_more_than_the_spread() -> None:
 @pytest.mark.parametrize("claim", [-5, 0, 10**9])
 def test_impossible_counts_are_bounded(claim: int) -> None:
     counts = torch.tensor([claim, 1])
-    update = FedNova(bound=1)(UPDATES, counts, context=RoundContext(steps=STEPS)).update
+    update = FedNova(weighted=True, bound=1)(
+        UPDATES, counts, context=RoundContext(steps=STEPS)
+    ).update
     expected = FedNova(weighted=False)(UPDATES, context=RoundContext(steps=STEPS)).update
     assert torch.equal(update, expected)
 
@@ -91,7 +134,7 @@ def test_what_it_does_not_know_it_asks_for() -> None:
     with pytest.raises(UnfitRound, match="steps"):
         FedNova()(UPDATES, COUNTS)
     with pytest.raises(UnfitRound, match="weights"):
-        FedNova()(UPDATES, context=RoundContext(steps=STEPS))
+        FedNova(weighted=True)(UPDATES, context=RoundContext(steps=STEPS))
 
 
 def test_adam_has_no_formula() -> None:

@@ -34,6 +34,13 @@ async def test_more_root_samples_than_there_are_cannot_be_had(create) -> None:
     assert "training samples of digits" in Refusal.of(caught.value).message
 
 
+async def test_a_rule_for_training_that_no_participant_does_is_refused(create) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await create(rule="fednova:mu=0.1")
+    refusal = Refusal.of(caught.value)
+    assert "fednova:mu=0.1 is not possible: 0: the participants run plain SGD" in refusal.message
+
+
 async def test_a_rule_remembers_from_round_to_round_by_participant(create) -> None:
     federation = await create(rule="centered-clipping:tau=1,steps=1")
     await federation.enroll(3)
