@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedsiege.settling import Settled
+from fedsiege.spec import ExperimentSpec
 from services.simulator.pace import Pace
 from services.simulator.results import HistoryRow
 from services.simulator.run_report import RunReport
@@ -92,7 +93,7 @@ class Screen:
             "rule": spec.rule,
             "rounds": f"{spec.rounds}, each closed by {spec.threshold} updates"
             + ("" if spec.deadline is None else f" or after {spec.deadline:g} s"),
-            "model": f"{spec.model}, {spec.init or 'pretrained where a checkpoint ships'}",
+            "model": f"{spec.model}, initial weights: {_initial_weights(spec)}",
             "data": f"{spec.dataset}, {spec.partition}, {samples}",
             "training": f"{stepping}, {spec.epochs} epochs, batch {spec.batch}, "
             f"trainer {spec.trainer}",
@@ -253,6 +254,17 @@ class Screen:
         self.console.print()
         # on one line however narrow the window is: paths are copied, and read by scripts
         self.console.print(Text(f"Results: {report.run.path}"), soft_wrap=True)
+
+
+def _initial_weights(spec: ExperimentSpec) -> str:
+    """Say which weights a run begins with: what is taken, not only what was asked for."""
+    if spec.init is not None or spec.dataset == "auto":
+        return spec.init or "pretrained where a checkpoint ships"
+    from fedsiege import models  # brings torch
+
+    if models.checkpoint_path(spec.model, spec.dataset) is not None:
+        return "pretrained"
+    return f"random, no checkpoint ships for {spec.dataset}"
 
 
 def _grid() -> Table:

@@ -282,3 +282,21 @@ def test_who_is_kept_out_is_counted_where_anybody_is() -> None:
     text = console.file.getvalue()
     assert "8 updates, 0 rejected, 2 quarantined" in text
     assert text.count("quarantined") == 2, "once in the line, once as a heading, not without any"
+
+
+@pytest.mark.parametrize(
+    ("settings", "weights"),
+    [
+        ({"dataset": "digits"}, "net, initial weights: pretrained"),
+        ({"dataset": "digits", "model": "cnn"}, "random, no checkpoint ships for digits"),
+        ({"dataset": "digits", "init": "random"}, "initial weights: random"),
+        ({"dataset": "digits", "init": "my.safetensors"}, "initial weights: my.safetensors"),
+        ({}, "initial weights: pretrained where a checkpoint ships"),
+    ],
+)
+def test_the_header_says_which_weights_are_taken(
+    settings: dict[str, object], weights: str, screen: Captured
+) -> None:
+    screen.print_spec(Settled(ExperimentSpec.of(settings)))
+    (line,) = (line for line in screen.lines if line.startswith("model "))
+    assert line.endswith(weights)
