@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from services.simulator import grid_report
+from services.simulator import grid_layout, grid_report
 from services.simulator.cell_figures import CellFigures
 from services.simulator.grid import Cell, Grid, place_of, run_cells
 from services.simulator.screen import Screen
@@ -50,7 +50,7 @@ def run(
             if time.monotonic() - written > _BETWEEN_REPORTS:
                 grid_report.write(grid, figures, folder)
                 written = time.monotonic()
-            show(", ".join(cell.labels), figures[-1].accuracy)
+            show(", ".join(cell.labels), grid_layout.in_words(figures[-1]))
 
         try:
             run_cells(grid, folder, options, done, jobs)

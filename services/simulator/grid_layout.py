@@ -132,6 +132,17 @@ def remarks(cell: CellFigures) -> str:
     return mark + success
 
 
+def in_words(cell: CellFigures) -> str:
+    """Say what came of a cell, in one line of the screen."""
+    percent = "" if cell.destroyed or not math.isfinite(cell.accuracy) else "%"
+    text = f"accuracy {accuracy(cell, 1)}{percent}"
+    if cell.asr is not None and not cell.destroyed:
+        text += f", attack success {cell.asr:.1%}"
+    if cell.incomplete_rounds:
+        text += f", {cell.incomplete_rounds} rounds closed without all honest updates"
+    return text
+
+
 def legend(grid: Grid, figures: Sequence[CellFigures]) -> list[str]:
     """Return what explains the cells, line by line."""
     attacks = axis_of_attacks(grid)

@@ -150,8 +150,8 @@ class Screen:
             )
 
     @contextmanager
-    def cells(self, total: int, there: int = 0) -> Iterator[Callable[[str, float], None]]:
-        """Show the progress of a grid; call what this gives with each cell and its accuracy.
+    def cells(self, total: int, there: int = 0) -> Iterator[Callable[[str, str], None]]:
+        """Show the progress of a grid; call what this gives with each cell and its result.
 
         Args:
             total: how many cells there are, 1 or more.
@@ -160,9 +160,9 @@ class Screen:
         pace = Pace(total, there)
         if not self.console.is_terminal:
 
-            def say(cell: str, accuracy: float) -> None:
+            def say(cell: str, result: str) -> None:
                 left = pace.advance()
-                text = f"cell {pace.done}/{total}: {cell}: accuracy {accuracy:.1%}"
+                text = f"cell {pace.done}/{total}: {cell}: {result}"
                 self.say(f"{text}, {left}" if left else text)
 
             yield say
@@ -172,9 +172,9 @@ class Screen:
         with progress:
             bar = progress.add_task("cells", total=total, cell="", left="")
 
-            def show(cell: str, accuracy: float) -> None:
+            def show(cell: str, result: str) -> None:
                 left = pace.advance()
-                progress.update(bar, advance=1, cell=f"{cell}: accuracy {accuracy:.1%}", left=left)
+                progress.update(bar, advance=1, cell=f"{cell}: {result}", left=left)
 
             yield show
 

@@ -13,7 +13,7 @@ from services.simulator import experiments, grid_report
 from services.simulator import grid as grid_module
 from services.simulator.cell_figures import CellFigures
 from services.simulator.grid import Cell, CellFailed, Grid, run_cells, to_yaml
-from services.simulator.grid_layout import Levels
+from services.simulator.grid_layout import Levels, in_words
 from services.simulator.screen import Screen
 
 SMALL = """
@@ -299,6 +299,15 @@ def test_cells_whose_rounds_lacked_honest_updates_have_a_mark_that_is_explained(
     assert "| mpaf | **10.0**† [0] | 85.0† [0] |" in table
     assert "† Some rounds were closed without all honest updates" in table
     assert "†" not in grid_report.markdown(grid, figures_of(grid, (0.9, 0.8, 0.1, 0.85)))
+
+
+def test_what_came_of_a_cell_is_told_in_words() -> None:
+    (cell, *_) = figures_of(Grid.from_yaml(SMALL), (0.912, 0.8, 0.1, 0.85))
+    assert in_words(cell) == "accuracy 91.2%"
+    assert in_words(replace(cell, asr=0.25)) == "accuracy 91.2%, attack success 25.0%"
+    assert in_words(replace(cell, destroyed=True, asr=0.25)) == "accuracy destroyed"
+    lacking = in_words(replace(cell, incomplete_rounds=3))
+    assert lacking == "accuracy 91.2%, 3 rounds closed without all honest updates"
 
 
 def test_folders_are_named_for_people() -> None:

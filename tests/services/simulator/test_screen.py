@@ -99,7 +99,7 @@ def test_the_cells_of_a_grid_are_counted_with_the_time_left(screen: Captured) ->
     for one in (screen, terminal):
         with one.cells(3, there=1) as show:
             for cell in ("none, median", "mpaf, median", "alie, median"):
-                show(cell, 0.5)
+                show(cell, "accuracy 50.0%")
     assert screen.lines == [
         "cell 1/3: none, median: accuracy 50.0%",
         "cell 2/3: mpaf, median: accuracy 50.0%, about 0 s left",
