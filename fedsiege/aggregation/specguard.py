@@ -40,7 +40,12 @@ class SpecGuard(StatefulRule):
     of all rows and averaged. Where every R is 0 the model is kept: an update of zeros, nobody
     accepted.
 
-    The numbers are those of a repository's table [not peer-reviewed, not found again].
+    Source: 089487/SpecGuard-Defense, code and a table, not peer-reviewed. Its ``specguard``
+    subtracts the mean of the root gradients before it takes their singular vectors; a variant,
+    ``specguard3``, does not. Ours does not, as the formula above says: the first direction is then
+    about that of the mean gradient, in which honest updates agree, and which centring takes out.
+    Further, the code keeps ``floor(0.75 n)`` rows where ours keeps ``ceil(keep n)``, and takes the
+    lower of two middle norms for the median where ours takes their mean.
 
     Memory: ``4 d directions`` bytes; ``4 d root`` while the directions are computed.
 

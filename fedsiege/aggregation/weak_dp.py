@@ -21,9 +21,14 @@ class WeakDp(Rule):
     The noise is added once, to the aggregate, not to each update: too little of it for a guarantee
     of privacy, enough to blur a backdoor. It is drawn from the run's seed and the round.
 
-    Sun et al., *Can You Really Backdoor Federated Learning?*, 2019, arXiv 1911.07963, section 4;
-    there the standard deviation is 0.025 [from memory]. The default here is smaller, since a vector
-    of noise has the length ``noise sqrt(d)``: 0.21 for LeNet-5.
+    Sun et al., *Can You Really Backdoor Federated Learning?*, 2019, arXiv 1911.07963, section 4:
+    clipping, then noise. Its standard deviation there is 0.025 [from memory]. In the code of
+    Wang et al., NeurIPS 2020 (ksreenivasan/OOD_Federated_Learning), it is added once to the mean of
+    the models, 0.158 by default and 0.025 in the example for CIFAR-10, where updates are clipped
+    to 2. Here it is added once to the mean of the updates, which comes to the same, but with a
+    default of 0.001: noise has the length ``noise sqrt(d)``, for LeNet-5 0.21 where 0.025 would
+    give 5.3. Other public code adds noise to each update, of which ``1 / sqrt(n)`` is left in the
+    mean.
 
     Args:
         bound: C, the largest L2 norm that counts in full, above 0; None for the median norm of the

@@ -27,8 +27,10 @@ class Alie(CompromisedAttack):
 
         s = floor(n / 2 + 1) - f,    z = Phi^-1((n - f - s) / (n - f))
 
-    n = 50 and f = 10 give z = 0.2533. sigma divides by m - 1, as in the code of EPFL's bucketing
-    paper and in ByzFL (the authors' own divides by m).
+    n = 50 and f = 10 give z = 0.2533. With m updates in the sample, sigma divides by m - 1, as in
+    the code of EPFL's bucketing paper and in ByzFL. The authors' own code divides by m, and takes
+    z as a parameter (1.5 by default) where ours computes it unless it is set. At the same z our
+    shift is ``sqrt(m / (m - 1))`` times as long, 5 % more for m = 10.
 
     Args:
         knowledge: ``partial`` or ``full``.
@@ -39,7 +41,8 @@ class Alie(CompromisedAttack):
         UnfitRound: (in a round) fewer than 2 usable updates; or the formula gives no z above 0,
             because f is too small to shift anything or because the hostile are the majority.
 
-    Source: Baruch, Baruch and Goldberg, A Little Is Enough, NeurIPS 2019, algorithm 3.
+    Source: Baruch, Baruch and Goldberg, A Little Is Enough, NeurIPS 2019, algorithm 3; code
+    moranant/attacking_distributed_learning.
     """
 
     name: ClassVar[str] = "alie"
