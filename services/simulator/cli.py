@@ -132,9 +132,12 @@ def serve(
     clients: Annotated[int, typer.Option(help="Places for benign participants.")] = 100,
     attackers: Annotated[int, typer.Option(help="Places for hostile participants.")] = 100,
     workers: Annotated[int, typer.Option(help="Processes for benign participants.")] = 1,
-    port: Annotated[int, typer.Option(help="The aggregator's port; the simulator's is next.")] = (
-        50051
-    ),
+    port: Annotated[
+        int,
+        typer.Option(
+            help="The aggregator's port; the simulator's is the next. 0 takes two free ones."
+        ),
+    ] = 50051,
 ) -> None:
     """Run the four services on this machine until Ctrl-C, to be driven over gRPC."""
     from services.simulator import standing

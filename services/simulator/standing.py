@@ -7,6 +7,9 @@ from pathlib import Path
 from fedsiege.errors import InvalidValue
 from services.simulator.laptop import Laptop, Ports, local_posts
 from services.simulator.screen import Screen
+from services.wire.server import LARGEST_PORT, why_not
+
+HOST = "127.0.0.1"
 
 
 def run(
@@ -20,7 +23,7 @@ def run(
         clients: places for benign participants, shared out among the workers.
         attackers: places for hostile participants.
         workers: processes for benign participants.
-        port: the aggregator's; the simulator's is the next.
+        port: the aggregator's; the simulator's is the next. 0 takes two free ones.
         screen: where to say where the services are.
 
     Raises:
@@ -34,14 +37,37 @@ def run(
     ):
         if value < least:
             raise InvalidValue(name, value, f"a whole number, {least} or more")
+    ports = _free(port)
     laptop = Laptop(
         posts=local_posts(clients, workers, attackers),
         data=data,
         runs=runs,
         logs=runs / "logs",
-        ports=Ports(port, port + 1),
+        host=HOST,
+        ports=ports,
     )
     asyncio.run(_stand(laptop, screen))
+
+
+def _free(port: int) -> Ports:
+    """Return where the servers are to listen.
+
+    Args:
+        port: the aggregator's; 0 for two free ones.
+
+    Raises:
+        InvalidValue: it is out of its range, or it or the next cannot be listened on.
+    """
+    if port == 0:
+        return Ports()
+    if not 0 < port < LARGEST_PORT:
+        allowed = f"a port from 1 to {LARGEST_PORT - 1}, as the simulator takes the next; or 0"
+        raise InvalidValue("PORT", port, f"{allowed}, which takes two free ones")
+    for number, service in ((port, "aggregator"), (port + 1, "simulator")):
+        if reason := why_not(HOST, number):
+            allowed = f"{HOST}:{number}, for the {service}, {reason}; 0 takes two free ports"
+            raise InvalidValue("PORT", port, allowed)
+    return Ports(port, port + 1)
 
 
 async def _stand(laptop: Laptop, screen: Screen) -> None:
@@ -52,8 +78,8 @@ async def _stand(laptop: Laptop, screen: Screen) -> None:
         loop.add_signal_handler(number, here.cancel)
     try:
         async with laptop.running() as (_, ports):
-            screen.say(f"aggregator 127.0.0.1:{ports.aggregator}")
-            screen.say(f"simulator  127.0.0.1:{ports.simulator}")
+            screen.say(f"aggregator {HOST}:{ports.aggregator}")
+            screen.say(f"simulator  {HOST}:{ports.simulator}")
             screen.say("Ctrl-C ends all four services.")
             await laptop.death()
     except asyncio.CancelledError:

@@ -13,7 +13,6 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment
 
 #: The variables that gRPC takes a proxy from, the first that is set; lower case only.
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
@@ -91,17 +90,18 @@ def _is_of_this_machine(address: ipaddress.IPv4Address | ipaddress.IPv6Address) 
 
 def _excepts(listed: str, host: str) -> bool:
     """Whether a list such as ``localhost,.example.org,203.0.113.0/24`` has a host in it."""
-    if proxy_bypass_environment(host, {"no": listed}):
+    names = [one.strip().lower().lstrip(".") for one in listed.split(",") if one.strip()]
+    if "*" in names or any(f".{host.lower()}".endswith(f".{name}") for name in names):
         return True
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    for one in listed.split(","):
+    for name in names:
         try:
-            if address in ipaddress.ip_network(one.strip(), strict=False):
+            if address in ipaddress.ip_network(name, strict=False):
                 return True
-        except ValueError:  # a name
+        except ValueError:  # not a network
             continue
     return False
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -21,6 +23,31 @@ log = logging.getLogger(__name__)
 
 #: Seconds that calls in flight get when a server stops.
 GRACE = 5.0
+LARGEST_PORT = 65_535
+
+
+def why_not(host: str, port: int) -> str:
+    """Say why a port of this machine cannot be listened on; empty if it can.
+
+    Args:
+        host: a name or address of this machine.
+        port: 0 to 65535; 0 stands for any free one.
+    """
+    if port > LARGEST_PORT:
+        return f"has a port above {LARGEST_PORT}"
+    try:
+        [(family, kind, *_, where), *_] = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM
+        )
+        with socket.socket(family, kind) as probe:
+            # As gRPC does: a port whose last connections are just ending is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return "is in use: another program listens there"
+        return f"cannot be listened on: {error.strerror}"
+    return ""
 
 
 @asynccontextmanager
@@ -66,7 +93,9 @@ async def serving(
             else server.add_insecure_port(address)
         )
     except RuntimeError as error:
-        raise InvalidValue("address", address, f"cannot be served on: {error}") from error
+        host, _, number = address.rpartition(":")
+        reason = number.isdecimal() and why_not(host, int(number))
+        raise InvalidValue("address", address, f"it {reason or 'cannot be listened on'}") from error
     if address.rpartition(":")[2] not in ("0", str(port)):  # gRPC takes port 99999 for 34463
         raise InvalidValue("address", address, "host:port, the port from 0 to 65535")
     await server.start()

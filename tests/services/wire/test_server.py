@@ -153,6 +153,6 @@ async def test_an_impossible_address_is_named(slow, address):
 
 async def test_a_second_server_on_a_port_is_refused(slow):
     async with running(slow) as port:
-        with pytest.raises(InvalidValue, match=f"127.0.0.1:{port}"):
+        with pytest.raises(InvalidValue, match=f"127.0.0.1:{port}.*it is in use"):
             async with running(slow, f"127.0.0.1:{port}"):
                 pass
