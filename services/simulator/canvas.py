@@ -21,7 +21,7 @@ LINES = "#e4e7eb"
 INCOMPLETE = "#e8a33d"
 INCOMPLETE_TEXT = "closed without all honest updates"
 #: What is said of a model whose outputs are not numbers.
-DESTROYED_TEXT = "destroyed: the outputs of the model are not finite"
+DESTROYED_TEXT = "destroyed: the outputs of the model are NaN"
 
 _DPI = 100
 _LEFT = 0.085
@@ -111,12 +111,12 @@ def _write(
         artist.set_text(line)
         return artist.get_window_extent(renderer(figure)).width
 
-    full = wide(text)
-    if full > width:
-        artist.set_fontsize(max(least, size * width / full))
+    # step by step, for widths are not quite proportional to sizes
+    while wide(text) > width and size > least:
+        size = max(least, 0.98 * size)
+        artist.set_fontsize(size)
+    if wide(text) > width:
         artist.set_text("\n".join(broken(text, width, most, wide)))
-    else:
-        artist.set_text(text)
     return artist.get_window_extent(renderer(figure)).height if text else size * _DPI / 72
 
 

@@ -37,8 +37,8 @@ class CellFigures:
         detectors: how the rule, the audit and each of its detectors did over the run.
         incomplete_rounds: rounds that were closed without all honest updates; None in older
             results, which do not say.
-        destroyed: whether the model was destroyed, its outputs not finite, in any of the rounds
-            that ``accuracy`` is the mean of.
+        destroyed: whether the model was destroyed, its outputs NaN, in any of the rounds that
+            ``accuracy`` is the mean of.
     """
 
     labels: tuple[str, ...]

@@ -152,8 +152,8 @@ def legend(grid: Grid, figures: Sequence[CellFigures]) -> list[str]:
         lines.append("In brackets: the attack success rate in %, and the worse of both counts.")
     if any(one.destroyed for one in figures):
         lines.append(
-            f"{DESTROYED}: the outputs of the model are not finite. Programs that take these for "
-            "class 0 print its share of the test there, 9.8 on MNIST."
+            f"{DESTROYED}: the outputs of the model are NaN. Programs that take these for class 0 "
+            "print its share of the test there, 9.8 on MNIST."
         )
     if any(one.incomplete_rounds for one in figures):
         lines.append(

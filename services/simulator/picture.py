@@ -207,14 +207,17 @@ def _mark_incomplete(several: "Sequence[Axes]", rows: "Sequence[HistoryRow]") ->
 
 
 def _mark_untold(several: "Sequence[Axes]", rows: "Sequence[HistoryRow]") -> Iterator["Artist"]:
-    """Mark the rounds whose model is destroyed, or was not tested, at the foot of each plot."""
+    """Mark what cannot be drawn at the foot of each plot: why there is no accuracy, or no loss."""
     destroyed = [row.round for row in rows if row.destroyed]
     untested = [row.round for row in rows if not math.isfinite(row.accuracy)]
-    for rounds, marker, text in (
-        (destroyed, "x", canvas.DESTROYED_TEXT),
-        (untested, "|", "not tested"),
+    endless = [row.round for row in rows if math.isinf(row.loss) and math.isfinite(row.accuracy)]
+    accuracy, loss = several
+    for rounds, marker, text, places in (
+        (destroyed, "x", canvas.DESTROYED_TEXT, [(accuracy, 0.03), (loss, 0.12)]),
+        (untested, "|", "not tested", [(accuracy, 0.03), (loss, 0.12)]),
+        (endless, "^", "loss infinite", [(loss, 0.88)]),
     ):
-        for axes, height in zip(several, (0.03, 0.12), strict=True) if rounds else ():
+        for axes, height in places if rounds else ():
             marks = axes.plot(
                 rounds,
                 [height] * len(rounds),
@@ -225,7 +228,7 @@ def _mark_untold(several: "Sequence[Axes]", rows: "Sequence[HistoryRow]") -> Ite
                 markeredgewidth=2 if len(rows) <= _MARKED_ROUNDS else 1,
                 label=text,
             )
-            if axes is several[0]:
+            if axes is places[0][0]:
                 yield from marks
 
 

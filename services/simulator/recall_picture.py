@@ -35,7 +35,7 @@ def draw_recall(
         title: what ran; set smaller where it is long.
         subtitle: the attack, its share, the rule; likewise.
         incomplete: rounds that were closed without all updates of honest participants.
-        destroyed: rounds after which the outputs of the model are not finite.
+        destroyed: rounds after which the outputs of the model are NaN.
 
     Raises:
         InvalidValue: there is no round.

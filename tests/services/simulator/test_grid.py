@@ -283,7 +283,7 @@ def test_a_destroyed_model_is_called_so_and_is_the_worst() -> None:
     table = grid_report.markdown(grid, figures)
     assert "| none | 5.0 | **80.0** |" in table
     assert "| mpaf | **destroyed** | 85.0 |" in table
-    assert "destroyed: the outputs of the model are not finite" in table
+    assert "destroyed: the outputs of the model are NaN" in table
     whole = grid_report.markdown(grid, figures_of(grid, (0.9, 0.8, 0.1, 0.85)))
     assert "destroyed" not in whole
 

@@ -62,7 +62,7 @@ SHAPES = {
     "flat at the top": history([1.0] * 20, [0.0] * 20),
     "zigzag": history([0.1, 0.95] * 15, [0.1, 1e9] * 15),
     "long": history([0.5 + 0.4 * math.sin(i / 9) for i in range(500)], [1.0] * 500),
-    "destroyed": history([0.93, 0.098, 0.0, 0.0], [0.2, 5.0, math.inf, NAN]),
+    "destroyed": history([0.93, 0.098, 0.0, 0.0], [0.2, math.inf, NAN, NAN]),
     "destroyed from the first": history([0.0, 0.0], [NAN, NAN]),
     "not tested": history([0.1, NAN, 0.4], [2.3, NAN, 1.0]),
     "huge loss": history([0.93, 0.1, 0.1], [0.2, 1e30, 3e38]),
@@ -99,6 +99,14 @@ def test_long_titles_and_keys_stay_inside(shape: str, title: str, subtitle: str)
     check(history_figure(SHAPES[shape], title, subtitle, class_samples=(95, 5)))
 
 
+@pytest.mark.parametrize("length", range(100, 180, 10))
+def test_a_subtitle_is_made_smaller_before_it_is_broken(length: int) -> None:
+    figure = history_figure(SHAPES["siege"], "net on mnist", ("mpaf, 20% hostile · " * 20)[:length])
+    (subtitle,) = (one for one in figure.texts if one.get_text().startswith("mpaf"))
+    assert "\n" not in subtitle.get_text()
+    assert subtitle.get_fontsize() >= 8.5
+
+
 def said(rows: list[HistoryRow], samples: tuple[int, ...] = ()) -> list[str]:
     """Return what is written in the picture of a history."""
     return [one.get_text() for one in texts(history_figure(rows, "", "", class_samples=samples))]
@@ -129,6 +137,7 @@ def test_a_destroyed_model_has_no_accuracy() -> None:
     assert any(one.startswith("destroyed") for one in told)
     assert "9.8%" in told, "the last that could be measured"
     assert "0.0%" not in told
+    assert "loss infinite" in told
     (line,) = (
         one
         for one in history_figure(SHAPES["destroyed"], "", "").axes[0].get_lines()
