@@ -1,20 +1,45 @@
-"""Imports torchvision, also beside a CPU build of torch.
+"""Makes ``import torchvision`` work beside a CPU build of torch.
 
 The registry's torchvision wheels are linked to CUDA torch. Beside a CPU torch their compiled
 operators do not load, and ``import torchvision`` fails while it describes two of them:
-"operator torchvision::nms does not exist". We use none of the operators, so declaring these two is
-enough for its data sets, transforms and models to work.
+"operator torchvision::nms does not exist". Declaring these two is enough for its data sets,
+transforms and models to work. The operators themselves still do not: calling one says so.
+
+``fedsiege`` hooks itself into the import of torchvision for that, so that a plugin or a script that
+has imported any part of ``fedsiege`` imports torchvision as usual. Nothing is imported before that.
 
 The import costs about a second and 85 MB: leave it to the few places that need it.
 """
 
 import functools
 import importlib
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType
-
-import torch
+from typing import Any
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+
+
+class Finder:
+    """Declares the operators when torchvision is about to be imported; finds nothing itself."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Declare the operators that torchvision cannot load, and leave the rest to others."""
+        if name == "torchvision":
+            _declare_what_does_not_load()
+        return None
+
+
+def hook() -> None:
+    """Put the finder into the import of torchvision; doing it again changes nothing."""
+    if Finder not in sys.meta_path:
+        sys.meta_path.insert(0, Finder)
 
 
 @functools.cache
@@ -25,13 +50,7 @@ def load() -> ModuleType:
         ImportError: it is not installed.
         RuntimeError: it does not fit torch for a reason other than the missing operators.
     """
-    try:
-        return _import()
-    except RuntimeError as error:
-        if "operator torchvision::nms does not exist" not in str(error):
-            raise
-    for operator in ("nms", "qnms"):
-        _library().define(f"{operator}{_SCHEMA}")  # type: ignore[no-untyped-call]
+    hook()
     return _import()
 
 
@@ -41,6 +60,24 @@ def _import() -> ModuleType:
 
 
 @functools.cache
-def _library() -> torch.library.Library:
+def _declare_what_does_not_load() -> None:
+    """Declare the operators unless the compiled part of torchvision loads."""
+    spec = PathFinder.find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return
+    import torch
+
+    library = next(Path(spec.origin).parent.glob("_C*.so"), None)
+    try:
+        torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
+    except OSError:  # there is none, or it is linked to another build of torch
+        for operator in ("nms", "qnms"):
+            _library().define(f"{operator}{_SCHEMA}")
+
+
+@functools.cache
+def _library() -> Any:  # torch's Library, whose import costs a second
     """Return the holder of the declarations; they live as long as it does, so it is kept."""
+    import torch
+
     return torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
