@@ -17,6 +17,10 @@ from services.simulator.results import (
     Verdict,
 )
 from services.simulator.results.participants import RULED_ON
+from services.wire.peer_text import plain
+
+#: Characters of what went wrong in a round.
+LONGEST_PROBLEM = 1_000
 
 
 def from_message(message: pb.ExperimentSpec) -> ExperimentSpec:
@@ -74,7 +78,7 @@ def history_row(entry: data_pb.AccuracyEntry, figures: pb.RoundFigures) -> Histo
         seconds=entry.seconds,
         quarantined=entry.quarantined,
         asr=figures.attack_success if figures.HasField("attack_success") else None,
-        problem=entry.problem,
+        problem=plain(entry.problem, LONGEST_PROBLEM),
         close_reason=CloseReason(reason) if entry.close_reason else None,
         expected=figures.expected if played else None,
         missing_honest=figures.missing_honest if played else None,
@@ -100,7 +104,7 @@ def participant_row(
     standing = data_pb.Standing.Name(participant.standing).removeprefix("STANDING_").lower()
     return ParticipantRow(
         index=participant.participant_index,
-        identity=participant.identity,
+        identity=plain(participant.identity),
         hostile=participant.participant_index in hostile,
         round=round_number,
         norm=participant.norm if participant.HasField("norm") else None,
@@ -111,6 +115,6 @@ def participant_row(
         returns_in_round=participant.returns_in_round,
         quarantines=participant.quarantines,
         verdicts=tuple(
-            Verdict(one.detector, one.score, one.flagged) for one in participant.verdicts
+            Verdict(plain(one.detector), one.score, one.flagged) for one in participant.verdicts
         ),
     )

@@ -32,6 +32,7 @@ from services.simulator.remote_federation import RemoteFederation
 from services.simulator.results import ResultsFolder, detections
 from services.simulator.workers import AttachedWorker, Workers
 from services.wire.errors import Refusal
+from services.wire.peer_text import plain
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ MOST_NOTES = 200
 
 class Experiment:
     """Schedules the rounds of one experiment and collects what they show.
+#: Characters of a note, or of what made an experiment fail.
+MOST_CHARACTERS = 1_000
 
     Args:
         experiment_id: its name on the wire.
@@ -167,6 +170,7 @@ class Experiment:
         if len(self.notes) > MOST_NOTES:
             return
         full = f"more than {MOST_NOTES} notes: what follows is in the simulator's log only"
+        note = plain(note, MOST_CHARACTERS)
         self.notes.append(note if len(self.notes) < MOST_NOTES else full)
         self._restate()
 
@@ -208,6 +212,7 @@ class Experiment:
             self.state, self.ended_at = state, time.time()
             self._restate()
             name = pb.ExperimentState.Name(state).removeprefix("EXPERIMENT_STATE_").lower()
+            self.problem = plain(self.problem, MOST_CHARACTERS)
             log.info("experiment %s %s %s", self.experiment_id, name, self.problem)
 
     async def _siege(self) -> None:

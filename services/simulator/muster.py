@@ -13,7 +13,9 @@ from fedsiege.errors import FedSiegeError
 from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.cast import Cast
+from services.simulator.ration import Ration
 from services.simulator.workers import AttachedWorker, Workers, share_out
+from services.wire.peer_text import plain
 
 #: Seconds that workers get to join: they load data and measure how to train.
 JOIN_PATIENCE = 120.0
@@ -26,6 +28,10 @@ LINE_PATIENCE = 30.0
 NO_DEADLINE = 86_400.0
 #: Participants that an open federation has room for; indices run below this number.
 LARGEST_FEDERATION = 100_000
+#: Notes that one worker may cause in a round; in honest use it has one or two to say.
+MOST_NOTES_OF_A_WORKER = 5
+#: Reasons for refusals that are kept of one kind of intrusion.
+MOST_REASONS = 50
 
 
 class WorkersMissing(FedSiegeError):
@@ -77,6 +83,8 @@ class Muster:
         self._spec = spec
         self._workers = workers
         self._note = note
+        #: Of each worker a few notes a round: a flood of complaints must not fill the log.
+        self._of_workers = Ration(note, MOST_NOTES_OF_A_WORKER)
         self._berths: dict[str, Berth] = {}
         self._failure = ""
         #: Attackers that were told to look at the model of the last round, and have not said so.
@@ -107,12 +115,12 @@ class Muster:
             berth.worker, berth.enrolled, berth.refused = worker, [], 0
             self._looking.pop(name, None)
             if worker is None:
-                self._note(f"worker {name} is gone; its participants miss rounds")
+                self._note_of(name, f"worker {name} is gone; its participants miss rounds")
                 if sent := self._sent.get(name):
                     later = asyncio.get_running_loop().call_later
                     self._timers.append(later(LINE_PATIENCE, self._give_up, name, sent))
             else:
-                self._note(f"worker {name} is back")
+                self._note_of(name, f"worker {name} is back")
                 self._send(berth, worker)
 
     def _give_up(self, name: str, sent: list[int]) -> None:
@@ -254,6 +262,7 @@ class Muster:
         if self._attack.knows is Knowledge.FULL:
             secret.benign_indices.extend(sorted(scheduled - self.hostile))
         self._looking.clear()
+        self._of_workers.renew()
         self._round = round_number
         self._sent.clear()
         self._cancel_timers()
@@ -315,10 +324,10 @@ class Muster:
             case "intrusion" if berth.join.HasField("attack"):
                 self._intruded(message.intrusion)
             case "failure":
-                problem = f"worker {worker.name}: {message.failure.problem}"
+                problem = f"worker {worker.name}: {plain(message.failure.problem)}"
                 self._looking.pop(worker.name, None)
                 self._through(worker.name)
-                self._note(problem)
+                self._note_of(worker.name, problem)
                 if not berth.joined:
                     self._cannot_join(berth, problem)
         self._wake.set()
@@ -330,15 +339,21 @@ class Muster:
         """
         late = min(report.late, report.refused)
         if late:
-            self._note(
+            self._note_of(
+                name,
                 f"round {report.round}: {_updates(late)} of {name} came after it had closed: "
-                "missing, not rejected"
+                "missing, not rejected",
             )
         if report.problem and (report.refused > late or not late):
-            self._note(
+            self._note_of(
+                name,
                 f"round {report.round}: not taken in: {_updates(report.refused - late)} of {name}; "
-                f"the first: {report.problem}"
+                f"the first: {plain(report.problem)}",
             )
+
+    def _note_of(self, worker: str, text: str) -> None:
+        """Note something of one worker, unless it has had too much to say in this round."""
+        self._of_workers.say(f"worker {worker}", text)
 
     def _cannot_join(self, berth: Berth, problem: str) -> None:
         """Take note that a worker cannot do its part: with a fixed cast nobody can stand in."""
@@ -346,12 +361,14 @@ class Muster:
 
     def _enrolled(self, berth: Berth, indices: list[int], joined: pb.Joined) -> None:
         if not berth.enrolled and berth.worker is not None:
-            self._note(f"worker {berth.worker.name}: {joined.method}")
+            name = berth.worker.name
+            self._note_of(name, f"worker {name}: {plain(joined.method)}")
         berth.enrolled, berth.refused = indices, 0
         if joined.refused and berth.join.HasField("attack"):
             berth.refused = joined.refused
             total = len(berth.join.participant_indices)
-            self._note(f"{joined.refused} of {total} hostile participants were refused enrolment")
+            text = f"{joined.refused} of {total} hostile participants were refused enrolment"
+            self._note_of(berth.worker.name if berth.worker else "", text)
 
     async def intrusions_over(self, patience: float) -> None:
         """Wait until the attacker has tried all it was asked to, or for that many seconds."""
@@ -367,6 +384,7 @@ class Muster:
         if report.intrusion in asked and all(
             one.intrusion != report.intrusion for one in self.intrusions
         ):
+            report = _readable(report)
             self.intrusions.append(report)
             self._note(
                 f"{report.intrusion}: {report.succeeded} of {report.tried} attempts succeeded "
@@ -377,12 +395,23 @@ class Muster:
         """Send everyone home."""
         self._unlisten()
         self._cancel_timers()
+        self._of_workers.renew()
         for berth in self._berths.values():
             if berth.worker is not None:
                 berth.worker.experiment_id = ""
                 leave = pb.Leave(experiment_id=self._experiment_id)
                 berth.worker.tell(pb.AttachResponse(leave=leave))
         self._berths.clear()
+
+
+def _readable(report: pb.IntrusionReport) -> pb.IntrusionReport:
+    """Return an attacker's report with reasons that can be shown, and not too many of them."""
+    readable = pb.IntrusionReport()
+    readable.CopyFrom(report)
+    readable.refusals.clear()
+    for reason, count in sorted(report.refusals.items())[:MOST_REASONS]:
+        readable.refusals[plain(reason, 100)] += count
+    return readable
 
 
 def _updates(count: int) -> str:

@@ -39,6 +39,8 @@ CONTROL = frozenset(
 PARTICIPANT = frozenset({"Attach"})
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1_000
+#: Bytes of a page of experiments.
+LARGEST_LIST = 3 << 20
 #: Experiments that may wait or run at a time.
 MOST_UNFINISHED = 100
 #: Ended experiments remembered; their results stay on disk.
@@ -134,7 +136,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
             raise Malformed("MALFORMED_STREAM", "the first message must be hello")
         check_proof(first.hello, callers.current())
         worker = self._workers.attach(first.hello)
-        log.info("worker %s attached, %d places", worker.name, worker.hello.capacity)
+        self._workers.log(f"worker {worker.name} attached, {worker.hello.capacity} places")
         listening = asyncio.create_task(self._listen(worker, request_iterator))
         try:
             while (message := await worker.outbox.get()) is not None:
@@ -144,7 +146,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         finally:
             listening.cancel()
             self._workers.detach(worker)
-            log.info("worker %s detached", worker.name)
+            self._workers.log(f"worker {worker.name} detached")
 
     async def _listen(
         self, worker: AttachedWorker, messages: AsyncIterator[pb.AttachRequest]
@@ -260,12 +262,16 @@ class SimulatorService(rpc.SimulatorServiceServicer):
                 token = request.page_token[:40]
                 raise Malformed("INVALID_VALUE", f"page_token {token!r} is not known any more")
             start = identifiers.index(request.page_token) + 1
-        page = newest_first[start : start + size]
-        more = start + size < len(newest_first)
-        return pb.ListExperimentsResponse(
-            experiments=[one.describe(with_history=False) for one in page],
-            next_page_token=page[-1].experiment_id if more else "",
-        )
+        response = pb.ListExperimentsResponse()
+        for one in newest_first[start : start + size]:
+            described = one.describe(with_history=False)
+            # A message of gRPC may have 4 MiB, which many experiments with many notes exceed.
+            if response.experiments and response.ByteSize() + described.ByteSize() > LARGEST_LIST:
+                break
+            response.experiments.append(described)
+        if start + len(response.experiments) < len(newest_first):
+            response.next_page_token = response.experiments[-1].experiment_id
+        return response
 
     async def CancelExperiment(
         self, request: pb.CancelExperimentRequest, context: Any

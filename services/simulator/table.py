@@ -36,5 +36,11 @@ class Table:
 
 
 def _spell(value: object) -> object:
-    """Write a value as CSV readers expect it; the csv module does the rest."""
+    """Write a value as CSV readers expect it; the csv module does the rest.
+
+    A text that a spreadsheet would compute, such as ``=1+1``, gets the apostrophe that keeps it
+    text: workers choose their names.
+    """
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
     return str(value).lower() if isinstance(value, bool) else value

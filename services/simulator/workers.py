@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fedsiege.v1 import simulator_pb2 as pb
+from services.simulator.ration import Ration
 from services.wire.errors import Malformed
 
 log = logging.getLogger(__name__)
 
 NAME_LENGTH = 100
 LARGEST_CAPACITY = 1_000_000
+#: Lines about workers that come and go in so many seconds.
+MOST_LINES, LINES_EVERY = 2_000, 60.0
 
 
 @dataclass(eq=False)
@@ -46,6 +49,8 @@ class Workers:
     def __init__(self) -> None:
         self._attached: dict[str, AttachedWorker] = {}
         self._listeners: list[Callable[[], None]] = []
+        self._lines = Ration(log.info, MOST_LINES)
+        self._renewed_at = time.monotonic()
 
     def __iter__(self) -> Iterator[AttachedWorker]:
         return iter(self._attached.values())
@@ -76,7 +81,7 @@ class Workers:
             )
         old = self._attached.pop(hello.worker, None)
         if old is not None:
-            log.info("worker %s attaches again", hello.worker)
+            self.log(f"worker {hello.worker} attaches again")
             old.outbox.put_nowait(None)
         worker = self._attached[hello.worker] = AttachedWorker(hello)
         self._tell_listeners()
@@ -87,6 +92,14 @@ class Workers:
         if self._attached.get(worker.name) is worker:
             del self._attached[worker.name]
             self._tell_listeners()
+
+    def log(self, text: str) -> None:
+        """Log that a worker came or went: one that does so without end must not fill the disk."""
+        now = time.monotonic()
+        if now - self._renewed_at >= LINES_EVERY:
+            self._renewed_at = now
+            self._lines.renew()
+        self._lines.say("workers that come and go", text)
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call the listener after every change; returns what ends this."""

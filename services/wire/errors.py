@@ -35,6 +35,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.v1 import aggregator_pb2 as pb
+from services.wire.peer_text import plain
 
 DOMAIN = "fedsiege"
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -186,4 +187,4 @@ class Refusal:
         return cls(_CODES[receipt.code], receipt.reason, receipt.message)
 
     def __str__(self) -> str:
-        return f"{self.code.name}: {self.message}"
+        return f"{self.code.name}: {plain(self.message, 2 * _LONGEST)}"

@@ -9,12 +9,17 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from services.wire.peer_text import plain
 
 log = logging.getLogger(__name__)
 
 # glibc's names for the two thresholds of mallopt(3).
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+#: Characters of a message in the log.
+_LONGEST_MESSAGE = 2_000
 
 
 def tune_allocator() -> None:
@@ -47,14 +52,30 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
+class OneLine(logging.Formatter):
+    """Writes an event as one printable line; the lines of a traceback are marked as such.
+
+    Messages and errors hold what peers have said.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Write the message on one line."""
+        record.message = plain(record.message, _LONGEST_MESSAGE)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # as the base class has it
+        """Write a traceback, every line of it marked."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"  | {plain(line, _LONGEST_MESSAGE)}" for line in lines)
+
+
 def set_up_logging(service: str, level: str = "INFO") -> None:
     """Log to standard error, one line per event, with the service's name."""
-    logging.basicConfig(
-        level=level,
-        format=f"%(asctime)s {service:<10} %(levelname)-7s %(message)s",
-        datefmt="%H:%M:%S",
-        force=True,
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        OneLine(f"%(asctime)s {service:<10} %(levelname)-7s %(message)s", "%H:%M:%S")
     )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 async def _until_told_to_stop(main: Callable[[], Awaitable[None]]) -> None:

@@ -40,6 +40,10 @@ class Puppet:
         self.say(hello=pb.Hello(worker=name, kind=kind, capacity=capacity))
         return self
 
+    def said_all(self) -> bool:
+        """Whether all that was to be said has gone out."""
+        return self._says.empty()
+
     def hang_up(self) -> None:
         self._says.put_nowait(None)
 

@@ -1,6 +1,7 @@
 """Workers' lines to the simulator: who is listed, who is refused, what is overheard."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -89,3 +90,26 @@ async def test_what_is_said_of_nothing_known_changes_nothing(simulator):
     experiment = await simulator.start()
     assert experiment.state == pb.EXPERIMENT_STATE_WAITING
     assert [worker.worker for worker in await simulator.workers()] == ["a"]
+
+
+async def test_a_flood_of_complaints_fills_neither_the_log_nor_the_answer(simulator, caplog):
+    caplog.set_level(logging.INFO)
+    experiment = await simulator.start(clients=2, attack=0.0)
+    puppet = await simulator.attached("a", 2)
+    await puppet.join()
+    complaint = "no\n12:00:00 simulator  INFO    all is well\x1b[2J" * 2_000
+    for _ in range(500):
+        failure = pb.WorkerFailure(experiment_id=experiment.experiment_id, problem=complaint)
+        puppet.say(failure=failure)
+    puppet.say(hello=pb.Hello(worker="the end"))
+
+    async def heard() -> bool:
+        found = await simulator.get(experiment.experiment_id)
+        return any("no" in note for note in found.notes) and puppet.said_all()
+
+    await until(heard)
+    found = await simulator.cancel(experiment.experiment_id)
+    assert found.ByteSize() < 1 << 20
+    assert all(note.isprintable() for note in found.notes)
+    assert len(caplog.text) < 100_000
+    assert "\x1b" not in caplog.text

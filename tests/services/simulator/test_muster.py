@@ -262,6 +262,65 @@ async def test_complaints_are_passed_on(scene):
     assert scene.notes == before, "all well is no news"
 
 
+async def test_a_flood_of_one_worker_ends_in_a_count_and_leaves_the_others_their_say(scene):
+    workers = scene.joined()
+    before = len(scene.notes)
+    for number in range(1_000):
+        scene.say_failed(workers[2], f"complaint {number}")
+        report = pb.RoundReport(experiment_id="e1", round=1, refused=1, problem="again")
+        scene.muster.hear(workers[2], pb.AttachRequest(round_report=report))
+    scene.say_failed(workers[0], "out of memory")
+    said = scene.notes[before:]
+    assert said[-1] == "worker a: out of memory"
+    assert len(said) < 10
+    scene.muster.call_out(2, [0, 1], 1.0)
+    left_out = 2_000 - (len(said) - 1)
+    assert scene.notes[-1] == f"worker x: {left_out} more reports were left out"
+    scene.say_failed(workers[2], "once more")
+    assert scene.notes[-1] == "worker x: once more", "in the next round it is heard again"
+
+
+async def test_a_worker_that_comes_and_goes_without_end_is_counted(scene):
+    scene.joined()
+    before = len(scene.notes)
+    for _ in range(100):
+        scene.workers.detach(scene.workers.get("a"))
+        scene.attach("a", 2)
+    assert len(scene.notes) - before < 10
+    scene.muster.dismiss()
+    assert scene.notes[-1].startswith("worker a: 19")
+
+
+FORGED = "no\n12:00:00 simulator  INFO    all is well\x1b[2J"
+
+
+async def test_what_a_worker_says_is_shown_on_one_bounded_line(scene):
+    workers = scene.joined()
+    before = len(scene.notes)
+    report = pb.RoundReport(experiment_id="e1", round=4, refused=1, problem=FORGED * 10_000)
+    scene.muster.hear(workers[1], pb.AttachRequest(round_report=report))
+    scene.say_failed(workers[0], FORGED * 10_000)
+    joined = pb.Joined(experiment_id="e1", method=FORGED * 10_000)
+    fresh = Scene()
+    scene_workers = fresh.assigned()
+    fresh.muster.hear(scene_workers[0], pb.AttachRequest(joined=joined))
+    for note in [*scene.notes[before:], *fresh.notes]:
+        assert note.isprintable()
+        assert len(note) < 500
+        assert r"no\n12:00:00" in note
+
+
+async def test_reasons_of_intrusions_are_bounded_and_shown_as_text():
+    scene = Scene(intrusions="sybils")
+    attacker = scene.joined()[2]
+    report = pb.IntrusionReport(experiment_id="e1", intrusion="sybils", tried=1)
+    report.refusals.update({f"{FORGED} {number} {'x' * 1_000}": 1 for number in range(5_000)})
+    scene.muster.hear(attacker, pb.AttachRequest(intrusion=report))
+    [kept] = scene.muster.intrusions
+    assert len(kept.refusals) <= 50
+    assert all(reason.isprintable() and len(reason) < 200 for reason in kept.refusals)
+
+
 @pytest.mark.parametrize(
     ("refused", "late", "said"),
     [

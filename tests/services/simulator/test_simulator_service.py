@@ -113,3 +113,18 @@ async def test_old_experiments_are_forgotten(simulator, monkeypatch):
     found = await refusal(simulator.get(ids[1]))
     assert found.reason == "UNKNOWN_EXPERIMENT"
     assert (await simulator.get(ids[2])).state == pb.EXPERIMENT_STATE_CANCELLED
+
+
+async def test_a_page_of_long_experiments_is_cut_where_a_message_would_be_too_large(
+    simulator, monkeypatch
+):
+    monkeypatch.setattr(service_module, "LARGEST_LIST", 2_000)
+    ids = [(await simulator.start(name="n" * 100)).experiment_id for _ in range(9)]
+    request, listed = pb.ListExperimentsRequest(), []
+    while not listed or request.page_token:
+        response = await simulator.stub.ListExperiments(request)
+        assert response.ByteSize() < 2_100
+        assert 1 <= len(response.experiments) < 9
+        listed += [one.experiment_id for one in response.experiments]
+        request.page_token = response.next_page_token
+    assert listed == ids[::-1]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from fedsiege.errors import FedSiegeError, InvalidValue, MissingData, UnfitRound
 from services.wire import errors
 from services.wire.errors import Refusal, ServiceError, to_status, to_trailers
+from services.wire.peer_text import plain
 
 quick = settings(max_examples=25, deadline=None, derandomize=True)
 
@@ -82,7 +83,7 @@ def test_the_catalogue_of_reasons_is_complete_and_true():
 def test_code_reason_and_message_arrive(kind, message):
     found = refusal(kind("SOME_REASON", message))
     assert found == Refusal(CODES[kind], "SOME_REASON", message)
-    assert str(found) == f"{CODES[kind].name}: {message}"
+    assert str(found) == f"{CODES[kind].name}: {plain(message, 1_400)}"
 
 
 @pytest.mark.parametrize("kind", [UnfitRound, MissingData, FedSiegeError])

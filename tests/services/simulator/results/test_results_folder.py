@@ -367,3 +367,14 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(
     with pytest.raises(OSError, match="disk full"):
         folder.write_spec(Settled(ExperimentSpec(name="new")))
     assert ExperimentSpec.from_yaml((folder.path / "spec.yaml").read_text()).name == "old"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(1)"])
+def test_a_name_that_a_spreadsheet_would_compute_stays_text(
+    folder: ResultsFolder, name: str
+) -> None:
+    (row,) = history(0.5)
+    folder.add_round(row, [participant(identity=name, norm=-0.5)])
+    (written,) = read(folder.path / "participants.csv")
+    assert written["identity"] == f"'{name}"
+    assert written["norm"] == "-0.5", "numbers stay numbers"
