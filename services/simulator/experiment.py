@@ -47,14 +47,18 @@ ENDED = frozenset(
 CATCH_UP = 5.0
 #: Seconds after the last round that the attacker gets to end its attempts to get in.
 INTRUSIONS_PATIENCE = 60.0
+#: Closed rounds that may wait to be recorded before the next one opens. The aggregator tells what
+#: became of participants only for its last ROUNDS_IN_DETAIL rounds, and each round that waits holds
+#: a model in memory whose attack success is being measured.
+MOST_UNRECORDED = 4
 #: Notes kept; a flood of complaints from workers must not fill the memory.
 MOST_NOTES = 200
+#: Characters of a note, or of what made an experiment fail.
+MOST_CHARACTERS = 1_000
 
 
 class Experiment:
     """Schedules the rounds of one experiment and collects what they show.
-#: Characters of a note, or of what made an experiment fail.
-MOST_CHARACTERS = 1_000
 
     Args:
         experiment_id: its name on the wire.
@@ -166,11 +170,11 @@ MOST_CHARACTERS = 1_000
 
     def note(self, note: str) -> None:
         """Note something that people should know; what is too much is in the log alone."""
+        note = plain(note, MOST_CHARACTERS)
         log.info("experiment %s: %s", self.experiment_id, note)
         if len(self.notes) > MOST_NOTES:
             return
         full = f"more than {MOST_NOTES} notes: what follows is in the simulator's log only"
-        note = plain(note, MOST_CHARACTERS)
         self.notes.append(note if len(self.notes) < MOST_NOTES else full)
         self._restate()
 
@@ -208,11 +212,11 @@ MOST_CHARACTERS = 1_000
             log.exception("experiment %s", self.experiment_id)
             self.problem = f"{type(error).__name__}: {error}"
         finally:
+            self.problem = plain(self.problem, MOST_CHARACTERS)
             self._muster.dismiss()
             self.state, self.ended_at = state, time.time()
             self._restate()
             name = pb.ExperimentState.Name(state).removeprefix("EXPERIMENT_STATE_").lower()
-            self.problem = plain(self.problem, MOST_CHARACTERS)
             log.info("experiment %s %s %s", self.experiment_id, name, self.problem)
 
     async def _siege(self) -> None:
@@ -241,6 +245,7 @@ MOST_CHARACTERS = 1_000
                 self._muster.assign(federation.federation_id)
                 await self._muster.ready()
                 for number in range(1, self.settled.spec.rounds + 1):
+                    await self._let_recording_catch_up(number, recorder, follower)
                     await self._play(number, federation, follower, recorder)
                     await probe.look(number, federation)
                 await _unless_ended(recorder, follower)
@@ -251,6 +256,22 @@ MOST_CHARACTERS = 1_000
                 recorder.cancel()
                 if self.history:
                     await asyncio.shield(self._conclude(folder, federation))
+
+    async def _let_recording_catch_up(self, number: int, *others: asyncio.Task[None]) -> None:
+        """Wait until at most ``MOST_UNRECORDED`` of the rounds before this one are unrecorded.
+
+        A slow disk or a slow measurement of the attack success slows the run down. Without the
+        wait, the recording would fall behind what the aggregator still tells.
+
+        Raises:
+            FedSiegeError, grpc.aio.AioRpcError, OSError: what ended the recording.
+        """
+        while number - len(self.history) > MOST_UNRECORDED:
+            recorded = asyncio.create_task(self._changed.wait())
+            try:
+                await _unless_ended(recorded, *others)
+            finally:
+                recorded.cancel()
 
     async def _play(
         self, number: int, federation: RemoteFederation, *others: asyncio.Task[None]

@@ -1,0 +1,72 @@
+"""Recording that is slower than the rounds: it slows the run down, and loses no round."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from fedsiege.v1 import simulator_pb2 as pb
+from services.aggregator.federation import ROUNDS_IN_DETAIL
+from services.simulator.experiment import MOST_UNRECORDED
+from services.simulator.remote_federation import RemoteFederation
+
+ROUNDS = ROUNDS_IN_DETAIL + 10
+#: Seconds for which the first recording waits for all rounds, which are played in less.
+HELD_UP = 1.0
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Hold the recording of round 1 up while other rounds open; return the rounds opened so far."""
+    numbers: list[int] = []
+    opening, telling = RemoteFederation.open_round, RemoteFederation.participants
+
+    async def open_round(self, number: int, *arguments: object) -> None:
+        numbers.append(number)
+        await opening(self, number, *arguments)
+
+    async def participants(self, number: int):
+        if number == 1:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HELD_UP):
+                    await self.has_aggregated(ROUNDS)
+        at_recording.append(len(numbers))
+        return await telling(self, number)
+
+    at_recording: list[int] = []
+    monkeypatch.setattr(RemoteFederation, "open_round", open_round)
+    monkeypatch.setattr(RemoteFederation, "participants", participants)
+    return at_recording
+
+
+async def test_slow_recording_slows_the_run_and_loses_no_round(simulator, opened):
+    started = await simulator.start(attack=0.0, rounds=ROUNDS)
+    puppet = await simulator.attached("a", 5)
+    await puppet.play_on(await puppet.join())
+    experiment = await simulator.get(started.experiment_id)
+    assert (experiment.state, experiment.problem) == (pb.EXPERIMENT_STATE_FINISHED, "")
+    assert [entry.round for entry in experiment.historical_accuracy] == list(range(ROUNDS + 1))
+    assert (Path(experiment.results) / "history.csv").read_text().count("\n") == ROUNDS + 2
+    assert opened[0] == 1 + MOST_UNRECORDED, "as many rounds as may wait, and no more"
+    ahead = [count - number for number, count in enumerate(opened, 1)]
+    assert max(ahead) == MOST_UNRECORDED < ROUNDS_IN_DETAIL
+
+
+async def test_recording_that_fails_while_a_round_waits_for_it_ends_the_run(
+    simulator, opened, monkeypatch
+):
+    held_up = RemoteFederation.participants
+
+    async def participants(self, number: int):
+        await held_up(self, number)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(RemoteFederation, "participants", participants)
+    started = await simulator.start(attack=0.0, rounds=ROUNDS)
+    puppet = await simulator.attached("a", 5)
+    await puppet.play_on(await puppet.join())
+    experiment = await simulator.get(started.experiment_id)
+    assert opened == [1 + MOST_UNRECORDED], "the next round waited"
+    assert experiment.state == pb.EXPERIMENT_STATE_FAILED
+    assert "no space left on device" in experiment.problem
