@@ -198,7 +198,9 @@ class Screen:
             "round": [str(row.round) for row in chosen],
             "accuracy": [row.accuracy_text for row in chosen],
             "change": [
-                "" if last is None else f"{100 * (row.accuracy - last.accuracy):+.1f}"
+                ""
+                if last is None or row.destroyed or last.destroyed
+                else f"{100 * (row.accuracy - last.accuracy):+.1f}"
                 for row, last in zip(chosen, before, strict=True)
             ],
             "success": ["" if row.asr is None else f"{row.asr:.1%}" for row in chosen],

@@ -16,7 +16,7 @@ def summary(report: RunReport) -> dict[str, str]:
     return {
         **start,
         "at the end": f"accuracy {last.accuracy_text}, in round {last.round} of {run.spec.rounds}",
-        "change": f"{change.points:+.1f} points since the start",
+        "change": "" if last.destroyed else f"{change.points:+.1f} points since the start",
         "lowest": f"{lowest.accuracy_text}, in round {lowest.round}",
         "destroyed": _destroyed(report),
         "attack success": _success(report),
