@@ -33,8 +33,9 @@ class Duplicate(Detector):
 
     Honest participants with samples of one class are alike to 0.9999 (LeNet-5,
     dirichlet-prior:0.1); so 0.999, which others use, flags half of them. Whoever repeats the update
-    of an honest participant has it flagged as well. Where most units of the model are dead, honest updates of
-    one class can be parallel, and are flagged. It is blind to fakes that differ (mpaf-spread).
+    of an honest participant has it flagged as well. Where most units of the model are dead, honest
+    updates of one class can be parallel, and are flagged. It is blind to fakes that differ
+    (mpaf-spread).
 
     Args:
         cosine: above 0 and below 1, the least that is flagged; above ``1 - 1e-6`` no cosine of
