@@ -1,5 +1,6 @@
 """The command line: ``fedsiege sim``, ``serve``, ``grid``, ``rules``, ``certs`` and the like."""
 
+import errno
 import inspect
 import sys
 from collections.abc import Callable
@@ -276,6 +277,13 @@ def main() -> None:
         app()
     except FedSiegeError as error:
         Console(stderr=True).print(Text(str(error), style="bold red"))
+        sys.exit(IMPOSSIBLE)
+    except OSError as error:
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise  # of the program's own, not of a file that the user named
+        from services.simulator.results.whole import in_words  # with numpy, which is slow to load
+
+        Console(stderr=True).print(Text(in_words(error), style="bold red"))
         sys.exit(IMPOSSIBLE)
 
 

@@ -30,6 +30,7 @@ from services.simulator.open_muster import OpenMuster
 from services.simulator.probe import Probe
 from services.simulator.remote_federation import RemoteFederation
 from services.simulator.results import ResultsFolder, detections
+from services.simulator.results.whole import in_words
 from services.simulator.workers import AttachedWorker, Workers
 from services.wire.errors import Refusal
 from services.wire.peer_text import plain
@@ -208,6 +209,10 @@ class Experiment:
             self.problem = str(error)
         except grpc.aio.AioRpcError as error:
             self.problem = f"the aggregator: {Refusal.of(error)}"
+        except OSError as error:
+            if error.errno is None:
+                log.exception("experiment %s", self.experiment_id)
+            self.problem = in_words(error)
         except Exception as error:  # the last resort: an experiment that ends must say so
             log.exception("experiment %s", self.experiment_id)
             self.problem = f"{type(error).__name__}: {error}"
@@ -254,7 +259,7 @@ class Experiment:
                 await asyncio.shield(self._catch_up(federation, follower, recorder))
                 follower.cancel()
                 recorder.cancel()
-                if self.history:
+                if folder.rows:
                     await asyncio.shield(self._conclude(folder, federation))
 
     async def _let_recording_catch_up(self, number: int, *others: asyncio.Task[None]) -> None:
@@ -347,20 +352,32 @@ class Experiment:
     async def _conclude(self, folder: ResultsFolder, federation: RemoteFederation) -> None:
         """Draw the picture and keep the model of what there is."""
         spec = self.settled.spec
-        if spec.intrusions:
-            write_intrusions(self._muster.intrusions, folder.path / "intrusions.csv")
-        await asyncio.to_thread(
-            folder.write_picture,
-            spec.name or f"{spec.model} on {spec.dataset}",
-            subtitle(self.settled),
-        )
+        # Where one file does not fit on the disk, a smaller one still may.
+        problems: list[OSError] = []
+        try:
+            if spec.intrusions:
+                write_intrusions(self._muster.intrusions, folder.path / "intrusions.csv")
+        except OSError as error:
+            problems.append(error)
+        try:
+            await asyncio.to_thread(
+                folder.write_picture,
+                spec.name or f"{spec.model} on {spec.dataset}",
+                subtitle(self.settled),
+            )
+        except OSError as error:
+            problems.append(error)
         try:
             weights, header = await federation.model()
+            layout = [(one.name, tuple(one.shape)) for one in header.manifest.tensors]
+            kept = {"rounds": str(header.round - 1), "model": spec.model}
+            folder.write_model(layout, weights, kept)
         except grpc.aio.AioRpcError as error:
             self.note(f"the model could not be kept: {Refusal.of(error)}")
-            return
-        layout = [(one.name, tuple(one.shape)) for one in header.manifest.tensors]
-        folder.write_model(layout, weights, {"rounds": str(header.round - 1), "model": spec.model})
+        except OSError as error:
+            problems.append(error)
+        if problems:
+            raise problems[0]
 
 
 def subtitle(settled: Settled) -> str:

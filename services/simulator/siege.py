@@ -184,19 +184,26 @@ class _Siege:
             twin: where the clean twin comes from.
             baseline: the command that runs one.
         """
-        if self._rows:
-            self._screen.print_history(self._rows)
-            run = Run.read(self._folder.path)
-            clean = None
-            if run.spec.attack and twin is not Twin.OFF:
-                clean = clean_twin(run)
-                if clean is None and twin is Twin.RUN:
-                    self._screen.say("The same without the attack:")
-                    subprocess.run([*baseline, *clean_options(run)], check=False)  # noqa: S603
-                    clean = clean_twin(run)
-            self._screen.print_summary(RunReport(run, clean=clean))
+        try:
+            if self._rows:
+                self._screen.print_history(self._rows)
+                self._sum_up(Run.read(self._folder.path), twin, baseline)
+        except InvalidValue:
+            if not self._problem:  # such as a full disk, which explains why nothing was written
+                raise
         if self._problem:  # last, where it is seen
             self._screen.warn(self._problem, title="The experiment failed")
+
+    def _sum_up(self, run: Run, twin: Twin, baseline: Sequence[str]) -> None:
+        """Print what came of a run; run its clean twin before if asked to."""
+        clean = None
+        if run.spec.attack and twin is not Twin.OFF:
+            clean = clean_twin(run)
+            if clean is None and twin is Twin.RUN:
+                self._screen.say("The same without the attack:")
+                subprocess.run([*baseline, *clean_options(run)], check=False)  # noqa: S603
+                clean = clean_twin(run)
+        self._screen.print_summary(RunReport(run, clean=clean))
 
     @contextlib.asynccontextmanager
     async def _tending(self, endpoints: Endpoints) -> AsyncIterator[Tending | None]:

@@ -1,11 +1,17 @@
 """Experiments from start to results over a real wire, with puppets for workers."""
 
 import asyncio
+import errno
+import os
 from pathlib import Path
+
+import pytest
 
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
+from services.simulator.results import Run
+from services.simulator.table import Table
 from tests.services.simulator.puppets import ATTACKER, gone, until
 
 
@@ -119,3 +125,59 @@ async def test_an_aggregator_that_closes_the_federation_ends_the_experiment(simu
     assert last.state == pb.EXPERIMENT_STATE_FAILED
     assert last.problem == "the aggregator closed the federation"
     assert [entry.round for entry in last.historical_accuracy] == [0]
+
+
+@pytest.mark.parametrize(
+    ("full", "rounds", "left"),
+    [
+        ("spec.yaml", 0, set()),
+        ("participants.csv", 1, {"spec.yaml", "accuracy.png", "model.safetensors"}),
+        ("history.csv", 1, {"spec.yaml", "accuracy.png", "model.safetensors"}),
+        ("accuracy.png", 3, {"spec.yaml", "model.safetensors"}),
+        ("model.safetensors", 3, {"spec.yaml", "accuracy.png", "recall.png"}),
+    ],
+)
+async def test_a_full_disk_is_named_and_leaves_what_was_finished(
+    simulator, monkeypatch, full, rounds, left
+):
+    append, replace = Table.append, os.replace
+
+    def no_room(path: str) -> None:
+        if path.endswith(full):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    def append_unless_full(table: Table, rows) -> None:
+        rows = list(rows)
+        initial = full == "history.csv" and rows[:1] and rows[0][0] == 0
+        if rows and rows[0][0] not in ("round", "index") and not initial:
+            no_room(table._file.name)
+        append(table, rows)
+
+    def replace_unless_full(source: Path, target: Path) -> None:
+        no_room(str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(Table, "append", append_unless_full)
+    monkeypatch.setattr(os, "replace", replace_unless_full)
+    started = await simulator.start(clients=2, attack=0.0)
+    puppet = await simulator.attached("a", 2)
+    playing = asyncio.create_task(_join_and_play_on(puppet))
+    last = (await simulator.ended(started.experiment_id))[-1].experiment
+    playing.cancel()
+    await asyncio.wait([playing])
+    assert last.state == pb.EXPERIMENT_STATE_FAILED
+    folder = Path(last.results)
+    assert last.problem == (
+        f"{folder / full} cannot be written: no space is left on its disk. "
+        "What was finished before is kept; free some space and run it again"
+    )
+    files = set(os.listdir(folder))
+    assert left <= files
+    assert full not in files - {"participants.csv", "history.csv"}
+    assert not [name for name in files if name.startswith(".partial")]
+    if rounds:
+        assert len(Run.read(folder).history) == rounds
+
+
+async def _join_and_play_on(puppet) -> None:
+    await puppet.play_on(await puppet.join())

@@ -148,7 +148,7 @@ def test_a_round_in_which_nothing_was_aggregated_is_not_passed_over(
     path = write_run(tmp_path / "run")
     why = "bulyan needs 19 updates, there are 16; the model is kept"
     with (path / "history.csv").open("a") as history:
-        history.write(f'4,0.6,0.4,5,0,0.1,0,0.1,,"{why}"\n')
+        history.write(f'4,0.6,0.4,5,0,0.1,0,0.1,,"{why}",,,,,\n')
     lines = Shown("run", tmp_path).lines
     assert f"went wrong in 1 of 4 rounds; round 4: {why[:20]}" in " ".join(lines)
     assert [line.split()[-1] for line in lines if line.startswith("4 60.0%")] == ["!"]

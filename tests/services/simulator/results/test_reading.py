@@ -87,8 +87,16 @@ def test_a_run_of_an_older_version_lacks_only_what_it_did_not_write(tmp_path: Pa
         (None, "round\n", "spec.yaml cannot be read"),
         ("attack: 2\n", "round\n", "ATTACK=2"),
         ("attack: 0\n", "round,accuracy\n", "it has none yet"),
-        ("attack: 0\n", "round,accuracy\nzero,1\n", "folder of results, but: ValueError"),
-        ("attack: 0\n", "step,accuracy\n0,1\n", "folder of results, but: KeyError: 'round'"),
+        (
+            "attack: 0\n",
+            "round,accuracy\nzero,1\n",
+            "a folder of results, but history.csv, line 2: .*'zero'",
+        ),
+        (
+            "attack: 0\n",
+            "step,accuracy\n0,1\n",
+            "a folder of results, but history.csv, line 1: the header has no column 'round'",
+        ),
     ],
 )
 def test_what_is_no_run_is_refused(
@@ -100,3 +108,74 @@ def test_what_is_no_run_is_refused(
     with pytest.raises(InvalidValue, match=words):
         Run.read(tmp_path)
     assert is_run(tmp_path) == (spec is not None)
+
+
+#: What is done to a table of results, its lines numbered from 1, and what is said of it.
+DAMAGE = {
+    "a cell is no number": (3, lambda line: line.replace("0.8", "much", 1), "'much'"),
+    "a row is cut": (4, lambda line: line[:12], "'2,0.5,0.5,5,' is cut"),
+    "a row in the middle is cut": (3, lambda line: line[:12] + "\n", r"\d+ cells, .* has 15"),
+    "a row is too long": (3, lambda line: "1," + line, "16 cells, where the header has 15"),
+    "a round is missing": (3, lambda line: "", "round 2, where round 1 is expected"),
+    "bytes that are no text": (3, lambda line: "\udcff" + line, "is no text"),
+    "a reason that there is none": (
+        3,
+        lambda line: line.replace(",,,,,,", ",,tired,,,,", 1),
+        "'tired' is not a valid CloseReason",
+    ),
+}
+
+
+@pytest.mark.parametrize(("place", "damage", "words"), DAMAGE.values(), ids=DAMAGE)
+def test_a_cut_or_foreign_history_is_named_with_its_line(
+    tmp_path: Path,
+    write_run: Callable[..., Path],
+    place: int,
+    damage: Callable[[str], str],
+    words: str,
+) -> None:
+    history = write_run(tmp_path / "run") / "history.csv"
+    lines = history.read_text().splitlines(keepends=True)
+    lines[place - 1] = damage(lines[place - 1])
+    if "is cut" in words:
+        del lines[place:]
+    history.write_text("".join(lines), errors="surrogateescape")
+    with pytest.raises(InvalidValue, match=rf"history\.csv, line {place}: .*{words}") as caught:
+        Run.read(tmp_path / "run")
+    assert caught.value.name == "RUN"
+
+
+@pytest.mark.parametrize(
+    "name", ["participants.csv", "detectors.csv", "classes.csv", "confusion.csv", "detection.csv"]
+)
+def test_every_other_table_is_named_likewise(
+    tmp_path: Path, write_run: Callable[..., Path], name: str
+) -> None:
+    path = write_run(tmp_path / "run") / name
+    text = path.read_text()
+    last = text.count("\n")
+    path.write_text(text[:-3])
+    with pytest.raises(InvalidValue, match=rf"results, but {name}, line {last}: .*is cut"):
+        Run.read(tmp_path / "run")
+    header, rest = text.split("\n", 1)
+    path.write_text(f"{header}x\n{rest}".replace("round", "step", 1))
+    with pytest.raises(InvalidValue, match=rf"results, but {name}, line 1: the header has no col"):
+        Run.read(tmp_path / "run")
+
+
+def test_what_a_foreign_table_holds_is_shown_as_text(
+    tmp_path: Path, write_run: Callable[..., Path]
+) -> None:
+    history = write_run(tmp_path / "run") / "history.csv"
+    history.write_text(history.read_text().replace("0.9", "\x1b[2J" + "9" * 5_000, 1))
+    with pytest.raises(InvalidValue) as caught:
+        Run.read(tmp_path / "run")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
+
+
+def test_a_cut_specification_is_named(tmp_path: Path, write_run: Callable[..., Path]) -> None:
+    spec = write_run(tmp_path / "run") / "spec.yaml"
+    spec.write_text("attack: 0.2\nname: [cut")
+    with pytest.raises(InvalidValue, match=r"RUN=.*spec\.yaml cannot be read: SPEC=.*not YAML"):
+        Run.read(tmp_path / "run")

@@ -1,7 +1,9 @@
 """The results folder: what stands in the files, and that they are whole at every moment."""
 
 import csv
+import errno
 import math
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from services.simulator.results import (
     Standing,
     Verdict,
 )
+from services.simulator.results.whole import in_words
 
 NOON = datetime(2026, 11, 20, 12, 0, 0)
 
@@ -378,3 +381,55 @@ def test_a_name_that_a_spreadsheet_would_compute_stays_text(
     (written,) = read(folder.path / "participants.csv")
     assert written["identity"] == f"'{name}"
     assert written["norm"] == "-0.5", "numbers stay numbers"
+
+
+class FullDisk:
+    """A raw file on a disk that takes a few more bytes, and then none."""
+
+    def __init__(self, file: Any, room: int) -> None:
+        self._file = file
+        self._room = room
+
+    def write(self, data: memoryview) -> int:
+        if not self._room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = self._file.write(data[: self._room])
+        self._room -= written
+        return int(written)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize("room", [0, 1, 20])
+def test_a_row_for_which_there_is_no_room_is_not_there_in_part(
+    folder: ResultsFolder, room: int
+) -> None:
+    first, second, third = history(0.5, 0.6, 0.7)
+    folder.add_round(first)
+    table = folder._tables["history.csv"]
+    file, before = table._file, (folder.path / "history.csv").read_bytes()
+    table._file = FullDisk(file, room)  # type: ignore[assignment]
+    with pytest.raises(OSError, match="No space left") as caught:
+        folder.add_round(second)
+    assert caught.value.filename == str(folder.path / "history.csv")
+    assert (folder.path / "history.csv").read_bytes() == before
+    table._file = file  # some space was freed
+    folder.add_round(third)
+    assert [row["round"] for row in read(folder.path / "history.csv")] == ["0", "2"]
+
+
+def test_a_file_for_which_there_is_no_room_leaves_nothing_and_is_named(
+    folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(path: Path, data: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(data[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(OSError, match="No space left") as caught:
+        folder.write_spec(Settled(ExperimentSpec()))
+    assert caught.value.filename == str(folder.path / "spec.yaml")
+    assert {one.name for one in folder.path.iterdir()} == {"history.csv", "participants.csv"}
+    assert in_words(caught.value).startswith(f"{folder.path}/spec.yaml cannot be written: no space")
