@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from fedsiege.errors import InvalidValue
 from services.simulator import grid_layout, grid_report
 from services.simulator.cell_figures import CellFigures
 from services.simulator.grid import Cell, Grid, place_of, run_cells
@@ -36,6 +37,8 @@ def run(
     cells = list(grid)
     for cell in cells:
         cell.spec.settle()
+    if out is None and not name.strip("."):
+        raise InvalidValue("OUT", "", f"a folder for the results: {name!r} is no name of one")
     folder = out or Path("runs") / name
     figures: list[CellFigures] = []
     written = 0.0

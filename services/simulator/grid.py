@@ -32,10 +32,17 @@ import yaml
 
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.spec import ExperimentSpec, settings_from_yaml
+from services.wire.peer_text import plain
 
 _PARTS = ("about", "base", "vary")
 #: Lines of the screen of a run that failed that are shown; the last ones say why.
 _LAST_LINES = 8
+
+
+#: What is appended to a cell's folder for its run while it goes on, and for what was asked of it.
+_UNFINISHED, _ASKED = ".unfinished", ".yaml"
+#: Bytes of the name of a cell's folder: file systems take 255, with what is appended.
+_LONGEST = 255 - len(_UNFINISHED)
 
 
 class CellFailed(FedSiegeError):
@@ -97,10 +104,16 @@ class Grid:
         )
         folders: dict[str, Cell] = {}
         for cell in grid:
+            _check_folder(cell)
             other = folders.setdefault(cell.folder, cell)
             if other.labels != cell.labels:
                 allowed = f"labels that differ in more than their signs from {other.labels}"
                 raise InvalidValue("vary", cell.labels, allowed)
+        for cell in folders.values():
+            for suffix in (_UNFINISHED, _ASKED):
+                if other := folders.get(cell.folder + suffix):
+                    allowed = f"labels that differ from {cell.labels} in more than {suffix}"
+                    raise InvalidValue("vary", other.labels, allowed)
         return grid
 
     def __iter__(self) -> Iterator[Cell]:
@@ -140,6 +153,21 @@ def _axis(name: str, values: object) -> dict[str, dict[str, object]]:
         return {str(label): dict(settings) for label, settings in values.items()}
     allowed = "a list of different values, or labels with settings each"
     raise InvalidValue(f"vary: {name}", values, allowed)
+
+
+def _check_folder(cell: Cell) -> None:
+    """Refuse labels that make no name of a folder.
+
+    Raises:
+        InvalidValue: the name is too long for a file system, or means another folder.
+    """
+    shown = tuple(plain(label, 60) for label in cell.labels)
+    if (length := len(os.fsencode(cell.folder))) > _LONGEST:
+        allowed = f"labels that together make a folder's name of at most {_LONGEST} bytes"
+        raise InvalidValue("vary", shown, f"{allowed}; these make {length}")
+    if not cell.folder.strip("."):
+        allowed = f"labels that make a folder's name, which {cell.folder!r} is not"
+        raise InvalidValue("vary", shown, allowed)
 
 
 def place_of(cell: Cell, out: Path) -> Path:
@@ -242,8 +270,8 @@ def _check_same(cell: Cell, folder: Path) -> None:
 
 def _run(cell: Cell, folder: Path, options: list[str]) -> None:
     """Run one cell beside its place, and move it there when it is complete."""
-    beside = folder.with_name(f"{folder.name}.unfinished")
-    asked = folder.with_name(f"{folder.name}.yaml")
+    beside = folder.with_name(f"{folder.name}{_UNFINISHED}")
+    asked = folder.with_name(f"{folder.name}{_ASKED}")
     shutil.rmtree(beside, ignore_errors=True)
     asked.write_text(cell.spec.to_yaml())
     command = [sys.executable, "-m", "services.simulator.cli", "sim"]

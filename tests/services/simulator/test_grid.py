@@ -322,3 +322,28 @@ def test_numbers_in_a_grid_are_those_of_the_command_line() -> None:
     assert [cell.spec.seed for cell in grid] == [7, 7]
     with pytest.raises(InvalidValue, match="ROUNDS='1:30' is not possible"):
         list(Grid.from_yaml("base: {rounds: 1:30}\nvary: {seed: [1]}\n"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["'..'"], r"a folder's name, which '\.\.' is not"),
+        (["."], r"a folder's name, which '\.' is not"),
+        (["''"], "a folder's name, which '' is not"),
+        (["x" * 245], "a folder's name of at most 244 bytes; these make 245"),
+        (["\u00e4" * 123], "at most 244 bytes; these make 246"),
+        (["krum", "krum.yaml"], r"differ from \('krum',\) in more than \.yaml"),
+        (["krum", "krum.unfinished"], r"differ from \('krum',\) in more than \.unfinished"),
+    ],
+)
+def test_labels_that_make_no_folder_are_refused(labels: list[str], words: str) -> None:
+    lines = "".join(f"    ? {label}\n    : {{attack: 0}}\n" for label in labels)
+    with pytest.raises(InvalidValue, match=f"^vary=.*{words}") as caught:
+        Grid.from_yaml(f"base: {{clients: 5}}\nvary:\n  label:\n{lines}")
+    assert len(str(caught.value)) < 300
+
+
+def test_the_longest_label_that_is_taken_is_one_that_a_file_system_takes(tmp_path: Path) -> None:
+    [cell] = Grid.from_yaml(f"vary: {{label: {{{'x' * 244}: {{attack: 0}}}}}}")
+    for suffix in ("", ".unfinished", ".yaml"):
+        (tmp_path / f"{cell.folder}{suffix}").touch()
