@@ -59,7 +59,7 @@ def test_sim_runs_everything_and_leaves_its_results(tmp_path):
     )
     assert load_file(out / "model.safetensors")
     assert "krum assumes f=2" in done.stdout
-    assert "by 2 of 10 participants" in done.stdout
+    assert "by 3 of 10 participants" in done.stdout
     assert "points since the start" in done.stdout
     assert str(Path("here")) in done.stdout
 
