@@ -17,9 +17,11 @@ if [ "$(cat $STAMP 2>/dev/null)" = "$made_from" ]; then
 fi
 rm -rf wheels
 mkdir wheels
-# For the image's Python, whatever this machine's is.
-"$PYTHON" -m pip download -qq --dest wheels --python-version 3.11 --only-binary :all: \
-    --constraint requirements.lock \
-    --requirement <("$PYTHON" docker/needs.py run; "$PYTHON" docker/needs.py build)
+# For the image's Python, whatever this machine's is. What it runs with and what builds it go into
+# environments of their own there, and need not fit together: each has a protobuf of its own.
+for purpose in run build; do
+    "$PYTHON" -m pip download -qq --dest wheels --python-version 3.11 --only-binary :all: \
+        --constraint requirements.lock --requirement <("$PYTHON" docker/needs.py $purpose)
+done
 echo "$made_from" >$STAMP
 echo "wheels/: $(du -sh wheels | cut -f1)"

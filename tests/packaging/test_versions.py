@@ -10,9 +10,7 @@ ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NEEDS = [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"]]
 LOCK = dict(
-    line.split("==")
-    for line in (ROOT / "requirements.lock").read_text().splitlines()
-    if "==" in line and not line.startswith("#")
+    re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
 )
 
 
