@@ -111,9 +111,9 @@ class Grid:
                 raise InvalidValue("vary", cell.labels, allowed)
         for cell in folders.values():
             for suffix in (_UNFINISHED, _ASKED):
-                if other := folders.get(cell.folder + suffix):
+                if clash := folders.get(cell.folder + suffix):
                     allowed = f"labels that differ from {cell.labels} in more than {suffix}"
-                    raise InvalidValue("vary", other.labels, allowed)
+                    raise InvalidValue("vary", clash.labels, allowed)
         return grid
 
     def __iter__(self) -> Iterator[Cell]:
