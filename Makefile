@@ -131,6 +131,9 @@ prepare_admission = docker run --rm --user "$$(id -u):$$(id -g)" --volume "$$PWD
 	--workdir /here $(IMAGE) fedsiege admission $(call quoted,ADMISSION) --clients=$(containers) \
 	$(call options,$(call chosen,LEAKED))
 
+# What `up` passes on; the others are of the command that runs on this machine.
+FOR_CONTAINERS := $(filter-out BASELINE CPUS DEVICE ENGINE FAULTS MEMORY OUT PER_CONTAINER WORKERS,$(SETTINGS))
+
 help: ## Print this help
 	@awk '\
 		BEGIN { print "make TARGET [VARIABLE=value ...]\n\nTargets" } \
@@ -161,7 +164,7 @@ image: ## Build the image of all services, fedsiege:latest
 	@docker/image.sh
 
 up: image ## Run the federation in containers: CLIENTS of them (10), ADMISSION, ATTACK, RULE, ...
-	@$(if $(closed),$(prepare_admission))
+	@$(call only,$(FOR_CONTAINERS))$(if $(closed),$(prepare_admission))
 	@$(if $(closed),OWNER=$$(ls -nd admission/clients | awk '{ print $$3 ":" $$4 }')) \
 		MIN_CLIENTS=$${MIN_CLIENTS:-$(containers)} exec $(COMPOSE) \
 		$(if $(closed),-f docker-compose.yml -f docker/$(ADMISSION).yml) up --scale client=$(containers)

@@ -45,6 +45,15 @@ class Partition(abc.ABC):
             allowed = f"partition {self.name} needs 1 or more; {able} share out all there are"
             raise InvalidValue("samples", samples, allowed)
 
+    def check(self, labels: Labels, participants: int, samples: int) -> None:
+        """Refuse what ``assign`` would, at once; sharing out takes longer.
+
+        Raises:
+            InvalidValue: there are not enough samples, or this partition cannot do it.
+        """
+        _check_enough(labels, participants, samples)
+        self.check_samples(samples)
+
     @abc.abstractmethod
     def assign(
         self, labels: Labels, participants: int, samples: int, seed: int
@@ -98,12 +107,16 @@ class Sample(Partition):
     summary = "each draws from the whole set, with replacement"
     shares_out_all = False
 
+    def check(self, labels: Labels, participants: int, samples: int) -> None:
+        """Refuse what ``assign`` would: drawing needs no more than one sample in all."""
+        _check(labels, participants, samples)
+        self.check_samples(samples)
+
     def assign(
         self, labels: Labels, participants: int, samples: int, seed: int
     ) -> Sequence[Indices]:
         """Share out the samples; 0 is not possible, since drawing never uses up the set."""
-        _check(labels, participants, samples)
-        self.check_samples(samples)
+        self.check(labels, participants, samples)
         return _Draws(len(labels), participants, samples, seed)
 
 

@@ -116,6 +116,9 @@ def _check_task(spec: ExperimentSpec) -> None:
             models.shipped_checkpoint(spec.model, spec.dataset)
     if spec.clients == 0:
         _check_open(spec, share.name)
+    elif spec.min_clients is not None:
+        allowed = f"only with CLIENTS=0: CLIENTS={spec.clients} says how many are waited for"
+        raise InvalidValue("MIN_CLIENTS", spec.min_clients, allowed)
     try:
         share.check_samples(spec.samples)
     except InvalidValue as error:
@@ -203,14 +206,21 @@ def _possible_rounds(spec: ExperimentSpec, scheduled: int) -> Iterator[tuple[int
 
 def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any catalogued attack
     """Say what has no effect or is not known to it, and where shares are no whole numbers."""
+    from fedsiege import attacks
     from fedsiege.attacks.adaptive import AdaptiveAttack
     from fedsiege.attacks.concentration import count
 
+    default = attacks.parse(ExperimentSpec.model_fields["attack_name"].default, scale=spec.scale)
     strength = getattr(attack, "scale", None)
     if strength is None and spec.scale != ExperimentSpec.model_fields["scale"].default:
         yield f"SCALE={spec.scale:g} has no effect: {attack.name} has no scale"
     elif strength is not None and strength != spec.scale and "scale" in spec.model_fields_set:
         yield f"SCALE={spec.scale:g} has no effect: ATTACK_NAME={spec.attack_name} sets it"
+    if not spec.attack and attack != default:
+        yield f"ATTACK_NAME={spec.attack_name} has no effect: ATTACK=0"
+    if not spec.attack and spec.scale != ExperimentSpec.model_fields["scale"].default:
+        yield f"SCALE={spec.scale:g} has no effect: ATTACK=0"
+    yield from _notes_on_leaked(spec)
     if spec.audit and spec.attack and isinstance(attack, AdaptiveAttack):
         yield f"{attack.name} searches against the rule alone, as if there were no AUDIT"
     share: float = getattr(attack, "concentration", 0.0)
@@ -228,6 +238,18 @@ def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any
             f"ATTACK={spec.attack:g} of {spec.clients} participants is {float(hostile):g}: "
             f"{spec.hostile} are hostile"
         )
+
+
+def _notes_on_leaked(spec: ExperimentSpec) -> Iterator[str]:
+    """Say where leaked credentials are asked for that nobody needs."""
+    if spec.leaked == ExperimentSpec.model_fields["leaked"].default:
+        return
+    if spec.admission == "open":
+        yield f"LEAKED={spec.leaked} has no effect: ADMISSION=open asks for no credentials"
+    elif not spec.attack:
+        yield f"LEAKED={spec.leaked} has no effect: ATTACK=0"
+    elif spec.clients and spec.leaked > spec.identities:
+        yield f"LEAKED={spec.leaked} is as {spec.identities}, the attacker's identities"
 
 
 def _notes_on_rule(

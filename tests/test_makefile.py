@@ -101,3 +101,19 @@ def test_what_a_target_has_no_use_for_is_refused(target, setting):
     assert taken.returncode == 0, taken.stderr
     assert "--data='/there'" in taken.stdout
     assert setting.lower() not in taken.stdout
+
+
+@pytest.mark.parametrize("name", ["DEVICE", "FAULTS", "MEMORY", "WORKERS", "OUT", "BASELINE"])
+def test_what_has_no_effect_in_compose_is_refused(name):
+    done = make("-n", "-o", "image", "up", f"{name}=1")
+    assert done.returncode != 0
+    assert f"make up does not take {name}; it takes ATTACK " in done.stderr
+
+
+def test_what_compose_passes_on_is_taken():
+    passed_on = re.findall(r"^      - ([A-Z_]+)$", (ROOT / "docker-compose.yml").read_text(), re.M)
+    given = [f"{name}=1" for name in passed_on if name != "MIN_CLIENTS"]
+    assert len(given) > 20
+    done = make("-n", "-o", "image", "up", *given, "ADMISSION=open", "CLIENTS=3", "DATA=there")
+    assert done.returncode == 0, done.stderr
+    assert "--scale client=3" in done.stdout

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedsiege import environment
 from fedsiege.errors import FedSiegeError
 from services.wire import process
 from services.wire.guard import Guard, Limits
@@ -114,6 +115,7 @@ def main(
     process.tune_allocator()
     process.set_up_logging("aggregator", options.log_level)
     try:
+        environment.check(os.environ)
         limits = Limits.parse(options.limits)
         process.run(lambda: serve(options, limits, ready))
     except FedSiegeError as error:

@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import difflib
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from fedsiege import environment
 from fedsiege.errors import InvalidValue
 from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2_grpc as rpc
@@ -85,7 +87,7 @@ async def _renew(
         log.info("the certificate was renewed; experiments from now on use it")
 
 
-def from_environment(environment: Mapping[str, str]) -> ExperimentSpec:
+def from_environment(variables: Mapping[str, str]) -> ExperimentSpec:
     """Read an experiment from variables named like those of ``make sim``; empty ones do not count.
 
     Without CLIENTS the number of participants is open: whoever is there, and whoever comes.
@@ -95,10 +97,25 @@ def from_environment(environment: Mapping[str, str]) -> ExperimentSpec:
     """
     settings: dict[str, object] = {"clients": 0}
     for name in ExperimentSpec.model_fields:
-        value = environment.get(name.upper(), "")
+        value = variables.get(name.upper(), "")
         if value and name != "name":  # NAME means too many things to too many programs
             settings[name] = value
     return ExperimentSpec.of(settings)
+
+
+def unread(variables: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each variable that may be meant as a setting, but is not read as one.
+
+    Of those without a prefix only near misses are: an environment has many others.
+    """
+    for name in environment.unread(variables):
+        plain_name = name.removeprefix(environment.PREFIX)
+        yield f"{name} has no effect here: --start reads {plain_name}"
+    known = [name.upper() for name in ExperimentSpec.model_fields if name != "name"]
+    for name in variables:
+        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+        if near and name not in known and len(name) > 4:
+            yield f"{name} has no effect: there is no such setting, did you mean {near[0]}?"
 
 
 async def show(experiment: Experiment) -> None:
@@ -166,9 +183,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         limits = Limits.parse(options.limits)
+        environment.check(os.environ)
         spec = from_environment(os.environ) if options.start else None
         process.tune_allocator()
         process.set_up_logging("simulator", options.log_level)
+        for sentence in unread(os.environ) if options.start else ():
+            log.warning("%s", sentence)
         process.run(lambda: serve(options, limits, spec))
     except InvalidValue as error:
         parser.error(str(error))

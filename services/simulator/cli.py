@@ -2,6 +2,7 @@
 
 import errno
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,19 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from fedsiege import environment
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.spec import ExperimentSpec, settings_from_yaml
 from services.simulator import admission, certs, tokens
 
 #: Exit status after something impossible was asked for.
 IMPOSSIBLE = 2
+#: Commands that read no settings of the environment, and what they go by.
+_WITHOUT_SETTINGS = {
+    "serve": "each experiment comes with its own settings",
+    "grid": "its file has the settings",
+    "classifier": "it has options of its own",
+}
 
 app = typer.Typer(
     help="A siege range for federated learning.",
@@ -81,12 +89,20 @@ def sim(
             help="What runs the workers: laptop (processes), docker or swarm (containers)."
         ),
     ] = "laptop",
-    image: Annotated[str, typer.Option(help="With containers: their image.")] = "fedsiege:latest",
+    image: Annotated[
+        str | None,
+        typer.Option(help="With containers: their image [default: fedsiege:latest]"),
+    ] = None,
     per_container: Annotated[
-        int, typer.Option(help="With containers: benign participants that share one.")
-    ] = 1,
-    memory: Annotated[str, typer.Option(help="With containers: memory of a client's.")] = "1g",
-    cpus: Annotated[float, typer.Option(help="With containers: processors of each.")] = 1.0,
+        int | None,
+        typer.Option(help="With containers: benign participants that share one [default: 1]"),
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="With containers: memory of a client's [default: 1g]")
+    ] = None,
+    cpus: Annotated[
+        float | None, typer.Option(help="With containers: processors of each [default: 1]")
+    ] = None,
     baseline: Annotated[
         str,
         typer.Option(
@@ -107,6 +123,12 @@ def sim(
     twin = siege.Twin(baseline)
     given = {name: value for name, value in settings.items() if value is not None}
     from_file = settings_from_yaml(read_text(spec)) if spec else {}
+    of_containers = {
+        "image": image,
+        "per-container": per_container,
+        "memory": memory,
+        "cpus": cpus,
+    }
     finished = siege.run(
         ExperimentSpec.of({**from_file, **given}),
         data,
@@ -118,8 +140,8 @@ def sim(
         twin,
         [
             *(sys.executable, "-m", "services.simulator.cli", "sim", "--baseline=off"),
-            *(f"--data={data}", f"--workers={workers}", f"--engine={engine}", f"--image={image}"),
-            *(f"--per-container={per_container}", f"--memory={memory}", f"--cpus={cpus}"),
+            *(f"--data={data}", f"--workers={workers}", f"--engine={engine}"),
+            *(f"--{name}={value}" for name, value in of_containers.items() if value is not None),
         ],
     )
     if not finished:
@@ -271,9 +293,25 @@ def read_text(path: Path) -> str:
         raise FedSiegeError(f"{path} cannot be read: {error}") from error
 
 
+def _check_environment() -> None:
+    """Refuse misspelt variables; say which have no effect on this command.
+
+    Raises:
+        InvalidValue: a variable of FedSiege that there is not.
+    """
+    environment.check(os.environ)
+    command = next((one for one in sys.argv[1:] if not one.startswith("-")), "")
+    if command in _WITHOUT_SETTINGS:
+        for name in environment.unread(os.environ):
+            note = f"{name} has no effect on fedsiege {command}: {_WITHOUT_SETTINGS[command]}"
+            Console(stderr=True).print(Text(note, style="yellow"), soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line; errors of ours are sentences, not tracebacks."""
     try:
+        if "--help" not in sys.argv:
+            _check_environment()
         app()
     except FedSiegeError as error:
         Console(stderr=True).print(Text(str(error), style="bold red"))

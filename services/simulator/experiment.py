@@ -236,12 +236,13 @@ class Experiment:
             await self._muster.changed()
         self.problem, self.state = "", pb.EXPERIMENT_STATE_RUNNING
         self._restate()
+        probe = await asyncio.to_thread(Probe.of, self.settled.spec, self._data)
+        # What the aggregator refuses leaves no folder.
+        federation = await RemoteFederation.create(self._aggregator, self.settled.spec)
+        self.federation = federation
         with self._make_folder() as folder:
             self.results = str(folder.path)
             folder.write_spec(self.settled, dataset_reason=self._dataset_reason)
-            probe = await asyncio.to_thread(Probe.of, self.settled.spec, self._data)
-            federation = await RemoteFederation.create(self._aggregator, self.settled.spec)
-            self.federation = federation
             await probe.look(0, federation)
             follower = asyncio.create_task(federation.follow())
             recorder = asyncio.create_task(self._record(folder, federation, probe))

@@ -71,22 +71,22 @@ class Child:
     Args:
         name: for people and for the log file.
         module: whose ``main`` it runs.
-        logs: the folder for its log.
     """
 
-    def __init__(self, name: str, module: str, logs: Path) -> None:
+    def __init__(self, name: str, module: str) -> None:
         self.name = name
-        self.log_file = logs / f"{name}.log"
+        self.log_file = Path(f"{name}.log")
         self._pipe, theirs = multiprocessing.Pipe()
         self._process = multiprocessing.get_context("fork").Process(
-            target=_live, args=(module, self.log_file, theirs), name=name, daemon=True
+            target=_live, args=(module, theirs), name=name, daemon=True
         )
         self._process.start()
         theirs.close()
 
-    def begin(self, *arguments: str) -> None:
-        """Send the command line; the service starts."""
-        self._pipe.send_bytes(json.dumps(arguments).encode())
+    def begin(self, logs: Path, *arguments: str) -> None:
+        """Send the folder for its log and the command line; the service starts."""
+        self.log_file = logs / f"{self.name}.log"
+        self._pipe.send_bytes(json.dumps([str(self.log_file), *arguments]).encode())
 
     async def port(self) -> int:
         """Wait for the port the service listens on."""
@@ -131,17 +131,17 @@ class Child:
             await asyncio.to_thread(self._process.join)
 
 
-def _live(module: str, log_file: Path, pipe: Connection) -> None:
+def _live(module: str, pipe: Connection) -> None:
     """Be a service: the life of a child process."""
     # A session of its own, so that Ctrl-C reaches the parent alone, which then ends all in order;
     # and an end of its own, should the parent be killed.
     os.setsid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
-        arguments = json.loads(pipe.recv_bytes())
+        log_file, *arguments = json.loads(pipe.recv_bytes())
     except EOFError:
         return
-    with log_file.open("ab", buffering=0) as out:
+    with Path(log_file).open("ab", buffering=0) as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
     main = importlib.import_module(f"{module}.__main__").main
@@ -158,7 +158,7 @@ class Laptop:
         posts: the workers; none for the two servers alone, for workers that run elsewhere.
         data: the folder of the data sets.
         runs: where results folders are created.
-        logs: the folder for the services' logs.
+        logs: the folder for the services' logs; created when they start.
         ports: where to listen.
         host: the address to listen on, one that can be called too, so not 0.0.0.0.
         credentials: what aggregator and simulator show; None where enrolment is open. The workers'
@@ -170,20 +170,24 @@ class Laptop:
         self,
         posts: Sequence[Post],
         data: Path,
-        runs: Path,
-        logs: Path,
+        runs: Path = Path("runs"),
+        logs: Path = Path("runs/logs"),
         ports: Ports | None = None,
         host: str = "127.0.0.1",
         credentials: Credentials | None = None,
         init_files: Sequence[Path] = (),
     ) -> None:
-        logs.mkdir(parents=True, exist_ok=True)
-        self._data, self._runs = data, runs
+        self._data = data
+        self.write_to(runs, logs)
         self._ports, self.host = ports or Ports(), host
         self._credentials = credentials or Credentials()
         self._init_files = init_files
-        self._aggregator = Child("aggregator", "services.aggregator", logs)
-        self._workers = [(Child(post.name, f"services.{post.kind}", logs), post) for post in posts]
+        self._aggregator = Child("aggregator", "services.aggregator")
+        self._workers = [(Child(post.name, f"services.{post.kind}"), post) for post in posts]
+
+    def write_to(self, runs: Path, logs: Path) -> None:
+        """Set where results and logs go; before the services run."""
+        self._runs, self._logs = runs, logs
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[tuple[SimulatorService, Ports]]:
@@ -193,7 +197,9 @@ class Laptop:
             ServiceDied: a service ended before the block did.
         """
         try:
+            self._logs.mkdir(parents=True, exist_ok=True)
             self._aggregator.begin(
+                self._logs,
                 f"--address={self.host}:{self._ports.aggregator}",
                 f"--data={self._data}",
                 *(f"--init-file={file}" for file in self._init_files),
@@ -211,7 +217,7 @@ class Laptop:
                         "tokens": str(post.tokens) if post.tokens else None,
                         "certs": str(post.certs) if post.certs else None,
                     }
-                    child.begin(*post.arguments(endpoints, str(self._data), **proofs))
+                    child.begin(self._logs, *post.arguments(endpoints, str(self._data), **proofs))
                 yield service, Ports(port, simulator_port)
         finally:
             await self.stop()

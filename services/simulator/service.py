@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from fedsiege.errors import InvalidValue
 from fedsiege.settling import Settled
 from fedsiege.spec import ExperimentSpec
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
@@ -63,16 +64,21 @@ def choose_dataset(settled: Settled, data: Path) -> tuple[Settled, str]:
 
     Raises:
         MissingData: a named data set is neither there nor to be had.
+        InvalidValue: it has too few samples for all participants.
     """
     # torch costs a second to import: only experiments need it, not the service.
-    from fedsiege import datasets
+    from fedsiege import datasets, partition
 
-    spec = settled.spec
-    if spec.dataset != "auto":
-        datasets.load(spec.dataset, data)
-        return settled, ""
-    name, reason = datasets.resolve("auto", data, DOWNLOAD_PATIENCE)
-    return replace(settled, spec=spec.model_copy(update={"dataset": name})), reason
+    spec, reason = settled.spec, ""
+    if spec.dataset == "auto":
+        name, reason = datasets.resolve("auto", data, DOWNLOAD_PATIENCE)
+        spec = spec.model_copy(update={"dataset": name})
+    labels = datasets.load(spec.dataset, data).train_labels
+    try:
+        partition.create(spec.partition).check(labels, spec.clients or 1, spec.samples)
+    except InvalidValue as error:
+        raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
+    return replace(settled, spec=spec), reason
 
 
 def check_proof(hello: pb.Hello, caller: callers.Caller) -> None:

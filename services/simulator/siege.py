@@ -6,7 +6,7 @@ import enum
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +85,7 @@ def run(
     # Without an engine every worker is a process of this machine, whose death ends the run.
     settled = spec.settle(deadline=None) if engine is None else spec.settle()
     init_files, notes = init_file.check(settled.spec, data)
+    notes += _without_effect(settled.spec, workers, engine, twin)
     settled = replace(settled, notes=(*settled.notes, *notes))
     fleet = None if engine is None else engine.fleet(settled.spec, data)
     with contextlib.ExitStack() as stack:
@@ -94,12 +95,9 @@ def run(
             host = fleet.prepare()
         secrets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedsiege-")))
         shown, posts = _admit(settled.spec, fleet, workers, secrets, host)
-        folder = ResultsFolder(out) if out else ResultsFolder.named_after(settled.spec)
         laptop = Laptop(
             posts=posts,
             data=data,
-            runs=folder.path.parent,
-            logs=folder.path / "logs",
             ports=ports,
             host=host,
             credentials=shown,
@@ -107,8 +105,14 @@ def run(
         )
         # Only now that the services are forked there may be threads.
         with ThreadPoolExecutor(1) as background:
-            choice = background.submit(choose_dataset, settled, data)
-            one = _Siege(laptop, fleet, folder, screen, shown)
+            choice = background.submit(_choose, settled, data)
+            one = _Siege(
+                laptop,
+                fleet,
+                lambda: ResultsFolder(out) if out else ResultsFolder.named_after(settled.spec),
+                screen,
+                shown,
+            )
             finished = False
             try:
                 finished = asyncio.run(one.run(choice))
@@ -117,6 +121,38 @@ def run(
             finally:
                 one.report(twin if finished else Twin.FIND, baseline)
             return finished
+
+
+def _without_effect(
+    spec: ExperimentSpec, workers: int, engine: Engine | None, twin: Twin
+) -> Iterator[str]:
+    """Say which options have no effect on a run of this machine."""
+    benign = spec.clients - spec.hostile
+    if engine is None and workers > max(1, benign):
+        yield f"WORKERS={workers} is as {benign}: there are {benign} benign participants"
+    if twin is Twin.RUN and not spec.hostile:
+        yield f"BASELINE={twin} has no effect: there is no attack to tell the cost of"
+    if spec.admission is None and spec.leaked != ExperimentSpec.model_fields["leaked"].default:
+        yield f"LEAKED={spec.leaked} has no effect: ADMISSION is open, where none asks for proof"
+
+
+def _choose(settled: Settled, data: Path) -> tuple[Settled, str]:
+    """Choose the data set, and check what only this machine can tell.
+
+    Not before the services are forked: a process that has looked for CUDA cannot be forked any
+    more.
+
+    Raises:
+        FedSiegeError: it is not possible here; nothing was written.
+    """
+    if settled.spec.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            why = "torch finds none" if torch.version.cuda else "this torch is built without CUDA"
+            allowed = f"cpu, or cuda where there is such a device; {why}"
+            raise InvalidValue("DEVICE", "cuda", allowed)
+    return choose_dataset(settled, data)
 
 
 def _admit(
@@ -140,13 +176,13 @@ class _Siege:
         self,
         laptop: Laptop,
         fleet: Fleet | None,
-        folder: ResultsFolder,
+        make_folder: Callable[[], ResultsFolder],
         screen: Screen,
         shown: Credentials,
     ) -> None:
         self._laptop = laptop
         self._fleet = fleet
-        self._folder = folder
+        self._make_folder = make_folder
         self._screen = screen
         self._credentials = shown
         self._rows: list[HistoryRow] = []
@@ -161,8 +197,15 @@ class _Siege:
             asyncio.get_running_loop().add_signal_handler(number, here.cancel)
         state = pb.EXPERIMENT_STATE_CANCELLED
         try:
-            async with self._laptop.running() as (service, ports):
+            try:
                 settled, reason = await asyncio.wrap_future(choice)
+                # Only now, as a run that is refused leaves no folder.
+                self._folder = folder = self._make_folder()
+            except BaseException:
+                await self._laptop.stop()
+                raise
+            self._laptop.write_to(folder.path.parent, folder.path / "logs")
+            async with self._laptop.running() as (service, ports):
                 endpoints = Endpoints(
                     f"{self._laptop.host}:{ports.aggregator}",
                     f"{self._laptop.host}:{ports.simulator}",

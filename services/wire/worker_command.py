@@ -1,11 +1,13 @@
 """The command line of a worker."""
 
 import argparse
+import os
 import socket
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from fedsiege import environment
 from fedsiege.errors import InvalidValue
 from fedsiege.v1 import simulator_pb2 as pb
 from services.wire import process
@@ -66,6 +68,7 @@ def main(
     process.tune_allocator()
     process.set_up_logging(role, options.log_level)
     try:
+        environment.check(os.environ)
         process.run(work)
     except InvalidValue as error:
         parser.error(str(error))

@@ -110,7 +110,10 @@ def test_a_scale_in_the_attack_wins_and_is_noted() -> None:
             "concentration=0.1 of 4 samples is 0.4: each attacker poisons 1",
         ),
         ({"attack_name": "badnets:concentration=0.1", "samples": 30}, ""),
-        ({"attack_name": "badnets:concentration=0.1", "attack": 0}, ""),
+        (
+            {"attack_name": "badnets:concentration=0.1", "attack": 0},
+            "ATTACK_NAME=badnets:concentration=0.1 has no effect: ATTACK=0",
+        ),
         ({"attack_name": "label-flip:kind=pair,concentration=0.1"}, ""),
         (
             {"attack_name": "adaptive-alie", "audit": "norm"},
@@ -258,3 +261,37 @@ def test_settling_twice_changes_nothing(**drawn: object) -> None:
 def test_the_knowledge_of_an_attack_is_named(attack: str, knowledge: str) -> None:
     assert ExperimentSpec(attack_name=attack).settle().knowledge == knowledge
     assert ExperimentSpec(attack_name=attack, attack=0).settle().knowledge == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        ({"attack": 0, "attack_name": "alie"}, "ATTACK_NAME=alie has no effect: ATTACK=0"),
+        ({"attack": 0, "scale": 9}, "SCALE=9 has no effect: ATTACK=0"),
+        (
+            {"leaked": 3, "admission": "open"},
+            "LEAKED=3 has no effect: ADMISSION=open asks for no credentials",
+        ),
+        ({"leaked": 3, "admission": "token", "attack": 0}, "LEAKED=3 has no effect: ATTACK=0"),
+        (
+            {"leaked": 3, "admission": "mtls", "clients": 10},
+            "LEAKED=3 is as 2, the attacker's identities",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_noted(settings: dict[str, object], note: str) -> None:
+    spec = ExperimentSpec.of(settings)
+    assert note in spec.settle().notes
+    assert note not in ExperimentSpec().settle().notes
+
+
+def test_nothing_is_said_of_what_has_an_effect_or_its_default() -> None:
+    for wanted in ({"leaked": 3, "admission": "token"}, {"attack": 0}, {"attack": 0.2}):
+        said = ExperimentSpec.of({"clients": 100, **wanted}).settle().notes
+        assert not [note for note in said if "no effect" in note or "LEAKED" in note]
+
+
+def test_min_clients_is_refused_where_the_number_of_clients_is_fixed() -> None:
+    with pytest.raises(InvalidValue, match=r"^MIN_CLIENTS=3 .* only with CLIENTS=0: CLIENTS=100"):
+        ExperimentSpec(min_clients=3).settle()
+    assert ExperimentSpec(clients=0, min_clients=3).settle().spec.min_clients == 3

@@ -32,21 +32,38 @@ class Engine:
     resources: Resources
 
     @classmethod
-    def of(cls, name: str, image: str, per_container: int, memory: str, cpus: float) -> Self | None:
+    def of(
+        cls,
+        name: str,
+        image: str | None = None,
+        per_container: int | None = None,
+        memory: str | None = None,
+        cpus: float | None = None,
+    ) -> Self | None:
         """Read what the command line says; None for the engine without containers.
 
         Args:
             name: the engine.
-            image: the image of all services.
-            per_container: benign participants that share a container.
-            memory: of a client container: bytes, or with k, m or g.
-            cpus: processors of a container.
+            image: the image of all services; None for ``fedsiege:latest``.
+            per_container: benign participants that share a container; None for 1.
+            memory: of a client container: bytes, or with k, m or g; None for 1g.
+            cpus: processors of a container; None for 1.
 
         Raises:
-            InvalidValue: a value is out of its range.
+            InvalidValue: a value is out of its range, or is given for containers though the engine
+                has none.
         """
         if name not in (LAPTOP, *NAMES):
             raise InvalidValue("ENGINE", name, f"one of {', '.join((LAPTOP, *NAMES))}")
+        given = {"IMAGE": image, "PER_CONTAINER": per_container, "MEMORY": memory, "CPUS": cpus}
+        for variable, value in given.items():
+            if name == LAPTOP and value is not None:
+                allowed = f"only with ENGINE={' or '.join(NAMES)}: {LAPTOP} has no containers"
+                raise InvalidValue(variable, value, allowed)
+        image = "fedsiege:latest" if image is None else image
+        per_container = 1 if per_container is None else per_container
+        memory = "1g" if memory is None else memory
+        cpus = 1.0 if cpus is None else cpus
         if per_container < 1:
             raise InvalidValue("PER_CONTAINER", per_container, "a whole number, 1 or more")
         found = _MEMORY.fullmatch(memory.strip())

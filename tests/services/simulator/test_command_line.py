@@ -260,3 +260,71 @@ def test_a_dead_proxy_in_the_environment_stops_no_run(tmp_path, monkeypatch):
     assert [row["round"] for row in table(tmp_path / "here" / "history.csv")] == ["0", "1"]
     for log in (tmp_path / "here" / "logs").iterdir():
         assert "proxy" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["--partition=iid", "--samples=145"],
+            "SAMPLES=145 is not possible: 10 participants with 145 of their own each need 1,450 "
+            "samples, the data set has 1,442",
+        ),
+        (["--partition=dirichlet:0.5", "--samples=145"], "the data set has 1,442"),
+        (["--min-clients=3"], "MIN_CLIENTS=3 is not possible: only with CLIENTS=0"),
+        (["--memory=2g"], "MEMORY='2g' is not possible: only with ENGINE=docker or swarm"),
+        (["--cpus=2"], "CPUS=2.0 is not possible: only with ENGINE=docker or swarm"),
+        (["--per-container=2"], "PER_CONTAINER=2 is not possible: only with ENGINE=docker"),
+        (["--image=other"], "IMAGE='other' is not possible: only with ENGINE=docker or swarm"),
+        (["--baseline=maybe"], "BASELINE='maybe' is not possible"),
+    ],
+)
+def test_what_would_have_no_effect_or_no_data_is_refused_and_leaves_no_folder(
+    tmp_path, arguments, words
+):
+    done = fedsiege("sim", *SMALL, *arguments, "--out=here", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert words in " ".join(done.stderr.split()), done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused_and_leaves_no_folder(tmp_path):
+    done = fedsiege("sim", *SMALL, "--device=cuda", "--out=here", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert "DEVICE='cuda' is not possible: cpu, or cuda where" in " ".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_has_no_effect_is_noted(tmp_path):
+    arguments = ["--dataset=digits", "--clients=3", "--attack=0", "--rounds=1", "--out=here"]
+    arguments += ["--attack-name=alie", "--leaked=3", "--workers=9", "--baseline=run"]
+    done = fedsiege("sim", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    notes = [
+        line for line in (tmp_path / "here/spec.yaml").read_text().splitlines() if "note" in line
+    ]
+    for note in (
+        "ATTACK_NAME=alie has no effect: ATTACK=0",
+        "LEAKED=3 has no effect: ",
+        "WORKERS=9 is as 3: there are 3 benign participants",
+        "BASELINE=run has no effect: there is no attack to tell the cost of",
+    ):
+        assert any(note in line for line in notes), note
+
+
+def test_a_misspelt_variable_is_refused_with_the_nearest(tmp_path, monkeypatch):
+    monkeypatch.setenv("FEDSIEGE_ATTAK", "0.3")
+    done = fedsiege("sim", *SMALL, "--out=here", cwd=tmp_path)
+    assert done.returncode == 2
+    words = "FEDSIEGE_ATTAK='0.3' is not possible: there is no such variable, did you mean "
+    assert f"{words}FEDSIEGE_ATTACK?" in " ".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_setting_that_a_command_does_not_read_is_noted(tmp_path, monkeypatch):
+    monkeypatch.setenv("FEDSIEGE_ATTACK", "0.3")
+    done = fedsiege("grid", "none.yaml", cwd=tmp_path)
+    said = "FEDSIEGE_ATTACK has no effect on fedsiege grid: its file has the settings"
+    assert said in done.stderr

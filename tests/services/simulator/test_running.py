@@ -181,3 +181,13 @@ async def test_a_full_disk_is_named_and_leaves_what_was_finished(
 
 async def _join_and_play_on(puppet) -> None:
     await puppet.play_on(await puppet.join())
+
+
+async def test_what_the_aggregator_refuses_leaves_no_folder(simulator):
+    started = await simulator.start(clients=2, attack=0.0, device="cuda")
+    await simulator.attached("a", 2)
+    last = (await simulator.ended(started.experiment_id))[-1].experiment
+    assert last.state == pb.EXPERIMENT_STATE_FAILED
+    assert "device='cuda' is not possible" in last.problem
+    assert last.results == ""
+    assert not simulator.runs.exists()

@@ -23,6 +23,9 @@ class FailingLaptop:
 
     host = "127.0.0.1"
 
+    def write_to(self, runs: Path, logs: Path) -> None:
+        pass
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[tuple[object, Ports]]:
         yield self, Ports(0, 0)
@@ -37,7 +40,7 @@ async def test_why_an_experiment_failed_is_the_last_thing_on_the_screen(
     output = io.StringIO()
     screen = Screen(Console(file=output, width=100, highlight=False))
     folder = SimpleNamespace(path=tmp_path)
-    one = siege._Siege(FailingLaptop(), None, folder, screen, Credentials())
+    one = siege._Siege(FailingLaptop(), None, lambda: folder, screen, Credentials())
 
     async def see_through(*_: object) -> pb.ExperimentState.ValueType:
         one._rows += [HistoryRow(i, 0.9, 0.5, 100, 0, 0.1) for i in (0, 1)]

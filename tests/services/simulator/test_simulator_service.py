@@ -20,6 +20,8 @@ from tests.services.simulator.puppets import Code, has_problem, until
         ({"dataset": "digitz"}, "DATASET", "digits"),
         ({"partition": "dirichlet:x"}, "PARTITION", "dirichlet"),
         ({"threshold": 6}, "THRESHOLD", "5"),
+        ({"min_clients": 2}, "MIN_CLIENTS", "only with CLIENTS=0"),
+        ({"partition": "iid", "samples": 500}, "SAMPLES", "2,500 samples, the data set has 1,442"),
     ],
 )
 async def test_an_impossible_experiment_is_refused_before_anything_starts(

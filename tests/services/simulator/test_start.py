@@ -4,7 +4,7 @@ import pytest
 
 from fedsiege.errors import InvalidValue
 from fedsiege.spec import ExperimentSpec
-from services.simulator.__main__ import from_environment, main
+from services.simulator.__main__ import from_environment, main, unread
 
 
 def test_an_empty_environment_is_open_to_whoever_comes():
@@ -25,3 +25,16 @@ def test_the_impossible_is_refused_before_anything_starts(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["--start"])
     assert "ROUNDS='none' is not possible" in capsys.readouterr().err
+    monkeypatch.setenv("FEDSIEGE_LIMIT", "streams=2")
+    with pytest.raises(SystemExit):
+        main([])
+    assert "did you mean FEDSIEGE_LIMITS?" in capsys.readouterr().err
+
+
+def test_what_is_not_read_as_a_setting_though_it_may_be_meant_so_is_named():
+    given = {"ATTAK": "0.3", "FEDSIEGE_ROUNDS": "3", "RULE": "krum", "PATH": "/bin", "HOME": "/"}
+    given |= {"TERM": "xterm", "HOSTNAME": "abc", "LANG": "C.UTF-8", "PYTHON_VERSION": "3.11"}
+    assert list(unread(given)) == [
+        "FEDSIEGE_ROUNDS has no effect here: --start reads ROUNDS",
+        "ATTAK has no effect: there is no such setting, did you mean ATTACK?",
+    ]

@@ -51,7 +51,18 @@ def test_what_is_out_of_range_is_refused(name, value):
 
 
 def test_the_laptop_has_no_containers():
-    assert Engine.of(**{**USUAL, "name": "laptop"}) is None
+    assert Engine.of("laptop") is None
+
+
+@pytest.mark.parametrize("name", ["image", "per_container", "memory", "cpus"])
+def test_what_is_for_containers_is_refused_where_there_are_none(name):
+    with pytest.raises(InvalidValue, match=f"{name.upper()}=.* only with ENGINE=docker or swarm"):
+        Engine.of("laptop", **{name: USUAL[name]})
+
+
+def test_what_is_left_out_has_the_defaults_that_make_prints():
+    engine = Engine.of("docker")
+    assert engine == Engine.of("docker", "fedsiege:latest", 1, "1g", 1.0)
 
 
 def test_every_participant_has_a_place_and_the_fakes_share_one_container():
