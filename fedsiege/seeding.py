@@ -4,7 +4,10 @@ Two runs of the same specification draw the same numbers, whatever the number of
 whatever order messages arrive in.
 """
 
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -47,8 +50,29 @@ def torch_generator(
     the 100,000 streams of a draw by round and participant one pair would probably be the same;
     take ``generator`` for those.
     """
+    return torch.Generator().manual_seed(torch_seed(seed, purpose, round_number, participant))
+
+
+def torch_seed(seed: int, purpose: str, round_number: int = 0, participant: int = 0) -> int:
+    """Return a seed for a torch generator, 0 to 2**63 - 1; arguments as for ``sequence``."""
     state = sequence(seed, purpose, round_number, participant).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]) & (2**63 - 1))
+    return int(state[0]) & (2**63 - 1)
+
+
+@contextmanager
+def torch_seeded(seed: int) -> Iterator[None]:
+    """Let what draws from torch's global generator on the CPU draw from a seed, and restore it.
+
+    Layers draw their initial weights and what they drop from the global generator, and take no
+    other. It is borrowed under a lock: two threads drawing at once would mix their numbers.
+    """
+    with _torch_global, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+#: Held while torch's global generator is borrowed; one thread may borrow it within itself.
+_torch_global = threading.RLock()
 
 
 def lot(purpose: str, participant: int, count: int) -> int:

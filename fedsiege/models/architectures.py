@@ -5,14 +5,13 @@ names of their parameters (``conv1.weight``) are those of the checkpoints.
 """
 
 import abc
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import nn
 
+from fedsiege import seeding
 from fedsiege.catalogue import Catalogue
 from fedsiege.models.stateless import refuse_state
 
@@ -142,15 +141,10 @@ def create(name: str) -> nn.Module:
 def create_seeded(name: str, torch_seed: int) -> nn.Module:
     """Return a new module whose weights are what ``torch.manual_seed(torch_seed)`` leads to.
 
-    The global RNG is as it was before. Layers draw their defaults from it and take no generator,
-    so it is borrowed under a lock: two threads drawing at once would mix their numbers.
+    The global RNG is as it was before.
     """
     architecture = catalogue.create(name)
-    with _global_rng, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(torch_seed)
+    with seeding.torch_seeded(torch_seed):
         module = architecture.build()
     refuse_state(module, name)
     return module
-
-
-_global_rng = threading.Lock()
