@@ -56,7 +56,7 @@ INIT ?=
 SEED ?= 0
 ## Seconds after which a round closes in any case; empty: none with ENGINE=laptop, else 30
 DEADLINE ?=
-## How benign participants compute: auto, cohort, loop
+## How participants that train compute: cohort, loop; auto: cohort where it can
 TRAINER ?= auto
 ## Worker processes for the benign participants
 WORKERS ?= 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fedsiege import datasets, models, partition
+from fedsiege import datasets, models, partition, seeding
 from fedsiege.errors import InvalidValue
 from fedsiege.optimiser import LocalOptimiser
 from fedsiege.training import Shard, batch_order, choose
@@ -113,8 +113,12 @@ class LocalTraining:
             batch_order(self._seed, round_number, index, len(shard), self._optimiser.epochs)
             for index, shard in zip(indices, shards, strict=True)
         ]
+        seeds = [
+            seeding.torch_seed(self._seed, "local training", round_number, index)
+            for index in indices
+        ]
         start = weights.to(self._device)
-        for block, deltas in self._trainer.train(start, shards, orders, factor):
+        for block, deltas in self._trainer.train(start, shards, orders, factor, seeds):
             rows = deltas.cpu()
             if self._clip:
                 rows *= (self._clip / rows.norm(dim=1, keepdim=True)).clamp(max=1)

@@ -25,7 +25,8 @@ class Settled:
     """A specification with nothing left open.
 
     Attributes:
-        spec: threshold, rule and attack are complete; feeding it back gives the same experiment.
+        spec: threshold, rule, attack and trainer are complete; feeding it back gives the same
+            experiment.
         notes: what was assumed or noticed, one sentence each, for people.
         knowledge: what the attack is handed, its level first; empty without an attack.
     """
@@ -70,8 +71,10 @@ def settle(spec: ExperimentSpec) -> Settled:
     with _about("ATTACK_NAME", spec.attack_name, "attack"):
         unfit = _check_attack(spec, attack, asked, rule, scheduled)
 
+    trainer, why = _resolve_trainer(spec)
     settled = spec.model_copy(
         update={
+            "trainer": trainer,
             "attack_name": attack_name,
             "scale": getattr(attack, "scale", spec.scale),
             "threshold": updates or None,
@@ -88,6 +91,7 @@ def settle(spec: ExperimentSpec) -> Settled:
                 auditing.check(scheduled)
         settled = settled.model_copy(update={"audit": audit.spell(auditing)})
     notes = (
+        *filter(None, [why]),
         *_notes_on_attack(spec, attack),
         *filter(None, [unfit]),
         *_notes_on_rule(spec, rule, updates, assumed),
@@ -123,6 +127,23 @@ def _check_task(spec: ExperimentSpec) -> None:
         share.check_samples(spec.samples)
     except InvalidValue as error:
         raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
+
+
+def _resolve_trainer(spec: ExperimentSpec) -> tuple[str, str]:
+    """Return how participants compute, never "auto", and a note where that may surprise.
+
+    Raises:
+        InvalidValue: TRAINER=cohort, and the engine cannot run the model.
+    """
+    from fedsiege import models, training
+
+    fitting, reason = training.resolve_auto(models.create(spec.model))
+    if spec.trainer == "auto":
+        return fitting, reason and f"TRAINER=auto is {fitting} with MODEL={spec.model}: {reason}"
+    if spec.trainer == "cohort" and fitting == "loop":
+        allowed = f"auto or loop with MODEL={spec.model}: {reason}"
+        raise InvalidValue("TRAINER", spec.trainer, allowed)
+    return spec.trainer, ""
 
 
 def _check_open(spec: ExperimentSpec, partition: str) -> None:

@@ -112,7 +112,9 @@ class ExperimentSpec(BaseModel):
     )
     device: Literal["cpu", "cuda"] = _setting("cpu", "Where rule and test run", "cpu or cuda")
     trainer: Literal["auto", "cohort", "loop"] = _setting(
-        "auto", "How benign participants compute", "auto (measured), cohort or loop"
+        "auto",
+        "How participants that train compute",
+        "cohort, loop, or auto: cohort where it has rules for the model's layers",
     )
 
     min_clients: int | None = _setting(

@@ -1,8 +1,10 @@
 """From a module to the list of its operations, each with a rule that runs it."""
 
 import operator
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.fx
@@ -43,6 +45,30 @@ class Graph:
         return self.shapes.keys() - {name for c in self.calls for name in c.parameters.values()}
 
 
+class _Tracer(torch.fx.Tracer):
+    """Traces a module while other threads run modules.
+
+    While it traces, torch.fx replaces ``nn.Module.__call__`` for the whole process. A call from
+    another thread is no part of the module, and is made as if nothing had been replaced.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def call_module(
+        self,
+        m: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:  # what the module returns, or its place in the graph
+        """Take note of a call of a submodule; torch.fx calls this for each call of a module."""
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+
 def trace(module: nn.Module) -> Graph:
     """Read a module.
 
@@ -50,7 +76,8 @@ def trace(module: nn.Module) -> Graph:
         InvalidValue: the module cannot be traced or has a layer without a rule; the layer is named.
     """
     try:
-        traced = torch.fx.symbolic_trace(module)
+        tracer = _Tracer()
+        traced = GraphModule(module, tracer.trace(module))
     except (torch.fx.proxy.TraceError, TypeError, ValueError, RuntimeError) as error:
         allowed = f"the cohort engine cannot run it, torch.fx cannot follow it: {error}"
         raise InvalidValue("module", type(module).__name__, allowed) from error

@@ -30,9 +30,6 @@ FEWEST, MOST = 2, 128
 class CohortTrainer(Trainer):
     """Trains many participants together; see the package's text for how.
 
-    To read the module, torch.fx replaces ``nn.Module.__call__`` for a moment: construct it while no
-    other thread runs modules.
-
     Args:
         module: the architecture, of layers that the engine has rules for.
         optimiser: how each step is made.
@@ -77,10 +74,11 @@ class CohortTrainer(Trainer):
         shards: Sequence[Shard],
         orders: Sequence[Tensor],
         factor: Tensor | None = None,
+        seeds: Sequence[int] | None = None,
     ) -> Iterator[tuple[slice, Tensor]]:
         """Train all from the same weights, see Trainer; the blocks are of nearly the same size."""
         self._check(shards)
-        return super().train(weights, shards, orders, factor)
+        return super().train(weights, shards, orders, factor, seeds)
 
     def _blocks(
         self,
@@ -88,6 +86,7 @@ class CohortTrainer(Trainer):
         shards: Sequence[Shard],
         orders: Sequence[Tensor],
         factor: Tensor | None,
+        seeds: Sequence[int],
     ) -> Iterator[tuple[slice, Tensor]]:
         sized = self.at_a_time if self._asked or factor is None else None
         blocks = self._count(len(shards), sized or self._fitting(shards, factor is not None))
@@ -97,18 +96,26 @@ class CohortTrainer(Trainer):
             some = (shards[block], orders[block])
             yield block, engine.train(self._graph, self.optimiser, weights, *some, factor)
 
+    def refuse_mixing(self, which: str = "") -> None:
+        """Refuse layers that mix the samples of a batch, which would see padding.
+
+        Args:
+            which: what to say of the shards whose batches are of unequal size.
+
+        Raises:
+            InvalidValue: the module has such a layer, which is named.
+        """
+        for call in self._graph.calls:
+            if RULES[call.kind].mixes_samples:
+                allowed = f"the cohort engine cannot run it with batches of unequal size{which}"
+                raise InvalidValue("layer", call.name, allowed)
+
     def _check(self, shards: Sequence[Shard]) -> None:
         """Raise InvalidValue where layers that mix the samples of a batch would see padding."""
         batch_size = self.optimiser.batch_size
         sizes = {len(shard) for shard in shards}
         if len(sizes) > 1 and any(size % batch_size for size in sizes):
-            uneven = (
-                f"with batches of unequal size (shards of {min(sizes)} to {max(sizes)} samples)"
-            )
-            for call in self._graph.calls:
-                if RULES[call.kind].mixes_samples:
-                    allowed = f"the cohort engine cannot run it {uneven}"
-                    raise InvalidValue("layer", call.name, allowed)
+            self.refuse_mixing(f" (shards of {min(sizes)} to {max(sizes)} samples)")
 
     def _count(self, participants: int, at_a_time: int) -> int:
         """Return how many blocks there are: as many as were asked for, or as come nearest to fit.

@@ -1,13 +1,15 @@
 """Settling a specification: what is filled in, what is noted, what cannot work."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from fedsiege import attacks
+from fedsiege import attacks, models
 from fedsiege.errors import InvalidValue
 from fedsiege.spec import ExperimentSpec
 
@@ -30,6 +32,33 @@ def test_with_an_open_number_of_participants_nothing_is_counted() -> None:
         ExperimentSpec(clients=0, attack=1).settle()
     with pytest.raises(InvalidValue, match="PARTITION"):
         ExperimentSpec(clients=0, partition="iid").settle()
+
+
+@pytest.mark.parametrize("model", models.names())
+def test_auto_names_the_trainer_whatever_else_is_asked_for(model: str) -> None:
+    for more in ({}, {"clients": 1, "attack": 0}, {"batch": 64, "optimizer": "adam"}):
+        assert settled(model=model, **more)["trainer"] == "cohort"
+    for trainer in ("cohort", "loop"):
+        assert settled(model=model, trainer=trainer)["trainer"] == trainer
+
+
+def test_a_model_that_the_engine_cannot_run_takes_the_loop_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @dataclass(frozen=True)
+    class Own(models.Architecture):
+        name, summary = "own", "of a test"
+
+        def build(self) -> nn.Module:
+            return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.PReLU())
+
+    monkeypatch.setitem(models.catalogue._classes, "own", Own)
+    assert settled(model="own")["trainer"] == settled(model="own", trainer="loop")["trainer"]
+    said = r"TRAINER=auto is loop with MODEL=own: .*2 \(PReLU\)"
+    assert re.search(said, notes(model="own", attack=0))
+    assert notes(model="own", attack=0, trainer="loop") == ""
+    with pytest.raises(InvalidValue, match=r"TRAINER='cohort'.* MODEL=own: .*2 \(PReLU\)"):
+        settled(model="own", trainer="cohort")
 
 
 def test_the_assumed_f_is_spelled_out_and_noted() -> None:

@@ -1,14 +1,17 @@
 """Which way of training is taken, and what is said about it."""
 
+import threading
+import time
+
 import pytest
 import torch
 from torch import nn
 
-from fedsiege import models, training
+from fedsiege import models
 from fedsiege.cohort import CohortTrainer
 from fedsiege.errors import InvalidValue
 from fedsiege.optimiser import LocalSGD
-from fedsiege.training import LoopTrainer, choose
+from fedsiege.training import LoopTrainer, choose, resolve_auto
 
 BATCH_NORM = nn.BatchNorm2d(1, track_running_stats=False)
 SGD = LocalSGD()
@@ -19,52 +22,33 @@ def shards(draw):
     return draw([4, 4, 3], SGD)[0]
 
 
-@pytest.fixture
-def measured(monkeypatch):
-    """Let the measurement come out with the loop so many times as fast as the engine."""
-
-    def set_outcome(times: float) -> None:
-        monkeypatch.setattr(
-            training,
-            "_measure",
-            lambda trainers, shards: {
-                trainer: 1.0 if isinstance(trainer, LoopTrainer) else times for trainer in trainers
-            },
-        )
-
-    return set_outcome
+@pytest.mark.parametrize("model", models.names())
+def test_auto_is_the_engine_for_every_model_that_comes_along(model, shards):
+    module = models.create(model)
+    assert resolve_auto(module) == ("cohort", "")
+    trainer, reason = choose(module, SGD, shards)
+    assert type(trainer) is CohortTrainer
+    assert reason == trainer.method
 
 
-@pytest.mark.parametrize(
-    ("times", "expected", "said"),
-    [
-        (0.2, CohortTrainer, "5.0 times as fast"),
-        (1.4, CohortTrainer, "0.7 times as fast"),
-        (1.6, LoopTrainer, "0.6 times as fast"),
-    ],
-)
-def test_the_engine_is_taken_unless_the_loop_is_clearly_faster(
-    times, expected, said, shards, measured
-):
-    measured(times)
-    trainer, reason = choose(models.create("net"), SGD, shards)
-    assert type(trainer) is expected
-    assert reason.startswith(trainer.method)
-    assert said in reason
+def test_auto_does_not_look_at_the_clock_or_at_what_is_trained_on(shards, monkeypatch):
+    """A slow engine, one participant or a hundred: the choice follows from the module alone."""
+    training_together = CohortTrainer.train
 
+    def slowly(self, *arguments):
+        time.sleep(0.05)
+        return training_together(self, *arguments)
 
-def test_the_measurement_runs_and_the_choice_is_said(shards):
-    trainer, reason = choose(models.create("net"), SGD, shards)
-    assert reason.startswith(trainer.method)
-    assert "times as fast as one by one" in reason
+    monkeypatch.setattr(CohortTrainer, "train", slowly)
+    for some in ([], shards[:1], shards, shards * 30):
+        assert type(choose(models.create("net"), SGD, some)[0]) is CohortTrainer
 
 
 @pytest.mark.parametrize(("prefer", "expected"), [("cohort", CohortTrainer), ("loop", LoopTrainer)])
-def test_a_preference_is_followed(prefer, expected, shards, measured):
-    measured(1 / 10 if prefer == "loop" else 10)
+def test_a_preference_is_followed(prefer, expected, shards):
     trainer, reason = choose(models.create("net"), SGD, shards, prefer)
     assert type(trainer) is expected
-    assert reason == f"{trainer.method}, as asked"
+    assert reason == trainer.method
 
 
 def test_other_preferences_are_refused(shards):
@@ -82,14 +66,15 @@ def test_a_layer_without_a_rule_is_named_and_takes_the_whole_model_to_the_loop(s
         choose(module, SGD, shards, "cohort")
 
 
-def test_unequal_batches_take_batch_norm_to_the_loop(shards):
+def test_batch_norm_takes_the_loop_whether_its_batches_are_equal_or_not(shards):
     module = nn.Sequential(BATCH_NORM, nn.Flatten(), nn.Linear(784, 10))
-    trainer, reason = choose(module, SGD, shards)
-    assert type(trainer) is LoopTrainer
-    assert "0 (BatchNorm2d)" in reason
-    assert "3 to 4 samples" in reason
-    with pytest.raises(InvalidValue, match="BatchNorm2d"):
+    for some in (shards, shards[:2]):
+        trainer, reason = choose(module, SGD, some)
+        assert type(trainer) is LoopTrainer
+        assert "0 (BatchNorm2d)" in reason
+    with pytest.raises(InvalidValue, match=r"0 \(BatchNorm2d\).* \(shards of 3 to 4 samples\)"):
         choose(module, SGD, shards, "cohort")
+    assert type(choose(module, SGD, shards[:2], "cohort")[0]) is CohortTrainer
 
 
 def test_the_engine_refuses_unequal_batches_under_batch_norm_before_it_trains(draw):
@@ -100,10 +85,24 @@ def test_the_engine_refuses_unequal_batches_under_batch_norm_before_it_trains(dr
         trainer.train(torch.zeros(7852), shards, orders)
 
 
-def test_a_single_participant_trains_alone(shards):
-    trainer, reason = choose(models.create("net"), SGD, shards[:1])
-    assert type(trainer) is LoopTrainer
-    assert "nobody" in reason
+def test_reading_a_module_does_not_disturb_other_threads_that_run_modules():
+    """torch.fx replaces ``nn.Module.__call__`` for the whole process while it reads one."""
+    other, given = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), torch.ones(1, 2)
+    found = []
+
+    class Meanwhile(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(784, 10)
+
+        def forward(self, images):
+            thread = threading.Thread(target=lambda: found.append(other(given)))
+            thread.start()
+            thread.join()
+            return self.layer(images.flatten(1))
+
+    assert resolve_auto(Meanwhile()) == ("cohort", "")
+    assert found[0].equal(other(given))
 
 
 def test_the_method_tells_how_many_train_together(shards):
