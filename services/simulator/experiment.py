@@ -273,11 +273,15 @@ class Experiment:
             FedSiegeError, grpc.aio.AioRpcError, OSError: what ended the recording.
         """
         while number - len(self.history) > MOST_UNRECORDED:
-            recorded = asyncio.create_task(self._changed.wait())
+            recorded = asyncio.create_task(self._next_change())
             try:
                 await _unless_ended(recorded, *others)
             finally:
                 recorded.cancel()
+
+    async def _next_change(self) -> None:
+        """Wait until something has changed."""
+        await self._changed.wait()
 
     async def _play(
         self, number: int, federation: RemoteFederation, *others: asyncio.Task[None]
