@@ -78,6 +78,7 @@ def write_checkpoint(path: Path, name: str, weights: Tensor, metadata: dict[str,
 
     Raises:
         InvalidValue: the weights do not fit the model. Nothing is written.
+        OSError: the file cannot be written; the error names it.
     """
     if weights.shape != (size(name),) or weights.dtype != torch.float32:
         given = f"{weights.dtype} {tuple(weights.shape)}"
@@ -90,8 +91,15 @@ def write_checkpoint(path: Path, name: str, weights: Tensor, metadata: dict[str,
     }
     content = safetensors.torch.save(tensors, metadata={**metadata, "model": name})
     partial = path.with_name(path.name + ".part")
-    partial.write_bytes(_with_sorted_header(content))
-    os.replace(partial, path)
+    try:
+        partial.write_bytes(_with_sorted_header(content))
+        os.replace(partial, path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)  # on a full disk a part of it is there
 
 
 def initial_weights(name: str, init: str, dataset: str, seed: int) -> tuple[Tensor, str]:

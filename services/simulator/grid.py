@@ -32,6 +32,7 @@ import yaml
 
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.spec import ExperimentSpec, settings_from_yaml
+from services.simulator.results.whole import in_words, write_whole
 from services.wire.peer_text import plain
 
 _PARTS = ("about", "base", "vary")
@@ -230,6 +231,9 @@ def _run_missing(
                 problem = finished.exception()
                 if isinstance(problem, CellFailed):
                     problems.append(str(problem))
+                elif isinstance(problem, OSError):
+                    labels = ", ".join(running[finished][0].labels)
+                    problems.append(f"{labels} did not finish: {in_words(problem)}")
                 else:
                     finished.result()
                     done(*running[finished])
@@ -273,7 +277,7 @@ def _run(cell: Cell, folder: Path, options: list[str]) -> None:
     beside = folder.with_name(f"{folder.name}{_UNFINISHED}")
     asked = folder.with_name(f"{folder.name}{_ASKED}")
     shutil.rmtree(beside, ignore_errors=True)
-    asked.write_text(cell.spec.to_yaml())
+    write_whole(asked, cell.spec.to_yaml().encode())
     command = [sys.executable, "-m", "services.simulator.cli", "sim"]
     command += [f"--spec={asked}", f"--out={beside}", *options]
     # The grid's own settings count, not what the environment has for a single run.
@@ -284,10 +288,10 @@ def _run(cell: Cell, folder: Path, options: list[str]) -> None:
     if finished.returncode:
         said = (finished.stdout + finished.stderr).strip()
         if beside.exists():
-            (beside / "screen.txt").write_text(said)
+            write_whole(beside / "screen.txt", said.encode())
         last = "\n".join(said.splitlines()[-_LAST_LINES:])
         raise CellFailed(f"{', '.join(cell.labels)} did not finish; {beside} has its logs\n{last}")
-    (beside / "screen.txt").write_text(finished.stdout)
+    write_whole(beside / "screen.txt", finished.stdout.encode())
     asked.rename(beside / "asked.yaml")
     beside.rename(folder)
 

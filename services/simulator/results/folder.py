@@ -22,7 +22,7 @@ from services.simulator.results.confusion import Confusion
 from services.simulator.results.detection import DetectionRow
 from services.simulator.results.history import HistoryRow
 from services.simulator.results.participants import ParticipantRow
-from services.simulator.results.whole import whole
+from services.simulator.results.whole import whole, write_whole
 from services.simulator.table import Table
 
 _HEADERS = {
@@ -123,7 +123,7 @@ class ResultsFolder:
         comments += [f"note: {note}" for note in settled.notes]
         # splitlines, because whatever ends a line for YAML would end the comment
         lines = [f"# {line}\n" for comment in comments for line in comment.splitlines()]
-        _write(self.path / "spec.yaml", ("".join(lines) + settled.spec.to_yaml()).encode())
+        write_whole(self.path / "spec.yaml", ("".join(lines) + settled.spec.to_yaml()).encode())
 
     def add_round(
         self,
@@ -207,7 +207,7 @@ class ResultsFolder:
         if weights.shape != (begin,):
             raise InvalidValue("weights", weights.shape, f"the layout asks for ({begin},)")
         data = save(tensors, metadata=dict(metadata or {}))
-        _write(self.path / "model.safetensors", _with_sorted_metadata(data))
+        write_whole(self.path / "model.safetensors", _with_sorted_metadata(data))
 
     def close(self) -> None:
         """Close the tables. What was added is on disk already."""
@@ -219,12 +219,6 @@ class ResultsFolder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
-    with whole(path) as partial:
-        partial.write_bytes(data)
 
 
 def _with_sorted_metadata(data: bytes) -> bytes:

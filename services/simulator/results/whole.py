@@ -26,6 +26,16 @@ def whole(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it appears whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; the error names the file.
+    """
+    with whole(path) as partial:
+        partial.write_bytes(data)
+
+
 def in_words(error: OSError) -> str:
     """Say that a file cannot be read or written, and why."""
     name = os.fsdecode(error.filename) if error.filename else "a file"

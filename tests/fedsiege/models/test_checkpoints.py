@@ -1,5 +1,6 @@
 """Checkpoints come back as they were written; nothing else is believed, nothing is executed."""
 
+import errno
 import os
 import pickle
 import statistics
@@ -267,3 +268,23 @@ def test_shipped_checkpoints_are_as_accurate_as_they_say(dataset: str) -> None:
     assert score.accuracy == pytest.approx(claimed, abs=0.005)
     # The median of eleven seeds on Fashion-MNIST is 78.6 %; they reach from 77.0 to 79.6 %.
     assert claimed >= (0.78 if dataset == "fashion" else 0.93)
+
+
+def test_a_full_disk_is_named_and_leaves_neither_a_part_nor_a_changed_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(b"the old one")
+
+    def fill(partial: Path, data: bytes) -> int:
+        with partial.open("wb") as file:
+            file.write(data[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    weights = torch.zeros(models.size("net"))
+    with pytest.raises(OSError, match="No space left") as caught:
+        models.write_checkpoint(path, "net", weights, {})
+    assert caught.value.filename == str(path)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == b"the old one"

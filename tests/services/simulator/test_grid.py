@@ -1,7 +1,9 @@
 """Grids: every combination, checked before anything runs, resumable cell by cell."""
 
 import csv
+import errno
 import fcntl
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -155,6 +157,22 @@ def test_a_cell_that_fails_keeps_no_other_from_running(
     monkeypatch.setattr(grid_module, "_run", run)
     ran: list[tuple[str, ...]] = []
     with pytest.raises(CellFailed, match="none, fedavg did not finish"):
+        run_cells(Grid.from_yaml(SMALL), tmp_path, [], lambda cell, _: ran.append(cell.labels))
+    assert sorted(ran) == [("mpaf", "fedavg"), ("mpaf", "median"), ("none", "median")]
+
+
+def test_a_full_disk_ends_a_cell_in_words_and_keeps_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(cell: Cell, folder: Path, options: list[str]) -> None:
+        if cell.labels == ("none", "fedavg"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "cells/here.yaml")
+        folder.mkdir()
+
+    monkeypatch.setattr(grid_module, "_run", run)
+    ran: list[tuple[str, ...]] = []
+    words = "none, fedavg did not finish: cells/here.yaml cannot be written: no space is left"
+    with pytest.raises(CellFailed, match=words):
         run_cells(Grid.from_yaml(SMALL), tmp_path, [], lambda cell, _: ran.append(cell.labels))
     assert sorted(ran) == [("mpaf", "fedavg"), ("mpaf", "median"), ("none", "median")]
 
