@@ -13,7 +13,7 @@ import pytest
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.wire import channel, submitting
-from services.wire.channel import connect
+from services.wire.channel import TRANSIENT, connect
 from services.wire.errors import Malformed, NotFound, Refusal
 from services.wire.submitting import Sender, Update
 from services.wire.tensors import CHUNK_BYTES, Assembly
@@ -174,7 +174,8 @@ async def test_a_line_that_stays_broken_is_given_up_at_the_deadline(serve, aggre
     aggregator.spoil = [lambda _: Code.UNAVAILABLE] * 10_000
     found = await submit(serve, aggregator, updates(3), seconds=0.1)
     assert len(found) == 3
-    assert {one.code for one in found} <= {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}
+    # CANCELLED: grpc.aio cancels a call that is under way when its time is up.
+    assert {one.code for one in found} <= {*TRANSIENT, Code.DEADLINE_EXCEEDED}
     assert len(aggregator.calls) > 1
 
 
