@@ -7,6 +7,7 @@ from services.simulator import cell_table, grid_detection, grid_heatmap, grid_la
 from services.simulator.cell_figures import CellFigures
 from services.simulator.grid import Grid, to_yaml
 from services.simulator.grid_layout import Levels
+from services.simulator.results.whole import write_whole
 
 
 def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
@@ -73,10 +74,11 @@ def write(grid: Grid, figures: Sequence[CellFigures], out: Path) -> None:
     A grid may have been interrupted, and gone on with others: all that computed a cell are named.
     """
     computed = "".join(f"# {one}\n" for one in sorted({one.versions for one in figures}))
-    (out / "grid.yaml").write_text(f"{computed}{to_yaml(grid)}")
+    write_whole(out / "grid.yaml", f"{computed}{to_yaml(grid)}".encode())
     cell_table.write_cells(grid, figures, out / "cells.csv")
     grid_detection.write_table(
         list(grid.axes), cell_table.in_order(grid, figures), out / "detection.csv"
     )
-    (out / "table.md").write_text(markdown(grid, figures) + _audits(grid, figures))
+    table = markdown(grid, figures) + _audits(grid, figures)
+    write_whole(out / "table.md", table.encode())
     grid_heatmap.draw(grid, figures, out / "heatmap.png")
