@@ -1,5 +1,6 @@
 """Who takes part: identities, turns, and shares of the participants drawn for each round."""
 
+import numpy as np
 import pytest
 
 from fedsiege import attacks
@@ -87,3 +88,16 @@ def test_a_threshold_above_the_share_is_refused():
 def test_several_identities_need_a_number_of_participants():
     with pytest.raises(InvalidValue, match=r"ATTACK_NAME.*several identities"):
         ExperimentSpec(clients=0, attack_name="flooding").settle()
+
+
+@pytest.mark.parametrize("participation", [0.1, 0.5])
+def test_hostile_and_benign_participants_are_scheduled_equally_often(participation):
+    rounds, everyone, differences = 20, range(40), []
+    hostile = np.isin(everyone, hostile_indices(40, 0.2))
+    for seed in range(150):
+        cast = cast_of(clients=40, attack=0.2, participation=participation, seed=seed)
+        drawn = [cast.scheduled(everyone, number) for number in range(1, rounds + 1)]
+        shares = np.bincount(np.concatenate(drawn), minlength=40) / rounds
+        differences.append(shares[hostile].mean() - shares[~hostile].mean())
+    standard_error = np.std(differences) / len(differences) ** 0.5
+    assert abs(np.mean(differences)) < 4 * standard_error
