@@ -10,8 +10,8 @@ from fedsiege.spec import ExperimentSpec, share_of
 class Cast:
     """Who takes part in an experiment, and in which of its rounds.
 
-    Hostile are the same indices with every seed, see ``fedsiege.cadence``; which of the participants
-    a round schedules is drawn from the seed.
+    The hostile indices are the same with every seed, see ``fedsiege.cadence``; which participants a
+    round schedules is drawn from the seed.
 
     A hostile participant may hold several identities and come under another in every round. The
     first is its place among the participants, the others follow behind all participants, so that
