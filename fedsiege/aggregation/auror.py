@@ -46,6 +46,7 @@ class Auror(Rule):
 
     name: ClassVar[str] = "auror"
     summary: ClassVar[str] = "the mean without who is a minority in most telling coordinates"
+    accuses: ClassVar[bool] = True
 
     alpha: float | None = None
     separation: float = 6.0

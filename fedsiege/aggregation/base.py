@@ -54,6 +54,10 @@ class Rule(abc.ABC):
     summary: ClassVar[str]
     #: Whether a high score speaks for a participant; of most rules it speaks against.
     trusting: ClassVar[bool] = False
+    #: Whether a row without weight is one that the rule found suspect, so that there need be none.
+    #: Most rules leave no row out, or as many as f or another share says, however honest all are:
+    #: they select, and accuse no participant.
+    accuses: ClassVar[bool] = False
     #: Whether a coordinate of the update depends on nothing but that coordinate of the rows, and
     #: nothing is said of single rows. Then some columns can be aggregated at a time.
     by_coordinate: ClassVar[bool] = False

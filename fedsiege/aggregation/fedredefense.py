@@ -70,6 +70,7 @@ class FedREDefense(StatefulRule):
 
     name: ClassVar[str] = "fedredefense"
     summary: ClassVar[str] = "the mean of those whose updates few synthetic images reproduce (slow)"
+    accuses: ClassVar[bool] = True
 
     threshold: float = 0.6
     steps: int = 5

@@ -35,6 +35,7 @@ class Flame(Rule):
 
     name: ClassVar[str] = "flame"
     summary: ClassVar[str] = "the densest majority by direction, clipped, plus noise"
+    accuses: ClassVar[bool] = True
 
     noise: float = 0.001
 

@@ -72,6 +72,7 @@ class FLDetector(StatefulRule):
 
     name: ClassVar[str] = "fldetector"
     summary: ClassVar[str] = "the mean without those whose updates L-BFGS predicts worst"
+    accuses: ClassVar[bool] = True
 
     window: int = 10
     remember: int = REMEMBERED

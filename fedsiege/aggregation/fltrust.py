@@ -46,6 +46,7 @@ class FLTrust(Rule):
 
     name: ClassVar[str] = "fltrust"
     summary: ClassVar[str] = "weights by the cosine with an update from clean root samples"
+    accuses: ClassVar[bool] = True
     trusting: ClassVar[bool] = True
 
     root: int = 100

@@ -56,6 +56,7 @@ class FoolsGold(StatefulRule):
 
     name: ClassVar[str] = "foolsgold"
     summary: ClassVar[str] = "less weight to participants whose update histories are alike"
+    accuses: ClassVar[bool] = True
     trusting: ClassVar[bool] = True
 
     remember: int = REMEMBERED

@@ -53,6 +53,7 @@ class LayerGuard(Rule):
 
     name: ClassVar[str] = "layerguard"
     summary: ClassVar[str] = "per layer, less weight for those most similar to others"
+    accuses: ClassVar[bool] = True
     trusting: ClassVar[bool] = True
 
     neighbours: int = 2

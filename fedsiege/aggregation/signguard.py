@@ -47,6 +47,7 @@ class SignGuard(Rule):
 
     name: ClassVar[str] = "signguard"
     summary: ClassVar[str] = "the clipped mean of rows with usual norms and usual signs"
+    accuses: ClassVar[bool] = True
 
     lower: float = 0.1
     upper: float = 3.0

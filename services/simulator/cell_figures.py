@@ -29,7 +29,7 @@ class CellFigures:
         hostile: hostile participants that took part.
         intrusions: for each way to get in that was tried: tried, succeeded, successes a second.
         tpr: share of the hostile updates that the rule gave no weight, mean over the rounds; None
-            without any.
+            without any, and for rules that accuse no participant: see ``results.detection``.
         fpr: the same of the benign updates.
         asr: attack success rate after the last round; None where the attack has no target.
         knowledge: the level of what the attack may see; empty without an attack.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.simulator.cell_figures import CellFigures
-from services.simulator.results.detection import AUDIT, RULE
+from services.simulator.results.detection import AUDIT, NO_DETECTORS
 from services.simulator.results.whole import whole
 
 LEGEND = (
@@ -50,7 +50,7 @@ def audited(cell: CellFigures) -> str:
         "-" if share is None else f"{100 * share:.{digits}f}"
         for share, digits in ((worth.tpr, 0), (worth.fpr, 1))
     )
-    single = [one for name, one in by_name.items() if name not in (RULE, AUDIT)]
+    single = [one for name, one in by_name.items() if name not in NO_DETECTORS]
     if len(single) == 1 and single[0].worth.auc is not None:
         text += f" ({single[0].worth.auc:.2f})"
     return text

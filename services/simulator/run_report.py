@@ -28,7 +28,7 @@ class DetectorReport:
     """How a detector did over a run.
 
     Attributes:
-        detector: its name, ``rule`` or ``audit``.
+        detector: its name, ``rule``, ``selection`` or ``audit``; see ``results.detection``.
         worth: each figure as its mean over the rounds in which it is defined.
         discovery: how soon it found hostile participants out; None without any.
     """

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from fedsiege.errors import InvalidValue
 from services.simulator.results import Confusion
+from services.simulator.results.detection import SELECTION
 from services.simulator.results.history import instability_after
 from services.simulator.results.reading import FILES, is_run
 from services.simulator.run_report import RunReport, clean_command, knowledge
@@ -225,6 +226,8 @@ def _detectors(report: RunReport) -> ScreenTable:
         "rounds: until half of the hostile participants had been flagged; "
         "never: the share that never was"
     )
+    if SELECTION in columns["detector"]:
+        caption += "; selection: given no weight by a rule that accuses no participant"
     return ScreenTable(columns, left={"detector"}, caption=caption, **_STYLE)
 
 

@@ -96,6 +96,7 @@ class Sentinel(StatefulRule):
 
     name: ClassVar[str] = "sentinel"
     summary: ClassVar[str] = "rejects what no training makes, bounds whoever pulls one way"
+    accuses: ClassVar[bool] = True
 
     remember: int = memory.REMEMBERED
     without: str | None = None

@@ -1,11 +1,18 @@
 """``detection.csv``: what each detector's flags were worth in each round, against the truth.
 
-Besides the detectors of the audit there are two more:
+Besides the detectors of the audit there are two more, of which a run has the one or the other:
 
-- ``rule``: flagged is who had no weight in the rule, of those whose updates it was given. Its
-  scores are the rule's, where it gives some, turned round where a high one speaks for somebody.
-  A round that it could not aggregate has no row: it has flagged nobody, and cleared nobody. The
-  outcomes in ``participants.csv`` then are ``not_aggregated``, and the experiment notes why.
+- ``rule``: of a rule that accuses (``Rule.accuses``), such as FLAME. Flagged are the updates that
+  it gave no weight, of those that it was given. Its scores are the rule's, where it gives some,
+  turned round where a high one speaks for a participant. A round that it could not aggregate has no
+  row. The outcomes in ``participants.csv`` then are ``not_aggregated``, and the experiment notes
+  why.
+- ``selection``: the same figures of any other rule. It leaves none out, or as many as it always
+  does: Krum takes one update of a round, and that says nothing against the others. In results of
+  before December 2026 these rows, too, are called ``rule``.
+
+Further:
+
 - ``audit``: flagged is whose update the audit kept from the rule, of all that were taken in. It has
   no scores of its own.
 
@@ -22,7 +29,10 @@ from services.simulator.results.participants import TAKEN_IN, Outcome, Participa
 HEADER = ("round", "detector", "tpr", "fpr", "precision", "auc")
 
 RULE = "rule"
+SELECTION = "selection"
 AUDIT = "audit"
+#: Names that are no detector's of the audit.
+NO_DETECTORS = (RULE, SELECTION, AUDIT)
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,7 @@ class DetectionRow:
 
     Attributes:
         round: 1 or more.
-        detector: its name, ``rule`` or ``audit``.
+        detector: its name, ``rule``, ``selection`` or ``audit``.
         worth: the figures.
     """
 
@@ -54,11 +64,16 @@ class _Flags:
         self.scores.append(float("nan") if score is None else score)
 
 
-def flags(row: ParticipantRow) -> dict[str, bool]:
-    """Return which detectors spoke of a participant in a round, and whether they flagged it."""
+def flags(row: ParticipantRow, left_out: str) -> dict[str, bool]:
+    """Return which detectors spoke of a participant in a round, and whether they flagged it.
+
+    Args:
+        row: the participant in the round.
+        left_out: what it is called to have no weight in the rule, ``RULE`` or ``SELECTION``.
+    """
     said = {one.detector: one.flagged for one in row.verdicts}
     if row.outcome in (Outcome.ACCEPTED, Outcome.EXCLUDED):
-        said[RULE] = row.outcome is Outcome.EXCLUDED
+        said[left_out] = row.outcome is Outcome.EXCLUDED
     if row.outcome in TAKEN_IN and row.standing is not None:
         said[AUDIT] = row.outcome is Outcome.QUARANTINED
     return said
@@ -74,13 +89,15 @@ def detections(participants: Sequence[ParticipantRow], rule: str) -> list[Detect
     name = rule.rpartition("/")[2].partition(":")[0]
     from fedsiege import aggregation  # brings torch, which reading results must not wait for
 
-    sign = -1 if aggregation.catalogue.get(name).trusting else 1
+    last = aggregation.catalogue.get(name)
+    sign = -1 if last.trusting else 1
+    left_out = RULE if last.accuses else SELECTION
     seen: dict[str, _Flags] = {}
     for row in participants:
         scores: dict[str, float] = {one.detector: one.score for one in row.verdicts}
         if row.score is not None:
-            scores[RULE] = sign * row.score
-        for detector, flagged in flags(row).items():
+            scores[left_out] = sign * row.score
+        for detector, flagged in flags(row, left_out).items():
             seen.setdefault(detector, _Flags()).add(row, flagged, scores.get(detector))
     return [
         DetectionRow(
@@ -91,8 +108,9 @@ def detections(participants: Sequence[ParticipantRow], rule: str) -> list[Detect
 
 
 def _order(detector: str) -> tuple[int, str]:
-    """Rule and audit come first."""
-    return ([RULE, AUDIT].index(detector) if detector in (RULE, AUDIT) else 2), detector
+    """Rule or selection, and audit come first."""
+    known = NO_DETECTORS.index(detector) if detector in NO_DETECTORS else len(NO_DETECTORS)
+    return known, detector
 
 
 def to_columns(rows: Iterable[DetectionRow]) -> Iterable[tuple[object, ...]]:

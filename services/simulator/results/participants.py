@@ -73,7 +73,8 @@ class ParticipantRow:
         round: the round, 1 or more.
         norm: L2 norm of the update, or None if none was taken in.
         outcome: what became of the update.
-        flagged: a detector holds the participant suspect.
+        flagged: a detector of the audit holds the participant suspect. What a rule left out has the
+            outcome ``excluded``; whether that is an accusation, ``detection`` says.
         score: the rule's score, in its own sense; None for rules that give none.
         standing: with the audit; None without one.
         returns_in_round: the first round in which its updates count again, 0 if they do.

@@ -3,7 +3,7 @@
 import csv
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
@@ -14,7 +14,7 @@ from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.metrics import Detection, Discovery, discovery
 from fedsiege.spec import ExperimentSpec
 from services.simulator.results.confusion import Confusion
-from services.simulator.results.detection import AUDIT, RULE, DetectionRow
+from services.simulator.results.detection import AUDIT, RULE, SELECTION, DetectionRow
 from services.simulator.results.history import CloseReason, HistoryRow
 from services.simulator.results.participants import TAKEN_IN, Outcome
 from services.simulator.results.whole import in_words
@@ -244,14 +244,15 @@ def _detections(path: Path) -> Iterator[DetectionRow]:
     return _read(path / "detection.csv", build)
 
 
-def _discoveries(path: Path, detectors: Iterable[str]) -> dict[str, Discovery]:
+def _discoveries(path: Path, detectors: Collection[str]) -> dict[str, Discovery]:
     """Look for the first flag of each hostile participant; the tables are read row by row.
 
     What counts are the rounds in which it took part: before it has come, nobody can find it.
     """
     taken: dict[str, list[int]] = {}
     first: dict[tuple[str, str], int] = {}
-    flagging = {Outcome.EXCLUDED.value: RULE, Outcome.QUARANTINED.value: AUDIT}
+    left_out = SELECTION if SELECTION in detectors else RULE
+    flagging = {Outcome.EXCLUDED.value: left_out, Outcome.QUARANTINED.value: AUDIT}
 
     def look_at_participant(row: dict[str, str]) -> None:
         if row["hostile"] == "true" and row["outcome"] in TAKEN_IN:

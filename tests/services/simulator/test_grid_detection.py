@@ -1,11 +1,16 @@
 """What the detectors found in the cells of a grid."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from fedsiege.metrics import Detection, Discovery
+from fedsiege.spec import ExperimentSpec
 from services.simulator import experiments, grid_detection
 from services.simulator.cell_figures import CellFigures
+from services.simulator.grid import Cell
 from services.simulator.run_report import DetectorReport
 from services.simulator.screen import Screen
 
@@ -33,6 +38,8 @@ def test_the_audit_in_short() -> None:
     audit = report("audit", 0.996)
     assert grid_detection.audited(figures_of(rule, audit, norm)) == "100 / 1.2 (0.99)"
     assert grid_detection.audited(figures_of(rule, audit, norm, copies)) == "100 / 1.2"
+    taken = report("selection", 0.1)
+    assert grid_detection.audited(figures_of(taken, audit, norm)) == "100 / 1.2 (0.99)"
     assert grid_detection.audited(figures_of(rule, report("audit", None), norm)) == (
         "- / 1.2 (0.99)"
     )
@@ -56,13 +63,28 @@ def test_what_is_not_defined_is_left_blank(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("rule", "name", "accused"), [("krum:f=1", "selection", False), ("auror", "rule", True)]
+)
+def test_a_cell_has_detection_rates_where_its_rule_accuses(
+    rule: str, name: str, accused: bool, tmp_path: Path, write_run: Callable[..., Path]
+) -> None:
+    """That Krum does not take an update is in the table of detections, under its own name."""
+    spec = ExperimentSpec.of({"rule": rule})
+    cell = CellFigures.read(Cell((rule,), spec), write_run(tmp_path / "run", rule=rule))
+    assert [one.detector for one in cell.detectors] == [name, "audit", "norm"]
+    left_out = cell.detectors[0].worth
+    assert (left_out.tpr, left_out.fpr) == (pytest.approx(1 / 6), pytest.approx(1 / 9))
+    assert (cell.tpr, cell.fpr) == ((left_out.tpr, left_out.fpr) if accused else (None, None))
+
+
 def test_a_grid_of_audits_tells_what_they_found(tmp_path: Path) -> None:
     out = experiments.run(AUDITED, "audits", tmp_path / "grid", [], Screen())
     rows = list(csv.DictReader((out / "detection.csv").read_text().splitlines()))
     found = {(row["attack"], row["audit"], row["detector"]): row for row in rows}
-    assert {key[2] for key in found if key[1] == "none"} == {"rule"}
+    assert {key[2] for key in found if key[1] == "none"} == {"selection"}
     assert {key[2] for key in found if key[1] == "norm/duplicate"} == {
-        *("rule", "audit", "norm", "duplicate"),
+        *("selection", "audit", "norm", "duplicate"),
     }
     # One fake among six that sends what is a thousand times as long as anything else.
     assert float(found["mpaf", "norm", "norm"]["tpr"]) == 1

@@ -32,11 +32,11 @@ def test_the_figures_of_a_run(tmp_path: Path, write_run: WriteRun) -> None:
     assert report.rounds_to_target == 0
     assert report.last_test is not None
     assert (report.last_test[0], report.last_test[1].recall) == (3, [5 / 8, 0.0])
-    rule, audit, norm = report.detectors
-    # rule: TPR 0, 1/2, 0 over the rounds, precision in rounds 2 and 3 alone
+    selection, audit, norm = report.detectors
+    # selection: TPR 0, 1/2, 0 over the rounds, precision in rounds 2 and 3 alone
     found = Discovery(None, 0.5)
     means = Detection(pytest.approx(1 / 6), pytest.approx(1 / 9), 0.5, 1.0)
-    assert rule == DetectorReport("rule", means, found)
+    assert selection == DetectorReport("selection", means, found)
     means = Detection(pytest.approx(1 / 6), 0.0, 1.0, None)
     assert audit == DetectorReport("audit", means, found)
     assert norm == DetectorReport("norm", Detection(0.5, 0.0, 1.0, 0.75), found)

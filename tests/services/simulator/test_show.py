@@ -56,11 +56,13 @@ def test_the_page_of_a_siege(tmp_path: Path, write_run: WriteRun) -> None:
         "0 5 3 0",
         "1 1 · 1",
         "detector TPR FPR precision ROC-AUC rounds never",
+        "selection 16.7% 11.1% 50.0% 1.000 50.0%",
         "audit 16.7% 0.0% 100.0% 50.0%",
     ):
         assert line in lines, line
     assert not any("fedsiege sim" in line for line in lines)
     text = "".join("".join(lines).split())  # paths are folded where they are long
+    assert "selection:givennoweightbyarulethataccusesnoparticipant" in text
     assert "35.0pointsinround3,wherethecleanrunhas95.0%;atmost45.0points,inround2;" in text
     assert f"against{clean}" in text
 

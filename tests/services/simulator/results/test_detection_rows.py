@@ -17,7 +17,12 @@ def person(index: int, hostile: bool, outcome: Outcome, **more: Any) -> Particip
     return ParticipantRow(index, f"w/{index}", hostile, 4, 1.0, outcome, False, **more)
 
 
-def test_a_rule_flags_whom_it_gave_no_weight_of_those_it_was_given() -> None:
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [("krum:f=2", "selection"), ("nnm:f=2/krum:f=2", "selection"), ("nnm:f=2/auror", "rule")],
+)
+def test_a_rule_flags_those_without_weight_of_those_it_was_given(rule: str, name: str) -> None:
+    """Not to be taken by Krum, which takes one, is no accusation, and has another name."""
     people = [
         person(0, True, Outcome.EXCLUDED, score=9.0),
         person(1, True, Outcome.ACCEPTED, score=2.0),
@@ -27,9 +32,7 @@ def test_a_rule_flags_whom_it_gave_no_weight_of_those_it_was_given() -> None:
         person(5, True, Outcome.MISSING),
         person(6, True, Outcome.NOT_SCHEDULED),
     ]
-    assert detections(people, "krum:f=2") == [
-        DetectionRow(4, "rule", Detection(0.5, 0.5, 0.5, 0.75))
-    ]
+    assert detections(people, rule) == [DetectionRow(4, name, Detection(0.5, 0.5, 0.5, 0.75))]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def test_an_audit_is_judged_by_all_that_were_taken_in_and_each_detector_by_its_v
         person(3, False, Outcome.EXCLUDED, **good),
     ]
     rule, audit, norm = detections(people, "median")
-    assert rule == DetectionRow(4, "rule", Detection(0.0, 0.5, 0.0, None))
+    assert rule == DetectionRow(4, "selection", Detection(0.0, 0.5, 0.0, None))
     assert audit == DetectionRow(4, "audit", Detection(0.5, 0.0, 1.0, None))
     assert norm == DetectionRow(4, "norm", Detection(0.5, 0.0, 1.0, 0.5))
 
@@ -60,7 +63,7 @@ def test_an_audit_is_judged_by_all_that_were_taken_in_and_each_detector_by_its_v
 def test_without_an_audit_there_is_no_audit() -> None:
     people = [person(0, False, Outcome.ACCEPTED)]
     assert detections(people, "fedavg") == [
-        DetectionRow(4, "rule", Detection(None, 0.0, None, None))
+        DetectionRow(4, "selection", Detection(None, 0.0, None, None))
     ]
 
 

@@ -26,12 +26,12 @@ def test_a_run_comes_back_as_it_was_written(tmp_path: Path, write_run: Callable[
     in_round_3 = [one for one in run.detections if one.round == 3]
     assert in_round_3 == [
         # of the four that the rule was given, it left out the wrong one, with the lowest score
-        DetectionRow(3, "rule", Detection(0.0, 1 / 3, 0.0, 1.0)),
+        DetectionRow(3, "selection", Detection(0.0, 1 / 3, 0.0, 1.0)),
         DetectionRow(3, "audit", Detection(0.5, 0.0, 1.0, None)),
         DetectionRow(3, "norm", Detection(0.5, 0.0, 1.0, 0.75)),
     ]
     # participant 1 is never found, so half of them are not found sooner than ever
-    assert run.discoveries == dict.fromkeys(("rule", "audit", "norm"), Discovery(None, 0.5))
+    assert run.discoveries == dict.fromkeys(("selection", "audit", "norm"), Discovery(None, 0.5))
 
 
 def test_rounds_to_detection_are_those_in_which_one_took_part(
@@ -49,7 +49,18 @@ def test_rounds_to_detection_are_those_in_which_one_took_part(
         written = csv.DictWriter(file, rows[0])
         written.writeheader()
         written.writerows(rows)
-    assert Run.read(table.parent).discoveries["rule"] == Discovery(1.0, 0.0)
+    assert Run.read(table.parent).discoveries["selection"] == Discovery(1.0, 0.0)
+
+
+@pytest.mark.parametrize("before", ["rule", "selection"])
+def test_runs_in_which_every_rule_was_said_to_accuse_are_read_as_they_are(
+    tmp_path: Path, write_run: Callable[..., Path], before: str
+) -> None:
+    table = write_run(tmp_path / "run") / "detection.csv"
+    table.write_text(table.read_text().replace("selection", before))
+    run = Run.read(table.parent)
+    assert [one.detector for one in run.detections if one.round == 2] == [before, "audit", "norm"]
+    assert run.discoveries == dict.fromkeys((before, "audit", "norm"), Discovery(None, 0.5))
 
 
 def test_without_hostile_participants_nobody_can_be_found(
