@@ -48,6 +48,9 @@ async def test_the_order_of_arrival_changes_no_bit(town, disorder, rule):
     first = await town.run(spec, clients=[16, 16], attackers=[8])
     second = await town.run(spec)
     assert disorder[0] != disorder[len(disorder) // 2], "the order did differ"
+    for run in (first, second):
+        written = ExperimentSpec.from_yaml((run.folder / "spec.yaml").read_text())
+        assert written.trainer == "cohort", "auto is resolved before anything trains"
     assert first.accuracies == second.accuracies
     assert [entry.loss for entry in first.history] == [entry.loss for entry in second.history]
     for one, other in zip(first.models, second.models, strict=False):
