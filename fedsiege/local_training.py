@@ -113,10 +113,12 @@ class LocalTraining:
             batch_order(self._seed, round_number, index, len(shard), self._optimiser.epochs)
             for index, shard in zip(indices, shards, strict=True)
         ]
-        seeds = [
-            seeding.torch_seed(self._seed, "local training", round_number, index)
-            for index in indices
-        ]
+        seeds = None
+        if self._trainer.draws:
+            seeds = [
+                seeding.torch_seed(self._seed, "local training", round_number, index)
+                for index in indices
+            ]
         start = weights.to(self._device)
         for block, deltas in self._trainer.train(start, shards, orders, factor, seeds):
             rows = deltas.cpu()

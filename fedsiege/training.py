@@ -11,7 +11,7 @@ import abc
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -73,6 +73,9 @@ class Trainer(abc.ABC):
         InvalidValue: a parameter of the module is frozen, or the module has buffers, which no
             update carries.
     """
+
+    #: Whether it trains modules that draw at random; others need no seeds.
+    draws: ClassVar[bool] = True
 
     def __init__(self, module: nn.Module, optimiser: LocalOptimiser) -> None:
         for name, parameter in module.named_parameters():

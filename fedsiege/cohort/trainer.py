@@ -4,7 +4,7 @@ import copy
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -38,6 +38,8 @@ class CohortTrainer(Trainer):
     Raises:
         InvalidValue: the engine has no rule for a layer, which is named.
     """
+
+    draws: ClassVar[bool] = False
 
     def __init__(
         self, module: nn.Module, optimiser: LocalOptimiser, at_a_time: int | None = None
