@@ -78,6 +78,7 @@ def test_a_cell_has_detection_rates_where_its_rule_accuses(
     assert (cell.tpr, cell.fpr) == ((left_out.tpr, left_out.fpr) if accused else (None, None))
 
 
+@pytest.mark.timeout(240)  # it runs four experiments, each in processes of its own
 def test_a_grid_of_audits_tells_what_they_found(tmp_path: Path) -> None:
     out = experiments.run(AUDITED, "audits", tmp_path / "grid", [], Screen())
     rows = list(csv.DictReader((out / "detection.csv").read_text().splitlines()))
