@@ -283,7 +283,8 @@ def resolve_auto(module: nn.Module) -> tuple[Literal["cohort", "loop"], str]:
     cnn, 20, Adam          1.58   1.48   1.34   1.22   1.19   1.13
     ====================  =====  =====  =====  =====  =====  =====
 
-    With 40 steps, 20 participants and SGD the ratios are 1.16 (cnn, batch 64) to 11.50 (net, 1).
+    With 40 steps, 20 participants and SGD the ratios are 1.16 (cnn, batch 64) to 11.50 (net, 1);
+    with shards of 1 to 409 samples, as Dirichlet gives, 1.12 (cnn, 32) to 4.58 (net, 4).
     """
     # Late: the engine is built on the definitions above.
     from fedsiege.cohort import CohortTrainer
