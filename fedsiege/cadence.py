@@ -5,10 +5,9 @@ the rounds that it is scheduled in, the part of a distributed trigger that it ho
 treat all indices alike, so that a fixed pattern of indices tells no more than a drawn one, and
 workers that take consecutive indices host equal shares of hostile participants.
 
-There is one exception: where a Dirichlet partition with SAMPLES above 0 hands out nearly the whole
-data set, the last indices get what is left of the classes. Hostile participants are spread over all
-indices, which keeps the difference small: with ten participants, ``dirichlet:0.5`` and all data
-handed out, the entropy of their labels is 1.61 nats on average, that of the benign ones 1.56.
+There is one exception: where ``dirichlet-prior`` hands out nearly the whole data set, the last
+indices get what is left of the classes. Hostile participants are spread over all indices, which
+keeps the difference small.
 
 The original makes every ``round((1 - p) / p)``-th participant hostile, which gives 33 % for
 p = 0.3 and divides by zero above two thirds. Here the count is exact for every fraction.

@@ -145,7 +145,8 @@ class Dirichlet(Partition):
 
     With ``samples``: participant i draws class proportions ``q_i ~ Dir(alpha, .., alpha)`` over the
     classes, and its samples from those classes without replacement; where a class is used up,
-    ``q_i`` is renormalised over the others. The expected class proportions are equal.
+    ``q_i`` is renormalised over the others. The expected class proportions are equal. The order in
+    which the participants draw is drawn too.
 
     With ``samples=0``: each class is cut into pieces of ``p_c ~ Dir(alpha, .., alpha)`` over the
     participants (Yurochkin et al. 2019, arXiv 1905.12022); shares differ in size, and a participant
@@ -182,8 +183,17 @@ class Dirichlet(Partition):
         if samples == 0:
             shares = self._cut(piles, participants, rng)
         else:
-            shares = self._deal(piles, participants, samples, rng)
+            order = self._order(participants, rng)
+            dealt = self._deal(piles, participants, samples, rng)
+            shares = [dealt[turn] for turn in np.argsort(order)]
         return [rng.permutation(share) for share in shares]
+
+    def _order(self, participants: int, rng: np.random.Generator) -> Indices:
+        """Return the participants in the order in which samples are dealt to them.
+
+        Drawn, because the last get what is left of the classes: an index must not tell that.
+        """
+        return rng.permutation(participants)
 
     def _concentrations(self, prior: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the parameters of a participant's Dirichlet distribution, one per class."""
@@ -231,7 +241,9 @@ class DirichletPrior(Dirichlet):
 
     The prior is the frequencies of the classes in the set (Hsu, Qi, Brown 2019, arXiv 1909.06335,
     section 3.1). Its parameters add up to alpha, whatever the number of classes: with ten equal
-    classes ``dirichlet-prior:1`` draws what ``dirichlet:0.1`` draws. All else is as in Dirichlet.
+    classes ``dirichlet-prior:1`` draws what ``dirichlet:0.1`` draws. Participants draw in the order
+    of their indices, so that the last get what is left where nearly the whole set is dealt out. All
+    else is as in Dirichlet.
 
     Attributes:
         alpha: concentration, 1e-6 to 1e6.
@@ -244,6 +256,10 @@ class DirichletPrior(Dirichlet):
     def _concentrations(self, prior: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the parameters of a participant's Dirichlet distribution, one per class."""
         return self.alpha * prior
+
+    def _order(self, participants: int, rng: np.random.Generator) -> Indices:
+        """Return the participants by index, as in the results that this drawing repeats."""
+        return np.arange(participants)
 
 
 class _Draws(Sequence[Indices]):

@@ -44,6 +44,8 @@ def deviations(text: str, samples: int, n: int, hostile: Sequence[int]) -> np.nd
         ("iid", 1.0),
         ("dirichlet:0.1", 0.5),
         ("dirichlet:0.5", 0.5),
+        ("dirichlet:0.1", 1.0),
+        ("dirichlet:0.5", 1.0),
         ("dirichlet:0.1", 0.0),
         ("dirichlet:0.5", 0.0),
         ("dirichlet-prior:1", 0.5),
@@ -59,7 +61,8 @@ def test_shares_of_hostile_and_benign_participants_are_alike(
 def test_the_bound_is_missed_where_an_index_tells_something() -> None:
     """The last to be dealt to get what is left of the classes, if all data is given out."""
     last = [8, 9]
-    assert np.abs(deviations("dirichlet:0.5", 600, 10, last)).max() > BOUND
+    assert np.abs(deviations("dirichlet-prior:5", 600, 10, last)).max() > BOUND
+    assert np.abs(deviations("dirichlet:0.5", 600, 10, last)).max() < BOUND
 
 
 def test_kinds_that_are_dealt_out_by_lot_are_dealt_alike_to_hostile_participants() -> None:
