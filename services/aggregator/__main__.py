@@ -35,11 +35,11 @@ async def serve(options: argparse.Namespace, limits: Limits, ready: Callable[[in
     import torch
 
     from fedsiege.v1 import aggregator_pb2_grpc as rpc
-    from services.aggregator.service import CONTROL, AggregatorService
+    from services.aggregator.service import CONTROL, PARTICIPANT, AggregatorService
     from services.wire.tls import Tls
 
     torch.set_num_threads(1)
-    guard = Guard(limits, control=CONTROL)
+    guard = Guard(limits, control=CONTROL, participant=PARTICIPANT)
     tls = Tls(options.certs) if options.certs else None
     admission = _admission(options.admission, options.tokens)
     service = AggregatorService(

@@ -40,8 +40,23 @@ NAME_LENGTH = 100
 DEFAULT_PAGE = 1_000
 #: With the longest identities a page of this many stays below the 4 MiB of a message.
 LARGEST_PAGE = 4_000
-#: What only the control plane may call.
-CONTROL = frozenset({"CreateFederation", "CloseFederation", "OpenRound", "StopWaiting"})
+#: What participants may call.
+PARTICIPANT = frozenset(
+    {
+        "GetFederation",
+        "ListFederations",
+        "Enroll",
+        "GetModel",
+        "SubmitUpdate",
+        "SubmitUpdates",
+        "Exchange",
+        "WatchRounds",
+        "GetAccuracyHistory",
+        "ListParticipants",
+    }
+)
+#: What the control plane may call.
+CONTROL = PARTICIPANT | {"CreateFederation", "CloseFederation", "OpenRound", "StopWaiting"}
 DEVICES = ("cpu", "cuda")
 
 

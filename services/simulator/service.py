@@ -25,7 +25,7 @@ from services.wire.errors import Exhausted, Forbidden, Malformed, NotFound, Refu
 
 log = logging.getLogger(__name__)
 
-#: What only the control plane may call: who takes part must not learn who is hostile.
+#: What the control plane may call; participants must not learn which of them are hostile.
 CONTROL = frozenset(
     {
         "ListWorkers",
@@ -36,7 +36,7 @@ CONTROL = frozenset(
         "CancelExperiment",
     }
 )
-#: What only workers may call.
+#: What workers may call.
 PARTICIPANT = frozenset({"Attach"})
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1_000

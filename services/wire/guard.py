@@ -21,6 +21,9 @@ BURST = 4.0
 #: Quiet peers whose rates are remembered. Who is forgotten begins anew with a full burst.
 QUIET_PEERS = 10_000
 
+#: Methods of the health and the reflection service, which every caller may use.
+EVERYBODY = frozenset({"Check", "Watch", "List", "ServerReflectionInfo"})
+
 _UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -142,8 +145,9 @@ class Guard:
 
     Args:
         limits: what one peer may take.
-        control: names of the methods that are not for participants, such as ``OpenRound``.
-        participant: names of the methods that are only for participants, such as ``Attach``.
+        control: names of the methods that the control role may call, such as ``OpenRound``; None
+            for all.
+        participant: the same of participants. A method that is in neither list is closed to both.
         clock: seconds that never go back.
 
     Attributes:
@@ -153,13 +157,12 @@ class Guard:
     def __init__(
         self,
         limits: Limits = Limits(),
-        control: Collection[str] = frozenset(),
-        participant: Collection[str] = frozenset(),
+        control: Collection[str] | None = None,
+        participant: Collection[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits
-        self._control = control
-        self._participant = participant
+        self._permitted = {Role.CONTROL: control, Role.PARTICIPANT: participant}
         self._clock = clock
         self.streams = 0
         self._busy: dict[str, Peer] = {}
@@ -175,13 +178,13 @@ class Guard:
         """Let a caller use a method, by its name without the service.
 
         Raises:
-            Forbidden: its role is another one.
+            Forbidden: its role may not call it.
         """
-        text = f"{method} is not for {caller.name}, whose role is {caller.role}"
-        if caller.role is Role.PARTICIPANT and method in self._control:
-            raise Forbidden("CONTROL_ONLY", text)
-        if caller.role is Role.CONTROL and method in self._participant:
-            raise Forbidden("PARTICIPANT_ONLY", text)
+        permitted = self._permitted.get(caller.role)
+        if permitted is None or method in permitted or method in EVERYBODY:
+            return
+        reason = "CONTROL_ONLY" if caller.role is Role.PARTICIPANT else "PARTICIPANT_ONLY"
+        raise Forbidden(reason, f"{method} is not for {caller.name}, whose role is {caller.role}")
 
     def enter(self, caller: Caller) -> Peer:
         """Count a call that opens; ``leave`` when it has ended.

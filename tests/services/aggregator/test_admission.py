@@ -15,7 +15,7 @@ from services.aggregator import admission as module
 from services.aggregator.__main__ import main
 from services.aggregator.admission import Admission, ByCertificate, ByToken
 from services.aggregator.participants import Participant
-from services.aggregator.service import CONTROL, AggregatorService
+from services.aggregator.service import CONTROL, PARTICIPANT, AggregatorService
 from services.wire.authority import Authority
 from services.wire.callers import Caller, Role
 from services.wire.channel import connect
@@ -39,7 +39,7 @@ def one(
 
 
 async def start(stack: AsyncExitStack, admission: Admission, tls: Tls | None = None) -> int:
-    guard = Guard(control=CONTROL)
+    guard = Guard(control=CONTROL, participant=PARTICIPANT)
     service = AggregatorService(Path("nowhere"), admission=admission, guard=guard)
     stack.push_async_callback(service.close)
     return await stack.enter_async_context(

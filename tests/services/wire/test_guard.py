@@ -5,6 +5,9 @@ import gc
 import pytest
 
 from fedsiege.errors import InvalidValue
+from fedsiege.v1 import aggregator_pb2, simulator_pb2
+from services.aggregator import service as aggregator
+from services.simulator import service as simulator
 from services.wire import guard as guard_module
 from services.wire.callers import Caller, Role
 from services.wire.errors import Exhausted, Forbidden
@@ -201,15 +204,20 @@ def test_refused_peers_are_not_remembered():
         (Role.PARTICIPANT, "OpenRound", "CONTROL_ONLY"),
         (Role.PARTICIPANT, "Attach", ""),
         (Role.PARTICIPANT, "GetModel", ""),
+        (Role.PARTICIPANT, "Forgotten", "CONTROL_ONLY"),
+        (Role.PARTICIPANT, "Check", ""),
+        (Role.PARTICIPANT, "ServerReflectionInfo", ""),
         (Role.CONTROL, "OpenRound", ""),
         (Role.CONTROL, "Attach", "PARTICIPANT_ONLY"),
         (Role.CONTROL, "GetModel", ""),
+        (Role.CONTROL, "Forgotten", "PARTICIPANT_ONLY"),
+        (Role.CONTROL, "Check", ""),
         (Role.ANYONE, "OpenRound", ""),
         (Role.ANYONE, "Attach", ""),
     ],
 )
 def test_a_role_has_its_methods(role, method, reason):
-    guard = Guard(control={"OpenRound"}, participant={"Attach"})
+    guard = Guard(control={"OpenRound", "GetModel"}, participant={"Attach", "GetModel"})
     caller = Caller("ann", role, verified=role is not Role.ANYONE)
     if not reason:
         guard.permit(caller, method)
@@ -218,6 +226,16 @@ def test_a_role_has_its_methods(role, method, reason):
         guard.permit(caller, method)
     assert caught.value.reason == reason
     assert caught.value.message == f"{method} is not for ann, whose role is {role}"
+
+
+@pytest.mark.parametrize(
+    ("messages", "service"),
+    [(aggregator_pb2, aggregator), (simulator_pb2, simulator)],
+)
+def test_every_method_is_in_a_list(messages, service):
+    """One in neither is closed: it would serve the open mode alone."""
+    (described,) = messages.DESCRIPTOR.services_by_name.values()
+    assert {method.name for method in described.methods} == service.CONTROL | service.PARTICIPANT
 
 
 # --- enrolments
