@@ -174,8 +174,9 @@ def test_an_experiment_is_started_followed_and_read_by_buf_alone(standing):
     )
     assert "EXPERIMENT_STATE_FINISHED" in watched
     federation = re.search(r'"federationId": "(\w+)"', watched)[1]
-    asked = f'{{"federation_id":"{federation}"}}'
-    history = curl("AggregatorService/GetAccuracyHistory", asked, standing)
+    history = curl("AggregatorService/GetAccuracyHistory", "{}", standing)
     assert history.count('"accuracy"') == 3
+    assert f'"federationId": "{federation}"' in history, "the newest, and it says so"
+    asked = f'{{"federation_id":"{federation}"}}'
     people = curl("AggregatorService/ListParticipants", asked, standing)
     assert people.count('"participantIndex"') + people.count("participants") >= 10

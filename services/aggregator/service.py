@@ -108,6 +108,15 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             raise NotFound("UNKNOWN_FEDERATION", f"there is no federation {federation_id[:100]!r}")
         return federation
 
+    def _look(self, federation_id: str) -> Federation:
+        """Return a federation to look at: the newest if none is named.
+
+        What changes a federation must name it: see ``_find``.
+        """
+        if not federation_id and self._federations:
+            return list(self._federations.values())[-1]
+        return self._find(federation_id)
+
     async def CreateFederation(
         self, request: pb.CreateFederationRequest, context: Any
     ) -> pb.CreateFederationResponse:
@@ -225,7 +234,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         self, request: pb.GetFederationRequest, context: Any
     ) -> pb.GetFederationResponse:
         """Describe a federation."""
-        return pb.GetFederationResponse(federation=self._find(request.federation_id).describe())
+        return pb.GetFederationResponse(federation=self._look(request.federation_id).describe())
 
     async def ListFederations(
         self, request: pb.ListFederationsRequest, context: Any
@@ -360,21 +369,26 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         self, request: pb.WatchRoundsRequest, context: Any
     ) -> AsyncIterator[pb.WatchRoundsResponse]:
         """Stream the rounds."""
-        async for event in self._find(request.federation_id).watch(request.from_round):
+        federation = self._look(request.federation_id)
+        name = federation.federation_id
+        async for event in federation.watch(request.from_round):
+            event.federation_id, name = name, ""
             yield event
 
     async def GetAccuracyHistory(
         self, request: pb.GetAccuracyHistoryRequest, context: Any
     ) -> pb.GetAccuracyHistoryResponse:
         """Return the accuracy history."""
-        history = self._find(request.federation_id).history
-        return pb.GetAccuracyHistoryResponse(historical_accuracy=history)
+        federation = self._look(request.federation_id)
+        return pb.GetAccuracyHistoryResponse(
+            historical_accuracy=federation.history, federation_id=federation.federation_id
+        )
 
     async def ListParticipants(
         self, request: pb.ListParticipantsRequest, context: Any
     ) -> pb.ListParticipantsResponse:
         """Return a page of participants."""
-        federation = self._find(request.federation_id)
+        federation = self._look(request.federation_id)
         size = request.page_size or DEFAULT_PAGE
         if size > LARGEST_PAGE:
             raise Malformed("INVALID_VALUE", f"a page of {size}; up to {LARGEST_PAGE} are given")
@@ -386,6 +400,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             participants=[describe(one, detail) for one in page],
             next_page_token=str(page[-1].index) if more else "",
             round=number,
+            federation_id=federation.federation_id,
         )
 
     async def close(self) -> None:

@@ -131,6 +131,12 @@ class SimulatorService(rpc.SimulatorServiceServicer):
             raise NotFound("UNKNOWN_EXPERIMENT", f"there is no experiment {experiment_id[:100]!r}")
         return experiment
 
+    def _look(self, experiment_id: str) -> Experiment:
+        """Return an experiment to look at: the newest if none is named."""
+        if not experiment_id and self._experiments:
+            return list(self._experiments.values())[-1]
+        return self._find(experiment_id)
+
     # --- workers
 
     async def Attach(
@@ -244,14 +250,14 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         self, request: pb.WatchExperimentRequest, context: Any
     ) -> AsyncIterator[pb.WatchExperimentResponse]:
         """Stream an experiment."""
-        async for event in self._find(request.experiment_id).watch():
+        async for event in self._look(request.experiment_id).watch():
             yield event
 
     async def GetExperiment(
         self, request: pb.GetExperimentRequest, context: Any
     ) -> pb.GetExperimentResponse:
         """Describe an experiment."""
-        return pb.GetExperimentResponse(experiment=self._find(request.experiment_id).describe())
+        return pb.GetExperimentResponse(experiment=self._look(request.experiment_id).describe())
 
     async def ListExperiments(
         self, request: pb.ListExperimentsRequest, context: Any

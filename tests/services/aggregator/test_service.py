@@ -290,3 +290,30 @@ async def test_the_manifest_describes_the_model(federation):
     assert manifest.byte_length == 4 * federation.size == len(message.chunk.data)
     assert sum(int(np.prod(one.shape)) for one in manifest.tensors) == federation.size
     assert len({one.name for one in manifest.tensors}) == len(manifest.tensors) > 1
+
+
+async def test_without_a_name_the_newest_federation_is_looked_at_and_named(aggregator, create):
+    stub = rpc.AggregatorServiceStub(aggregator)
+    for request in (pb.GetFederationRequest(), pb.GetAccuracyHistoryRequest()):
+        call = getattr(stub, type(request).__name__.removesuffix("Request"))
+        found = await refusal(call(request))
+        assert found.reason == "UNKNOWN_FEDERATION", "there is none yet"
+    await create()
+    newest = (await create()).id
+    looked = await stub.GetFederation(pb.GetFederationRequest())
+    history = await stub.GetAccuracyHistory(pb.GetAccuracyHistoryRequest())
+    people = await stub.ListParticipants(pb.ListParticipantsRequest())
+    assert looked.federation.federation_id == newest
+    assert history.federation_id == people.federation_id == newest
+    watching = stub.WatchRounds(pb.WatchRoundsRequest())
+    event = await watching.read()
+    assert (event.federation_id, event.closed.entry.round) == (newest, 0)
+    watching.cancel()
+
+
+async def test_what_changes_a_federation_must_name_it(aggregator, create):
+    stub = rpc.AggregatorServiceStub(aggregator)
+    await create()
+    for name in ("CloseFederation", "Enroll", "OpenRound", "StopWaiting"):
+        found = await refusal(getattr(stub, name)(getattr(pb, f"{name}Request")()))
+        assert found.reason == "UNKNOWN_FEDERATION", name

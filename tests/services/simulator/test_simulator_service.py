@@ -130,3 +130,12 @@ async def test_a_page_of_long_experiments_is_cut_where_a_message_would_be_too_la
         listed += [one.experiment_id for one in response.experiments]
         request.page_token = response.next_page_token
     assert listed == ids[::-1]
+
+
+async def test_without_a_name_the_newest_experiment_is_looked_at(simulator):
+    found = await refusal(simulator.get(""))
+    assert found.reason == "UNKNOWN_EXPERIMENT", "there is none yet"
+    await simulator.start(name="first")
+    newest = await simulator.start(name="second")
+    assert (await simulator.get("")).experiment_id == newest.experiment_id
+    assert (await refusal(simulator.cancel(""))).reason == "UNKNOWN_EXPERIMENT"
