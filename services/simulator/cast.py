@@ -8,7 +8,7 @@ from fedsiege.spec import ExperimentSpec, share_of
 
 
 class Cast:
-    """Who takes part in an experiment, and in which of its rounds.
+    """The participants of an experiment, and the rounds in which each takes part.
 
     The hostile indices are the same with every seed, see ``fedsiege.cadence``; which participants a
     round schedules is drawn from the seed.

@@ -317,9 +317,9 @@ class Muster:
                 if self._looking.get(worker.name) == report.round:
                     del self._looking[worker.name]
                 if report.round == self._round:
-                    if report.submitted < len(self._sent.get(worker.name, ())):
-                        self._through(worker.name)
-                    self._sent.pop(worker.name, None)
+                    sent = self._sent.pop(worker.name, [])
+                    if report.submitted < len(sent):
+                        self.unreachable.put_nowait(sent)
                 self._complain(worker.name, report)
             case "intrusion" if berth.join.HasField("attack"):
                 self._intruded(message.intrusion)

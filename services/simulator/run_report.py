@@ -85,7 +85,7 @@ class RunReport:
 
     @property
     def cost(self) -> Cost | None:
-        """What the attack cost against the clean twin; None without one."""
+        """The cost of the attack against the clean twin; None without one."""
         if self.clean is None:
             return None
         return Cost.of(self.run.history, self.clean.history, self.chance)

@@ -1,4 +1,4 @@
-"""What happened in a round and in a run, in words, for the screen, the log and ``show``."""
+"""Rounds and runs in words, for the screen, the log and ``show``."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""What a peer says, made safe to show: one printable line of bounded length.
+"""Make a peer's text safe to show: one printable line of bounded length.
 
 Used wherever a peer's text reaches a log, a note, an error, a table or the screen. A terminal would
 obey escape sequences in it, and a line break would let it forge a line of a log.

@@ -1,4 +1,4 @@
-"""What happened to the accuracy over a run, and what of that its attack cost."""
+"""The change of the accuracy over a run, and the cost of its attack."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an attack cost: the accuracy of the clean twin minus that of the attacked run.
+    """The cost of an attack: the accuracy of the clean twin minus that of the attacked run.
 
     The clean twin is the same experiment without the attack. Only the rounds that both runs have
     count.
