@@ -183,8 +183,10 @@ class Guard:
         permitted = self._permitted.get(caller.role)
         if permitted is None or method in permitted or method in EVERYBODY:
             return
-        reason = "CONTROL_ONLY" if caller.role is Role.PARTICIPANT else "PARTICIPANT_ONLY"
-        raise Forbidden(reason, f"{method} is not for {caller.name}, whose role is {caller.role}")
+        message = f"{method} is not for {caller.name}, whose role is {caller.role}"
+        if caller.role is Role.PARTICIPANT:
+            raise Forbidden("CONTROL_ONLY", message)
+        raise Forbidden("PARTICIPANT_ONLY", message)
 
     def enter(self, caller: Caller) -> Peer:
         """Count a call that opens; ``leave`` when it has ended.
