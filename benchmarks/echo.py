@@ -8,7 +8,7 @@ import argparse
 from benchmarks.containers.light import LightCrew
 from fedsiege import models
 from fedsiege.v1 import simulator_pb2 as pb
-from services.wire import worker_command
+from services.worker import command
 
 
 class EchoCrew(LightCrew):
@@ -29,7 +29,7 @@ class EchoCrew(LightCrew):
 
 
 if __name__ == "__main__":
-    worker_command.main(
+    command.main(
         pb.WORKER_KIND_CLIENT,
         None,
         lambda options: EchoCrew(),

@@ -22,7 +22,7 @@ from benchmarks.contest import ContenderError
 from benchmarks.processes import Process, running
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.wire.channel import PAST_PROXIES
+from services.rpc.channel import PAST_PROXIES
 
 NAME = "FedSiege"
 #: Participants who only send back what they get, and those who train.

@@ -24,11 +24,11 @@ import numpy as np
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.wire import process
-from services.wire.channel import channel_options
-from services.wire.pulling import pull_model
-from services.wire.server import serving
-from services.wire.tensors import FLOAT_BYTES
+from services.rpc import process
+from services.rpc.channel import channel_options
+from services.rpc.pulling import pull_model
+from services.rpc.server import serving
+from services.rpc.tensors import FLOAT_BYTES
 
 _FEDERATION = "large"
 _UNCOUNTED = 1
@@ -54,8 +54,8 @@ def main() -> None:
 
 async def _serve(size: int) -> None:
     # These bring torch, which those who pull need not wait for.
-    from fedsiege import aggregation
-    from fedsiege.evaluation import Evaluator
+    from fedsiege import rules
+    from fedsiege.training.evaluation import Evaluator
     from services.aggregator.federation import Federation
     from services.aggregator.service import AggregatorService
 
@@ -67,7 +67,7 @@ async def _serve(size: int) -> None:
         pb.FederationSpec(),
         [("weights", (size,))],
         weights,
-        aggregation.create("fedavg"),
+        rules.create("fedavg"),
         cast("Evaluator", None),
     )
 

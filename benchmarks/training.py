@@ -14,10 +14,10 @@ from rich.console import Console
 from benchmarks import machine, report
 from benchmarks.contest import Benchmark, Claim, Contender, Effort, Samples, run
 from fedsiege import models
-from fedsiege.cohort import CohortTrainer
-from fedsiege.optimiser import LocalSGD
-from fedsiege.training import LoopTrainer, Shard, Trainer, batch_order
-from services.wire.process import tune_allocator
+from fedsiege.training.cohort import CohortTrainer
+from fedsiege.training.local import LoopTrainer, Shard, Trainer, batch_order
+from fedsiege.training.optimiser import LocalSGD
+from services.rpc.process import tune_allocator
 
 LOOP, ENGINE = "one by one", "cohort engine"
 _REPEATS = 7

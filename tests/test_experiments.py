@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.simulator.grid import Grid
+from fedsiege.grids.grid import Grid
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import typer
 
+from fedsiege.cli import main
 from fedsiege.errors import InvalidValue
-from fedsiege.spec import ExperimentSpec
-from services.simulator import cli
+from fedsiege.experiment.spec import ExperimentSpec
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -44,7 +44,7 @@ def made(line: str) -> list[str]:
     return shlex.split(last.replace("$(nproc)", "2"))
 
 
-COMMANDS = typer.main.get_command(cli.app).commands
+COMMANDS = typer.main.get_command(main.app).commands
 MADE = sorted(
     set(re.findall(r"^(make [a-z].*)$", "\n".join(blocks("sh")), re.MULTILINE))
     | set(re.findall(r"`(make [a-z][^`]*)`", README))
@@ -110,7 +110,7 @@ def free_ports() -> int:
 def standing(tmp_path_factory):
     """The services of `make serve`, on ports of their own; yields the aggregator's."""
     folder, port = tmp_path_factory.mktemp("serve"), free_ports()
-    command = [sys.executable, "-m", "services.simulator.cli", "serve", f"--port={port}"]
+    command = [sys.executable, "-m", "fedsiege.cli.main", "serve", f"--port={port}"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         while "Ctrl-C" not in process.stdout.readline():

@@ -25,7 +25,7 @@ from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effo
 from fedsiege import models
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import simulator_pb2 as control_pb
-from services.wire.tensors import Floats
+from services.rpc.tensors import Floats
 
 CLIENTS, FEW = 50, 10
 ROUNDS, FEW_ROUNDS = 20, 4

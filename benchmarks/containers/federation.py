@@ -18,8 +18,8 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.wire.bundle import Bundle
-from services.wire.channel import PAST_PROXIES
+from services.identity.bundle import Bundle
+from services.rpc.channel import PAST_PROXIES
 
 AGGREGATOR, SIMULATOR = "aggregator:50051", "simulator:50052"
 #: What workers run: the client as the image has it, and those of this package.

@@ -17,8 +17,8 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.wire import process
-from services.wire.channel import channel_options
+from services.rpc import process
+from services.rpc.channel import channel_options
 
 #: Connections that are being opened at a time.
 _AT_ONCE = 100

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fedsiege.v1 import simulator_pb2 as pb
-from services.wire import worker, worker_command
-from services.wire.submitting import Update
-from services.wire.tensors import Floats
+from services.rpc.tensors import Floats
+from services.worker import command, worker
+from services.worker.submitting import Update
 
 #: Parameters of LeNet-5.
 PARAMETERS = 44_426
@@ -39,7 +39,7 @@ class LightCrew(worker.Crew):
 
 
 if __name__ == "__main__":
-    worker_command.main(
+    command.main(
         pb.WORKER_KIND_CLIENT,
         None,
         lambda options: LightCrew(),

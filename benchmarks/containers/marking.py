@@ -15,10 +15,10 @@ from unittest import mock
 from benchmarks.containers.light import PARAMETERS, LightCrew
 from benchmarks.containers.marks import Marks
 from fedsiege.v1 import simulator_pb2 as pb
-from services.wire import worker, worker_command
-from services.wire.errors import Refusal
-from services.wire.submitting import Sender, Update
-from services.wire.tensors import Floats
+from services.rpc.errors import Refusal
+from services.rpc.tensors import Floats
+from services.worker import command, worker
+from services.worker.submitting import Sender, Update
 
 
 class MarkingCrew(LightCrew):
@@ -76,7 +76,7 @@ def main() -> None:
         return MarkingCrew(Marks(PARAMETERS, options.rounds, options.of), options.within)
 
     with mock.patch.object(worker, "Sender", Witness):
-        worker_command.main(pb.WORKER_KIND_CLIENT, None, make_crew, parser)
+        command.main(pb.WORKER_KIND_CLIENT, None, make_crew, parser)
 
 
 if __name__ == "__main__":

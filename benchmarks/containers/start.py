@@ -22,7 +22,7 @@ from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effo
 from benchmarks.processes import ROOT
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.wire.channel import PAST_PROXIES
+from services.rpc.channel import PAST_PROXIES
 
 CLIENTS, FEW = 50, 5
 #: Clients that come after the experiment and never work.

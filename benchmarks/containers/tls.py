@@ -11,8 +11,8 @@ from benchmarks.containers.echo import CLIENTS, FEW, paces
 from benchmarks.containers.federation import DRIVER, LIGHT, federation, worker_name
 from benchmarks.containers.light import PARAMETERS
 from benchmarks.contest import Benchmark, Claim, Contender, Effort, Samples
-from services.wire.authority import Authority
-from services.wire.callers import Role
+from services.identity.authority import Authority
+from services.identity.callers import Role
 
 TURNS = 5
 ROUNDS = 41

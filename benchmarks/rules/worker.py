@@ -110,9 +110,9 @@ def _ours(rows: Any, kind: str) -> Callable[[Case], tuple[Callable[[], Any], Cal
     """Prepare our own rules."""
     import torch
 
-    from fedsiege import aggregation
-    from fedsiege.aggregation import RoundContext, pre
-    from services.wire.process import tune_allocator
+    from fedsiege import rules
+    from fedsiege.rules import RoundContext, pre
+    from services.rpc.process import tune_allocator
 
     tune_allocator()  # as the aggregator does, in which rules run
     torch.set_num_threads(_THREADS)
@@ -124,7 +124,7 @@ def _ours(rows: Any, kind: str) -> Callable[[Case], tuple[Callable[[], Any], Cal
         if case.title in pre.names():
             step = pre.parse(text).for_participants(len(rows), f)
             return lambda: updates, lambda given: step.transform(given, RoundContext()).rows
-        rule = aggregation.parse(text)
+        rule = rules.parse(text)
         return lambda: updates, lambda given: rule(given).update
 
     return call_of

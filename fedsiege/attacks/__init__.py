@@ -3,19 +3,20 @@
 To add an attack, write one file like ``history.py`` and import it below.
 """
 
-from fedsiege.attacks.absent import Absent
-from fedsiege.attacks.ad_anti import AdAnti
-from fedsiege.attacks.ad_drift import AdDrift
-from fedsiege.attacks.ad_hist import AdHist
-from fedsiege.attacks.ad_mpaf import AdMpaf
-from fedsiege.attacks.ad_sgn import AdSgn
-from fedsiege.attacks.ad_sleep import AdSleep
-from fedsiege.attacks.ad_synth import AdSynth, AdSynthP
-from fedsiege.attacks.adaptive_alie import AdaptiveAlie
-from fedsiege.attacks.adaptive_ipm import AdaptiveIpm
-from fedsiege.attacks.alie import Alie
-from fedsiege.attacks.backdoor import BackdoorAttack, TriggerAttack
-from fedsiege.attacks.badnets import BadNets
+from fedsiege.attacks.adaptive.ad_anti import AdAnti
+from fedsiege.attacks.adaptive.ad_drift import AdDrift
+from fedsiege.attacks.adaptive.ad_hist import AdHist
+from fedsiege.attacks.adaptive.ad_mpaf import AdMpaf
+from fedsiege.attacks.adaptive.ad_sgn import AdSgn
+from fedsiege.attacks.adaptive.ad_sleep import AdSleep
+from fedsiege.attacks.adaptive.ad_synth import AdSynth, AdSynthP
+from fedsiege.attacks.backdoors.backdoor import BackdoorAttack, TriggerAttack
+from fedsiege.attacks.backdoors.badnets import BadNets
+from fedsiege.attacks.backdoors.dba import Dba
+from fedsiege.attacks.backdoors.edge_case import EdgeCase
+from fedsiege.attacks.backdoors.input_instance import InputInstance
+from fedsiege.attacks.backdoors.model_replacement import ModelReplacement
+from fedsiege.attacks.backdoors.neurotoxin import Neurotoxin
 from fedsiege.attacks.base import (
     Attack,
     Broadcast,
@@ -26,34 +27,33 @@ from fedsiege.attacks.base import (
     StatefulAttack,
     catalogue,
 )
-from fedsiege.attacks.dba import Dba
-from fedsiege.attacks.edge_case import EdgeCase
-from fedsiege.attacks.fang_krum import FangKrum
-from fedsiege.attacks.fang_trimmed_mean import FangTrimmedMean
-from fedsiege.attacks.flooding import Flooding
-from fedsiege.attacks.forged_metadata import ForgedMetadata
-from fedsiege.attacks.free_rider import FreeRider
-from fedsiege.attacks.gaussian import Gaussian
-from fedsiege.attacks.history import History
-from fedsiege.attacks.input_instance import InputInstance
-from fedsiege.attacks.ipm import Ipm
-from fedsiege.attacks.label_flip import LabelFlip
-from fedsiege.attacks.mimic import Mimic
-from fedsiege.attacks.min_max import MinMax
-from fedsiege.attacks.min_sum import MinSum
-from fedsiege.attacks.model_replacement import ModelReplacement
-from fedsiege.attacks.mpaf import Mpaf
-from fedsiege.attacks.mpaf_matched import MpafMatched
-from fedsiege.attacks.mpaf_spread import MpafSpread
-from fedsiege.attacks.neurotoxin import Neurotoxin
-from fedsiege.attacks.poisonedfl import PoisonedFL, PoisonedFLNoise
-from fedsiege.attacks.random import Random
-from fedsiege.attacks.replay import Replay
-from fedsiege.attacks.scaling import Scaling
-from fedsiege.attacks.sign_flip import SignFlip
-from fedsiege.attacks.sign_flip_gradient import SignFlipGradient
-from fedsiege.attacks.targeted import Targeted
-from fedsiege.catalogue import spell
+from fedsiege.attacks.compromised.adaptive_alie import AdaptiveAlie
+from fedsiege.attacks.compromised.adaptive_ipm import AdaptiveIpm
+from fedsiege.attacks.compromised.alie import Alie
+from fedsiege.attacks.compromised.fang_krum import FangKrum
+from fedsiege.attacks.compromised.fang_trimmed_mean import FangTrimmedMean
+from fedsiege.attacks.compromised.gaussian import Gaussian
+from fedsiege.attacks.compromised.ipm import Ipm
+from fedsiege.attacks.compromised.mimic import Mimic
+from fedsiege.attacks.compromised.min_max import MinMax
+from fedsiege.attacks.compromised.min_sum import MinSum
+from fedsiege.attacks.compromised.scaling import Scaling
+from fedsiege.attacks.compromised.sign_flip import SignFlip
+from fedsiege.attacks.compromised.sign_flip_gradient import SignFlipGradient
+from fedsiege.attacks.data_poisoning.label_flip import LabelFlip
+from fedsiege.attacks.data_poisoning.targeted import Targeted
+from fedsiege.attacks.fake.absent import Absent
+from fedsiege.attacks.fake.flooding import Flooding
+from fedsiege.attacks.fake.forged_metadata import ForgedMetadata
+from fedsiege.attacks.fake.free_rider import FreeRider
+from fedsiege.attacks.fake.history import History
+from fedsiege.attacks.fake.mpaf import Mpaf
+from fedsiege.attacks.fake.mpaf_matched import MpafMatched
+from fedsiege.attacks.fake.mpaf_spread import MpafSpread
+from fedsiege.attacks.fake.poisonedfl import PoisonedFL, PoisonedFLNoise
+from fedsiege.attacks.fake.random import Random
+from fedsiege.attacks.fake.replay import Replay
+from fedsiege.registry import spell
 
 create = catalogue.create
 names = catalogue.names

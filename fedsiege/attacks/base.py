@@ -17,11 +17,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from fedsiege.aggregation.base import require_whole_number
-from fedsiege.aggregation.bounds import is_finite
-from fedsiege.catalogue import Catalogue
 from fedsiege.errors import InvalidValue, UnfitRound
-from fedsiege.training import Shard
+from fedsiege.ranges import is_finite
+from fedsiege.registry import Catalogue
+from fedsiege.rules.base import require_whole_number
+from fedsiege.training.local import Shard
 
 
 class Knowledge(enum.Enum):

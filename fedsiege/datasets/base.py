@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from fedsiege.catalogue import Catalogue
+from fedsiege.registry import Catalogue
 
 if TYPE_CHECKING:
     from torch import Tensor

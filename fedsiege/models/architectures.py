@@ -12,8 +12,8 @@ from typing import ClassVar
 from torch import nn
 
 from fedsiege import seeding
-from fedsiege.catalogue import Catalogue
 from fedsiege.models.stateless import refuse_state
+from fedsiege.registry import Catalogue
 
 
 class Architecture(abc.ABC):

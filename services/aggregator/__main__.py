@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedsiege import environment
 from fedsiege.errors import FedSiegeError
-from services.wire import process
-from services.wire.guard import Guard, Limits
-from services.wire.server import serving
+from fedsiege.experiment import environment
+from services.rpc import process
+from services.rpc.guard import Guard, Limits
+from services.rpc.server import serving
 
 if TYPE_CHECKING:
     from services.aggregator.admission import Admission
@@ -36,7 +36,7 @@ async def serve(options: argparse.Namespace, limits: Limits, ready: Callable[[in
 
     from fedsiege.v1 import aggregator_pb2_grpc as rpc
     from services.aggregator.service import CONTROL, PARTICIPANT, AggregatorService
-    from services.wire.tls import Tls
+    from services.identity.tls import Tls
 
     torch.set_num_threads(1)
     guard = Guard(limits, control=CONTROL, participant=PARTICIPANT)
@@ -63,7 +63,7 @@ async def serve(options: argparse.Namespace, limits: Limits, ready: Callable[[in
 
 def _admission(name: str, tokens: Path | None) -> "Admission":
     from services.aggregator.admission import ByCertificate, ByToken, Open
-    from services.wire.ledger import Ledger
+    from services.identity.ledger import Ledger
 
     if name == "token":
         assert tokens is not None

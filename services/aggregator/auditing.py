@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsiege.aggregation import RoundContext
-from fedsiege.audit import Audit, AuditState, Examination, Ledger, Standing
+from fedsiege.detectors import Audit, AuditState, Examination, Ledger, Standing
+from fedsiege.rules import RoundContext
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.participants import Participants
 from services.aggregator.round import Round

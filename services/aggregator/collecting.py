@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedsiege.aggregation import Aggregation, RoundContext, Rule, RunningSum, StreamingRule
 from fedsiege.errors import UnfitRound
-from services.wire.errors import Exhausted
-from services.wire.tensors import FLOAT_BYTES, Floats
+from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum, StreamingRule
+from services.rpc.errors import Exhausted
+from services.rpc.tensors import FLOAT_BYTES, Floats
 
 #: Sample and step counts are the participants' own words; no rule needs to tell larger ones apart.
 LARGEST_COUNT = 2**31

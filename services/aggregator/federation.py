@@ -10,27 +10,20 @@ import numpy as np
 import torch
 from google.protobuf import duration_pb2
 
-from fedsiege.aggregation import (
-    Aggregation,
-    RoundContext,
-    Rule,
-    RunningSum,
-    StreamingRule,
-    spell,
-)
-from fedsiege.aggregation.pipeline import without
-from fedsiege.audit import Audit
+from fedsiege.detectors import Audit
 from fedsiege.errors import UnfitRound
-from fedsiege.evaluation import Evaluator, Score
-from fedsiege.training import Shard
+from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum, StreamingRule, spell
+from fedsiege.rules.pipeline import without
+from fedsiege.training.evaluation import Evaluator, Score
+from fedsiege.training.local import Shard
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.auditing import AuditDetail, Auditor
 from services.aggregator.collecting import Collector, MatrixCollector, SumCollector, new_matrix
 from services.aggregator.detail import RoundDetail, RoundDetails
 from services.aggregator.participants import Participants
 from services.aggregator.round import Round
-from services.wire.errors import Duplicate, FutureRound, Malformed, NotFound, WrongState
-from services.wire.tensors import Floats, Layout, encode_model
+from services.rpc.errors import Duplicate, FutureRound, Malformed, NotFound, WrongState
+from services.rpc.tensors import Floats, Layout, encode_model
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedsiege.aggregation import Aggregation, RoundContext, Rule
-from fedsiege.audit import Audit, AuditState, Examination
+from fedsiege.detectors import Audit, AuditState, Examination
 from fedsiege.errors import UnfitRound
+from fedsiege.rules import Aggregation, RoundContext, Rule
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.collecting import Collector, MatrixCollector
-from services.wire.errors import Duplicate, ServiceError, WrongState
-from services.wire.tensors import Floats
+from services.rpc.errors import Duplicate, ServiceError, WrongState
+from services.rpc.tensors import Floats
 
 
 class Slot:

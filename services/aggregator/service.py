@@ -11,16 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fedsiege import aggregation, audit, datasets, models, seeding
+from fedsiege import datasets, detectors, models, rules, seeding
 from fedsiege.errors import InvalidValue, MissingData
-from fedsiege.evaluation import Evaluator
-from fedsiege.training import Shard
+from fedsiege.training.evaluation import Evaluator
+from fedsiege.training.local import Shard
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.aggregator.admission import Admission, Open
 from services.aggregator.detail import describe
 from services.aggregator.federation import Federation
-from services.aggregator.intake import (
+from services.aggregator.participants import check_request
+from services.aggregator.validation import (
     UPDATES_AT_ONCE,
     Intake,
     Piece,
@@ -28,11 +29,10 @@ from services.aggregator.intake import (
     next_piece,
     up_to_the_last,
 )
-from services.aggregator.participants import check_request
-from services.wire import callers
-from services.wire.errors import Exhausted, Malformed, NotFound, ServiceError, WrongState
-from services.wire.guard import Guard
-from services.wire.tensors import framed
+from services.identity import callers
+from services.rpc.errors import Exhausted, Malformed, NotFound, ServiceError, WrongState
+from services.rpc.guard import Guard
+from services.rpc.tensors import framed
 
 log = logging.getLogger(__name__)
 
@@ -122,9 +122,9 @@ class AggregatorService(rpc.AggregatorServiceServicer):
     ) -> pb.CreateFederationResponse:
         """Build the initial model, measure it, start to take participants."""
         spec = request.spec
-        rule = aggregation.parse(spec.rule or "fedavg")
+        rule = rules.parse(spec.rule or "fedavg")
         rule.check_local_training()
-        auditing = audit.parse(spec.audit) if spec.audit else None
+        auditing = detectors.parse(spec.audit) if spec.audit else None
         device = spec.device or "cpu"
         if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
             raise InvalidValue("device", device, "cpu, or cuda where this aggregator has one")
@@ -157,11 +157,11 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             settled.MergeFrom(
                 pb.FederationSpec(
                     init=init,
-                    rule=aggregation.spell(rule),
+                    rule=rules.spell(rule),
                     capacity=capacity,
                     device=device,
                     admission=self._admission.name,
-                    audit="" if auditing is None else audit.spell(auditing),
+                    audit="" if auditing is None else detectors.spell(auditing),
                 )
             )
             federation = Federation(

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 
 from fedsiege.v1 import simulator_pb2 as pb
 from services.attacker.worker import Intruder
-from services.wire import process, worker_command
-from services.wire.worker import Crew
+from services.rpc import process
+from services.worker import command
+from services.worker.worker import Crew
 
 
 def make_crew(options: argparse.Namespace) -> Crew:
     """Make the crew of one experiment; torch is imported only now that it is needed."""
     with process.importing():
-        from services.attacker.crew import HostileCrew
+        from services.attacker.participants import HostileCrew
 
     return HostileCrew(options.data)
 
@@ -20,7 +21,7 @@ def make_crew(options: argparse.Namespace) -> Crew:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and work."""
     parser = argparse.ArgumentParser(prog="services.attacker", description=__doc__)
-    worker_command.main(pb.WORKER_KIND_ATTACKER, arguments, make_crew, parser, Intruder)
+    command.main(pb.WORKER_KIND_ATTACKER, arguments, make_crew, parser, Intruder)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ import logging
 import time
 from collections.abc import Mapping
 
-from fedsiege import intrusions
+from fedsiege.experiment import intrusions
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
 from services.attacker.intrusions import WAYS, Foothold
 from services.attacker.intrusions.replay import Double
-from services.wire.submitting import Sender, Update
-from services.wire.worker import Post, Worker
+from services.worker.submitting import Sender, Update
+from services.worker.worker import Post, Worker
 
 log = logging.getLogger(__name__)
 

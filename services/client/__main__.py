@@ -4,14 +4,15 @@ import argparse
 from collections.abc import Sequence
 
 from fedsiege.v1 import simulator_pb2 as pb
-from services.wire import process, worker_command
-from services.wire.worker import Crew
+from services.rpc import process
+from services.worker import command
+from services.worker.worker import Crew
 
 
 def make_crew(options: argparse.Namespace) -> Crew:
     """Make the crew of one experiment; torch is imported only now that it is needed."""
     with process.importing():
-        from services.client.crew import BenignCrew
+        from services.client.participants import BenignCrew
 
     return BenignCrew(options.data)
 
@@ -19,7 +20,7 @@ def make_crew(options: argparse.Namespace) -> Crew:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and work."""
     parser = argparse.ArgumentParser(prog="services.client", description=__doc__)
-    worker_command.main(pb.WORKER_KIND_CLIENT, arguments, make_crew, parser)
+    command.main(pb.WORKER_KIND_CLIENT, arguments, make_crew, parser)
 
 
 if __name__ == "__main__":

@@ -9,19 +9,19 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from fedsiege import environment
 from fedsiege.errors import InvalidValue
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment import environment
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.results.summary import round_line
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.identity.tls import Tls
+from services.rpc import process
+from services.rpc.channel import connect
+from services.rpc.guard import Guard, Limits
+from services.rpc.server import serving
 from services.simulator.conversion import history_row
 from services.simulator.experiment import Experiment
 from services.simulator.service import CONTROL, PARTICIPANT, SimulatorService, choose_dataset
-from services.simulator.summary import round_line
-from services.wire import process
-from services.wire.channel import connect
-from services.wire.guard import Guard, Limits
-from services.wire.server import serving
-from services.wire.tls import Tls
 
 log = logging.getLogger("services.simulator")
 

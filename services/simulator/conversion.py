@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fedsiege.spec import ExperimentSpec
-from fedsiege.v1 import aggregator_pb2 as data_pb
-from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator.results import (
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.results import (
     CloseReason,
     Confusion,
     HistoryRow,
@@ -16,8 +14,10 @@ from services.simulator.results import (
     Standing,
     Verdict,
 )
-from services.simulator.results.participants import RULED_ON
-from services.wire.peer_text import plain
+from fedsiege.results.participants import RULED_ON
+from fedsiege.v1 import aggregator_pb2 as data_pb
+from fedsiege.v1 import simulator_pb2 as pb
+from services.rpc.peer_text import plain
 
 #: Characters of what went wrong in a round.
 LONGEST_PROBLEM = 1_000

@@ -11,11 +11,18 @@ from pathlib import Path
 import grpc
 
 from fedsiege.errors import FedSiegeError, InvalidValue
-from fedsiege.settling import Settled
+from fedsiege.experiment.resolve import Settled
+from fedsiege.experiment.roster import Cast
+from fedsiege.results import ResultsFolder, detections
+from fedsiege.results.atomic import in_words
+from fedsiege.results.intrusions import write_intrusions
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator.cast import Cast
+from services.rpc.errors import Refusal
+from services.rpc.peer_text import plain
+from services.simulator.assignment import JOIN_PATIENCE, NO_DEADLINE, Muster
+from services.simulator.attack_success import Probe
 from services.simulator.conversion import (
     confusion,
     history_row,
@@ -24,16 +31,9 @@ from services.simulator.conversion import (
     to_message,
 )
 from services.simulator.intervention import Intervention
-from services.simulator.intrusion_table import write_intrusions
-from services.simulator.muster import JOIN_PATIENCE, NO_DEADLINE, Muster
-from services.simulator.open_muster import OpenMuster
-from services.simulator.probe import Probe
+from services.simulator.open_assignment import OpenMuster
 from services.simulator.remote_federation import RemoteFederation
-from services.simulator.results import ResultsFolder, detections
-from services.simulator.results.whole import in_words
 from services.simulator.workers import AttachedWorker, Workers
-from services.wire.errors import Refusal
-from services.wire.peer_text import plain
 
 log = logging.getLogger(__name__)
 

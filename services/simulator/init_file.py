@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fedsiege.errors import InvalidValue, MissingData
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
 
 
 def check(spec: ExperimentSpec, data: Path) -> tuple[list[Path], list[str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.simulator.results import ParticipantRow
+from fedsiege.results import ParticipantRow
 
 
 class Intervention:

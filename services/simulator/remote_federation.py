@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import grpc
 
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.simulator.muster import seconds
-from services.wire.channel import TRANSIENT, attempts, patiently
-from services.wire.errors import Refusal
-from services.wire.pulling import pull_model
-from services.wire.tensors import Floats
+from services.rpc.channel import TRANSIENT, attempts, patiently
+from services.rpc.errors import Refusal
+from services.rpc.pulling import pull_model
+from services.rpc.tensors import Floats
+from services.simulator.assignment import seconds
 
 _PAGE = 4_000
 #: Seconds for which a call is made again when the line breaks. On a machine with more to do than it

@@ -11,17 +11,17 @@ from typing import Any
 import grpc
 
 from fedsiege.errors import InvalidValue
-from fedsiege.settling import Settled
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.resolve import Settled
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.results import ResultsFolder
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.identity import callers
+from services.rpc.errors import Exhausted, Forbidden, Malformed, NotFound, Refusal
 from services.simulator.conversion import from_message
 from services.simulator.experiment import Experiment
-from services.simulator.results import ResultsFolder
 from services.simulator.workers import AttachedWorker, Workers
-from services.wire import callers
-from services.wire.errors import Exhausted, Forbidden, Malformed, NotFound, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def choose_dataset(settled: Settled, data: Path) -> tuple[Settled, str]:
         InvalidValue: it has too few samples for all participants.
     """
     # torch costs a second to import: only experiments need it, not the service.
-    from fedsiege import datasets, partition
+    from fedsiege import datasets, partitions
 
     spec, reason = settled.spec, ""
     if spec.dataset == "auto":
@@ -75,7 +75,7 @@ def choose_dataset(settled: Settled, data: Path) -> tuple[Settled, str]:
         spec = spec.model_copy(update={"dataset": name})
     labels = datasets.load(spec.dataset, data).train_labels
     try:
-        partition.create(spec.partition).check(labels, spec.clients or 1, spec.samples)
+        partitions.create(spec.partition).check(labels, spec.clients or 1, spec.samples)
     except InvalidValue as error:
         raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
     return replace(settled, spec=spec), reason

@@ -13,8 +13,8 @@ from benchmarks.contest import ContenderError, Effort, run
 from benchmarks.rules import contenders, report
 from benchmarks.rules.cases import CASES, Case, Size
 from benchmarks.rules.contenders import NUMPY, OURS_NAME, SORT, TORCH, Workers, benchmark
-from fedsiege import aggregation
-from fedsiege.aggregation import pre
+from fedsiege import rules
+from fedsiege.rules import pre
 
 SMALL = Size(20, 300)
 
@@ -22,7 +22,7 @@ SMALL = Size(20, 300)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_case_is_a_rule_of_ours(case: Case) -> None:
     text = case.name.format(f=4)
-    step = pre.parse(text) if case.title in pre.names() else aggregation.parse(text)
+    step = pre.parse(text) if case.title in pre.names() else rules.parse(text)
     assert step.name == case.title
 
 

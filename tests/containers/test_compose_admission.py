@@ -11,8 +11,8 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from services.wire.authority import Authority
-from services.wire.callers import Role
+from services.identity.authority import Authority
+from services.identity.callers import Role
 
 CLIENTS = 3
 LEAKED = 1
@@ -31,7 +31,7 @@ SETTINGS = {
 
 def fedsiege(federation, *arguments: str) -> str:
     """Run the command line in the folder of a federation."""
-    command = [sys.executable, "-m", "services.simulator.cli", *arguments]
+    command = [sys.executable, "-m", "fedsiege.cli.main", *arguments]
     done = subprocess.run(
         command, cwd=federation.folder, capture_output=True, text=True, check=False
     )

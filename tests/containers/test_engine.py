@@ -21,7 +21,7 @@ class Siege:
 
     def __init__(self, folder: Path, *options: str, **environment: str) -> None:
         self.out = folder / "out"
-        command = [sys.executable, "-m", "services.simulator.cli", "sim", *SPEC, *options]
+        command = [sys.executable, "-m", "fedsiege.cli.main", "sim", *SPEC, *options]
         self._process = subprocess.Popen(
             [*command, f"--out={self.out}", f"--data={folder}"],
             stdout=subprocess.PIPE,

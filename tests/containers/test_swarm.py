@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from services.simulator.fleet.base import FleetFailed, Post, Resources
-from services.simulator.fleet.swarm import SwarmFleet
+from services.launch.base import FleetFailed, Post, Resources
+from services.launch.swarm import SwarmFleet
 from tests.containers.control import PATIENCE, ROOT, Control
 
 TWO_NODES = ROOT / "docker/two-nodes.sh"

@@ -12,21 +12,21 @@ import pytest
 from safetensors.numpy import load_file
 
 from fedsiege import models
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.results import ResultsFolder
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from services.aggregator.service import AggregatorService
-from services.attacker.crew import HostileCrew
-from services.client.crew import BenignCrew
+from services.attacker.participants import HostileCrew
+from services.client.participants import BenignCrew
+from services.identity.identity import Place
+from services.rpc.server import serving
+from services.rpc.tensors import Floats
 from services.simulator.__main__ import simulating
-from services.simulator.results import ResultsFolder
 from services.simulator.service import SimulatorService
-from services.wire.place import Place
-from services.wire.server import serving
-from services.wire.submitting import Update
-from services.wire.tensors import Floats
-from services.wire.worker import Crew, Worker
+from services.worker.submitting import Update
+from services.worker.worker import Crew, Worker
 
 DATA = Path(os.environ.get("FEDSIEGE_DATA", "data"))
 

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
 
 DIGITS = {"dataset": "digits", "clients": 10, "rounds": 3, "attack": 0.3, "trainer": "cohort"}
 

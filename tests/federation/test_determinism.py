@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from fedsiege.spec import ExperimentSpec
-from services.attacker.crew import HostileCrew
-from services.client.crew import BenignCrew
-from services.wire import worker
-from services.wire.pulling import pull_model
-from services.wire.submitting import Update
-from services.wire.tensors import Floats
+from fedsiege.experiment.spec import ExperimentSpec
+from services.attacker.participants import HostileCrew
+from services.client.participants import BenignCrew
+from services.rpc.pulling import pull_model
+from services.rpc.tensors import Floats
+from services.worker import worker
+from services.worker.submitting import Update
 
 
 @pytest.fixture

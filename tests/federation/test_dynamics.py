@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from fedsiege import aggregation, attacks, models
+from fedsiege import attacks, models, rules
 from fedsiege.attacks import Broadcast
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
 
 
 def base_model(seed: int) -> np.ndarray:
@@ -78,4 +78,4 @@ async def test_one_enormous_fake_destroys_fedavg_which_says_so_and_goes_on(town)
     assert min(outcome.accuracies) < 0.2
     last = outcome.history[-1]
     assert last.loss > 1e3 or not np.isfinite(last.loss)
-    assert set(aggregation.names()) >= set(ROBUST)
+    assert set(rules.names()) >= set(ROBUST)

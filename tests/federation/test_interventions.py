@@ -3,7 +3,7 @@
 import pytest
 
 from fedsiege.errors import FedSiegeError
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.intervention import Intervention
 

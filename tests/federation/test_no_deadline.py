@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.results import ResultsFolder
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
-from services.client.crew import BenignCrew
-from services.simulator import muster
-from services.simulator.results import ResultsFolder
-from services.wire.submitting import Update
-from services.wire.tensors import Floats
+from services.client.participants import BenignCrew
+from services.rpc.tensors import Floats
+from services.simulator import assignment
+from services.worker.submitting import Update
 from tests.federation.conftest import DATA
 
 SPEC = ExperimentSpec(clients=6, attack=0.34, rounds=2, dataset="digits", samples=4, trainer="loop")
@@ -83,7 +83,7 @@ async def test_a_worker_that_fails_closes_the_round_and_is_counted(town, tmp_pat
 async def test_a_worker_that_is_gone_or_sends_too_little_closes_the_round(
     town, tmp_path, monkeypatch, how
 ) -> None:
-    monkeypatch.setattr(muster, "LINE_PATIENCE", 0.2)
+    monkeypatch.setattr(assignment, "LINE_PATIENCE", 0.2)
     stuck = asyncio.Event()
 
     class Waiting(StuckCrew):

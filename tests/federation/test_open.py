@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedsiege.spec import ExperimentSpec, fakes_beside
+from fedsiege.experiment.spec import ExperimentSpec, fakes_beside
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator import open_muster
+from services.simulator import open_assignment
 from services.simulator.experiment import Experiment
 
 ATTACKER = pb.WORKER_KIND_ATTACKER
@@ -31,7 +31,7 @@ def test_a_fifth_beside_eighty_is_twenty():
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(open_muster, "QUIET", 0.2)
+    monkeypatch.setattr(open_assignment, "QUIET", 0.2)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -59,7 +59,7 @@ async def test_it_starts_when_newcomers_stop_arriving(town):
 
 
 async def test_it_starts_at_once_when_enough_are_there(town, monkeypatch):
-    monkeypatch.setattr(open_muster, "QUIET", 3600.0)
+    monkeypatch.setattr(open_assignment, "QUIET", 3600.0)
     experiment = await start(town, OPEN.model_copy(update={"attack": 0.0, "min_clients": 2}))
     town.hire("a", 1)
     await asyncio.sleep(0.2)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from fedsiege import datasets, models, partition
-from fedsiege.optimiser import LocalAdam
-from fedsiege.spec import ExperimentSpec
-from fedsiege.training import LoopTrainer, Shard, batch_order
+from fedsiege import datasets, models, partitions
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.training.local import LoopTrainer, Shard, batch_order
+from fedsiege.training.optimiser import LocalAdam
 from tests.federation.conftest import DATA
 
 
@@ -21,7 +21,7 @@ async def test_the_updates_of_a_round_are_those_of_adam(town):
     spec = spec_of(clients=3, trainer="loop", lr=0.01)
     outcome = await town.run(spec, clients=[3])
     data = datasets.load("digits", DATA)
-    shares = partition.create("sample").assign(data.train_labels, 3, spec.samples, spec.seed)
+    shares = partitions.create("sample").assign(data.train_labels, 3, spec.samples, spec.seed)
     trainer = LoopTrainer(models.create("net"), LocalAdam(0.01, spec.epochs, spec.batch))
     shards = [
         Shard(

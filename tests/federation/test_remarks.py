@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
 
 CUT = "counts 2 samples for 3 of 3 participants that report more, 4 at most"
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from fedsiege import datasets, models, partition
-from fedsiege.optimiser import LocalSGD
-from fedsiege.spec import ExperimentSpec
-from fedsiege.training import LoopTrainer, Shard, batch_order
+from fedsiege import datasets, models, partitions
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.training.local import LoopTrainer, Shard, batch_order
+from fedsiege.training.optimiser import LocalSGD
 from tests.federation.conftest import DATA
 
 
@@ -32,7 +32,7 @@ async def test_an_update_is_the_difference_to_the_rounds_own_model(town):
     spec = ExperimentSpec(dataset="digits", rounds=3, clients=3, attack=0, trainer="loop")
     outcome = await town.run(spec, clients=[3])
     data = datasets.load("digits", DATA)
-    shares = partition.create("sample").assign(data.train_labels, 3, spec.samples, spec.seed)
+    shares = partitions.create("sample").assign(data.train_labels, 3, spec.samples, spec.seed)
     trainer = LoopTrainer(models.create("net"), LocalSGD(spec.lr, spec.momentum, spec.epochs, 4))
     shards = [
         Shard(

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import torch
 
-from fedsiege import aggregation, attacks, audit
-from fedsiege.aggregation import pre
-from fedsiege.audit import quarantine
-from fedsiege.catalogue import Catalogue, spell
+from fedsiege import attacks, detectors, rules
+from fedsiege.detectors import quarantine
 from fedsiege.errors import InvalidValue
+from fedsiege.registry import Catalogue, spell
+from fedsiege.rules import pre
 
 CATALOGUES: list[Catalogue[Any]] = [
-    aggregation.catalogue,
+    rules.catalogue,
     pre.catalogue,
     attacks.catalogue,
-    audit.catalogue,
+    detectors.catalogue,
     quarantine.catalogue,
 ]
 PARAMETERS = [
@@ -88,16 +88,16 @@ def test_it_says_what_is_allowed(name: str, parameters: dict[str, Any], allowed:
 @pytest.mark.parametrize(
     ("catalogue", "name", "near"),
     [
-        (aggregation.catalogue, "krumm", "krum"),
-        (aggregation.catalogue, "KRUM", "krum"),
-        (aggregation.catalogue, "trimmed_mean", "trimmed-mean"),
+        (rules.catalogue, "krumm", "krum"),
+        (rules.catalogue, "KRUM", "krum"),
+        (rules.catalogue, "trimmed_mean", "trimmed-mean"),
         (pre.catalogue, "nnn", "nnm"),
         (attacks.catalogue, "mpfa", "mpaf"),
         (attacks.catalogue, "MPAF", "mpaf"),
         (attacks.catalogue, "fang", r"fang-krum or fang-trimmed-mean\?"),
         (attacks.catalogue, "flip", r"label-flip or sign-flip or sign-flip-gradient\?"),
         (attacks.catalogue, "Backdoor", r"badnets or dba or edge-case or input-instance\?"),
-        (audit.catalogue, "nrom", "norm"),
+        (detectors.catalogue, "nrom", "norm"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(
@@ -112,12 +112,12 @@ def test_an_unknown_name_is_answered_with_the_nearest(
 @pytest.mark.parametrize(
     ("parse", "text"),
     [
-        (aggregation.parse, "krum"),
-        (aggregation.parse, "nnm/krum"),
-        (lambda text: aggregation.parse(f"{text}/krum"), "nnm"),
+        (rules.parse, "krum"),
+        (rules.parse, "nnm/krum"),
+        (lambda text: rules.parse(f"{text}/krum"), "nnm"),
         (attacks.parse, "mpaf"),
-        (audit.parse, "norm"),
-        (lambda text: audit.parse(f"norm/{text}"), "quarantine"),
+        (detectors.parse, "norm"),
+        (lambda text: detectors.parse(f"norm/{text}"), "quarantine"),
     ],
 )
 def test_a_list_with_nothing_in_it(parse: Any, text: str, settings: str) -> None:

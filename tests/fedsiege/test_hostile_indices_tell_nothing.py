@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from fedsiege import partition, seeding
-from fedsiege.cadence import hostile_indices
+from fedsiege import partitions, seeding
+from fedsiege.experiment.hostile import hostile_indices
 
 SEEDS = range(150)
 #: Standard errors that the mean difference between hostile and benign may be away from 0.
@@ -28,7 +28,7 @@ def deviations(text: str, samples: int, n: int, hostile: Sequence[int]) -> np.nd
     marked = np.isin(np.arange(n), hostile)
     differences = []
     for seed in SEEDS:
-        figures = measured(partition.create(text).assign(LABELS, n, samples, seed))
+        figures = measured(partitions.create(text).assign(LABELS, n, samples, seed))
         differences.append(figures[marked].mean(axis=0) - figures[~marked].mean(axis=0))
     mean, spread = np.mean(differences, axis=0), np.std(differences, axis=0)
     away = np.abs(mean) > 1e-9

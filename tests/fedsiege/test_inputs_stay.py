@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 import pytest
 import torch
 
-from fedsiege import aggregation, attacks, audit, models
-from fedsiege.aggregation import RoundContext, StatefulRule, pre
+from fedsiege import attacks, detectors, models, rules
 from fedsiege.attacks import Broadcast
 from fedsiege.attacks.base import PoisoningAttack, StatefulAttack
-from fedsiege.training import Shard
+from fedsiege.rules import RoundContext, StatefulRule, pre
+from fedsiege.training.local import Shard
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
@@ -26,7 +26,7 @@ TRAINING = {
 }
 TEXTS = {"smea": "smea:f=1", **TRAINING}
 RULES = [
-    *(TEXTS.get(name, name) for name in aggregation.names()),
+    *(TEXTS.get(name, name) for name in rules.names()),
     *("fedavg:weighted=true", "fednova:weighted=true", "rfout1d:clip=1,noise=1", "dnc:subsample=9"),
     *("norm-clipping:bound=1", "weak-dp:bound=1", "foundationfl:then=trimmed-mean"),
     *("centered-clipping:tau=1,steps=3", "fldetector:window=2"),
@@ -106,7 +106,7 @@ def context_of(text: str, number: int, device: str) -> RoundContext:
 def test_a_rule_changes_nothing_and_any_dtype_and_layout_gives_the_same(
     text: str, dtype: torch.dtype, layout: Callable[[torch.Tensor], torch.Tensor], device: str
 ) -> None:
-    rule, state, plain = aggregation.parse(text), None, None
+    rule, state, plain = rules.parse(text), None, None
     for number in (1, 2, 3) if isinstance(rule, StatefulRule) else (1,):
         context = context_of(text, number, device)
         assert context.model is not None
@@ -122,11 +122,11 @@ def test_a_rule_changes_nothing_and_any_dtype_and_layout_gives_the_same(
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", audit.names())
+@pytest.mark.parametrize("name", detectors.names())
 def test_a_detector_changes_nothing_and_any_dtype_and_layout_gives_the_same(
     name: str, dtype: torch.dtype, layout: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
-    detector, state, plain = audit.create(name), None, None
+    detector, state, plain = detectors.create(name), None, None
     for number in (1, 2, 3):
         context = context_of(name, number, "cpu")
         updates = layout(rows(number, 20).to(dtype))

@@ -1,7 +1,9 @@
 """A real aggregator on loopback, and a participant that can be told to misbehave."""
 
 import os
-from collections.abc import AsyncIterator, Iterable, Sequence
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
@@ -12,12 +14,16 @@ from google.protobuf import duration_pb2
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from fedsiege.v1 import simulator_pb2_grpc as simulator_rpc
 from services.aggregator.service import AggregatorService
-from services.wire.channel import connect
-from services.wire.errors import Refusal
-from services.wire.server import serving
-from services.wire.tensors import encode_update
+from services.rpc import server
+from services.rpc.channel import connect
+from services.rpc.errors import Refusal
+from services.rpc.server import serving
+from services.rpc.tensors import encode_update
 
+Servicer = rpc.AggregatorServiceServicer | simulator_rpc.SimulatorServiceServicer
+Serve = Callable[[Servicer], Awaitable[str]]
 NET = 13_106
 
 
@@ -155,3 +161,30 @@ async def federation(create) -> Federation:
     await made.enroll(5)
     await made.open()
     return made
+
+
+@pytest_asyncio.fixture
+async def serve(monkeypatch) -> AsyncIterator[Serve]:
+    """Serve an aggregator or a simulator; returns its address. All end with the test, at once."""
+    monkeypatch.setattr(server, "GRACE", 0.0)
+    async with AsyncExitStack() as stack:
+
+        async def start(servicer: Servicer, port: int = 0) -> str:
+            add = (
+                rpc.add_AggregatorServiceServicer_to_server
+                if isinstance(servicer, rpc.AggregatorServiceServicer)
+                else simulator_rpc.add_SimulatorServiceServicer_to_server
+            )
+            running = serving(f"127.0.0.1:{port}", lambda one: add(servicer, one), [])
+            return f"127.0.0.1:{await stack.enter_async_context(running)}"
+
+        yield start
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nobody listens, yet."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

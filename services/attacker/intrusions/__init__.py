@@ -1,6 +1,6 @@
 """Ways to get in, each tried on the real aggregator: what an admission mode is worth.
 
-Their names, and how often each is tried, stand in ``fedsiege.intrusions``.
+Their names, and how often each is tried, stand in ``fedsiege.experiment.intrusions``.
 """
 
 from services.attacker.intrusions.base import Attempts, Foothold, Intrusion

@@ -8,7 +8,7 @@ import grpc
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
-from services.wire.channel import channel_options
+from services.rpc.channel import channel_options
 
 #: Seconds that a handshake gets.
 _PATIENCE = 10.0
@@ -44,7 +44,7 @@ class ForeignCertificate(Intrusion):
 def _forge(name: str) -> tuple[bytes, bytes]:
     """Return a certificate in that name and its key, signed by nobody that anybody knows."""
     # Importing the cryptography library costs memory that few attackers need.
-    from services.wire.authority import Authority
+    from services.identity.authority import Authority
 
     with tempfile.TemporaryDirectory() as folder:
         Authority.create(Path(folder)).issue(name)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
-from services.wire.errors import Refusal
-from services.wire.submitting import Sender, Update
+from services.rpc.errors import Refusal
+from services.worker.submitting import Sender, Update
 
 
 async def _send(

@@ -15,14 +15,13 @@ from fedsiege.attacks import (
     AdSynthP,
     Broadcast,
     PoisonedFLNoise,
-    ad_sleep,
-    disguise,
 )
-from fedsiege.attacks.ad_hist import WINDOW, Step, sideways
-from fedsiege.attacks.ad_sgn import low_rank_signs
-from fedsiege.attacks.disguise import tensor_places, weight_layers
-from fedsiege.attacks.mpaf import random_base
-from fedsiege.attacks.synthetic import synthetic_steps
+from fedsiege.attacks.adaptive import ad_sleep, disguise
+from fedsiege.attacks.adaptive.ad_hist import WINDOW, Step, sideways
+from fedsiege.attacks.adaptive.ad_sgn import low_rank_signs
+from fedsiege.attacks.adaptive.disguise import tensor_places, weight_layers
+from fedsiege.attacks.adaptive.synthetic import synthetic_steps
+from fedsiege.attacks.fake.mpaf import random_base
 
 MODULES = [disguise, ad_sleep]
 

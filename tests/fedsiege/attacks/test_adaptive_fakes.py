@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedsiege import attacks, datasets, models, partition
+from fedsiege import attacks, datasets, models, partitions
 from fedsiege.attacks import Attack, Broadcast, StatefulAttack
-from fedsiege.cohort import CohortTrainer
-from fedsiege.optimiser import LocalSGD
-from fedsiege.training import Shard, batch_order
+from fedsiege.training.cohort import CohortTrainer
+from fedsiege.training.local import Shard, batch_order
+from fedsiege.training.optimiser import LocalSGD
 
 ADAPTIVE = [
     "ad-anti",
@@ -90,7 +90,7 @@ def test_a_destroyed_model_does_not_stop_them(text: str, broken: float) -> None:
 def shards() -> list[Shard]:
     """Ten participants with forty digits each."""
     data = datasets.load("digits", Path("."))
-    shares = partition.create("iid").assign(data.train_labels, 10, 40, 0)
+    shares = partitions.create("iid").assign(data.train_labels, 10, 40, 0)
     return [
         Shard(
             datasets.to_tensor(data.train_images[share]),

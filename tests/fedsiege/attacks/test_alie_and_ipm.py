@@ -3,7 +3,7 @@
 import pytest
 
 from fedsiege import attacks
-from fedsiege.attacks.alie import largest_shift
+from fedsiege.attacks.compromised.alie import largest_shift
 from fedsiege.errors import UnfitRound
 
 #: Mean 2 and 10; sample deviation 2 and 4 (population: 1.63 and 3.27).

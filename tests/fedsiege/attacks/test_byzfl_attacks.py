@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from fedsiege import aggregation, attacks
+from fedsiege import attacks, rules
 from fedsiege.attacks import Broadcast
-from fedsiege.attacks.adaptive import maximise
+from fedsiege.attacks.compromised.adaptive import maximise
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "byzfl_attacks.py"
@@ -77,7 +77,7 @@ def test_the_search_finds_no_less_harm(name, reference, tell):
 
     def harm(row: torch.Tensor) -> float:
         rows = torch.cat((benign, row.expand(reference.HOSTILE, -1)))
-        return float((aggregation.parse(rule)(rows).update - benign.mean(dim=0)).norm())
+        return float((rules.parse(rule)(rows).update - benign.mean(dim=0)).norm())
 
     ours = harm(craft(text, reference, tell, rule)[0])
     assert ours > 0.998 * harm(torch.tensor(EXPECTED[name]))

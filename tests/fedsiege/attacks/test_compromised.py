@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from fedsiege import aggregation, attacks
+from fedsiege import attacks, rules
 from fedsiege.attacks import Broadcast, CompromisedAttack, Knowledge
 from fedsiege.errors import InvalidValue, UnfitRound
 
@@ -115,7 +115,7 @@ def test_it_does_more_harm_than_honest_updates_would(text, broadcast):
     benign = broadcast.benign
 
     def harm(rows: torch.Tensor) -> float:
-        update = aggregation.parse(rule)(torch.cat((rows, benign))).update
+        update = rules.parse(rule)(torch.cat((rows, benign))).update
         return float((update - benign.mean(dim=0)).norm())
 
     crafted = attacks.parse(text).craft(told, told.hostile)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fedsiege import aggregation, attacks
+from fedsiege import attacks, rules
 from fedsiege.errors import UnfitRound
 
 #: Trends 1, 1, -1, -1 and 0; the far ends are 2, -1, 5 (the largest), -1 and 0.
@@ -64,7 +64,7 @@ def test_krum_chooses_what_was_crafted_and_not_what_is_twice_as_far(tell):
     trend = rows[4:].sum(dim=0).sign()
     size = float(crafted[0].abs()[0])
     torch.testing.assert_close(crafted, (-size * trend).expand(2, -1))
-    krum = aggregation.parse("krum:f=4")
+    krum = rules.parse("krum:f=4")
     chosen = krum(torch.cat((rows[4:], crafted[:1].expand(4, -1)))).update
     assert torch.equal(chosen, crafted[0])
     further = krum(torch.cat((rows[4:], 2 * crafted[:1].expand(4, -1)))).update
@@ -116,7 +116,7 @@ def test_krum_with_partial_knowledge_adds_hostile_rows_until_it_works(tell):
     """
     told = tell([[-4.0], [-1.0], [2.0], [6.0], [7.0]])
     assert attacks.parse("fang-krum").craft(told, [1, 4]).tolist() == [[-3.0]] * 2
-    alone = aggregation.create("krum", f=1)(torch.cat((told.own, torch.tensor([[-3.0]]))))
+    alone = rules.create("krum", f=1)(torch.cat((told.own, torch.tensor([[-3.0]]))))
     assert alone.update.tolist() == [-1.0]
 
 

@@ -5,9 +5,9 @@ import torch
 
 from fedsiege import attacks
 from fedsiege.attacks import BackdoorAttack, Broadcast, Knowledge, PoisoningAttack, Targeted
-from fedsiege.attacks.concentration import choose, count
+from fedsiege.attacks.data_poisoning.concentration import choose, count
 from fedsiege.errors import InvalidValue
-from fedsiege.training import Shard
+from fedsiege.training.local import Shard
 
 BACKDOORS = ["badnets", "dba", "edge-case", "input-instance", "model-replacement", "neurotoxin"]
 POISONS = [

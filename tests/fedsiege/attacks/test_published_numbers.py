@@ -3,7 +3,8 @@
 import pytest
 
 from fedsiege import attacks
-from fedsiege.attacks import fang_krum, poisonedfl
+from fedsiege.attacks.compromised import fang_krum
+from fedsiege.attacks.fake import poisonedfl
 
 DEFAULTS = {
     "fang-trimmed-mean": {"b": 2.0},

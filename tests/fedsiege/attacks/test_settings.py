@@ -12,7 +12,7 @@ import torch
 from fedsiege import attacks
 from fedsiege.attacks import Knowledge, Setting
 from fedsiege.errors import InvalidValue, UnfitRound
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
 
 COMPROMISED = [cls.name for cls in attacks.catalogue if cls().knows is not Knowledge.NONE]
 VARIANTS = [

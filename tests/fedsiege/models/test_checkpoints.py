@@ -12,9 +12,10 @@ import safetensors.torch
 import torch
 from safetensors import safe_open
 
-from fedsiege import classifier, datasets, models
+from fedsiege import datasets, models
 from fedsiege.errors import InvalidValue, MissingData
-from fedsiege.evaluation import Evaluator
+from fedsiege.training import classifier
+from fedsiege.training.evaluation import Evaluator
 
 Tensors = dict[str, torch.Tensor]
 

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from fedsiege import datasets, models
-from fedsiege.classifier import make_checkpoint, recipe_for
-from fedsiege.cohort import CohortTrainer
 from fedsiege.errors import InvalidValue
-from fedsiege.evaluation import Evaluator
-from fedsiege.local_training import LocalTraining
-from fedsiege.optimiser import LocalSGD
-from fedsiege.spec import ExperimentSpec
-from fedsiege.training import LoopTrainer
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.training.classifier import make_checkpoint, recipe_for
+from fedsiege.training.cohort import CohortTrainer
+from fedsiege.training.evaluation import Evaluator
+from fedsiege.training.hosted import LocalTraining
+from fedsiege.training.local import LoopTrainer
+from fedsiege.training.optimiser import LocalSGD
 
 
 class Counted(nn.Module):

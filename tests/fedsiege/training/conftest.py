@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from fedsiege.optimiser import LocalAdam, LocalOptimiser, LocalSGD
-from fedsiege.training import Shard, batch_order
+from fedsiege.training.local import Shard, batch_order
+from fedsiege.training.optimiser import LocalAdam, LocalOptimiser, LocalSGD
 
 
 def of_torch(optimiser: LocalOptimiser, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

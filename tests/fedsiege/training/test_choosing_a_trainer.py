@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from fedsiege import models
-from fedsiege.cohort import CohortTrainer
 from fedsiege.errors import InvalidValue
-from fedsiege.optimiser import LocalSGD
-from fedsiege.training import LoopTrainer, choose, resolve_auto
+from fedsiege.training.cohort import CohortTrainer
+from fedsiege.training.local import LoopTrainer, choose, resolve_auto
+from fedsiege.training.optimiser import LocalSGD
 
 BATCH_NORM = nn.BatchNorm2d(1, track_running_stats=False)
 SGD = LocalSGD()

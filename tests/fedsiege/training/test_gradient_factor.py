@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from fedsiege import models
-from fedsiege.cohort import CohortTrainer
 from fedsiege.errors import InvalidValue
-from fedsiege.optimiser import LocalAdam, LocalSGD
-from fedsiege.training import LoopTrainer
+from fedsiege.training.cohort import CohortTrainer
+from fedsiege.training.local import LoopTrainer
+from fedsiege.training.optimiser import LocalAdam, LocalSGD
 
 TRAINERS = {
     "loop": LoopTrainer,
@@ -131,7 +131,7 @@ def test_a_factor_for_other_weights_is_refused_at_once(name, draw):
 
 def test_fewer_fit_together_when_everyone_needs_a_matrix(draw, monkeypatch):
     """Low rank is over with a factor; a block that was sized for it would take more memory."""
-    monkeypatch.setattr("fedsiege.cohort.trainer.MEMORY", 20 << 20)
+    monkeypatch.setattr("fedsiege.training.cohort.trainer.MEMORY", 20 << 20)
     optimiser = LocalSGD(batch_size=1, epochs=1)
     wide = nn.Sequential(nn.Flatten(), nn.Linear(784, 200), nn.ReLU(), nn.Linear(200, 10))
     shards, orders = draw([1] * 40, optimiser, dtype=torch.float32)

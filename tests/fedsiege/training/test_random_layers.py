@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from fedsiege import models
 from fedsiege.errors import InvalidValue
-from fedsiege.local_training import LocalTraining
-from fedsiege.optimiser import LocalSGD
-from fedsiege.training import LoopTrainer, choose
+from fedsiege.training.hosted import LocalTraining
+from fedsiege.training.local import LoopTrainer, choose
+from fedsiege.training.optimiser import LocalSGD
 
 SGD = LocalSGD(epochs=1, batch_size=4)
 

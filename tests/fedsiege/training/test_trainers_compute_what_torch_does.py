@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedsiege import models
-from fedsiege.cohort import CohortTrainer
-from fedsiege.optimiser import LocalAdam, LocalOptimiser, LocalSGD
-from fedsiege.training import LoopTrainer, Shard, Trainer
+from fedsiege.training.cohort import CohortTrainer
+from fedsiege.training.local import LoopTrainer, Shard, Trainer
+from fedsiege.training.optimiser import LocalAdam, LocalOptimiser, LocalSGD
 
 #: Trainers refuse running statistics; without them it trains the same.
 BATCH_NORM = functools.partial(nn.BatchNorm2d, track_running_stats=False)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from fedsiege import models
-from fedsiege.cohort import CohortTrainer
 from fedsiege.errors import InvalidValue
-from fedsiege.optimiser import LocalSGD
-from fedsiege.training import LoopTrainer, Shard, batch_order
+from fedsiege.training.cohort import CohortTrainer
+from fedsiege.training.local import LoopTrainer, Shard, batch_order
+from fedsiege.training.optimiser import LocalSGD
 
 
 @pytest.mark.parametrize(

@@ -16,15 +16,15 @@ from services.aggregator.__main__ import main
 from services.aggregator.admission import Admission, ByCertificate, ByToken
 from services.aggregator.participants import Participant
 from services.aggregator.service import CONTROL, PARTICIPANT, AggregatorService
-from services.wire.authority import Authority
-from services.wire.callers import Caller, Role
-from services.wire.channel import connect
-from services.wire.errors import Refusal, ServiceError
-from services.wire.guard import Guard
-from services.wire.ledger import Ledger
-from services.wire.server import serving
-from services.wire.tensors import LEAST_CHUNK_BYTES, encode_update
-from services.wire.tls import Tls
+from services.identity.authority import Authority
+from services.identity.callers import Caller, Role
+from services.identity.ledger import Ledger
+from services.identity.tls import Tls
+from services.rpc.channel import connect
+from services.rpc.errors import Refusal, ServiceError
+from services.rpc.guard import Guard
+from services.rpc.server import serving
+from services.rpc.tensors import LEAST_CHUNK_BYTES, encode_update
 
 Code = grpc.StatusCode
 SECRET = b"sixteen bytes of"
@@ -188,7 +188,7 @@ async def test_an_expired_token_lets_nobody_in(create, ledger, monkeypatch):
     federation = await create()
     used, late = ledger.issue(2, days=1)
     await enroll(federation, one("x", used))
-    monkeypatch.setattr("services.wire.ledger.time.time", lambda: 4e9)
+    monkeypatch.setattr("services.identity.ledger.time.time", lambda: 4e9)
     assert await refusal(enroll(federation, one("y", late))) == (
         Code.UNAUTHENTICATED,
         "TOKEN_EXPIRED",
@@ -388,7 +388,7 @@ async def test_a_certificate_is_worth_its_places_and_only_its_owner_speaks_for_t
 def test_what_does_not_fit_is_refused_at_start(
     arguments: list[str], environment: Mapping[str, str], words: str, monkeypatch, capsys
 ):
-    monkeypatch.setattr("services.wire.process.set_up_logging", lambda *_: None)
+    monkeypatch.setattr("services.rpc.process.set_up_logging", lambda *_: None)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as caught:

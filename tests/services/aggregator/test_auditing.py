@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from fedsiege import audit
-from fedsiege.aggregation import Bulyan
+from fedsiege import detectors
+from fedsiege.rules import Bulyan
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.wire.errors import Refusal
+from services.rpc.errors import Refusal
 from tests.services.conftest import Federation
 
 TERMS = "quarantine:term=2,cap=8,probation=2"
@@ -45,7 +45,7 @@ async def test_out_on_probation_back_and_out_for_longer(create, caplog, rule):
     """Participant 4 is far too long in rounds 1 and 4, and would move the model far away."""
     caplog.set_level(logging.INFO, "services.aggregator.auditing")
     federation = await audited(create, f"norm/{TERMS}", rule=rule)
-    assert federation.described.spec.audit == audit.spell(audit.parse(f"norm/{TERMS}"))
+    assert federation.described.spec.audit == detectors.spell(detectors.parse(f"norm/{TERMS}"))
     seen = []
     for number in range(1, 6):
         before = await federation.model()
@@ -195,7 +195,7 @@ async def test_a_detector_gone_wrong_silences_nobody(create, caplog, monkeypatch
     def flag_three(self, updates, context, state):
         return torch.tensor([3.0, 0, 3, 3, 0], dtype=torch.float64), None
 
-    monkeypatch.setattr(audit.Norm, "judge", flag_three)
+    monkeypatch.setattr(detectors.Norm, "judge", flag_three)
     caplog.set_level(logging.INFO, "services.aggregator.auditing")
     federation = await audited(create, "norm")
     entry = await a_round(federation, 1, noise(federation, 1))
@@ -228,7 +228,7 @@ async def test_a_detector_that_fails_ends_the_round_and_says_so(create, monkeypa
     def fail(self, updates, context, state):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(audit.Norm, "judge", fail)
+    monkeypatch.setattr(detectors.Norm, "judge", fail)
     federation = await audited(create, "norm")
     before = await federation.model()
     entry = await a_round(federation, 1, noise(federation, 1))

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from fedsiege import aggregation
-from fedsiege.aggregation import Aggregation, RoundContext, Rule, RunningSum
+from fedsiege import rules
 from fedsiege.errors import UnfitRound
+from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum
 from services.aggregator import collecting
 from services.aggregator.collecting import MatrixCollector, SumCollector, new_matrix
-from services.wire.errors import Exhausted
+from services.rpc.errors import Exhausted
 
 D = 6
 
@@ -99,7 +99,7 @@ def test_any_sample_count_of_the_wire_is_a_weight(count):
     collector.aggregate(rule, rows(0), RoundContext(), None)
     ((_, weights),) = rule.seen
     assert weights.tolist() == [min(count, collecting.LARGEST_COUNT)]
-    weighted = aggregation.parse("fedavg:weighted=true")
+    weighted = rules.parse("fedavg:weighted=true")
     total = SumCollector(RunningSum(D), weighted)
     total.put(0, update(0), 1.0, count, 1)
     np.testing.assert_array_equal(
@@ -109,24 +109,24 @@ def test_any_sample_count_of_the_wire_is_a_weight(count):
 
 @pytest.mark.parametrize("text", ["fedavg", "fedavg:weighted=true", "norm-clipping:bound=2"])
 def test_a_sum_and_a_matrix_agree_bit_for_bit(text):
-    rule = aggregation.parse(text)
+    rule = rules.parse(text)
     rng = np.random.default_rng(3)
     updates = rng.normal(size=(7, D)).astype(np.float32) * 10 ** rng.uniform(-9, 9, (7, 1))
     updates = updates.astype(np.float32)
     matrix = MatrixCollector(np.empty((7, D), np.float32), "cpu")
     present = [0, 2, 3, 6]
     for row in present:
-        matrix.put(row, updates[row], aggregation.norm_of(updates[row]), 5 * row, 1)
+        matrix.put(row, updates[row], rules.norm_of(updates[row]), 5 * row, 1)
     by_matrix = matrix.aggregate(rule, rows(*present), RoundContext(), None).update
     total = SumCollector(RunningSum(D), rule)
     for row in reversed(present):
-        total.put(row, updates[row], aggregation.norm_of(updates[row]), 5 * row, 1)
+        total.put(row, updates[row], rules.norm_of(updates[row]), 5 * row, 1)
     by_sum = total.aggregate(rule, rows(*present), RoundContext(), None).update
     assert by_sum.numpy().tobytes() == by_matrix.numpy().tobytes()
 
 
 def test_the_memory_of_a_sum_does_not_depend_on_how_many_take_part():
-    rule, d = aggregation.parse("fedavg"), 50_000
+    rule, d = rules.parse("fedavg"), 50_000
     arrived = np.random.default_rng(0).normal(size=d).astype(np.float32)
 
     def peak(n: int) -> int:
@@ -147,7 +147,7 @@ def test_the_memory_of_a_sum_does_not_depend_on_how_many_take_part():
 
 
 def test_a_sum_begins_anew_each_round():
-    rule, total = aggregation.parse("fedavg"), RunningSum(D)
+    rule, total = rules.parse("fedavg"), RunningSum(D)
     for value in (3.0, 5.0):
         collector = SumCollector(total, rule)
         collector.put(0, np.full(D, value, np.float32), 1.0, 1, 1)
@@ -158,7 +158,7 @@ def test_a_sum_begins_anew_each_round():
 
 @pytest.mark.parametrize("rule", ["fedavg", "median", "krum:f=0"])
 def test_nothing_to_aggregate_is_said(rule):
-    rule = aggregation.parse(rule)
+    rule = rules.parse(rule)
     sums = SumCollector(RunningSum(D), rule) if rule.streams else None
     collector = sums or MatrixCollector(np.zeros((3, D), np.float32), "cpu")
     with pytest.raises(UnfitRound):

@@ -8,9 +8,9 @@ import pytest
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.aggregator import intake
-from services.wire.errors import Refusal
-from services.wire.tensors import CHUNK_BYTES, checksum
+from services.aggregator import validation
+from services.rpc.errors import Refusal
+from services.rpc.tensors import CHUNK_BYTES, checksum
 
 Code = grpc.StatusCode
 BAD = Code.INVALID_ARGUMENT
@@ -292,7 +292,7 @@ async def test_a_round_with_too_few_for_its_rule_keeps_the_model_and_says_so(cre
 
 
 async def test_who_opens_a_stream_and_says_nothing_is_cut_off(federation, monkeypatch):
-    monkeypatch.setattr(intake, "PATIENCE", 0.2)
+    monkeypatch.setattr(validation, "PATIENCE", 0.2)
     never = asyncio.Event()
 
     async def silence():
@@ -306,8 +306,8 @@ async def test_who_opens_a_stream_and_says_nothing_is_cut_off(federation, monkey
 
 
 async def test_who_trickles_is_cut_off(create, monkeypatch):
-    monkeypatch.setattr(intake, "PATIENCE", 0.5)
-    monkeypatch.setattr(intake, "LEAST_RATE", 1e9)
+    monkeypatch.setattr(validation, "PATIENCE", 0.5)
+    monkeypatch.setattr(validation, "LEAST_RATE", 1e9)
     federation = await create(model="cnn")
     await federation.enroll(1)
     await federation.open()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from fedsiege import aggregation, models
-from fedsiege.aggregation import RoundContext
+from fedsiege import models, rules
+from fedsiege.rules import RoundContext
 
 #: Without the random numbers or the time that some take by default.
 TEXTS = {
@@ -34,13 +34,13 @@ def sent(number: int, d: int) -> np.ndarray:
     return rows.astype(np.float32)
 
 
-@pytest.mark.parametrize("name", [*aggregation.names(), "nnm/median", "bucketing/krum:f=0"])
+@pytest.mark.parametrize("name", [*rules.names(), "nnm/median", "bucketing/krum:f=0"])
 async def test_the_rule_that_was_asked_for_runs(name: str, create) -> None:
     text = TEXTS.get(name, name)
     federation = await create(rule=text, seed=SEED)
     await federation.enroll(N)
-    rule, state, means = aggregation.parse(text), None, []
-    remembers = isinstance(rule, aggregation.StatefulRule) and name != "fedredefense"  # slow
+    rule, state, means = rules.parse(text), None, []
+    remembers = isinstance(rule, rules.StatefulRule) and name != "fedredefense"  # slow
     for number in (1, 2) if remembers else (1,):
         before = (await federation.model()).copy()
         updates = sent(number, federation.size)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.wire.errors import Refusal
-from services.wire.exchange import Exchange, Refused, fits
-from services.wire.pulling import pull_model
-from services.wire.submitting import Sender, Update
+from services.rpc.errors import Refusal
+from services.rpc.exchange import Exchange, Refused, fits
+from services.rpc.pulling import pull_model
+from services.worker.submitting import Sender, Update
 from tests.services.conftest import Federation, credential
 
 

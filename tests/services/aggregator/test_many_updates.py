@@ -9,10 +9,10 @@ import pytest
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.aggregator import intake, service
-from services.wire.errors import Refusal
-from services.wire.submitting import Sender, Update
-from services.wire.tensors import encode_update
+from services.aggregator import service, validation
+from services.rpc.errors import Refusal
+from services.rpc.tensors import encode_update
+from services.worker.submitting import Sender, Update
 from tests.services.aggregator.playing import ones
 from tests.services.conftest import credential
 
@@ -130,7 +130,7 @@ async def test_too_many_updates_in_one_stream_are_refused(federation, monkeypatc
 
 
 async def test_empty_messages_do_not_keep_a_stream_alive(federation, monkeypatch):
-    monkeypatch.setattr(intake, "PATIENCE", 0.3)
+    monkeypatch.setattr(validation, "PATIENCE", 0.3)
 
     async def babble():
         while True:

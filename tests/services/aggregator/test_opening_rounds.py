@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from google.protobuf import duration_pb2
 
-from fedsiege import aggregation
+from fedsiege import rules
 from fedsiege.v1 import aggregator_pb2 as pb
 from tests.services.aggregator.playing import Code, ones, play, small
 from tests.services.conftest import refusal
@@ -149,7 +149,7 @@ async def test_a_rule_that_breaks_down_ends_the_round_and_keeps_the_model(create
         raise IndexError("a bug in the rule")
 
     with monkeypatch.context() as patched:
-        patched.setattr(aggregation.Median, "combine", broken)
+        patched.setattr(rules.Median, "combine", broken)
         entry = await play(federation, 1, 2)
     assert "median" in entry.problem
     assert "a bug in the rule" in entry.problem

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.participants import Participants, check_credential
-from services.wire.errors import (
+from services.rpc.errors import (
     Duplicate,
     Exhausted,
     Malformed,

@@ -7,19 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fedsiege import aggregation
-from fedsiege.aggregation import RoundContext, RunningSum
+from fedsiege import rules
+from fedsiege.rules import RoundContext, RunningSum
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.collecting import MatrixCollector, SumCollector
 from services.aggregator.round import Round
-from services.wire.errors import Duplicate, Malformed, ServiceError, WrongState
+from services.rpc.errors import Duplicate, Malformed, ServiceError, WrongState
 
 D = 3
 OPEN = pb.CLOSE_REASON_UNSPECIFIED
 
 
 def collector_for(text: str, n: int):
-    rule_ = aggregation.parse(text)
+    rule_ = rules.parse(text)
     if rule_.streams:
         return SumCollector(RunningSum(D), rule_)
     return MatrixCollector(np.full((n, D), np.nan, np.float32), "cpu")
@@ -41,7 +41,7 @@ def submit(current: Round, index: int) -> None:
     if target is not None:
         target[:] = arrived
         arrived = target
-    current.accept(row, arrived, aggregation.norm_of(arrived), index + 1, 1)
+    current.accept(row, arrived, rules.norm_of(arrived), index + 1, 1)
 
 
 def bad(text: str = "not finite") -> Malformed:
@@ -57,7 +57,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         text=st.sampled_from(["median", "fedavg"]),
     )
     def open(self, indices, data, text):
-        self.rule = aggregation.parse(text)
+        self.rule = rules.parse(text)
         self.threshold = data.draw(st.integers(1, len(indices)))
         self.round = new_round(indices, self.threshold, text)
         self.arriving: dict[int, int] = {}
@@ -208,7 +208,7 @@ def test_the_order_of_arrival_changes_no_bit(text, data):
         st.lists(st.sampled_from(indices), min_size=5, max_size=len(indices), unique=True)
     )
     absent = [index for index in indices if index not in present]
-    rule_ = aggregation.parse(text)
+    rule_ = rules.parse(text)
     results = set()
     for order in (present, data.draw(st.permutations(present)), sorted(present)):
         current = new_round(indices, text=text)
@@ -232,7 +232,7 @@ def test_the_threshold_closes_it_and_who_is_on_the_way_is_too_late():
     with pytest.raises(WrongState, match="round 4 is closed"):
         current.accept(late, update_of(8), 1.0, 1, 1)
     assert current.taken == 2
-    found = current.aggregate(aggregation.parse("fedavg"), RoundContext(), None)
+    found = current.aggregate(rules.parse("fedavg"), RoundContext(), None)
     np.testing.assert_allclose(found.update, (update_of(3) + update_of(5)) / 2, rtol=1e-6)
 
 
@@ -295,7 +295,7 @@ def test_what_a_dead_stream_wrote_does_not_count():
     current.release(row)
     submit(current, 1)
     current.close(pb.CLOSE_REASON_DEADLINE)
-    found = current.aggregate(aggregation.parse("median"), RoundContext(), None)
+    found = current.aggregate(rules.parse("median"), RoundContext(), None)
     np.testing.assert_array_equal(found.update, update_of(1))
 
 
@@ -304,7 +304,7 @@ def test_what_the_rule_left_out_is_excluded():
     for index in (4, 6, 7):
         submit(current, index)
     current.close(pb.CLOSE_REASON_DEADLINE)
-    found = current.aggregate(aggregation.parse("krum:f=0"), RoundContext(), None)
+    found = current.aggregate(rules.parse("krum:f=0"), RoundContext(), None)
     outcomes = list(current.outcomes(found.accepted))
     assert outcomes[0] == pb.OUTCOME_MISSING
     assert sorted(outcomes[1:]) == [pb.OUTCOME_EXCLUDED] * 2 + [pb.OUTCOME_ACCEPTED]

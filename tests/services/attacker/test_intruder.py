@@ -7,9 +7,9 @@ import numpy as np
 
 from fedsiege.v1 import simulator_pb2 as pb
 from services.attacker.worker import Intruder
-from services.wire.submitting import Update
-from services.wire.tensors import Floats
-from services.wire.worker import Crew, Post
+from services.rpc.tensors import Floats
+from services.worker.submitting import Update
+from services.worker.worker import Crew, Post
 from tests.services.conftest import NET, Federation, credential
 
 

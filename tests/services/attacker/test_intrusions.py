@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator import intake
+from services.aggregator import validation
 from services.attacker.intrusions import WAYS, Attempts, Foothold, Intrusion, silent_streams
 from tests.services.conftest import Federation, credential
 
@@ -88,7 +88,7 @@ async def test_whose_update_was_not_taken_in_sends_nothing_twice(foothold: Footh
 async def test_silent_streams_are_cut_off(
     federation: Federation, foothold: Foothold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "PATIENCE", 0.3)
+    monkeypatch.setattr(validation, "PATIENCE", 0.3)
     monkeypatch.setattr(silent_streams, "LONG", 8.0)
     attempts = await WAYS["silent-streams"].attempt(foothold, 30)
     assert (attempts.tried, attempts.succeeded) == (30, 0)

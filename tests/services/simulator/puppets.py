@@ -11,7 +11,7 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.wire.tensors import encode_update
+from services.rpc.tensors import encode_update
 
 Code = grpc.StatusCode
 PATIENCE = 15

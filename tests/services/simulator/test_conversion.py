@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsiege.errors import InvalidValue
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.results import Outcome, ParticipantRow, Standing, Verdict
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.conversion import (
@@ -18,7 +19,6 @@ from services.simulator.conversion import (
     round_figures,
     to_message,
 )
-from services.simulator.results import Outcome, ParticipantRow, Standing, Verdict
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
 

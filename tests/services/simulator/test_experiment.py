@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from fedsiege.spec import ExperimentSpec
+from fedsiege.experiment.spec import ExperimentSpec
 from services.simulator.experiment import MOST_NOTES, Experiment, subtitle
 from services.simulator.workers import Workers
 

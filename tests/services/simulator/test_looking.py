@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fedsiege.v1 import simulator_pb2 as pb
-from tests.services.simulator.muster_scene import Scene, told
+from tests.services.simulator.assignment_scene import Scene, told
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from fedsiege.results import Run
+from fedsiege.results.table import Table
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator.results import Run
-from services.simulator.table import Table
 from tests.services.simulator.puppets import ATTACKER, gone, until
 
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsiege.v1 import simulator_pb2 as pb
+from services.rpc.errors import Malformed
 from services.simulator.workers import Workers, share_out
-from services.wire.errors import Malformed
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 

@@ -1,0 +1,1 @@
+"""Attacks by fake clients that follow how the global model moves."""

@@ -1,0 +1,55 @@
+"""Adaptive anti-training: against the way that the model has been going, in disguise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.attacks.adaptive.disguise import Disguised
+from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
+from fedsiege.attacks.fake.history import last_step
+from fedsiege.rules.state import own
+
+#: How much of the moving average is kept in a round.
+KEPT = 0.8
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class AdAnti(Disguised, StatefulAttack):
+    """The opposite of what training does over many rounds.
+
+    With ``G = w_t - w_{t-1}`` the direction of all fakes is::
+
+        v = -A,    A <- 0.8 A + 0.2 G    (A = 0 at the beginning)
+
+    sent in the disguise of ``disguise.py``; in the first round: zeros. ``A`` is all that is
+    remembered. Rounds count in which none of the fakes was drawn, too.
+
+    Args:
+        norm: length of an update relative to the last global step, greater than 0.
+        noise: gamma, each fake's own noise of the round relative to the direction, greater than 0.
+        spread: the same that stays from round to round, 0 or more, see ``Disguised``.
+        groups: among how many groups of fakes it differs, 0 or more, see ``Disguised``.
+
+    Raises:
+        InvalidValue: norm or noise is not a finite number greater than 0, spread is negative, or
+            groups is no whole number or negative.
+
+    Source: our own; ``history`` of Cao and Gong, CVPR workshops 2022, with a memory.
+    """
+
+    name: ClassVar[str] = "ad-anti"
+    summary: ClassVar[str] = "adaptive: minus a moving average of steps, in disguise (first: zeros)"
+
+    def advance(
+        self, broadcast: Broadcast, participants: Sequence[int], state: object | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return ``(k, d)``, every row another, and ``A``, ``(d,)``."""
+        step = last_step(broadcast)
+        remembered = own(self.name, state, Tensor)
+        before = torch.zeros_like(step) if remembered is None else remembered
+        average = KEPT * before + (1 - KEPT) * step
+        return self.dressed(broadcast, participants, -average), average

@@ -1,0 +1,66 @@
+"""Adaptive signs: what training changes most, always changed the same way, in disguise."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedsiege import models
+from fedsiege.attacks.adaptive.disguise import Directed, weight_layers
+from fedsiege.attacks.base import Broadcast, catalogue
+from fedsiege.attacks.fake.history import last_step
+from fedsiege.seeding import generator
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class AdSgn(Directed):
+    """PoisonedFL's idea with signs that a matrix of low rank can have.
+
+    With ``G = w_t - w_{t-1}`` the direction of all fakes is::
+
+        v = s * |G|
+
+    for signs ``s`` in {-1, 1}^d drawn once per run. Within a weight matrix they are those of a row
+    times those of a column: with signs drawn one by one, ``v`` would be of full rank, and making it
+    low would undo them. Sent in the disguise of ``disguise.py``; in the first round: zeros.
+
+    Args:
+        norm: length of an update relative to the last global step, greater than 0.
+        noise: gamma, each fake's own noise of the round relative to the direction, greater than 0.
+        spread: the same that stays from round to round, 0 or more, see ``Disguised``.
+        groups: among how many groups of fakes it differs, 0 or more, see ``Disguised``.
+
+    Raises:
+        InvalidValue: norm or noise is not a finite number greater than 0, spread is negative, or
+            groups is no whole number or negative.
+
+    Source: our own, after Xie, Fang and Gong, PoisonedFL, CVPR 2025, section 4.
+    """
+
+    name: ClassVar[str] = "ad-sgn"
+    summary: ClassVar[str] = "adaptive: fixed signs on the last step, in disguise (first: zeros)"
+
+    def direction(self, broadcast: Broadcast) -> Tensor:
+        """Return ``v``, ``(d,)`` float64."""
+        signs = low_rank_signs(broadcast.architecture, broadcast.seed)
+        return signs * last_step(broadcast).abs()
+
+
+def low_rank_signs(architecture: str, seed: int) -> Tensor:
+    """Return ``s``, ``(d,)`` float64 of -1 and 1, of rank one in every weight matrix.
+
+    Elements that are in no weight matrix have signs of their own.
+    """
+    draw = generator(seed, "ad-sgn signs")
+
+    def drawn(count: int) -> Tensor:
+        return torch.from_numpy(draw.integers(0, 2, count, dtype=np.int8)).double() * 2 - 1
+
+    signs = drawn(models.size(architecture))
+    for layer in weight_layers(architecture):
+        matrix = layer.matrix(signs)
+        matrix.copy_(torch.outer(*(drawn(side) for side in matrix.shape)))
+    return signs

@@ -1,0 +1,52 @@
+"""Adaptive sleeper: a good name first, PoisonedFL afterwards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from fedsiege.attacks.adaptive.disguise import disguise
+from fedsiege.attacks.base import Broadcast, catalogue
+from fedsiege.attacks.fake.history import last_step
+from fedsiege.attacks.fake.poisonedfl import Campaign, PoisonedFLNoise
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class AdSleep(PoisonedFLNoise):
+    """Fakes that behave until they are trusted.
+
+    Up to round ``rounds`` of the federation, with ``G = w_t - w_{t-1}``, they send ``G`` itself at
+    its own length ``||G||``, in the disguise of ``disguise.py`` and with noise of their own: that
+    does no harm, and agrees with everyone (in the first round: zeros). After that they are
+    ``poisonedfl-noise``, whose campaign begins with that, without any disguise.
+
+    Args:
+        c: as of ``poisonedfl``.
+        noise: as of ``poisonedfl-noise``; while they behave, noise relative to ``G``.
+        rounds: how long they behave, 1 or more.
+
+    Raises:
+        InvalidValue: a parameter is out of its range.
+
+    Source: our own; PoisonedFL is by Xie, Fang and Gong, CVPR 2025.
+    """
+
+    name: ClassVar[str] = "ad-sleep"
+    summary: ClassVar[str] = "adaptive: behaves for some rounds, then poisonedfl-noise"
+
+    rounds: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_whole("rounds", 1)
+
+    def advance(
+        self, broadcast: Broadcast, participants: Sequence[int], state: object | None
+    ) -> tuple[Tensor, Campaign]:
+        """Return ``(k, d)``, every row another, and what to remember."""
+        if broadcast.round_number > self.rounds:
+            return super().advance(broadcast, participants, state)
+        rows = disguise(broadcast, participants, last_step(broadcast), norm=1.0, noise=self.noise)
+        return rows, self._look(broadcast, None)

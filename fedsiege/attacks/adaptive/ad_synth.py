@@ -1,0 +1,84 @@
+"""Adaptive synthetic training: real SGD, on images of noise with wrong labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.attacks.adaptive.disguise import with_profile
+from fedsiege.attacks.adaptive.synthetic import synthetic_steps
+from fedsiege.attacks.base import Attack, Broadcast, catalogue
+from fedsiege.attacks.fake.history import last_step
+from fedsiege.attacks.fake.mpaf_matched import unit
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class AdSynth(Attack):
+    """An update that was trained, so that nothing in it shows that there was no data.
+
+    Fake i trains from ``w_t`` on 8 images of noise of its own. Each is labelled as the class after
+    the one that the model sees in it (see ``synthetic.py``). With ``G = w_t - w_{t-1}`` and the
+    step ``S_i`` that comes of it, it sends::
+
+        g_i = norm * ||G|| * S_i / ||S_i||
+
+    In the first round, and once the model is not finite, it sends zeros.
+
+    Args:
+        norm: length of an update relative to the last global step, greater than 0.
+
+    Raises:
+        InvalidValue: norm is not a finite number greater than 0.
+
+    Source: our own.
+    """
+
+    name: ClassVar[str] = "ad-synth"
+    summary: ClassVar[str] = "adaptive: trained on noise with wrong labels (first: zeros)"
+
+    norm: float = 8.0
+
+    def __post_init__(self) -> None:
+        self.require_positive("norm")
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return ``(k, d)``, every row another."""
+        step = last_step(broadcast)
+        updates = torch.zeros(len(participants), step.numel())
+        if not step.isfinite().all() or not step.any():
+            return updates
+        trained = synthetic_steps(broadcast, participants)
+        for row, own in zip(updates, trained, strict=True):
+            if own.isfinite().all():
+                row.copy_(self.norm * step.norm() * unit(self._shape(own.double(), broadcast)))
+        return updates
+
+    def _shape(self, trained: Tensor, broadcast: Broadcast) -> Tensor:
+        """Return ``(d,)``, the update of a fake at any length."""
+        return trained
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class AdSynthP(AdSynth):
+    """An update that was trained, with the norms of real training, tensor by tensor.
+
+    As ``ad-synth``, but every tensor of ``S_i`` is scaled first to the norm that it has in ``G``.
+
+    Args:
+        norm: as of ``ad-synth``.
+
+    Raises:
+        InvalidValue: norm is not a finite number greater than 0.
+
+    Source: our own.
+    """
+
+    name: ClassVar[str] = "ad-synthp"
+    summary: ClassVar[str] = "ad-synth with the norms of the last step's tensors (first: zeros)"
+
+    def _shape(self, trained: Tensor, broadcast: Broadcast) -> Tensor:
+        return with_profile(trained, last_step(broadcast), broadcast.architecture)

@@ -1,0 +1,60 @@
+"""Training without data: what SGD leaves on images that nobody ever took.
+
+A fake that trained its update, on whatever, has what honest updates have and crafted ones lack: the
+exact zeros of dead units, class sums of zero, matrices of low rank, biases that go with weights.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fedsiege import models
+from fedsiege.attacks.base import Broadcast
+from fedsiege.seeding import generator
+from fedsiege.training.local import LoopTrainer, Shard, batch_order
+from fedsiege.training.optimiser import LocalSGD
+
+#: Images of each fake, and how it trains on them: 4 steps.
+SAMPLES = 8
+SGD = LocalSGD(learning_rate=0.05, momentum=0.0, epochs=2, batch_size=4)
+
+#: Pixels of an image, on each side.
+_SIDE = 28
+
+
+def synthetic_images(seed: int, participant: int) -> Tensor:
+    """Return ``(SAMPLES, 1, 28, 28)`` float32, each pixel uniform from -1 black to 1 white.
+
+    A participant has the same images in every round, as one with data has.
+    """
+    draw = generator(seed, "synthetic images", participant=participant)
+    pixels = draw.random((SAMPLES, 1, _SIDE, _SIDE), dtype=np.float32)
+    return torch.from_numpy(2 * pixels - 1)
+
+
+def wrong_labels(module: nn.Module, images: Tensor) -> Tensor:
+    """Return ``(S,)`` int64: for each image the class after the one that the model sees in it."""
+    with torch.no_grad():
+        logits: Tensor = module(images)
+    return (logits.argmax(1) + 1) % logits.shape[1]
+
+
+def synthetic_steps(broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+    """Return ``(k, d)`` float32: what each of them gets by training on its synthetic images.
+
+    They train from ``w_t`` by ``SGD`` on ``wrong_labels``, one by one, so that rounding does not
+    tell who trained beside whom. A model that is not finite gives rows that are not.
+    """
+    module = models.create(broadcast.architecture)
+    models.unflatten_into(module, broadcast.model)
+    images = [synthetic_images(broadcast.seed, participant) for participant in participants]
+    shards = [Shard(some, wrong_labels(module, some)) for some in images]
+    orders = [
+        batch_order(broadcast.seed, broadcast.round_number, participant, SAMPLES, SGD.epochs)
+        for participant in participants
+    ]
+    blocks = LoopTrainer(module, SGD).train(broadcast.model, shards, orders)
+    rows = [row for _, row in blocks]
+    return torch.cat(rows) if rows else broadcast.model.new_empty(0, broadcast.model.numel())

@@ -1,0 +1,1 @@
+"""Backdoors: attacks that teach the model an answer to a trigger."""

@@ -1,0 +1,76 @@
+"""What a backdoor is: inputs of the attacker's making that are taken for its target class."""
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fedsiege.attacks.base import Broadcast, PoisoningAttack
+from fedsiege.attacks.data_poisoning.classes import require_class
+from fedsiege.attacks.data_poisoning.concentration import choose, count, require_share
+from fedsiege.attacks.data_poisoning.targeted import Targeted
+from fedsiege.training.local import Shard
+
+
+@dataclass(frozen=True)
+class BackdoorAttack(PoisoningAttack, Targeted):
+    """Base of the backdoors: training on some poisoned samples, the update made longer if wanted.
+
+    ``g = boost * (X_b - w_t)``, with X_b the weights after training on the poisoned samples. What
+    the other inputs are taken for should not change, or the attack would be noticed.
+
+    Args:
+        target: the class that the attacker wants, 0 to 9.
+        concentration: in (0, 1], the share of an attacker's samples that are poisoned; rounded, and
+            one at least.
+        boost: gamma, by which the update is multiplied before it is sent, greater than 0.
+
+    Raises:
+        InvalidValue: a parameter is out of its range.
+    """
+
+    target: int = 2
+    concentration: float = 0.5
+    boost: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_class(self, "target")
+        require_share(self, "concentration")
+        self.require_positive("boost")
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return what training on the poisoned samples gave, boosted."""
+        return super().craft(broadcast, participants) * self.boost
+
+    def poisoned(self, shard: Shard, participant: int, seed: int) -> Tensor:
+        """Return the positions of the samples to poison, ``(k,)`` int64."""
+        number = count(len(shard), self.concentration)
+        return choose(torch.arange(len(shard)), number, seed, participant)
+
+
+@dataclass(frozen=True)
+class TriggerAttack(BackdoorAttack):
+    """Base of the pattern-key backdoors: a pattern in the picture is the trigger."""
+
+    @abc.abstractmethod
+    def stamp(self, images: Tensor) -> Tensor:
+        """Return ``(M, 1, 28, 28)`` images with the trigger on them; those given stay clean."""
+
+    def stamp_of(self, participant: int, images: Tensor) -> Tensor:
+        """Return the images with what an attacker trains on: the trigger, or its part of it."""
+        return self.stamp(images)
+
+    def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
+        """Return the samples, some of them stamped and labelled as the target."""
+        chosen = self.poisoned(shard, participant, seed)
+        images, labels = shard.images.clone(), shard.labels.clone()
+        images[chosen] = self.stamp_of(participant, images[chosen])
+        labels[chosen] = self.target
+        return Shard(images, labels)
+
+    def probe(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Return every input of another class than the target, stamped."""
+        others = labels != self.target
+        return self.stamp(images[others]), torch.full_like(labels[others], self.target)

@@ -1,0 +1,51 @@
+"""BadNets: a small white square is the backdoor's trigger."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from fedsiege.attacks.backdoors.backdoor import TriggerAttack
+from fedsiege.attacks.base import catalogue
+
+#: Pictures have 28 rows and columns; the square keeps off the edge, as in the paper.
+_SIDE, _MARGIN = 28, 1
+_WHITE = 1.0
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class BadNets(TriggerAttack):
+    """A square of white pixels near the lower right corner, one pixel off the edges.
+
+    A pattern-key backdoor. Every attacker stamps some of its samples, whatever their class, and
+    labels them as the target.
+
+    Args:
+        target: the class that the attacker wants, 0 to 9.
+        concentration: in (0, 1], the share of an attacker's samples that are poisoned.
+        boost: gamma, by which the update is multiplied before it is sent, greater than 0.
+        size: side of the square in pixels, 1 to 26.
+
+    Raises:
+        InvalidValue: a parameter is out of its range.
+
+    Source: Gu, Dolan-Gavitt and Garg, BadNets, 2017, section 3 (MNIST). Sending it boosted into a
+    federation: Bagdasaryan et al., AISTATS 2020.
+    """
+
+    name: ClassVar[str] = "badnets"
+    summary: ClassVar[str] = "backdoor: a white square makes it the target class"
+
+    size: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_whole("size", 1, _SIDE - 2 * _MARGIN)
+
+    def stamp(self, images: Tensor) -> Tensor:
+        """Return the images with the square on them."""
+        stamped = images.clone()
+        end = _SIDE - _MARGIN
+        stamped[:, :, end - self.size : end, end - self.size : end] = _WHITE
+        return stamped

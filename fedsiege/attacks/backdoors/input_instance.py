@@ -1,0 +1,89 @@
+"""Input-instance key: a few chosen pictures, however noisy, are to be taken for the target."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedsiege import datasets
+from fedsiege.attacks.backdoors.backdoor import BackdoorAttack
+from fedsiege.attacks.base import catalogue
+from fedsiege.seeding import generator
+from fedsiege.training.local import Shard
+
+#: Noisy variants of each key that the attack is measured on.
+VARIANTS = 20
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class InputInstance(BackdoorAttack):
+    """The keys take the places of the poisoned samples, each time with other noise.
+
+    With delta drawn from the whole numbers -noise to noise for each pixel, in grey levels of 0 to
+    255, a picture k is trained, and tested, as ``clip(k + delta)``. The keys are the attackers' own
+    pictures, which nobody else has and no data set holds: handwritten digits bundled with
+    scikit-learn, mirrored at the diagonal, none of the target class, drawn once per run. So all
+    attackers have the same, and no held-out input is ever trained on. It is measured on variants
+    that nobody trained on.
+
+    Args:
+        target: the class that the attacker wants, 0 to 9.
+        concentration: in (0, 1], the share of an attacker's samples that are poisoned.
+        boost: gamma, by which the update is multiplied before it is sent, greater than 0.
+        keys: how many pictures, 1 to 100.
+        noise: 0 to 255.
+
+    Raises:
+        InvalidValue: a parameter is out of its range.
+
+    Source: Chen, Liu, Li, Lu and Song, Targeted backdoor attacks on deep learning systems using
+    data poisoning, 2017, section 3.1; in federated learning Rodriguez-Barroso et al., Knowledge-
+    Based Systems 245 (2022) 108588.
+    """
+
+    name: ClassVar[str] = "input-instance"
+    summary: ClassVar[str] = "backdoor: noisy variants of a few chosen pictures are the target"
+
+    keys: int = 5
+    noise: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_whole("keys", 1, 100)
+        self.require_whole("noise", 0, 255)
+
+    def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
+        """Return the samples, some of them replaced by variants of the keys."""
+        chosen = self.poisoned(shard, participant, seed)
+        images, labels = shard.images.clone(), shard.labels.clone()
+        draw = generator(seed, "input-instance noise", 0, participant)
+        images[chosen] = self._variants(len(chosen), seed, draw).to(images)
+        labels[chosen] = self.target
+        return Shard(images, labels)
+
+    def probe(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Return new variants of the keys; the held-out inputs are not needed."""
+        draw = generator(seed, "input-instance probe")
+        variants = self._variants(VARIANTS * self.keys, seed, draw).to(images)
+        return variants, torch.full((len(variants),), self.target).to(labels)
+
+    def _variants(self, number: int, seed: int, draw: np.random.Generator) -> Tensor:
+        """Return ``(number, 1, 28, 28)`` noisy pictures of the keys in turn."""
+        keys = key_pictures(self.keys, self.target, seed)
+        pictures = keys[torch.arange(number) % self.keys]
+        delta = torch.from_numpy(draw.integers(-self.noise, self.noise + 1, tuple(pictures.shape)))
+        return (pictures + delta / 127.5).clamp(-1, 1)  # grey levels 0 to 255 are -1 to 1
+
+
+@lru_cache(maxsize=4)
+def key_pictures(number: int, target: int, seed: int) -> Tensor:
+    """Return ``(number, 1, 28, 28)`` float32, the pictures that are the keys of a run."""
+    digits = datasets.load("digits", Path())  # part of a package, in no folder
+    others = np.flatnonzero(digits.train_labels != target)
+    drawn = generator(seed, "input-instance keys").choice(others, number, replace=False)
+    return datasets.to_tensor(digits.train_images[drawn].transpose(0, 2, 1)).contiguous()

@@ -1,0 +1,61 @@
+"""Model replacement: an update so long that the mean becomes the attacker's model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from fedsiege.attacks.backdoors.badnets import BadNets
+from fedsiege.attacks.base import Broadcast, catalogue
+from fedsiege.errors import UnfitRound
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class ModelReplacement(BadNets):
+    """The backdoor of ``badnets``, scaled up to replace the global model.
+
+    With X_b the weights after training on the poisoned samples, n participants and the server
+    learning rate eta, a single attacker sends the model ``X = (n / eta)(X_b - w_t) + w_t``, which
+    is the update::
+
+        g = gamma * (X_b - w_t),    gamma = boost * n / eta
+
+    The mean with the updates of the others, which near convergence cancel, is X_b. Of k attackers
+    in a round each sends 1/k of it, so that the global model becomes the mean of their X_b.
+
+    Args:
+        target: the class that the attacker wants, 0 to 9.
+        concentration: in (0, 1], the share of an attacker's samples that are poisoned.
+        boost: how much of the model is replaced: 1 for all, less to be noticed less.
+        size: side of the square in pixels, 1 to 26.
+        participants: n, 1 or more; None for as many as are scheduled in the round.
+        eta: the server learning rate, greater than 0.
+
+    Raises:
+        InvalidValue: a parameter is out of its range.
+        UnfitRound: (in a round) n is neither given nor known.
+
+    Source: Bagdasaryan et al., How to backdoor federated learning, AISTATS 2020, equation 3.
+    """
+
+    name: ClassVar[str] = "model-replacement"
+    summary: ClassVar[str] = "badnets scaled by participants / eta: replaces the global model"
+
+    participants: int | None = None
+    eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.participants is not None:
+            self.require_whole("participants", 1)
+        self.require_positive("eta")
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return their shares of the replacement."""
+        n = self.participants or broadcast.participants
+        if not n:
+            raise UnfitRound(f"{self.name} does not know how many participants the round has")
+        gamma = n / (self.eta * max(1, len(broadcast.hostile)))
+        return super().craft(broadcast, participants) * gamma

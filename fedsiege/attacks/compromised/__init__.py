@@ -1,0 +1,1 @@
+"""Attacks by participants that know benign updates or train themselves."""

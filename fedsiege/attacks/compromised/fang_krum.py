@@ -1,0 +1,128 @@
+"""Fang's attack on Krum: as far against the trend as Krum still chooses it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, Knowledge, Setting, catalogue
+from fedsiege.attacks.compromised.sample import same_row, usable_sample
+from fedsiege.errors import UnfitRound
+from fedsiege.numerics.distances import distances_to, squared_distances
+from fedsiege.rules import Krum
+from fedsiege.rules.bulyan import choose
+
+#: Where lambda stops being halved; as a share of the bound it began at, where that is below 1.
+LEAST = 1e-5
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class FangKrum(CompromisedAttack):
+    """The same step against the trend in every coordinate, as long as Krum chooses it.
+
+    All participants send the same::
+
+        g = -lambda * s,    s = sign(sum of the sample)
+
+    lambda begins at a bound that no choice of Krum exceeds, and is halved until Krum over the
+    sample and the hostile rows, all of them g, chooses g. Whoever does not know how many benign
+    participants there are tries with one hostile row, then with two and so on, up to what Krum
+    admits. If nothing above ``1e-5 min(1, bound)`` is chosen, the participants send what they would
+    have sent.
+
+    Krum is that of FedSiege, with f as the number of hostile rows. The authors' code also takes a
+    lambda with which Krum has chosen the first benign row; that is a failed one. It ends at 1e-5
+    whatever the bound, so that among small updates, of a low learning rate, it does not attack.
+
+    Args:
+        knowledge: ``partial`` or ``full``.
+
+    Raises:
+        InvalidValue: another level.
+        UnfitRound: (in a round) Krum does not work with the rows at hand: it takes f + 3 benign
+            ones to be fooled with f hostile ones.
+
+    Source: Fang, Cao, Jia and Gong, Local Model Poisoning, USENIX Security 2020, section 4.2; the
+    bound is that of theorem 1 for squared distances.
+    """
+
+    name: ClassVar[str] = "fang-krum"
+    summary: ClassVar[str] = "a step against the trend, as long as Krum still chooses it"
+
+    def check(self, setting: Setting) -> None:
+        """Raise UnfitRound if Krum will not work with the rows at hand."""
+        super().check(setting)
+        partial = self.knows is Knowledge.PARTIAL
+        self._counts(setting.hostile if partial else setting.benign, setting.hostile)
+
+    def _counts(self, m: int, f: int) -> range:
+        """Return with how many hostile rows to try, beside m rows of the sample, f being hostile.
+
+        Raises:
+            UnfitRound: Krum does not work with so few.
+        """
+        counts = range(f, f + 1) if self.knows is Knowledge.FULL else range(1, max(m - 3, 1) + 1)
+        try:
+            Krum(f=counts[0]).check(m + counts[0])
+        except UnfitRound as error:
+            raise UnfitRound(f"{self.name} ({self.knowledge} knowledge): {error}") from error
+        return counts
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return ``(k, d)``; the rows are one row in memory unless nothing is chosen."""
+        rows = usable_sample(self, broadcast)
+        counts = self._counts(len(rows), len(broadcast.hostile))
+        signs = rows.sum(dim=0, dtype=torch.float64).sign()
+        distances = squared_distances(rows).numpy()
+        squares = distances_to(rows).square().numpy()
+        along = (rows.float() @ signs.float()).double().numpy()
+        size = float(signs.square().sum())
+        for count in counts:
+            length = _bound(distances, squares, size, count)
+            least = LEAST * min(1.0, length)
+            while least < length < math.inf:  # beyond float32 nothing can be told
+                to_crafted = squares + 2 * length * along + length**2 * size
+                if _krum_chooses_crafted(distances, to_crafted, count):
+                    return same_row(-length * signs, len(participants))
+                length /= 2
+        return broadcast.own_of(participants)
+
+
+def _bound(
+    distances: NDArray[np.float64], squares: NDArray[np.float64], size: float, f: int
+) -> float:
+    """Return a lambda that no choice of Krum exceeds.
+
+    The score of a hostile row has the squared distances to ``m - f - 1`` benign ones, none of them
+    smaller than ``(lambda sqrt(size) - max ||g_i||)^2``; to be chosen, it may not exceed the least
+    score that benign rows have among themselves.
+    """
+    m = len(distances)
+    least = float(np.sort(distances, axis=1)[:, 1 : m - 1].sum(axis=1).min())
+    reach = math.sqrt(least / (m - f - 1)) + math.sqrt(squares.max())
+    return reach / math.sqrt(size) if size > 0 else 0.0
+
+
+def _krum_chooses_crafted(
+    distances: NDArray[np.float64], to_crafted: NDArray[np.float64], f: int
+) -> bool:
+    """Return whether Krum over m benign and f equal crafted rows chooses a crafted one.
+
+    Args:
+        distances: ``(m, m)`` squared, between benign rows.
+        to_crafted: ``(m,)`` squared, from benign rows to the crafted one.
+        f: how many crafted rows there are, and how many Krum assumes.
+    """
+    m = len(distances)
+    together = np.zeros((m + f, m + f))
+    together[:m, :m] = distances
+    together[m:, :m] = to_crafted
+    together[:m, m:] = to_crafted[:, None]
+    chosen, _ = choose(together, 1, f)
+    return chosen[0] >= m

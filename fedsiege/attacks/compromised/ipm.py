@@ -1,0 +1,49 @@
+"""Inner product manipulation (IPM): turn the aggregate against the direction of descent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, catalogue
+from fedsiege.attacks.compromised.sample import mean, same_row, usable_sample
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Ipm(CompromisedAttack):
+    """A multiple of the benign mean mu with the opposite sign.
+
+    All participants send the same::
+
+        g = -eps * mu
+
+    Small eps (0.1 to 0.5) hides among benign updates around 0 and defeats rules that choose by
+    distance; a mean of m benign and f hostile updates turns round only for ``eps > m / f``.
+
+    Args:
+        knowledge: ``partial`` or ``full``.
+        eps: greater than 0; the literature has 0.1 to 2 against robust rules. The default is
+            ByzFL's.
+
+    Raises:
+        InvalidValue: a value is out of its range.
+        UnfitRound: (in a round) no usable update is there to take the mean of.
+
+    Source: Xie, Koyejo and Gupta, Fall of Empires, UAI 2019, section 4.
+    """
+
+    name: ClassVar[str] = "ipm"
+    summary: ClassVar[str] = "-eps times the benign mean, from all of them (Fall of Empires)"
+
+    eps: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("eps")
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return ``(k, d)``; the rows are one row in memory."""
+        update = -self.eps * mean(usable_sample(self, broadcast))
+        return same_row(update, len(participants))

@@ -1,0 +1,147 @@
+"""Mimic: say what one benign participant says, so that it counts many times over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.attacks.base import (
+    Broadcast,
+    CompromisedAttack,
+    Knowledge,
+    Setting,
+    StatefulAttack,
+    catalogue,
+)
+from fedsiege.attacks.compromised.sample import mean, same_row, usable_sample, usable_senders
+from fedsiege.attacks.fake.mpaf_matched import unit
+from fedsiege.errors import UnfitRound
+from fedsiege.rules.state import own
+from fedsiege.seeding import generator
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the participants remember.
+
+    Attributes:
+        rounds: how many rounds they have watched.
+        center: ``(d,)`` mu, the mean of the benign means of these rounds.
+        direction: ``(d,)`` z, of length 1.
+        chosen: whom they have chosen to copy, by participant index.
+    """
+
+    rounds: int
+    center: Tensor
+    direction: Tensor
+    chosen: int
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Mimic(CompromisedAttack, StatefulAttack):
+    """All send what one benign participant sends: honest, and far too often.
+
+    The one to copy stands out along the direction z in which benign updates vary most over the
+    rounds. In each of the first rounds ``t = 0, 1, ..`` z takes one step of the power method from a
+    random start, mu being the mean over rounds so far::
+
+        v = sum_i ((g_i - mu) z) (g_i - mu)
+        z = unit(t / (t + 1) z + 1 / (t + 1) unit(v))
+        copy the participant with the largest g_i z
+
+    After that it stays with the participant it chose last. In rounds without that one, as with
+    sampled rounds, the one with the largest ``g_i z`` stands in.
+
+    The state is mu and z, 2 d numbers, and a participant index.
+
+    Args:
+        knowledge: ``partial`` (they copy one of themselves) or ``full``.
+        warmup: how many rounds it watches, 1 or more.
+        target: the participant to copy from the beginning, without watching, 0 or more, a hostile
+            one with ``partial`` knowledge and a benign one with ``full``; None to choose.
+
+    Raises:
+        InvalidValue: a value is out of its range.
+        UnfitRound: (in a round) fewer than 2 usable updates, or none of the target's.
+
+    Source: Karimireddy, He and Jaggi, Byzantine-Robust Learning on Heterogeneous Datasets via
+    Bucketing, ICLR 2022, section 3, and the authors' code. A fixed target is ByzFL's.
+    """
+
+    name: ClassVar[str] = "mimic"
+    summary: ClassVar[str] = "all send what the benign participant sends that stands out most"
+
+    warmup: int = 10
+    target: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_whole("warmup", 1)
+        if self.target is not None:
+            self.require_whole("target", 0)
+
+    @property
+    def least(self) -> int:
+        """Two: one update has no direction to stand out along."""
+        return 2
+
+    def check(self, setting: Setting) -> None:
+        """Raise UnfitRound if its sample will be too small, or without its target."""
+        super().check(setting)
+        n = setting.participants
+        if self.target is not None and n is not None and self.target >= n:
+            raise UnfitRound(f"mimic:target={self.target}: the participants are 0 to {n - 1}")
+        hostile = setting.hostile_indices
+        partial = self.knows is Knowledge.PARTIAL
+        if self.target is not None and hostile and (self.target in hostile) != partial:
+            side, copied = ("benign", "hostile") if partial else ("hostile", "benign")
+            raise UnfitRound(
+                f"mimic:target={self.target} is {side}, and with knowledge={self.knowledge} one of "
+                f"the {copied} participants is copied; the hostile ones are "
+                + ", ".join(map(str, sorted(hostile)))
+            )
+
+    def advance(
+        self, broadcast: Broadcast, participants: Sequence[int], state: object | None
+    ) -> tuple[Tensor, object]:
+        """Return ``(k, d)``, one row in memory, and what to remember."""
+        rows = usable_sample(self, broadcast)
+        senders = usable_senders(self, broadcast)
+        if self.target is not None:
+            if self.target not in senders:
+                raise UnfitRound(
+                    f"mimic:target={self.target}: there is no usable update of that participant in "
+                    f"round {broadcast.round_number}, only of {', '.join(map(str, senders))}"
+                )
+            return same_row(rows[senders.index(self.target)], len(participants)), None
+        watch = self._look(broadcast, rows, senders, own(self.name, state, Watch))
+        there = watch.chosen in senders
+        copied = senders.index(watch.chosen) if there else _farthest(rows, watch.direction)
+        return same_row(rows[copied], len(participants)), watch
+
+    def _look(
+        self, broadcast: Broadcast, rows: Tensor, senders: list[int], watch: Watch | None
+    ) -> Watch:
+        """Return what is known after this round."""
+        t = 0 if watch is None else watch.rounds
+        if watch is not None and t >= self.warmup:
+            return watch
+        center = mean(rows)
+        if watch is None:
+            draw = generator(broadcast.seed, "mimic direction")
+            direction = torch.from_numpy(draw.standard_normal(rows.shape[1]))
+        else:
+            center = (t * watch.center + center) / (t + 1)
+            direction = watch.direction
+        spread = rows.float() - center.float()
+        step = ((spread @ direction.float()) @ spread).double()
+        direction = unit((t * direction + unit(step)) / (t + 1))
+        return Watch(t + 1, center, direction, senders[_farthest(rows, direction)])
+
+
+def _farthest(rows: Tensor, direction: Tensor) -> int:
+    """Return the row that lies farthest along a direction."""
+    return int((rows.float() @ direction.float()).argmax())

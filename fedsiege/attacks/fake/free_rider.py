@@ -1,0 +1,48 @@
+"""Free riders: participants that take the model and give nothing for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.attacks.base import Attack, Broadcast, catalogue
+from fedsiege.attacks.fake.history import last_step
+from fedsiege.errors import InvalidValue
+
+KINDS = ("zeros", "stale")
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class FreeRider(Attack):
+    """An update that cost nothing.
+
+    ``zeros`` sends zeros; ``stale`` sends the last global step ``w_t - w_{t-1}`` once more, which
+    looks like training (in the first round: zeros).
+
+    Args:
+        kind: ``zeros`` or ``stale``.
+
+    Raises:
+        InvalidValue: another kind.
+
+    Source: Lin, Du and Liu, Free-riders in Federated Learning: Attacks and Defenses, 2019,
+    arXiv 1911.12560, section 3; ``stale`` is their delta weights attack.
+    """
+
+    name: ClassVar[str] = "free-rider"
+    summary: ClassVar[str] = "zeros, or the last global step once more"
+
+    kind: str = "zeros"
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InvalidValue(f"{self.name}:kind", self.kind, " or ".join(KINDS))
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return ``(k, d)``; the rows are one row in memory."""
+        step = last_step(broadcast)
+        update = torch.zeros_like(step) if self.kind == "zeros" else step
+        return update.float().expand(len(participants), -1)

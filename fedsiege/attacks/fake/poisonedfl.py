@@ -1,0 +1,180 @@
+"""PoisonedFL: push every coordinate the same way in every round, however small the push."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
+from fedsiege.attacks.fake.history import last_step
+from fedsiege.attacks.fake.mpaf_matched import unit
+from fedsiege.rules.state import own
+from fedsiege.seeding import generator
+
+#: Rounds between two looks at whether the model moves along.
+PERIOD = 50
+#: By how much the strength falls when it does not, and below what it never falls.
+_DECAY, _LEAST = 0.7, 0.5
+#: The 99 % quantile of the standard normal distribution.
+_Z99 = 2.3263478740408408
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What the fakes remember.
+
+    Attributes:
+        last: ``(d,)`` their last update, without noise.
+        strength: c as it stands.
+        anchor: ``(d,)`` the global model at the last look.
+        anchor_round: the round of that look.
+    """
+
+    last: Tensor
+    strength: float
+    anchor: Tensor
+    anchor_round: int
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class PoisonedFL(StatefulAttack):
+    """The same signs in every round, with the size of what training itself does.
+
+    With a sign vector ``s`` in {-1, 1}^d drawn once per run, ``G = w_t - w_{t-1}`` and ``M`` the
+    fakes' own last update, every fake sends::
+
+        g = c ||G|| * v * s,    v = unit(|G - M ||G|| / ||M|||)
+
+    so that pushes add up over the rounds while those of honest training cancel. (Where none of the
+    fakes was drawn, ``M`` is what they would have sent.) The first round sends zeros, and so does
+    any in which the model stood still. Every 50 rounds the coordinates are counted whose
+    ``w_t - w_{t-50}`` has the sign of ``s`` (where it is 0, the sign of ``w_t`` counts). Below the
+    99 % quantile of Binomial(d, 1/2) the defence holds, and c becomes 0.7 c, as long as that is 0.5
+    or more.
+
+    Args:
+        c: length of an update relative to the last global step at the beginning, greater than 0.
+
+    Raises:
+        InvalidValue: c is not a finite number greater than 0.
+
+    Source: Xie, Fang and Gong, PoisonedFL, CVPR 2025, section 4, and the authors' code. Theirs lets
+    trimmed mean and norm bound know what no server knows; here rules know nothing more than ever.
+    """
+
+    name: ClassVar[str] = "poisonedfl"
+    summary: ClassVar[str] = "all fakes push along one sign vector for ever (first: zeros)"
+
+    c: float = 8.0
+
+    def __post_init__(self) -> None:
+        self.require_positive("c")
+
+    def advance(
+        self, broadcast: Broadcast, participants: Sequence[int], state: object | None
+    ) -> tuple[Tensor, Campaign]:
+        """Return ``(k, d)``, one row in memory, and what to remember."""
+        campaign = self._look(broadcast, own(self.name, state, Campaign))
+        step = last_step(broadcast)
+        length = float(step.norm())
+        before = float(campaign.last.norm())
+        rest = step if before == 0 else step - campaign.last * (length / before)
+        signs = _signs(broadcast.seed, step.numel())
+        update = campaign.strength * length * unit(rest.abs()) * signs
+        remembered = Campaign(update, campaign.strength, campaign.anchor, campaign.anchor_round)
+        return self._rows(broadcast, participants, update), remembered
+
+    def _look(self, broadcast: Broadcast, campaign: Campaign | None) -> Campaign:
+        """Return the campaign as it stands, weaker if the last ``PERIOD`` rounds had no effect."""
+        model = broadcast.model.double()
+        if campaign is None:
+            return Campaign(torch.zeros_like(model), self.c, model, broadcast.round_number)
+        if broadcast.round_number - campaign.anchor_round < PERIOD:
+            return campaign
+        strength = campaign.strength
+        moved = model - campaign.anchor
+        direction = torch.where(moved == 0, model, moved).sign()
+        along = int((direction == _signs(broadcast.seed, model.numel())).sum())
+        if along < quantile(model.numel()) and _DECAY * strength >= _LEAST:
+            strength *= _DECAY
+        return Campaign(campaign.last, strength, model, broadcast.round_number)
+
+    def _rows(self, broadcast: Broadcast, participants: Sequence[int], update: Tensor) -> Tensor:
+        return update.float().expand(len(participants), -1)
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class PoisonedFLNoise(PoisonedFL):
+    """PoisonedFL with noise of its own for each fake, so that no test for duplicates sees them.
+
+    Fake i sends, with g as of ``poisonedfl``::
+
+        g + noise * c ||G|| * unit(eps_i * s),    eps_i ~ N(0, I)
+
+    ``M`` is the update without the noise, which over many fakes is their mean: so it does not
+    matter how they are split over workers.
+
+    Args:
+        c: as of ``poisonedfl``.
+        noise: gamma, length of the noise relative to the update, greater than 0.
+
+    Raises:
+        InvalidValue: c or noise is not a finite number greater than 0.
+
+    Source: as of ``poisonedfl``.
+    """
+
+    name: ClassVar[str] = "poisonedfl-noise"
+    summary: ClassVar[str] = "poisonedfl, every fake with noise of its own (first: zeros)"
+
+    noise: float = 1.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("noise")
+
+    def _rows(self, broadcast: Broadcast, participants: Sequence[int], update: Tensor) -> Tensor:
+        rows = update.float().repeat(len(participants), 1)
+        size = self.noise * float(update.norm())
+        if size == 0:
+            return rows
+        signs = _signs(broadcast.seed, update.numel())
+        for row, participant in zip(rows, participants, strict=True):
+            draw = generator(
+                broadcast.seed, "poisonedfl noise", broadcast.round_number, participant
+            )
+            noise = torch.from_numpy(draw.standard_normal(update.numel()))
+            row.add_((size * unit(noise * signs)).float())
+        return rows
+
+
+def quantile(d: int) -> int:
+    """Return the 99 % quantile of Binomial(d, 1/2): the least k with P(X <= k) >= 0.99.
+
+    Exact up to d = 1000; above, the normal approximation with its correction for whole numbers,
+    which is within 1 of it.
+
+    Args:
+        d: 1 or more.
+    """
+    if d > 1000:
+        return math.ceil(d / 2 + _Z99 * math.sqrt(d) / 2 - 0.5)
+    total, term = 0, 1
+    for k in range(d + 1):
+        total += term
+        if 100 * total >= 99 << d:
+            return k
+        term = term * (d - k) // (k + 1)
+    raise AssertionError("probabilities add up to 1")
+
+
+def _signs(seed: int, d: int) -> Tensor:
+    """Return ``s``, ``(d,)`` float64 of -1 and 1, the same in every round of a run."""
+    draw = generator(seed, "poisonedfl signs").integers(0, 2, d, dtype=np.int8)
+    return torch.from_numpy(draw).double() * 2 - 1

@@ -1,0 +1,62 @@
+"""Replay: what the federation once learnt, sent again when it has moved on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
+from fedsiege.attacks.fake.history import last_step
+from fedsiege.rules.state import own
+
+#: The longest delay: how many steps are remembered at most.
+_LONGEST = 100
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Replay(StatefulAttack):
+    """A global step that was seen before, once more.
+
+    In its round ``t`` every fake sends the same update::
+
+        g = scale * G_{t-delay},    G_k = w_k - w_{k-1}
+
+    which real training did make, but from a model that is gone. Until a step is old enough, the
+    fakes send zeros. Rounds count in which none of the fakes was drawn, too. ``delay + 1`` vectors
+    of the model's size are remembered, never more. With ``delay`` 0 it would be the free rider who
+    sends the last step (``free-rider:kind=stale``).
+
+    Args:
+        delay: how many rounds a step waits, 1 to 100.
+        scale: lambda, greater than 0.
+
+    Raises:
+        InvalidValue: a parameter is out of its range.
+
+    Source: our own; the replay attack of network protocols, carried over to updates.
+    """
+
+    name: ClassVar[str] = "replay"
+    summary: ClassVar[str] = "all fakes send an old global step again, lambda times (first: zeros)"
+
+    delay: int = 5
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.require_positive("scale")
+        self.require_whole("delay", 1, _LONGEST)
+
+    def advance(
+        self, broadcast: Broadcast, participants: Sequence[int], state: object | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return ``(k, d)``, one row in memory, and the steps seen, the oldest first."""
+        seen = own(self.name, state, tuple) or ()
+        if broadcast.previous is not None:
+            seen = (*seen, last_step(broadcast).float())[-self.delay - 1 :]
+        update = torch.zeros_like(broadcast.model)
+        if len(seen) > self.delay:
+            update = (self.scale * seen[0].double()).float()
+        return update.expand(len(participants), -1), seen

@@ -1,0 +1,65 @@
+"""``fedsiege grid``: the experiments of a grid file, and what they show."""
+
+import time
+from pathlib import Path
+
+from fedsiege.cli.screen import Screen
+from fedsiege.errors import InvalidValue
+from fedsiege.grids import layout, report
+from fedsiege.grids.cell import CellFigures
+from fedsiege.grids.grid import Cell, Grid, place_of, run_cells
+
+#: Seconds from one report of a grid that runs to the next.
+_BETWEEN_REPORTS = 20.0
+
+
+def run(
+    file: str, name: str, out: Path | None, options: list[str], screen: Screen, jobs: int = 1
+) -> Path:
+    """Run a grid; what is complete already is not run again.
+
+    Args:
+        file: the grid, as YAML.
+        name: what to call its folder where none is named.
+        out: the folder of the grid; None for ``runs/<name>``.
+        options: more options for each ``fedsiege sim``.
+        screen: where to show the progress.
+        jobs: how many cells run at a time.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InvalidValue: the grid cannot be run; nothing was started.
+        CellFailed: a run did not finish.
+    """
+    grid = Grid.from_yaml(file)
+    cells = list(grid)
+    for cell in cells:
+        cell.spec.settle()
+    if out is None and not name.strip("."):
+        raise InvalidValue("OUT", "", f"a folder for the results: {name!r} is no name of one")
+    folder = out or Path("runs") / name
+    figures: list[CellFigures] = []
+    written = 0.0
+    there = sum(place_of(cell, folder).exists() for cell in cells)
+    with screen.cells(len(grid), there) as show:
+
+        def done(cell: Cell, results: Path) -> None:
+            nonlocal written
+            figures.append(CellFigures.read(cell, results))
+            # Every now and then, so that one may look meanwhile; drawing hundreds of cells takes a
+            # second.
+            if time.monotonic() - written > _BETWEEN_REPORTS:
+                report.write(grid, figures, folder)
+                written = time.monotonic()
+            show(", ".join(cell.labels), layout.in_words(figures[-1]))
+
+        try:
+            run_cells(grid, folder, options, done, jobs)
+        finally:
+            if figures:
+                report.write(grid, figures, folder)
+    screen.say(report.markdown(grid, figures))
+    screen.say(f"Results: {folder}")
+    return folder

@@ -1,0 +1,250 @@
+"""``fedsiege show``: a run's figures as a page to read, or as JSON."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fedsiege.cli.screen import Screen, thinned
+from fedsiege.cli.screen_table import ScreenTable
+from fedsiege.cli.wrapped import Wrapped
+from fedsiege.errors import InvalidValue
+from fedsiege.results import Confusion
+from fedsiege.results.detection import SELECTION
+from fedsiege.results.history import instability_after
+from fedsiege.results.report import RunReport, clean_command, knowledge
+from fedsiege.results.run import FILES, is_run
+from fedsiege.results.summary import summary
+
+_BAR = 30
+#: How tables look; most fit into a window of 80.
+_STYLE: dict[str, Any] = {
+    "box": box.SIMPLE_HEAD,
+    "show_edge": False,
+    "pad_edge": False,
+    "padding": (0, 1, 0, 0),
+}
+
+
+def run(
+    name: str, target: float, clean: str | None, as_json: bool, runs: Path, screen: Screen
+) -> None:
+    """Show a run.
+
+    Args:
+        name: its folder, or what the folder is called in ``runs``.
+        target: accuracy for the rounds to target.
+        clean: the same run without its attack, likewise; None to look for it beside the run.
+        as_json: print JSON instead of a page.
+        runs: where results folders are.
+        screen: where to show it.
+
+    Raises:
+        InvalidValue: no such run, or no such target.
+    """
+    path = find("RUN", name, runs)
+    report = RunReport.of(path, target, None if clean is None else find("CLEAN", clean, runs))
+    if as_json:
+        text = json.dumps(report.to_json(), indent=2, allow_nan=False, ensure_ascii=False)
+        screen.console.print(Text(text), soft_wrap=True)
+        return
+    for part in page(report):
+        screen.console.print(part)
+        screen.console.print()
+    if report.run.spec.attack and report.clean is None:
+        screen.say("For the cost of the attack, run the same without it:")
+        # on one line however narrow the window is: commands are copied
+        screen.console.print(Text(clean_command(report.run)), soft_wrap=True)
+
+
+def find(option: str, name: str, runs: Path) -> Path:
+    """Find a results folder.
+
+    Args:
+        option: what the user calls it, for the error.
+        name: a path, or the name of a folder in ``runs``.
+        runs: where results folders are.
+
+    Raises:
+        InvalidValue: there is none; the error lists the nearest.
+    """
+    for path in (Path(name), runs / name):
+        if is_run(path):
+            return path
+        if path.is_dir() and name:
+            missing = [one for one in FILES if not (path / one).is_file()]
+            allowed = f"a folder of results; it has no {' and no '.join(missing)}"
+            raise InvalidValue(option, name, allowed)
+    there = [path.name for path in sorted(runs.glob("*")) if is_run(path)]
+    near = [one for one in there if name and name in one][-3:]
+    near += difflib.get_close_matches(name, there, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(list(dict.fromkeys(near))[:3])}?" if near else ""
+    raise InvalidValue(option, name, hint or f"a folder of results, or the name of one in {runs}")
+
+
+def page(report: RunReport) -> Iterable[Group]:
+    """Lay a report out, part by part."""
+    yield _headed(f"Run {report.run.path}", _settings(report))
+    yield _headed("Accuracy", _accuracy(report))
+    yield _headed("Rounds", _rounds(report))
+    if report.last_test is not None:
+        number, tested = report.last_test
+        yield _headed(f"Recall of each class after round {number}", _recall(tested))
+        yield _headed(
+            f"Samples after round {number}: true class down, predicted class across",
+            _confusion(tested),
+        )
+    if report.detectors:
+        yield _headed("Detection, mean over the rounds", _detectors(report))
+
+
+def _settings(report: RunReport) -> Table:
+    """Say what ran."""
+    spec = report.run.spec
+    size = f"{spec.hostile} of {spec.clients}" if spec.clients else f"{spec.attack:.0%} of the"
+    level, means = knowledge(spec)
+    return _pairs(
+        {
+            "attack": f"{spec.attack_name}, by {size} participants" if spec.attack else "none",
+            "knowledge": f"{level}: {means}" if spec.attack else "",
+            "rule": spec.rule,
+            "audit": spec.audit or "none",
+            "model": f"{spec.model} on {spec.dataset}, {spec.partition}",
+            "seed": str(spec.seed),
+        }
+    )
+
+
+def _accuracy(report: RunReport) -> Table:
+    """Sum up what happened to the model."""
+    unstable = report.instability
+    return _pairs(
+        {
+            **summary(report),
+            "loss at the end": f"{report.run.history[-1].loss:.4g} nats",
+            "instability": ""
+            if unstable is None
+            else f"{100 * unstable:.2f} points, standard deviation over the last ten rounds",
+            f"rounds to {100 * report.target:g}%": _rounds_to(report.rounds_to_target),
+        }
+    )
+
+
+def _rounds_to(reached: int | None) -> str:
+    if reached is None:
+        return "never"
+    return str(reached) if reached else "0: the initial model reached it"
+
+
+def _rounds(report: RunReport) -> ScreenTable:
+    """Tell round by round; what is not known, or 0 in all rounds, has no column."""
+    rows, clean, impact = report.run.history, report.clean_accuracies, report.impact
+    columns: dict[str, list[str]] = {
+        "round": [str(row.round) for row in rows],
+        "accuracy": [row.accuracy_text for row in rows],
+        "clean": [f"{one:.1%}" for one in clean],
+        "cost": [f"{100 * one:+.1f}" for one in impact],
+        "ASR": ["" if row.asr is None else f"{row.asr:.1%}" for row in rows],
+        "loss": [f"{row.loss:.4g}" for row in rows],
+        "instability": [
+            "" if one is None else f"{100 * one:.2f}"
+            for one in (instability_after(rows[: place + 1]) for place in range(len(rows)))
+        ],
+        "updates": [str(row.updates) for row in rows],
+        "rejected": [str(row.rejected or "") for row in rows],
+        "quarantined": [str(row.quarantined or "") for row in rows],
+        "missing": [str(row.missing_honest or "") for row in rows],
+        "hostile": [
+            f"{row.hostile_share:.0%}"
+            if report.incomplete and row.hostile_share is not None
+            else ""
+            for row in rows
+        ],
+        "wrong": ["!" if row.problem else "" for row in rows],
+    }
+    columns = {heading: texts for heading, texts in columns.items() if any(texts)}
+    shown = thinned(len(rows))
+    chosen = {
+        heading: [column[place] if place < len(column) else "" for place in shown]
+        for heading, column in columns.items()
+    }
+    fewer = f"{len(shown)} of {len(rows)} rows; history.csv has all"
+    return ScreenTable(chosen, caption=fewer if len(shown) < len(rows) else "", **_STYLE)
+
+
+def _recall(tested: Confusion) -> Table:
+    """Draw the recall of each class as a bar of text."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(justify="right")
+    grid.add_column(justify="right")
+    grid.add_column(no_wrap=True)
+    for number, recall in enumerate(tested.recall):
+        if recall is None:
+            grid.add_row(str(number), "", Text("no samples", style="dim"))
+        else:
+            grid.add_row(str(number), f"{recall:.1%}", Text("█" * round(_BAR * recall)))
+    return grid
+
+
+def _confusion(tested: Confusion) -> ScreenTable:
+    """Show which class was taken for which; the diagonal is what is right."""
+    undefined = tested.samples - tested.counts.sum(axis=1)
+    classes = range(len(tested.samples))
+    columns: dict[str, list[str | Text]] = {"": [str(number) for number in classes]}
+    for predicted, counts in enumerate(tested.counts.T.tolist()):
+        columns[str(predicted)] = [
+            Text(str(count or "·"), style="bold" if true == predicted else "")
+            for true, count in enumerate(counts)
+        ]
+    if undefined.any():
+        columns["none"] = [str(count) for count in undefined.tolist()]
+    return ScreenTable(columns, **_STYLE)
+
+
+def _detectors(report: RunReport) -> ScreenTable:
+    """Compare rule, audit and detectors with the truth."""
+    found = report.detectors
+    discoveries = [one.discovery for one in found]
+    columns = {
+        "detector": [one.detector for one in found],
+        "TPR": [_share(one.worth.tpr) for one in found],
+        "FPR": [_share(one.worth.fpr) for one in found],
+        "precision": [_share(one.worth.precision) for one in found],
+        "ROC-AUC": ["" if one.worth.auc is None else f"{one.worth.auc:.3f}" for one in found],
+        "rounds": [
+            "" if one is None or one.median is None else f"{one.median:g}" for one in discoveries
+        ],
+        "never": [_share(None if one is None else one.never) for one in discoveries],
+    }
+    caption = (
+        "rounds: until half of the hostile participants had been flagged; "
+        "never: the share that never was"
+    )
+    if SELECTION in columns["detector"]:
+        caption += "; selection: given no weight by a rule that accuses no participant"
+    return ScreenTable(columns, left={"detector"}, caption=caption, **_STYLE)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _headed(title: str, content: RenderableType) -> Group:
+    return Group(Text(title, style="bold"), Text(), content)
+
+
+def _pairs(lines: dict[str, str]) -> Table:
+    """Lay out names and values; those without a value are left out."""
+    grid = Table.grid(padding=(0, 3))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in lines.items():
+        if value:
+            grid.add_row(Text(name, style="dim"), Wrapped(value))
+    return grid

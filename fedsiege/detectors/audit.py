@@ -1,0 +1,182 @@
+"""Detectors together, and what they lead to: ``norm:z=5/duplicate/quarantine:term=2``."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from fedsiege.detectors import base, quarantine
+from fedsiege.detectors.base import FLAGGED, Detector
+from fedsiege.detectors.quarantine import Ledger, Quarantine, empty_ledger
+from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.registry import spell
+from fedsiege.rules.context import RoundContext
+from fedsiege.rules.pipeline import SEPARATOR
+
+
+@dataclass(frozen=True)
+class AuditState:
+    """What an audit remembers.
+
+    Attributes:
+        memories: the state of each detector.
+        ledger: who is out, and who was.
+    """
+
+    memories: tuple[object | None, ...]
+    ledger: Ledger = field(default_factory=empty_ledger)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What an audit made of a round.
+
+    Attributes:
+        scores: ``(m, n)`` float64, of each of m detectors for each of n participants.
+        flagged: ``(m, n)`` bool, which of them are flags that count.
+        out: ``(n,)`` bool, whose updates the rule must not see.
+        state: to be handed in in the next round.
+        notes: for people: whose flags did not count, and why.
+    """
+
+    scores: Tensor
+    flagged: Tensor
+    out: Tensor
+    state: AuditState
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Detectors that look at every round, and the terms for those they flag.
+
+    One flag is enough. Two guards keep a detector that has gone wrong from silencing everyone:
+
+    - a detector that flags more than half of the participants of a round is not believed in it;
+    - nobody is put out who would leave fewer than half of them. Who was out before comes first,
+      then who has the highest score.
+
+    Args:
+        detectors: at least one, of different names.
+        quarantine: the terms.
+
+    Raises:
+        InvalidValue: there is none, or two have one name.
+    """
+
+    detectors: tuple[Detector, ...]
+    quarantine: Quarantine = field(default_factory=Quarantine)
+
+    def __post_init__(self) -> None:
+        names = [detector.name for detector in self.detectors]
+        if not names:
+            raise InvalidValue("audit", self.spelled(), "one detector or more, as in norm/layers")
+        if len(set(names)) < len(names):
+            raise InvalidValue("audit", self.spelled(), "each detector once")
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound if n participants are too few for a detector to tell anything."""
+        for detector in self.detectors:
+            if n < detector.least:
+                raise UnfitRound(
+                    f"{detector.name} tells nothing among fewer than {detector.least} participants,"
+                    f" there are {n}"
+                )
+
+    def spelled(self) -> str:
+        """Write it as text that ``parse`` reads back."""
+        return SEPARATOR.join(spell(step) for step in (*self.detectors, self.quarantine))
+
+    def examine(
+        self, updates: Tensor, context: RoundContext, state: AuditState | None = None
+    ) -> Examination:
+        """Look at a round: at the updates of those, too, who are out.
+
+        Args:
+            updates: ``(n, d)``, see ``Detector.score``.
+            context: what is known of the round; ``round_number`` counts.
+            state: what the round before gave; None in the first.
+
+        Raises:
+            UnfitRound: a detector cannot work with these updates, or without something that the
+                context does not tell.
+        """
+        before = state or AuditState((None,) * len(self.detectors))
+        judged = [
+            detector.score(updates, context, remembered)
+            for detector, remembered in zip(self.detectors, before.memories, strict=True)
+        ]
+        scores = torch.stack([score for score, _ in judged])
+        flagged, notes = self._believed(scores)
+        participants = context.identities(len(updates)).tolist()
+        put_out, spared = self._put_out(
+            scores, flagged, participants, before.ledger, context.round_number
+        )
+        if spared:
+            names = ", ".join(map(str, sorted(spared)))
+            notes.append(f"{names}: flagged, but stay in, or fewer than half would be left")
+        ledger = self.quarantine.after(
+            before.ledger, context.round_number, participants, put_out, spared
+        )
+        out = ledger.out(context.round_number)
+        return Examination(
+            scores=scores,
+            flagged=flagged,
+            out=torch.tensor([i in out for i in participants], dtype=torch.bool),
+            state=AuditState(tuple(memory for _, memory in judged), ledger),
+            notes=tuple(notes),
+        )
+
+    def _believed(self, scores: Tensor) -> tuple[Tensor, list[str]]:
+        """Return ``(m, n)`` bool, the flags without those of detectors that flag too many."""
+        flagged, n = scores >= FLAGGED, scores.shape[1]
+        notes = []
+        for detector, flags in zip(self.detectors, flagged, strict=True):
+            count = int(flags.sum())
+            if 2 * count > n:
+                flags[:] = False
+                notes.append(f"{detector.name} flagged {count} of {n}, and is not believed")
+        return flagged, notes
+
+    def _put_out(
+        self,
+        scores: Tensor,
+        flagged: Tensor,
+        participants: list[int],
+        ledger: Ledger,
+        round_number: int,
+    ) -> tuple[set[int], set[int]]:
+        """Return who is to be put out this round, and who would be if half were not out."""
+        already = ledger.out(round_number)
+        highest = scores.where(flagged, -torch.inf).amax(dim=0).tolist()
+        suspects = [
+            (-ledger.of(identity).quarantines, -score, identity)
+            for identity, score in zip(participants, highest, strict=True)
+            if score >= FLAGGED and identity not in already
+        ]
+        room = max(0, len(participants) // 2 - sum(i in already for i in participants))
+        ordered = [identity for *_, identity in sorted(suspects)]
+        return set(ordered[:room]), set(ordered[room:])
+
+
+def parse(text: str) -> Audit:
+    """Create an audit from text: ``norm``, ``norm:z=5/duplicate``, ``norm/quarantine:term=2``.
+
+    Args:
+        text: what the user wrote: detectors, and the terms of quarantine if they are to be others
+            than usual, in any order.
+
+    Raises:
+        InvalidValue: unknown name (with the nearest), unknown parameter, a value out of range, or
+            one thing twice.
+    """
+    detectors: list[Detector] = []
+    terms: list[Quarantine] = []
+    for step in text.split(SEPARATOR):
+        if step.partition(":")[0].strip() == Quarantine.name:
+            terms.append(quarantine.catalogue.parse(step))
+        else:
+            detectors.append(base.catalogue.parse(step))
+    if len(terms) > 1:
+        raise InvalidValue("audit", text, f"{Quarantine.name} once")
+    return Audit(tuple(detectors), *terms)

@@ -1,0 +1,82 @@
+"""Who sends what another sends."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.detectors.base import Detector, catalogue
+from fedsiege.numerics.cosines import cosines
+from fedsiege.ranges import require_number
+from fedsiege.rules.base import require_whole_number
+from fedsiege.rules.context import RoundContext
+
+#: Cosines are good to this.
+_RESOLUTION = 1e-6
+#: It is in force while half of the participants are this many times farther from others.
+_FARTHER = 10
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Duplicate(Detector):
+    """Updates that point where others point, to the last digits.
+
+    With ``gap_i = 1 - cos(g_i, g_j)`` of the ``group - 1``-th most similar other j::
+
+        s_i = (1 - cosine) / gap_i
+
+    with gaps of at least 1e-6, to which cosines are good: identical updates have the score 10 with
+    the default. It is in force while the median gap is 10 times as large as what is flagged;
+    else, as where the same few weights move in all updates, the score is 0 for all.
+
+    Honest participants with samples of one class are alike to 0.9999 (LeNet-5,
+    dirichlet-prior:0.1); so 0.999, which others use, flags half of them. Whoever repeats the update
+    of an honest participant has it flagged as well. Where most units of the model are dead, honest
+    updates of one class can be parallel, and are flagged. It is blind to fakes that differ
+    (mpaf-spread).
+
+    Args:
+        cosine: above 0 and below 1, the least that is flagged; above ``1 - 1e-6`` no cosine of
+            float32 products tells anything.
+        group: how many must be alike, 2 or more.
+    """
+
+    name: ClassVar[str] = "duplicate"
+    summary: ClassVar[str] = "updates in the same direction as another's"
+
+    cosine: float = 0.99999
+    group: int = 2
+
+    def __post_init__(self) -> None:
+        require_number(f"{self.name}:cosine", self.cosine, above=0, most=1 - _RESOLUTION)
+        require_whole_number(f"{self.name}:group", self.group, least=2)
+
+    @property
+    def least(self) -> int:
+        """As many as must be alike."""
+        return self.group
+
+    def judge(
+        self, updates: Tensor, context: RoundContext, state: object | None
+    ) -> tuple[Tensor, None]:
+        """Do it; nothing is remembered."""
+        n = len(updates)
+        if n < self.group:
+            return torch.zeros(n, dtype=torch.float64), None
+        others = cosines(updates).fill_diagonal_(-torch.inf)
+        nearest = others.topk(self.group - 1, dim=1).values[:, -1]
+        return likeness(1 - nearest, 1 - self.cosine), None
+
+
+def likeness(gaps: Tensor, limit: float) -> Tensor:
+    """Return ``limit / gaps``, or 0 for all where the median gap says that all are alike.
+
+    Args:
+        gaps: ``(n,)`` float64, one minus a cosine.
+        limit: the largest that is flagged.
+    """
+    if gaps.quantile(0.5) < _FARTHER * limit:
+        return torch.zeros_like(gaps)
+    return limit / gaps.clamp(min=_RESOLUTION)

@@ -1,0 +1,140 @@
+"""Who pulls to one point, wherever the model goes."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.detectors.base import Detector, catalogue
+from fedsiege.ranges import require_number
+from fedsiege.rules.base import require_whole_number
+from fedsiege.rules.context import RoundContext
+from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
+from fedsiege.rules.state import own
+
+#: Below this, what float32 leaves of two updates says nothing.
+_RESOLUTION = 1e-6
+
+
+@dataclass(frozen=True)
+class FixedPointState(Memory):
+    """What the detector remembers; who did not send within the window is forgotten.
+
+    Attributes:
+        updates: ``(k, d)`` float32, what each sent last.
+        models: ``(m, d)`` float32, the global models of the last rounds, m at most window.
+    """
+
+    updates: Tensor
+    models: Tensor
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class FixedPoint(Detector):
+    """Two updates of one participant that solve ``w' = w + g / lambda`` for the same point.
+
+    MPAF sends ``g = lambda (w' - w)``. Of two rounds 1 and 2, with the model moved by
+    ``D = w_2 - w_1`` in between, that is ``D = a g_1 - b g_2`` with ``a = 1 / lambda_1`` and
+    ``b = 1 / lambda_2``, both estimated by least squares. So lambda may be any, and another in
+    every round, as where fakes match the length of what the federation does. Then
+
+        ``r = min_ab ||D - a g_1 + b g_2|| / ||D||,    s_i = residual / r``
+
+    where a and b are above 0, else 0: both updates then point ahead to one point, ``w_1 + a g_1``.
+    Honest updates leave r above 0.5, since ``g_2`` of a few samples says nothing of where the model
+    has gone; those of MPAF, mpaf-matched and mpaf-spread with base models of their own below 0.01.
+    It does not see fakes with noise in every round, poisonedfl, and those that never change
+    their update.
+
+    Nothing is said (the score is 0) of a participant's first round, of zeros, and where the model
+    has not moved. Memory is by identity, for ``window`` rounds; ``4 d`` bytes for each identity and
+    for each of these rounds' models.
+
+    Args:
+        residual: largest that is flagged, above 0, below 1.
+        window: over how many rounds two updates are compared, 1 or more.
+        remember: how many identities are remembered, 1 or more; see ``memory.absent``.
+    """
+
+    name: ClassVar[str] = "fixed-point"
+    summary: ClassVar[str] = "updates that pull to one point, whatever the model does"
+
+    residual: float = 0.1
+    window: int = 10
+    remember: int = REMEMBERED
+
+    def __post_init__(self) -> None:
+        require_number(f"{self.name}:residual", self.residual, above=0, below=1)
+        require_whole_number(f"{self.name}:window", self.window, least=1)
+        require_whole_number(f"{self.name}:remember", self.remember, least=1)
+
+    def judge(
+        self, updates: Tensor, context: RoundContext, state: object | None
+    ) -> tuple[Tensor, FixedPointState]:
+        """Do it, and remember the updates. It needs the model."""
+        model = context.model_for(self.name, updates)
+        before = _remembered(state, updates.shape[1]) or _nothing(updates)
+        turnout = before.turnout(context.identities(len(updates)), self.remember, self.window)
+        moved: dict[int, Tensor] = {}
+        scores = torch.zeros(len(updates), dtype=torch.float64)
+        for i, j in enumerate(turnout.places.tolist()):
+            if j < 0:
+                continue
+            ago = turnout.rounds - int(before.seen[j])
+            if ago not in moved:
+                then = before.models[-ago].to(model.device)
+                moved[ago] = model.double() - then.double()
+            past = before.updates[j].to(updates.device)
+            residual = residual_of(moved[ago], past.double(), updates[i].double())
+            scores[i] = self.residual / max(residual, _RESOLUTION)
+        models = torch.cat([before.models.to(model.device), model[None]])
+        after = FixedPointState(
+            turnout.identities,
+            turnout.seen,
+            turnout.rounds,
+            updates=turnout.carry(updates.float(), before.updates),
+            models=models[-self.window :].clone(),
+        )
+        return scores, after
+
+
+def _remembered(state: object | None, d: int) -> FixedPointState | None:
+    """Return the memory of the rounds before, None in the first."""
+    shapes = {**SHAPES, "updates": ("k", d), "models": ("m", d)}
+    return own(FixedPoint.name, state, FixedPointState, ["updates", "models"], **shapes)
+
+
+def _nothing(updates: Tensor) -> FixedPointState:
+    """Return the memory before the first round."""
+    none = no_rows(updates)
+    return FixedPointState(NOBODY, NOBODY, 0, none, none)
+
+
+def residual_of(moved: Tensor, first: Tensor, second: Tensor) -> float:
+    """Return what is left of the model's way when both updates are to point to one point ahead.
+
+    Args:
+        moved: ``(d,)`` float64, how the model went from where ``first`` was sent to ``second``.
+        first: ``(d,)`` float64, the earlier update.
+        second: ``(d,)`` float64, the later one.
+
+    Returns:
+        ``r`` of the class above, 0 to 1; infinity where there is no such point, or no telling.
+    """
+    way, one, two = (float(x.norm()) for x in (moved, first, second))
+    if min(way, one, two) == 0:
+        return torch.inf
+    along = first / one  # an orthonormal basis of the plane of both updates
+    part = float(second @ along)
+    across = second - part * along
+    width = float(across.norm())
+    if width <= _RESOLUTION * two:
+        return torch.inf
+    across /= width
+    b = -float(moved @ across) / width
+    a = (float(moved @ along) + b * part) / one
+    if a <= 0 or b <= 0:
+        return torch.inf
+    return float((moved - a * first + b * second).norm()) / way

@@ -1,0 +1,119 @@
+"""Who goes on as it did, too exactly to be learning, or turns round."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.detectors.base import Detector, catalogue
+from fedsiege.numerics.deviation import distinct, robust_z
+from fedsiege.ranges import require_number
+from fedsiege.rules.base import require_whole_number
+from fedsiege.rules.context import RoundContext
+from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
+from fedsiege.rules.state import own
+
+#: Weight of the newest update in the average.
+_NEWEST = 0.2
+#: The smallest angle that float32 updates tell, in radians.
+_RESOLUTION = 1e-6
+
+
+@dataclass(frozen=True)
+class HistoryState(Memory):
+    """What the detector remembers.
+
+    Attributes:
+        averages: ``(k, d)`` float32, the moving average of the directions of each.
+    """
+
+    averages: Tensor
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class History(Detector):
+    """The angle between an update and what its participant sent before.
+
+    With ``u = g / ||g||``, ``E_i <- 0.8 E_i + 0.2 u_i`` (the first u itself) and ``a_i`` the angle
+    between ``u_i`` and the ``E_i`` of the rounds before, the score is the larger of
+
+    - *too consistent*: ``-z_i / z``, with ``z_i`` the modified z-score of ``log a_i`` over the
+      round, ``(log a_i - median) / max(1.4826 MAD, floor)``, identical updates counting once;
+    - *reversed*: ``-cos a_i / reverse``, while the median of the cosines is 0 or more; 0 otherwise.
+
+    Fakes that pull to one point hardly change their direction, while samples in a new order and a
+    model that moves change that of honest participants. Where honest participants train on 4
+    samples in one batch, they hardly change theirs either, and only reversal tells anything.
+
+    In its first round, and for zeros, a participant has the score 0. Memory is by identity, absent
+    ones keep theirs; ``4 d`` bytes for each.
+
+    After the over-consistency noted for FLDetector (Zhang et al., KDD 2022), which looks for the
+    opposite.
+
+    Args:
+        z: largest allowed, above 0.
+        floor: least spread of the logarithms of the angles, above 0.
+        reverse: minus the cosine that is flagged, above 0, at most 1.
+        remember: how many identities are remembered, 1 or more; see ``memory.absent``.
+    """
+
+    name: ClassVar[str] = "history"
+    summary: ClassVar[str] = "updates that repeat, or reverse, what their sender sent before"
+
+    z: float = 5.5
+    floor: float = 0.25
+    reverse: float = 0.5
+    remember: int = REMEMBERED
+
+    def __post_init__(self) -> None:
+        require_number(f"{self.name}:z", self.z, above=0)
+        require_number(f"{self.name}:floor", self.floor, above=0)
+        require_number(f"{self.name}:reverse", self.reverse, above=0, most=1)
+        require_whole_number(f"{self.name}:remember", self.remember, least=1)
+
+    def judge(
+        self, updates: Tensor, context: RoundContext, state: object | None
+    ) -> tuple[Tensor, HistoryState]:
+        """Do it, and remember the directions."""
+        shapes = {**SHAPES, "averages": ("k", updates.shape[1])}
+        before = own(self.name, state, HistoryState, ["averages"], **shapes) or _nothing(updates)
+        turnout = before.turnout(context.identities(len(updates)), self.remember)
+        averages = turnout.carry(updates.float(), before.averages)  # to be overwritten
+        angles = torch.full((len(updates),), torch.nan, dtype=torch.float64)
+        for i, j in enumerate(turnout.places.tolist()):
+            direction = _unit(updates[i])
+            if j < 0:
+                averages[i] = direction.float()
+                continue
+            past = before.averages[j].to(updates.device, torch.float64)
+            averages[i] = ((1 - _NEWEST) * past + _NEWEST * direction).float()
+            if direction.any() and past.any():
+                # By the chord, since an arc cosine loses half the digits of a small angle.
+                half_chord = (direction - _unit(past)).norm() / 2
+                angles[i] = 2 * float(half_chord.clamp(max=1).asin())
+        after = HistoryState(turnout.identities, turnout.seen, turnout.rounds, averages)
+        return self._scores(angles, distinct(updates)), after
+
+    def _scores(self, angles: Tensor, counted: Tensor) -> Tensor:
+        """Return ``(n,)`` from the angles in radians, NaN where there is none."""
+        scores = -robust_z(angles.clamp(min=_RESOLUTION).log(), self.floor, counted) / self.z
+        opposite = -angles.cos()
+        known = angles.isfinite()
+        if known.any() and opposite[known].quantile(0.5) <= 0:
+            scores[known] = torch.maximum(scores, opposite / self.reverse)[known]
+        return scores
+
+
+def _nothing(updates: Tensor) -> HistoryState:
+    """Return the memory before the first round."""
+    return HistoryState(NOBODY, NOBODY, 0, no_rows(updates))
+
+
+def _unit(row: Tensor) -> Tensor:
+    """Return a row at length 1 in float64; zeros stay zeros."""
+    row = row.double()
+    norm = row.norm()
+    return row / norm if norm > 0 else row

@@ -1,0 +1,67 @@
+"""Who is like others in layer after layer."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.detectors.base import Detector, catalogue
+from fedsiege.detectors.duplicate import likeness
+from fedsiege.ranges import require_number
+from fedsiege.rules.base import require_whole_number
+from fedsiege.rules.context import RoundContext
+from fedsiege.rules.layerguard import LayerGuard, layers_of
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Layers(Detector):
+    """Updates that are those of others in many layers, and perhaps differ in the rest.
+
+    LayerGuard's layer-wise similarity ``LCSS_il`` is the mean cosine of participant i to its
+    ``neighbours`` most similar others in layer l. With ``s_il = (1 - cosine) / (1 - LCSS_il)`` in
+    the layers in which that is in force (see ``duplicate``) and 0 in others, the score is the one
+    that i reaches in at least ``share`` of the L layers: the ``ceil(share L)``-th largest.
+    LayerGuard's own threshold falls until someone is above it; here nobody need be.
+
+    A layer is a tensor of the model, weights and biases apart; a tensor of one number is of the
+    layer beside it, as there.
+
+    Wang et al., *LayerGuard: Poisoning-Resilient Federated Learning via Layer-Wise Similarity
+    Analysis*, NeurIPS 2025, section 3.3, for the similarity.
+
+    Args:
+        neighbours: 1 or more (fewer if there are not that many others).
+        cosine: above 0 and below 1, the least similarity that is flagged.
+        share: of the layers, above 0, at most 1.
+    """
+
+    name: ClassVar[str] = "layers"
+    summary: ClassVar[str] = "updates that are those of others in many layers"
+
+    neighbours: int = 2
+    cosine: float = 0.99999
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_whole_number(f"{self.name}:neighbours", self.neighbours, least=1)
+        require_number(f"{self.name}:cosine", self.cosine, above=0, most=1 - 1e-6)
+        require_number(f"{self.name}:share", self.share, above=0, most=1)
+
+    @property
+    def least(self) -> int:
+        """Two: alone nobody is like others."""
+        return 2
+
+    def judge(
+        self, updates: Tensor, context: RoundContext, state: object | None
+    ) -> tuple[Tensor, None]:
+        """Do it; nothing is remembered. It needs the layout."""
+        context.require(self.name, "layout")
+        similarity = LayerGuard(neighbours=self.neighbours).similarity
+        gaps = [1 - similarity(updates[:, s]) for s in layers_of(context.layout, updates.shape[1])]
+        scores = torch.stack([likeness(gap, 1 - self.cosine) for gap in gaps])
+        enough = math.ceil(self.share * len(scores))
+        return scores.sort(dim=0, descending=True).values[enough - 1], None

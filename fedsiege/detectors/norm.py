@@ -1,0 +1,58 @@
+"""Who sends more than the others."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from fedsiege.detectors.base import Detector, catalogue
+from fedsiege.numerics.deviation import FEWEST, distinct, robust_z
+from fedsiege.ranges import require_number
+from fedsiege.rules.combination import row_norms
+from fedsiege.rules.context import RoundContext
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Norm(Detector):
+    """The length of the update, among those of the round.
+
+    With ``x_i = log ||g_i||`` and its median and median absolute deviation over the round, in which
+    identical updates count once, the score is the modified z-score over the largest allowed::
+
+        s_i = (x_i - median) / max(1.4826 MAD, floor) / z
+
+    Only length counts against anyone: who sends little does little, and honest participants do so
+    whose samples the model knows. An update of zeros has the score 0, and so has everyone in a
+    round of fewer than 3. It holds against fewer than half; it is blind to fakes that match the
+    length of honest updates (mpaf-matched), and where honest lengths differ widely, as with 4
+    samples each and a trained model, to MPAF with lambda 1.
+
+    Iglewicz and Hoaglin, *How to Detect and Handle Outliers*, 1993, for the modified z-score.
+
+    Args:
+        z: largest allowed, above 0.
+        floor: least spread of the logarithms, above 0; 0.25 lets anyone send e times the median.
+    """
+
+    name: ClassVar[str] = "norm"
+    summary: ClassVar[str] = "updates much longer than the median"
+
+    z: float = 4.0
+    floor: float = 0.25
+
+    def __post_init__(self) -> None:
+        require_number(f"{self.name}:z", self.z, above=0)
+        require_number(f"{self.name}:floor", self.floor, above=0)
+
+    @property
+    def least(self) -> int:
+        """Three: of two neither is the outlier."""
+        return FEWEST
+
+    def judge(
+        self, updates: Tensor, context: RoundContext, state: object | None
+    ) -> tuple[Tensor, None]:
+        """Do it; nothing is remembered."""
+        z = robust_z(row_norms(updates).log(), self.floor, distinct(updates))
+        return z / self.z, None

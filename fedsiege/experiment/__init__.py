@@ -1,0 +1,1 @@
+"""What an experiment is: its specification, its participants, faults and intrusions."""

@@ -1,0 +1,352 @@
+"""Settling a specification: every name looked up, nothing left open.
+
+``ExperimentSpec.settle`` is how it is called.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.experiment.hostile import hostile_indices
+from fedsiege.experiment.spec import ExperimentSpec, exactly, fakes_beside, no_such, share_of
+from fedsiege.registry import spell
+
+#: Benign participants up to which it is looked whether an attack works with an open number of them.
+_MOST_OPEN = 10_000
+#: Participants up to which a rule is tried: beyond them that would take long, and much memory.
+_MOST_TRIED = 1_000
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A specification with nothing left open.
+
+    Attributes:
+        spec: threshold, rule, attack and trainer are complete; feeding it back gives the same
+            experiment.
+        notes: what was assumed or noticed, one sentence each, for people.
+        knowledge: what the attack is handed, its level first; empty without an attack.
+    """
+
+    spec: ExperimentSpec
+    notes: tuple[str, ...] = ()
+    knowledge: str = ""
+
+
+def settle(spec: ExperimentSpec) -> Settled:
+    """Look every name up, check that it all fits together, and fill in what follows.
+
+    See ``ExperimentSpec.settle``.
+    """
+    # Here and not above: these bring torch, which a help text must not wait for.
+    from fedsiege import attacks, rules
+
+    _check_task(spec)
+    with _about("ATTACK_NAME", spec.attack_name, "attack"):
+        attack = attacks.parse(spec.attack_name, scale=spec.scale)
+        attack_name = spell(attack)
+    if spec.clients == 0 and attack.aliases != 1:
+        allowed = f"with CLIENTS=0 none with several identities, as {attack.name} has"
+        raise InvalidValue("ATTACK_NAME", spec.attack_name, allowed)
+    hostile = attack.aliases * (spec.hostile if spec.clients else spec.attack)
+    if spec.intrusions and not hostile:
+        allowed = "with an ATTACK that has participants only: there is nobody to try them"
+        raise InvalidValue("INTRUSIONS", spec.intrusions, allowed)
+    scheduled = max(1, share_of(spec.clients, spec.participation)) if spec.clients else 0
+    if spec.threshold is not None and 0 < scheduled < spec.threshold:
+        allowed = f"at most {scheduled}, the participants that PARTICIPATION schedules"
+        raise InvalidValue("THRESHOLD", spec.threshold, allowed)
+    updates = spec.threshold or scheduled
+    with _about("RULE", spec.rule, "rule"):
+        # Rules that reckon with the participants' training, or repeat it, assume this one.
+        local = {"lr": spec.lr, "momentum": spec.momentum, "optimizer": spec.optimizer}
+        local |= {"epochs": spec.epochs, "batch": spec.batch}
+        asked = rules.parse(spec.rule, **local)
+        asked.check_local_training()
+        rule = asked.for_participants(updates) if updates else asked
+        rule_name = spell(rule)
+    with _about("ATTACK_NAME", spec.attack_name, "attack"):
+        unfit = _check_attack(spec, attack, asked, rule, scheduled)
+
+    trainer, why = _resolve_trainer(spec)
+    settled = spec.model_copy(
+        update={
+            "trainer": trainer,
+            "attack_name": attack_name,
+            "scale": getattr(attack, "scale", spec.scale),
+            "threshold": updates or None,
+            "rule": rule_name,
+        }
+    )
+    assumed = getattr(asked, "f", None) is None and getattr(rule, "f", None) is not None
+    if spec.audit:
+        from fedsiege import detectors
+
+        with _about("AUDIT", spec.audit, "detector"):
+            auditing = detectors.parse(spec.audit)
+            if scheduled:
+                auditing.check(scheduled)
+        settled = settled.model_copy(update={"audit": detectors.spell(auditing)})
+    notes = (
+        *filter(None, [why]),
+        *_notes_on_attack(spec, attack),
+        *filter(None, [unfit]),
+        *_notes_on_rule(spec, rule, updates, assumed),
+        *_notes_on_training(rule, local),
+    )
+    level = attack.knows
+    known = f"{level.name.lower()}, {level.value}" if spec.attack else ""
+    return Settled(settled, notes, known)
+
+
+def _check_task(spec: ExperimentSpec) -> None:
+    """Check the model, the data and how they are shared out, and what goes with them."""
+    from fedsiege import datasets, models, partitions
+
+    if spec.model not in models.names():
+        raise InvalidValue("MODEL", spec.model, no_such("model", spec.model, models.names()))
+    with _about("MODEL", spec.model, "model"):
+        models.layout(spec.model)  # refuses one with state that a federation does not send
+    sets = ["auto", *(name for name in datasets.names() if name != "auto")]
+    if spec.dataset not in sets:
+        raise InvalidValue("DATASET", spec.dataset, no_such("data set", spec.dataset, sets))
+    with _about("PARTITION", spec.partition, "partition"):
+        share = partitions.create(spec.partition)
+    if spec.init == "pretrained" and spec.dataset != "auto":
+        with _about("INIT", spec.init, "init"):
+            models.shipped_checkpoint(spec.model, spec.dataset)
+    if spec.clients == 0:
+        _check_open(spec, share.name)
+    elif spec.min_clients is not None:
+        allowed = f"only with CLIENTS=0: CLIENTS={spec.clients} says how many are waited for"
+        raise InvalidValue("MIN_CLIENTS", spec.min_clients, allowed)
+    try:
+        share.check_samples(spec.samples)
+    except InvalidValue as error:
+        raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
+
+
+def _resolve_trainer(spec: ExperimentSpec) -> tuple[str, str]:
+    """Return how participants compute, never "auto", and a note where that may surprise.
+
+    Raises:
+        InvalidValue: TRAINER=cohort, and the engine cannot run the model.
+    """
+    from fedsiege import models
+    from fedsiege.training import local
+
+    fitting, reason = local.resolve_auto(models.create(spec.model))
+    if spec.trainer == "auto":
+        return fitting, reason and f"TRAINER=auto is {fitting} with MODEL={spec.model}: {reason}"
+    if spec.trainer == "cohort" and fitting == "loop":
+        allowed = f"auto or loop with MODEL={spec.model}: {reason}"
+        raise InvalidValue("TRAINER", spec.trainer, allowed)
+    return spec.trainer, ""
+
+
+def _check_open(spec: ExperimentSpec, partitions: str) -> None:
+    """Refuse what cannot be done while the number of participants is open."""
+    if spec.attack == 1:
+        allowed = "with CLIENTS=0 it must be below 1: fakes are counted against benign ones"
+        raise InvalidValue("ATTACK", spec.attack, allowed)
+    if partitions != "sample":
+        allowed = "with CLIENTS=0 only sample: shares of a whole need a number of participants"
+        raise InvalidValue("PARTITION", spec.partition, allowed)
+
+
+def _check_attack(
+    spec: ExperimentSpec,
+    attack: Any,  # any catalogued attack
+    asked: Any,  # any rule
+    rule: Any,  # the same for as many as are scheduled, where that is known
+    scheduled: int,
+) -> str:
+    """Refuse an attack that cannot work in any round that there may be.
+
+    Who takes part in a sampled round, or with an open number of participants, is not known before;
+    but how many hostile ones there may be among how many.
+
+    Returns:
+        What there is to know of an attack that does not work in the likeliest round.
+
+    Raises:
+        UnfitRound: it works in none.
+    """
+    from fedsiege.attacks import Setting
+
+    indices = frozenset(hostile_indices(spec.clients, spec.attack)) if spec.clients else None
+    first: UnfitRound | None = None
+    described, works = "", False
+    for benign, hostile in _possible_rounds(spec, scheduled):
+        n = benign + hostile
+        setting = Setting(
+            benign, hostile, participants=spec.clients or None, hostile_indices=indices
+        )
+        try:
+            attack.check(setting)
+        except UnfitRound as error:
+            if first is None:
+                first, described = error, f"a round of {n} participants, {hostile} of them hostile"
+            continue
+        works = True
+        if not spec.clients:
+            try:
+                rule = asked.for_participants(n)
+            except UnfitRound:  # of too few; there may be more
+                continue
+        if spec.clients or n <= _MOST_TRIED:
+            attack.check(replace(setting, rule=spell(rule)))
+        break
+    if first is None or (works and not spec.clients):
+        return ""
+    if works:
+        return f"{attack.name} does not work in {described}, the likeliest: {first}"
+    if spec.clients and spec.participation == 1:
+        raise first
+    raise UnfitRound(f"it works in no round that there may be; in {described}: {first}") from first
+
+
+def _possible_rounds(spec: ExperimentSpec, scheduled: int) -> Iterator[tuple[int, int]]:
+    """Yield how many benign and hostile participants a round with some hostile ones may have.
+
+    With a known number of participants the likeliest come first, with an open one the smallest.
+    """
+    if spec.clients:
+        most = min(spec.hostile, scheduled)
+        least = max(1, scheduled - (spec.clients - spec.hostile))
+        likely = share_of(scheduled, spec.hostile / spec.clients)
+        for hostile in sorted(range(least, most + 1), key=lambda number: abs(number - likely)):
+            yield scheduled - hostile, hostile
+    elif spec.attack:
+        for benign in range(1, _MOST_OPEN + 1):
+            if hostile := fakes_beside(benign, spec.attack):
+                yield benign, hostile
+
+
+def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any catalogued attack
+    """Say what has no effect or is not known to it, and where shares are no whole numbers."""
+    from fedsiege import attacks
+    from fedsiege.attacks.compromised.adaptive import AdaptiveAttack
+    from fedsiege.attacks.data_poisoning.concentration import count
+
+    default = attacks.parse(ExperimentSpec.model_fields["attack_name"].default, scale=spec.scale)
+    strength = getattr(attack, "scale", None)
+    if strength is None and spec.scale != ExperimentSpec.model_fields["scale"].default:
+        yield f"SCALE={spec.scale:g} has no effect: {attack.name} has no scale"
+    elif strength is not None and strength != spec.scale and "scale" in spec.model_fields_set:
+        yield f"SCALE={spec.scale:g} has no effect: ATTACK_NAME={spec.attack_name} sets it"
+    if not spec.attack and attack != default:
+        yield f"ATTACK_NAME={spec.attack_name} has no effect: ATTACK=0"
+    if not spec.attack and spec.scale != ExperimentSpec.model_fields["scale"].default:
+        yield f"SCALE={spec.scale:g} has no effect: ATTACK=0"
+    yield from _notes_on_leaked(spec)
+    if spec.audit and spec.attack and isinstance(attack, AdaptiveAttack):
+        yield f"{attack.name} searches against the rule alone, as if there were no AUDIT"
+    share: float = getattr(attack, "concentration", 0.0)
+    of_all = share > 0 and getattr(attack, "kind", "") != "pair"
+    if of_all and spec.attack and spec.partition == "sample" and spec.samples:
+        number, exact = count(spec.samples, share), float(exactly(share) * spec.samples)
+        if number != exact:
+            yield (
+                f"concentration={share:g} of {spec.samples} samples is {exact:g}: "
+                f"each attacker poisons {number}"
+            )
+    hostile = exactly(spec.attack) * spec.clients
+    if hostile != spec.hostile:
+        yield (
+            f"ATTACK={spec.attack:g} of {spec.clients} participants is {float(hostile):g}: "
+            f"{spec.hostile} are hostile"
+        )
+
+
+def _notes_on_leaked(spec: ExperimentSpec) -> Iterator[str]:
+    """Say where leaked credentials are asked for that nobody needs."""
+    if spec.leaked == ExperimentSpec.model_fields["leaked"].default:
+        return
+    if spec.admission == "open":
+        yield f"LEAKED={spec.leaked} has no effect: ADMISSION=open asks for no credentials"
+    elif not spec.attack:
+        yield f"LEAKED={spec.leaked} has no effect: ATTACK=0"
+    elif spec.clients and spec.leaked > spec.identities:
+        yield f"LEAKED={spec.leaked} is as {spec.identities}, the attacker's identities"
+
+
+def _notes_on_rule(
+    spec: ExperimentSpec,
+    rule: Any,  # any rule
+    updates: int,
+    assumed: bool,
+) -> Iterator[str]:
+    """Say what is assumed of the hostile participants, and where it does not hold."""
+    f = getattr(rule, "f", None)
+    if updates and (remark := rule.remark(updates)):
+        yield remark
+    if updates and spec.clients:
+        yield from _notes_on_memory(spec, rule, updates)
+    if assumed:
+        yield (
+            f"{rule.name} assumes f={f} hostile participants, a fifth of {updates}; "
+            f"set RULE={spell(rule).replace(f'f={f}', 'f=N')} to change it"
+        )
+    if 2 * spec.hostile > spec.clients:
+        yield (
+            f"{spec.hostile} of {spec.clients} participants are hostile, "
+            "more than half: no rule can hold"
+        )
+    elif f is not None and spec.hostile > f:
+        yield f"{spec.hostile} participants are hostile, more than the f={f} of {rule.name}"
+
+
+def _notes_on_training(
+    rule: Any,  # any rule
+    local: dict[str, Any],
+) -> Iterator[str]:
+    """Say where a rule is told to reckon with another training than the participants'."""
+    from fedsiege.rules import Pipeline
+
+    last = rule.rule if isinstance(rule, Pipeline) else rule
+    for name, value in local.items():
+        if (assumed := getattr(last, name, value)) != value:
+            yield (
+                f"{last.name} reckons with {name}={assumed}, but the participants train with "
+                f"{name}={value}"
+            )
+
+
+def _notes_on_memory(
+    spec: ExperimentSpec,
+    rule: Any,  # any rule
+    updates: int,
+) -> Iterator[str]:
+    """Say where participants come too seldom for a rule that must have seen them often."""
+    from fedsiege.rules import FLDetector, Pipeline
+
+    last = rule.rule if isinstance(rule, Pipeline) else rule
+    if not isinstance(last, FLDetector):
+        return
+    every, window = spec.clients / updates, last.window
+    if every > window:
+        yield (
+            f"{last.name} is hardly more than the mean: each participant is there every "
+            f"{every:.3g} rounds, and after more than window={window} it is not predicted"
+        )
+    elif spec.rounds < (needed := math.ceil((window + 2) * every)):
+        yield (
+            f"{last.name} is hardly more than the mean in {spec.rounds} rounds: it judges whom it "
+            f"has predicted window={window} times, which takes about {needed}"
+        )
+
+
+@contextmanager
+def _about(variable: str, value: str, noun: str) -> Iterator[None]:
+    """Name the variable of the command line in errors about a thing it describes."""
+    try:
+        yield
+    except InvalidValue as error:
+        where = "" if error.name == noun else f"at {error.name}, "
+        raise InvalidValue(variable, value, where + error.allowed) from error
+    except UnfitRound as error:
+        raise InvalidValue(variable, value, str(error)) from error

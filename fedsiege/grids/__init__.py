@@ -1,0 +1,1 @@
+"""Grids of experiments: the file, its cells, their tables and pictures."""

@@ -1,0 +1,1 @@
+"""Numerical building blocks of rules and detectors. Nothing here knows a rule."""

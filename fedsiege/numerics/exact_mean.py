@@ -1,0 +1,145 @@
+"""The mean of a RunningSum where the matrix is there: the same bits, sooner and on any device."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from fedsiege.numerics.matrix import column_blocks
+from fedsiege.numerics.running_sum import LARGEST, QUANTUM, RunningSum
+from fedsiege.numerics.sums import sum_with_bound
+from fedsiege.numerics.threads import share
+
+#: Numbers that are looked at again at a time.
+_AGAIN = 2**16
+#: Rows that a RunningSum takes at a time.
+_ROWS = 64
+#: Beside such a number, float64 has no bits below a RunningSum's quantum, if the other is below 2.
+_MAGIC = 1.5 * 2.0**52 * QUANTUM
+#: Up to this, float64 holds all multiples of the quantum.
+_EXACT = 2.0**53 * QUANTUM
+
+
+def exact_mean(updates: Tensor, weights: Sequence[float], masses: Sequence[float]) -> Tensor:
+    """Return ``sum_i weights_i g_i / sum_i masses_i``, to the bit what a RunningSum gives.
+
+    Args:
+        updates: ``(n, d)`` floating point, finite in float32, in which they are read.
+        weights: n numbers; see ``RunningSum.add`` for what it takes.
+        masses: n numbers, 0 or more.
+
+    Returns:
+        ``(d,)`` float32 on the device of the updates.
+
+    Raises:
+        InvalidValue: a number is out of range.
+        UnfitRound: the masses add up to nothing.
+    """
+    mean = mean_if_finite(updates, weights, masses)
+    # A RunningSum takes what is unusual, and says what is wrong.
+    return _by_running_sum(updates, weights, masses) if mean is None else mean
+
+
+def mean_if_finite(
+    updates: Tensor, weights: Sequence[float], masses: Sequence[float]
+) -> Tensor | None:
+    """Return the same in one pass over the matrix, or None where it cannot be had like that.
+
+    The sum is taken in float64, together with a bound of how far the sum of a RunningSum can be
+    from it. Nearly always both ends of that interval are rounded to the same float32, so everything
+    between them is. Only the other coordinates, about one of a thousand and those that are 0 in all
+    rows, are looked at again.
+
+    Args:
+        updates: ``(n, d)`` floating point; of any value, also not finite.
+        weights: as for ``exact_mean``.
+        masses: as for ``exact_mean``.
+
+    Returns:
+        ``(d,)`` float32 on the device of the updates. None if a number is not finite in float32,
+        a weight is not above 0, or a number is very large; then nothing is known of the updates.
+    """
+    n, d = updates.shape
+    # A weight of 0 could hide an infinity.
+    usual = all(0 < weight <= LARGEST for weight in weights) and all(m >= 0 for m in masses)
+    mass = math.fsum(masses) if usual else 0.0
+    if not 0 < mass < math.inf:
+        return None
+    total, bounds = sum_with_bound(updates, torch.tensor(weights, dtype=torch.float64))
+    mean = torch.empty(d, device=updates.device)
+    out_of_range: list[slice] = []
+
+    def settle(blocks: Iterator[tuple[slice, float]]) -> None:
+        for columns, below in blocks:
+            # |x| is x, or x - 2 x where x is negative.
+            sizes = total[columns] + 2.0 * below
+            if not sizes.max() <= LARGEST:  # a NaN is not
+                out_of_range.append(columns)
+                return
+            part = mean[columns]
+            part[:], open_ones = _rounded(total[columns], sizes, n, mass)
+            for some in _pieces(open_ones, len(part), n):
+                part[some] = _again(updates[:, columns][:, some], weights, masses, mass)
+
+    share(settle, bounds)
+    return None if out_of_range else mean
+
+
+def _rounded(total: Tensor, sizes: Tensor, n: int, mass: float) -> tuple[Tensor, Tensor]:
+    """Return means in float32, and which of them an exact sum might round otherwise.
+
+    Args:
+        total: ``(w,)`` float64, sums of n terms.
+        sizes: ``(w,)`` float64, bounds of the sums of what the terms are without their signs.
+        n: how many terms.
+        mass: what the sums are divided by.
+    """
+    # n sums are rounded, and a RunningSum rounds n terms to its quantum; 32 are two roundings of
+    # each product, of its limbs, of both divisions, of the sizes and of the ends of the interval.
+    error = (sizes * (2.0**-53 * (n + 32))).add_(0.5 * n * QUANTUM)
+    low, high = ((total - error) / mass).float(), ((total + error) / mass).float()
+    return low, (low.view(torch.int32) != high.view(torch.int32)).nonzero().flatten()
+
+
+def _pieces(open_ones: Tensor, width: int, n: int) -> Iterator[Tensor | slice]:
+    """Yield the columns to look at again, so few at a time that they stay in the cache.
+
+    All columns where many are: to read them as they lie takes less time than to pick them.
+    """
+    few = max(1, _AGAIN // n)
+    if len(open_ones) > width // 8:
+        yield from column_blocks(width, few)
+    elif len(open_ones) > 0:
+        yield from torch.split(open_ones, few)
+
+
+def _again(block: Tensor, weights: Sequence[float], masses: Sequence[float], mass: float) -> Tensor:
+    """Return the mean of some columns, exact.
+
+    Where the terms are as small as those of updates mostly are, they are rounded to the quantum of
+    a RunningSum and their sum is exact in float64; so are zeros. Elsewhere there is at least a
+    better bound now. What is open still, a RunningSum sums.
+    """
+    n = len(block)
+    exact = block.float().double()
+    exact *= torch.tensor(weights, dtype=torch.float64, device=block.device)[:, None]
+    total, sizes, peaks = exact.sum(dim=0), exact.abs().sum(dim=0), exact.abs().amax(dim=0)
+    exact += _MAGIC
+    exact -= _MAGIC
+    small = (sizes + n * QUANTUM <= _EXACT) & (peaks < 1.75)
+    mean, open_ones = _rounded(total, sizes, n, mass)
+    mean[small] = (exact.sum(dim=0)[small] / mass).float()
+    open_ones = open_ones[~small[open_ones]]
+    if len(open_ones) > 0:
+        mean[open_ones] = _by_running_sum(block[:, open_ones], weights, masses)
+    return mean
+
+
+def _by_running_sum(updates: Tensor, weights: Sequence[float], masses: Sequence[float]) -> Tensor:
+    n, d = updates.shape
+    total = RunningSum(d)
+    for rows in column_blocks(n, _ROWS):
+        block = updates[rows].to("cpu", torch.float32).numpy()
+        total.add_rows(block, weights[rows], masses[rows])
+    return total.mean().to(updates.device)

@@ -1,0 +1,183 @@
+"""A running weighted mean that is exact, and therefore the same for every order of arrival."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.numerics.matrix import column_blocks
+
+#: Bits of the sum that one limb stands for.
+_LIMB_BITS = 50
+#: Terms are rounded to multiples of this.
+QUANTUM = 2.0**-_LIMB_BITS
+#: What one unit of each limb is worth: 2^-50, 1, 2^50, 2^100.
+_UNITS = [2.0 ** (_LIMB_BITS * k) for k in range(-1, 3)]
+#: Adding 1.5 * 2^52 units to a float64 of less than 2^51 units leaves no bits for fractions of a
+#: unit: it rounds to whole units, and the low bits of the result are their number.
+_MAGIC = [1.5 * 2.0**52 * unit for unit in _UNITS]
+#: Those low bits sit on top of the bits of the magic number itself.
+_BIAS = [int(np.float64(magic).view(np.int64)) for magic in _MAGIC]
+#: Each addition changes a limb by at most 2^50 units; before 2^63 is reached, limbs are carried.
+_ADDS_BETWEEN_CARRIES = 2**11
+#: Largest |weight * value|, so that the top limb has room for 2^22 additions of that size.
+LARGEST = 2.0**140
+#: With up to this weight, no value that float32 holds is too large.
+LARGEST_WEIGHT = int(LARGEST / 2.0**128)
+#: Floats at a time: two float64 buffers of a block stay in the cache of a core.
+_BLOCK = 16384
+
+
+class RunningSum:
+    """Sums ``weight * row`` over rows of d floats in memory that does not depend on how many.
+
+    A floating point sum depends on the order of its terms, and the order of arrival over a network
+    is chance. So every term ``weight * x`` (one float64 product) is rounded to a multiple of
+    2^-50, about 9e-16, and those multiples are added as integers. Integer sums are exact: any order
+    gives the same bits. With weight 1, values of 7.5e-9 and more, and every value that is 0, are
+    not rounded at all; what is rounded is off by 4.4e-16 at most.
+
+    The integers have up to four limbs of 50 bits, each an int64 per coordinate. Rows within +-1
+    touch the lowest limb only; the others come into being when they are needed.
+
+    Not safe for use by two threads at once.
+
+    Args:
+        d: how many numbers a row has, 1 or more.
+    """
+
+    def __init__(self, d: int) -> None:
+        if d < 1:
+            raise InvalidValue("d", d, "1 or more")
+        self.d = d
+        self._rounded = np.empty(min(d, _BLOCK))
+        self._rest = np.empty(min(d, _BLOCK))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        self._limbs: list[NDArray[np.int64]] = []
+        self._adds: list[int] = []  # additions to each limb since its bias was taken off
+        self._top = 0  # the highest limb a row has touched
+        self._mass = Fraction(0)
+        self.count = 0
+
+    def add(self, row: NDArray[np.float32], weight: float = 1.0, mass: float | None = None) -> None:
+        """Add ``weight * row`` to the numerator of the mean and ``mass`` to its denominator.
+
+        Args:
+            row: ``(d,)`` float32, finite; it is not kept.
+            weight: finite, ``|weight * x| <= 2^140`` for every x of the row.
+            mass: finite, 0 or more; None for ``weight``.
+
+        Raises:
+            InvalidValue: a wrong shape, or a number out of range; nothing was added.
+        """
+        self.add_rows(row[None], [weight], [weight if mass is None else mass])
+
+    def add_rows(
+        self, rows: NDArray[np.float32], weights: Sequence[float], masses: Sequence[float]
+    ) -> None:
+        """Add several rows, the same as one after the other.
+
+        Args:
+            rows: ``(n, d)``; n up to 2^11.
+            weights: n numbers, as for ``add``.
+            masses: n numbers, as for ``add``.
+
+        Raises:
+            InvalidValue: a wrong shape, or a number out of range; nothing was added.
+        """
+        if rows.shape != (len(weights), self.d):
+            raise InvalidValue("row", rows.shape[1:], f"its shape must be ({self.d},)")
+        factors = np.array(weights)
+        with np.errstate(invalid="ignore", over="ignore"):  # told of below
+            peaks = np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float64)
+            peaks *= np.abs(factors)
+        peak = float(peaks.max())
+        if not peak <= LARGEST:
+            raise InvalidValue("weight * row", peak, f"finite and at most {LARGEST:.3g}")
+        for mass in masses:
+            if not (math.isfinite(mass) and mass >= 0):
+                raise InvalidValue("mass", mass, "a finite number, 0 or more")
+        top = next(k for k, unit in enumerate(_UNITS) if peak <= unit * 2.0**_LIMB_BITS)
+        self._top = max(self._top, top)
+        self._grow(top)
+        n = len(rows)
+        for columns in column_blocks(self.d, max(1, _BLOCK // n)):
+            self._add_block(rows[:, columns], factors, columns, top)
+        for k in range(top + 1):
+            self._adds[k] += n
+        self._mass += sum(Fraction(mass) * times for mass, times in Counter(masses).items())
+        carries = self.count // _ADDS_BETWEEN_CARRIES
+        self.count += n
+        if self.count // _ADDS_BETWEEN_CARRIES > carries:
+            self._carry()
+
+    def mean(self) -> Tensor:
+        """Return ``(d,)`` float32: the sum of ``weight * row`` divided by the sum of ``mass``.
+
+        Raises:
+            UnfitRound: the masses add up to nothing.
+        """
+        if self._mass <= 0:
+            raise UnfitRound(f"{self.count} updates of total weight 0 have no mean")
+        self._carry()
+        total = np.zeros(self.d)
+        for limb, unit in reversed(list(zip(self._limbs, _UNITS, strict=False))):
+            total += limb * unit
+        total /= float(self._mass)
+        with np.errstate(over="ignore"):  # mass below weight can lead beyond float32
+            return torch.from_numpy(total.astype(np.float32))
+
+    def _add_block(
+        self,
+        rows: NDArray[np.float32],
+        factors: NDArray[np.float64],
+        columns: slice,
+        top: int,
+    ) -> None:
+        if self._rest.size < rows.size:
+            self._rest, self._rounded = np.empty(rows.size), np.empty(rows.size)
+        rest = self._rest[: rows.size].reshape(rows.shape)
+        rounded = self._rounded[: rows.size].reshape(rows.shape)
+        rest[...] = rows
+        if (factors != 1.0).any():
+            rest *= factors[:, None]
+        for k in range(top, -1, -1):
+            np.add(rest, _MAGIC[k], out=rounded)
+            limb = self._limbs[k][columns]
+            units = rounded.view(np.int64)
+            limb += units[0] if len(units) == 1 else units.sum(axis=0)
+            if k > 0:  # both subtractions are exact
+                rounded -= _MAGIC[k]
+                rest -= rounded
+
+    def _grow(self, top: int) -> None:
+        while len(self._limbs) <= top:
+            self._limbs.append(np.zeros(self.d, np.int64))
+            self._adds.append(0)
+
+    def _carry(self) -> None:
+        """Bring every limb but the highest into 0 .. 2^50 - 1: one form for one sum.
+
+        The number of limbs, too, must depend on which rows came and not on when.
+        """
+        if self.count >= _ADDS_BETWEEN_CARRIES:
+            self._grow(min(self._top + 1, len(_UNITS) - 1))
+        for k, limb in enumerate(self._limbs):
+            bias = self._adds[k] * _BIAS[k] % 2**64
+            np.subtract(limb, np.array(bias, np.uint64).view(np.int64), out=limb)  # wraps around
+            self._adds[k] = 0
+        for low, high in pairwise(self._limbs):
+            carried = low >> _LIMB_BITS
+            np.add(high, carried, out=high)
+            carried <<= _LIMB_BITS
+            np.subtract(low, carried, out=low)

@@ -1,0 +1,325 @@
+"""How the training samples are shared out among the participants.
+
+Every worker computes the same shares from (labels, participants, samples, seed) and takes those of
+the participants it hosts. Fake clients have shares too, which nobody uses.
+"""
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fedsiege import seeding
+from fedsiege.errors import InvalidValue
+from fedsiege.registry import Catalogue
+
+Labels = npt.NDArray[np.int64]
+#: Positions in the training set, int64.
+Indices = npt.NDArray[np.int64]
+
+_PURPOSE = "partition"
+
+
+class Partition(abc.ABC):
+    """Base of all partitions. ``str(partition)`` is what ``create`` reads back."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    #: Whether it can share out all there are, ``samples=0``.
+    shares_out_all: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return self.name
+
+    def check_samples(self, samples: int) -> None:
+        """Refuse a number of samples that this partition cannot give.
+
+        Raises:
+            InvalidValue: it is 0, and this partition does not share out all there are.
+        """
+        if samples == 0 and not self.shares_out_all:
+            able = " and ".join(one.name for one in catalogue if one.shares_out_all)
+            allowed = f"partition {self.name} needs 1 or more; {able} share out all there are"
+            raise InvalidValue("samples", samples, allowed)
+
+    def check(self, labels: Labels, participants: int, samples: int) -> None:
+        """Refuse what ``assign`` would, at once; sharing out takes longer.
+
+        Raises:
+            InvalidValue: there are not enough samples, or this partition cannot do it.
+        """
+        _check_enough(labels, participants, samples)
+        self.check_samples(samples)
+
+    @abc.abstractmethod
+    def assign(
+        self, labels: Labels, participants: int, samples: int, seed: int
+    ) -> Sequence[Indices]:
+        """Share out the samples.
+
+        Args:
+            labels: ``(N,)``, the labels of the training set.
+            participants: how many there are, 1 or more.
+            samples: how many each gets; 0 for all there are, shared out.
+            seed: the run's seed.
+
+        Returns:
+            By participant index, the positions in ``labels`` of its samples, in random order.
+
+        Raises:
+            InvalidValue: there are not enough samples, or this partition cannot do it.
+        """
+
+
+catalogue: Catalogue[Partition] = Catalogue("partition")
+
+
+def names() -> list[str]:
+    """Return the names of all partitions in alphabetical order."""
+    return catalogue.names()
+
+
+def create(text: str) -> Partition:
+    """Create a partition from text: ``sample``, ``iid``, ``dirichlet:0.5``.
+
+    Raises:
+        InvalidValue: unknown name, or a parameter that is out of range or not taken.
+    """
+    name, colon, parameter = text.partition(":")
+    if colon and "=" not in parameter:
+        text = f"{name}:alpha={parameter}"
+    return catalogue.parse(text)
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Sample(Partition):
+    """Each participant draws from the whole set with replacement, as in the seed project.
+
+    A draw depends on the seed and the participant alone, and is made when it is looked at: one of
+    5,000 participants costs 30 us.
+    """
+
+    name = "sample"
+    summary = "each draws from the whole set, with replacement"
+    shares_out_all = False
+
+    def check(self, labels: Labels, participants: int, samples: int) -> None:
+        """Refuse what ``assign`` would: drawing needs no more than one sample in all."""
+        _check(labels, participants, samples)
+        self.check_samples(samples)
+
+    def assign(
+        self, labels: Labels, participants: int, samples: int, seed: int
+    ) -> Sequence[Indices]:
+        """Share out the samples; 0 is not possible, since drawing never uses up the set."""
+        self.check(labels, participants, samples)
+        return _Draws(len(labels), participants, samples, seed)
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Iid(Partition):
+    """Disjoint random shares of equal size (with ``samples=0`` they differ by one at most)."""
+
+    name = "iid"
+    summary = "disjoint random shares"
+
+    def assign(
+        self, labels: Labels, participants: int, samples: int, seed: int
+    ) -> Sequence[Indices]:
+        """Share out the samples."""
+        _check_enough(labels, participants, samples)
+        order = seeding.generator(seed, _PURPOSE).permutation(len(labels))
+        dealt = order[: participants * samples] if samples else order
+        return np.array_split(dealt, participants)
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Dirichlet(Partition):
+    """Disjoint shares with skewed labels; the smaller alpha, the more skewed.
+
+    With ``samples``: participant i draws class proportions ``q_i ~ Dir(alpha, .., alpha)`` over the
+    classes, and its samples from those classes without replacement; where a class is used up,
+    ``q_i`` is renormalised over the others. The expected class proportions are equal. The order in
+    which the participants draw is drawn too.
+
+    With ``samples=0``: each class is cut into pieces of ``p_c ~ Dir(alpha, .., alpha)`` over the
+    participants (Yurochkin et al. 2019, arXiv 1905.12022); shares differ in size, and a participant
+    without any is given one sample of the largest share.
+
+    At alpha = 0.1 and ten equal classes, the largest class holds on average 0.67 of a participant
+    with ``samples``, 0.6 to 0.67 with ``samples=0`` (the more participants, the more), and 0.9 to
+    0.94 under ``dirichlet-prior``.
+
+    Attributes:
+        alpha: concentration, 1e-6 to 1e6. 0.1 is very skewed, 100 nearly iid.
+    """
+
+    name = "dirichlet"
+    summary = "disjoint shares, class proportions from Dir(ALPHA, .., ALPHA), dirichlet:ALPHA"
+
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 1e-6 <= self.alpha <= 1e6:
+            raise InvalidValue(f"{self.name}:alpha", self.alpha, "1e-6 to 1e6")
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.alpha}"
+
+    def assign(
+        self, labels: Labels, participants: int, samples: int, seed: int
+    ) -> Sequence[Indices]:
+        """Share out the samples."""
+        self.check_samples(samples)
+        _check_enough(labels, participants, samples)
+        rng = seeding.generator(seed, _PURPOSE)
+        piles = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
+        if samples == 0:
+            shares = self._cut(piles, participants, rng)
+        else:
+            order = self._order(participants, rng)
+            dealt = self._deal(piles, participants, samples, rng)
+            shares = [dealt[turn] for turn in np.argsort(order)]
+        return [rng.permutation(share) for share in shares]
+
+    def _order(self, participants: int, rng: np.random.Generator) -> Indices:
+        """Return the participants in the order in which samples are dealt to them.
+
+        Drawn, because the last get what is left of the classes: an index must not tell that.
+        """
+        return rng.permutation(participants)
+
+    def _concentrations(self, prior: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the parameters of a participant's Dirichlet distribution, one per class."""
+        return np.full_like(prior, self.alpha)
+
+    def _deal(
+        self, piles: list[Indices], participants: int, samples: int, rng: np.random.Generator
+    ) -> list[Indices]:
+        """Deal the same number of samples to each participant, from the top of the piles."""
+        left = np.array([len(pile) for pile in piles])
+        concentrations = self._concentrations(left / left.sum())
+        shares = []
+        for _ in range(participants):
+            taken = _draw_counts(rng.dirichlet(concentrations), left, samples, rng)
+            shares.append(
+                np.concatenate(
+                    [pile[n - t : n] for pile, n, t in zip(piles, left, taken, strict=True)]
+                )
+            )
+            left = left - taken
+        return shares
+
+    def _cut(
+        self, piles: list[Indices], participants: int, rng: np.random.Generator
+    ) -> list[Indices]:
+        """Cut each pile over all participants."""
+        pieces = []
+        for pile in piles:
+            proportions = rng.dirichlet(np.full(participants, self.alpha))
+            cuts = np.rint(np.cumsum(proportions)[:-1] * len(pile)).astype(np.int64)
+            pieces.append(np.split(pile, cuts))
+        shares = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+        sizes = np.array([len(share) for share in shares])
+        for empty in np.flatnonzero(sizes == 0):
+            largest = int(sizes.argmax())
+            shares[empty], shares[largest] = shares[largest][:1], shares[largest][1:]
+            sizes[largest] -= 1
+        return shares
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class DirichletPrior(Dirichlet):
+    """Disjoint shares of one size with class proportions ``q_i ~ Dir(alpha * prior)``.
+
+    The prior is the frequencies of the classes in the set (Hsu, Qi, Brown 2019, arXiv 1909.06335,
+    section 3.1). Its parameters add up to alpha, whatever the number of classes: with ten equal
+    classes ``dirichlet-prior:1`` draws what ``dirichlet:0.1`` draws. Participants draw in the order
+    of their indices, so that the last get what is left where nearly the whole set is dealt out. All
+    else is as in Dirichlet.
+
+    Attributes:
+        alpha: concentration, 1e-6 to 1e6.
+    """
+
+    name = "dirichlet-prior"
+    summary = "disjoint shares, class proportions from Dir(ALPHA * class frequencies)"
+    shares_out_all = False
+
+    def _concentrations(self, prior: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the parameters of a participant's Dirichlet distribution, one per class."""
+        return self.alpha * prior
+
+    def _order(self, participants: int, rng: np.random.Generator) -> Indices:
+        """Return the participants by index, as in the results that this drawing repeats."""
+        return np.arange(participants)
+
+
+class _Draws(Sequence[Indices]):
+    """Draws with replacement, made when looked at."""
+
+    def __init__(self, population: int, participants: int, samples: int, seed: int) -> None:
+        self._population = population
+        self._participants = participants
+        self._samples = samples
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._participants
+
+    @overload
+    def __getitem__(self, index: int) -> Indices: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Indices]: ...
+    def __getitem__(self, index: int | slice) -> Indices | list[Indices]:
+        chosen = range(self._participants)[index]  # understands negative indices and slices
+        if isinstance(chosen, range):
+            return [self[i] for i in chosen]
+        rng = seeding.generator(self._seed, _PURPOSE, participant=chosen)
+        return rng.integers(self._population, size=self._samples)
+
+
+def _draw_counts(
+    proportions: npt.NDArray[np.float64],
+    left: npt.NDArray[np.int64],
+    samples: int,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int64]:
+    """Draw how many samples to take of each class, none beyond what is left of it."""
+    taken = np.zeros_like(left)
+    while (missing := samples - int(taken.sum())) > 0:
+        weights = np.where(taken < left, proportions, 0)
+        if weights.sum() == 0:  # the classes left had no share: take them as they come
+            weights = (left - taken).astype(np.float64)
+        drawn = rng.multinomial(missing, weights / weights.sum())
+        taken = np.minimum(taken + drawn, left)
+    return taken
+
+
+def _check(labels: Labels, participants: int, samples: int) -> None:
+    if participants < 1:
+        raise InvalidValue("participants", participants, "1 or more")
+    if samples < 0:
+        raise InvalidValue("samples", samples, "0 (all) or more")
+    if len(labels) == 0:
+        raise InvalidValue("labels", 0, "there must be samples to share out")
+
+
+def _check_enough(labels: Labels, participants: int, samples: int) -> None:
+    _check(labels, participants, samples)
+    needed = participants * max(samples, 1)
+    if needed > len(labels):
+        raise InvalidValue(
+            "samples",
+            samples,
+            f"{participants:,} participants with {max(samples, 1):,} of their own each need "
+            f"{needed:,} samples, the data set has {len(labels):,}; "
+            "partition sample draws with replacement and needs no more than one",
+        )

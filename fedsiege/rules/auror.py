@@ -1,0 +1,87 @@
+"""Auror: who is in the minority in most of the features that tell two groups apart."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.numerics.matrix import column_blocks, sorted_columns
+from fedsiege.numerics.two_means import two_means
+from fedsiege.ranges import require_number
+from fedsiege.rules.base import Aggregation, Rule, catalogue
+from fedsiege.rules.combination import weighted_mean
+from fedsiege.rules.context import RoundContext
+
+#: Numbers that are split at a time: some float64 copies of them stay in the cache.
+_BLOCK = 2**15
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Auror(Rule):
+    """The mean without those who stand apart in most of the indicative features.
+
+    The values of each coordinate are split by 2-means (exactly). The coordinate is *indicative* if
+    its two means lie far apart, and its smaller cluster is then suspicious (of equal ones,
+    neither). Who is suspicious in more than ``majority`` of the indicative coordinates is left out.
+    Where no coordinate is indicative nobody is suspected: then the rule is the mean.
+
+    In each coordinate fewer than half are suspicious, but not in each the same ones: fewer than
+    ``(n - 1) / (2 majority)`` can be left out, which may be all but two.
+
+    Shen et al., *Auror: Defending against Poisoning Attacks in Collaborative Deep Learning
+    Systems*, ACSAC 2016, section 4 [from memory; public code differs in the second step]. There
+    "far apart" is a distance alpha found on each data set (1e-4 to 2e-3 in public code), and
+    indicative features are looked for in the first 10 rounds only. Here they are of the round, and
+    without alpha the means must be ``separation`` times the standard deviation within the clusters
+    apart; for one normal distribution that quotient is 2.65.
+
+    Args:
+        alpha: the least distance of the means of an indicative feature, above 0; None for the
+            relative test.
+        separation: of the relative test, above 0.
+        majority: of the indicative features, 0.5 or more, below 1.
+    """
+
+    name: ClassVar[str] = "auror"
+    summary: ClassVar[str] = "the mean without who is a minority in most telling coordinates"
+    accuses: ClassVar[bool] = True
+
+    alpha: float | None = None
+    separation: float = 6.0
+    majority: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.alpha is not None:
+            require_number(f"{self.name}:alpha", self.alpha, above=0)
+        require_number(f"{self.name}:separation", self.separation, above=0)
+        require_number(f"{self.name}:majority", self.majority, least=0.5, below=1)
+
+    def remark(self, n: int) -> str:
+        """Say where there is no minority."""
+        return f"{self.name} suspects nobody among fewer than 3 updates, {n}" if n < 3 else ""
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; the score is the share of indicative features in which a row is suspicious."""
+        n = len(updates)
+        suspicions = torch.zeros(n, dtype=torch.int64, device=updates.device)
+        telling = 0
+        for columns, ordered in sorted_columns(updates) if n > 2 else ():
+            for part in column_blocks(len(ordered), max(1, _BLOCK // n)):
+                found = two_means(ordered[part])
+                least = (
+                    self.separation * (found.within / n).sqrt()
+                    if self.alpha is None
+                    else self.alpha
+                )
+                indicative = ((found.gap >= least) & (found.gap > 0)).nonzero().flatten()
+                telling += len(indicative)
+                values = updates[:, columns][:, part][:, indicative].float()
+                upper = values > found.boundary[indicative]
+                smaller = 2 * found.lower[indicative]
+                suspicions += (upper & (smaller > n)).sum(dim=1)
+                suspicions += (~upper & (smaller < n)).sum(dim=1)
+        scores = suspicions.double().cpu() / max(telling, 1)
+        accepted = scores <= self.majority
+        return Aggregation(weighted_mean(updates, accepted.double()), accepted, scores)

@@ -1,0 +1,281 @@
+"""What an aggregation rule is.
+
+A rule turns the updates of a round, one row each, into the one update that the global model takes:
+``w_{t+1} = w_t + Agg(g_1 .. g_n)``. It is a frozen dataclass of its parameters and a function of
+the rows; it does not change its input. The order of the rows decides nothing but ties, as between
+the two nearest of three rows under Krum, where the first row wins; and the last bits of a sum.
+"""
+
+import abc
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.numerics.threads import row_blocks, share
+from fedsiege.registry import Catalogue
+from fedsiege.rules.context import RoundContext
+
+#: Share of hostile participants a rule assumes where nobody says otherwise.
+ASSUMED_HOSTILE_SHARE = 0.2
+#: Numbers that are summed at a time to find out whether all are finite.
+_SUMMED = 2**22
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """What a rule made of a round.
+
+    Attributes:
+        update: ``(d,)`` float32 on the device of the updates, what the global model takes.
+        accepted: ``(n,)`` bool on the CPU, the rows that had weight.
+        scores: ``(n,)`` float64 on the CPU, the rule's score of each row, NaN for rows that were
+            left out; None for rules that give none.
+        state: what a rule with a memory must be handed in the next round; None for others.
+        remarks: what people should know of this round, a sentence each: above all which reported
+            counts were not taken as they were.
+    """
+
+    update: Tensor
+    accepted: Tensor
+    scores: Tensor | None = None
+    state: object | None = None
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule(abc.ABC):
+    """Base of all rules."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    #: Whether a high score speaks for a participant; of most rules it speaks against.
+    trusting: ClassVar[bool] = False
+    #: Whether a row without weight is one that the rule found suspect, so that there need be none.
+    #: Most rules leave no row out, or as many as f or another share says, however honest all are:
+    #: they select, and accuse no participant.
+    accuses: ClassVar[bool] = False
+    #: Whether a coordinate of the update depends on nothing but that coordinate of the rows, and
+    #: nothing is said of single rows. Then some columns can be aggregated at a time.
+    by_coordinate: ClassVar[bool] = False
+
+    @property
+    def streams(self) -> bool:
+        """Whether updates can be taken one by one, without the matrix: see StreamingRule."""
+        return False
+
+    @property
+    def root_samples(self) -> int:
+        """How many clean samples the aggregator has to hand in as the context's root."""
+        return 0
+
+    def for_participants(self, n: int) -> Self:
+        """Return this rule with what depends on n settled, and check that it can work.
+
+        Raises:
+            UnfitRound: the rule cannot work with n updates.
+        """
+        self.check(n)
+        return self
+
+    def check(self, n: int) -> None:  # noqa: B027 - most rules work with any n
+        """Raise UnfitRound if this rule cannot work with n updates."""
+
+    def check_local_training(self) -> None:  # noqa: B027 - most rules assume nothing about it
+        """Raise InvalidValue if this rule assumes training that no participant here does."""
+
+    def remark(self, n: int) -> str:
+        """Return what whoever asks for this rule with n updates should know; mostly nothing."""
+        return ""
+
+    def __call__(
+        self,
+        updates: Tensor,
+        weights: Tensor | None = None,
+        *,
+        context: RoundContext | None = None,
+        state: object | None = None,
+    ) -> Aggregation:
+        """Aggregate.
+
+        Args:
+            updates: ``(n, d)`` floating point, one update per row, rows by participant index; the
+                rules work in float32. Rows with a NaN or an infinity, or beyond float32, are left
+                out as if they had not come. (Only then the matrix is copied, without them.)
+            weights: ``(n,)`` whole numbers, the sample counts the participants report, or None; the
+                same as ``context.weights``.
+            context: what else is known of the round.
+            state: for rules with a memory, the ``state`` of the round before; None in the first.
+
+        Raises:
+            UnfitRound: no usable row, or the rule cannot work with that many, or without something
+                that the context does not tell.
+        """
+        if updates.ndim != 2 or not updates.is_floating_point() or updates.shape[1] == 0:
+            raise UnfitRound(
+                f"updates must be a floating point matrix (n, d), not {updates.dtype} "
+                f"{tuple(updates.shape)}"
+            )
+        context = context or RoundContext()
+        if weights is not None:
+            context = replace(context, weights=weights)
+        context.check(updates.shape[0])
+        updates = updates.detach()
+        at_once = self.at_once(updates, context)
+        if at_once is not None:
+            return at_once
+        usable = finite_rows(updates).cpu()
+        count = int(usable.sum())
+        if count == 0:
+            raise UnfitRound(f"none of the {updates.shape[0]} updates is usable")
+        rule = self.for_participants(count)
+        if count == updates.shape[0]:
+            return rule.apply(updates, context, state)
+        kept = updates[usable.to(updates.device)]
+        result = rule.apply(kept, context.of_rows(usable), state)
+        accepted = torch.zeros_like(usable)
+        accepted[usable] = result.accepted
+        scores = None
+        if result.scores is not None:
+            scores = torch.full(usable.shape, torch.nan, dtype=torch.float64)
+            scores[usable] = result.scores
+        return replace(result, accepted=accepted, scores=scores)
+
+    def at_once(self, updates: Tensor, context: RoundContext) -> Aggregation | None:
+        """Do it without knowing that all rows are finite, or return None if that takes knowing.
+
+        For rules that find out while they work: the pass over the matrix that looks for a NaN or an
+        infinity would be a large part of their time.
+        """
+        return None
+
+    def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
+        """Do it, with the state where there is one; what ``__call__`` has checked."""
+        return self.combine(updates, context)
+
+    @abc.abstractmethod
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Do it: all rows are finite, the rule is settled for them and ``check`` has passed."""
+
+
+@dataclass(frozen=True)
+class StatefulRule(Rule):
+    """Base of the rules that remember something from round to round.
+
+    What they remember is one frozen dataclass of tensors and numbers, handed in and given back;
+    ``fedsiege.rules.state`` turns it into bytes and back.
+
+    Attributes:
+        by_participant: whether it is something about each participant. Such a rule cannot stand
+            behind bucketing, whose rows are of no participant.
+    """
+
+    by_participant: ClassVar[bool] = True
+
+    def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
+        """Do it from where the last round ended."""
+        return self.advance(updates, context, state)
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Do it as in a first round."""
+        return self.advance(updates, context, None)
+
+    @abc.abstractmethod
+    def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
+        """Do it, and return what to remember as ``Aggregation.state``."""
+
+
+@dataclass(frozen=True)
+class TolerantRule(Rule):
+    """Base of the rules that must be told how many hostile participants to tolerate.
+
+    Args:
+        f: the assumed number of hostile participants, 0 or more; None for ``floor(0.2 n)``.
+    """
+
+    #: Whether this is the mean where nobody is assumed hostile.
+    mean_without_hostile: ClassVar[bool] = False
+
+    f: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.f is not None:
+            require_whole_number(f"{self.name}:f", self.f, least=0)
+
+    def tolerated(self, n: int) -> int:
+        """Return f as it holds among n participants."""
+        return int(ASSUMED_HOSTILE_SHARE * n) if self.f is None else self.f
+
+    def remark(self, n: int) -> str:
+        """Say where this is the mean, which defends against nobody."""
+        plain = self.mean_without_hostile and self.tolerated(n) == 0
+        return f"{self.name} with f=0 is the plain mean: it defends against nobody" if plain else ""
+
+    def for_participants(self, n: int) -> Self:
+        """Return this rule with ``f`` settled for n participants, and check that it can work."""
+        settled = replace(self, f=self.tolerated(n))
+        settled.check(n)
+        return settled
+
+
+@dataclass(frozen=True)
+class MinorityRule(TolerantRule):
+    """Base of the tolerant rules that work as long as more than half are honest: ``2 f < n``."""
+
+    mean_without_hostile: ClassVar[bool] = True
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound unless more than 2 f updates are there."""
+        f = self.tolerated(n)
+        if n <= 2 * f:
+            raise UnfitRound(
+                f"{self.name} with f={f} needs more than 2f = {2 * f} updates, there are {n}"
+            )
+
+
+def require_whole_number(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raise InvalidValue unless a parameter is an int of at least ``least``, at most ``most``."""
+    if (
+        not isinstance(value, int)
+        or isinstance(value, bool)
+        or value < least
+        or (most is not None and value > most)
+    ):
+        span = f", {least} or more" if most is None else f" from {least} to {most}"
+        raise InvalidValue(name, value, f"a whole number{span}")
+
+
+def finite_rows(updates: Tensor) -> Tensor:
+    """Return ``(n,)`` bool: which rows hold only values that are finite in float32."""
+    # One pass where all is well: a NaN or an infinity anywhere shows in the sum of its row.
+    if updates.dtype == torch.float32 and _row_sums(updates).isfinite().all():
+        return torch.ones(len(updates), dtype=torch.bool)
+    limit = torch.finfo(torch.float32).max
+    # NaN passes through amax and amin and then fails both comparisons; neither makes a copy. They
+    # are compared in float64: in half precision the limit itself would be rounded to infinity.
+    highest, lowest = updates.amax(dim=1).double(), updates.amin(dim=1).double()
+    return (highest <= limit) & (lowest >= -limit)
+
+
+def _row_sums(updates: Tensor) -> Tensor:
+    """Return ``(n,)`` float32, the sum of each row.
+
+    Not by torch's own threads: for some milliseconds afterwards they wait for more work so eagerly
+    that the threads of the rule itself would find the processor taken.
+    """
+    if updates.device.type != "cpu":
+        return updates.sum(dim=1)
+    sums = torch.empty(len(updates))
+
+    def add_up(blocks: Iterator[slice]) -> None:
+        for rows in blocks:
+            torch.sum(updates[rows], dim=1, out=sums[rows])
+
+    share(add_up, row_blocks(updates, _SUMMED))
+    return sums
+
+
+catalogue: Catalogue[Rule] = Catalogue("rule")

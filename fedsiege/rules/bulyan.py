@@ -1,0 +1,96 @@
+"""Bulyan."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fedsiege.errors import UnfitRound
+from fedsiege.numerics.distances import squared_distances
+from fedsiege.rules.base import Aggregation, TolerantRule, catalogue
+from fedsiege.rules.context import RoundContext
+from fedsiege.rules.meamed import mean_around_median
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Bulyan(TolerantRule):
+    """Krum chooses ``n - 2 f`` updates; of those, the mean around the median of each coordinate.
+
+    Step 1: Krum runs ``theta = n - 2 f`` times, each time over the rows that are left, and takes
+    the best away. Over m rows the score is the sum of the ``m - f - 2`` smallest squared distances;
+    of equal scores, and when there is nothing left to sum, Krum's score over all n rows decides.
+
+    Step 2: in each coordinate, the mean of the ``beta = theta - 2 f`` values of the chosen rows
+    that lie closest to their median.
+
+    El Mhamdi, Guerraoui, Rouault, *The Hidden Vulnerability of Distributed Learning in Byzantium*,
+    ICML 2018, section 4.
+
+    Args:
+        f: the assumed number of hostile participants, ``4 f + 3 <= n``; None for ``floor(0.2 n)``.
+    """
+
+    name: ClassVar[str] = "bulyan"
+    summary: ClassVar[str] = "the mean around the median of n - 2 f updates chosen by Krum"
+    mean_without_hostile: ClassVar[bool] = True
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound unless at least 4 f + 3 updates are there."""
+        f = self.tolerated(n)
+        if n < 4 * f + 3:
+            raise UnfitRound(
+                f"{self.name} with f={f} needs at least 4f + 3 = {4 * f + 3} updates, there are {n}"
+            )
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; accepted are the rows that Krum chose, scores are those of Krum over all."""
+        n = updates.shape[0]
+        f = self.tolerated(n)
+        chosen, scores = choose(squared_distances(updates).numpy(), n - 2 * f, f)
+        accepted = torch.zeros(n, dtype=torch.bool)
+        accepted[chosen] = True
+        update = mean_around_median(updates, n - 4 * f, accepted.nonzero().flatten())
+        return Aggregation(update, accepted, torch.from_numpy(scores))
+
+
+def choose(
+    distances: NDArray[np.float64], count: int, f: int
+) -> tuple[list[int], NDArray[np.float64]]:
+    """Run Krum again and again over the rows that are left.
+
+    Args:
+        distances: ``(n, n)`` squared.
+        count: how many rows to choose, at most n.
+        f: the assumed number of hostile rows.
+
+    Returns:
+        The rows in the order in which they were chosen, and ``(n,)`` the scores over all rows.
+    """
+    n = len(distances)
+    everyone = np.arange(n)
+    others = distances.copy()
+    np.fill_diagonal(others, np.inf)
+    order = others.argsort(axis=1, kind="stable")
+    # Rows whose distance is part of the score: with each row that goes, one of them goes too.
+    counted = np.zeros((n, n), np.bool_)
+    nearest = max(0, n - f - 2)
+    np.put_along_axis(counted, order[:, :nearest], True, axis=1)
+    part = np.where(counted, others, 0.0)
+    first = part.sum(axis=1)
+    farthest = np.full(n, nearest - 1)  # where in its order each row's last counted one stands
+    left = np.ones(n, np.bool_)
+    chosen: list[int] = []
+    while len(chosen) < count:
+        best = int(np.lexsort((first, part.sum(axis=1), ~left))[0])
+        chosen.append(best)
+        left[best] = False
+        gone = np.where(counted[:, best] | (farthest < 0), best, order[everyone, farthest])
+        counted[everyone, gone] = False
+        part[everyone, gone] = 0.0
+        while (stale := (farthest >= 0) & ~counted[everyone, order[everyone, farthest]]).any():
+            farthest -= stale
+    return chosen, first

@@ -1,0 +1,78 @@
+"""Centered clipping."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.numerics.distances import distances_to
+from fedsiege.numerics.matrix import weighted_sum
+from fedsiege.ranges import require_number
+from fedsiege.rules.base import Aggregation, StatefulRule, catalogue, require_whole_number
+from fedsiege.rules.context import RoundContext
+from fedsiege.rules.state import own
+
+
+@dataclass(frozen=True)
+class Center:
+    """What centered clipping remembers: the aggregate of the round before.
+
+    Attributes:
+        point: ``(d,)`` float32.
+    """
+
+    point: Tensor
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class CenteredClipping(StatefulRule):
+    """``v + mean_i (g_i - v) min(1, tau / ||g_i - v||)`` with v from the round before.
+
+    v is the last aggregate, 0 in the first round. What the rounds before agreed on
+    counts as the honest direction, and no participant moves it by more than ``tau / n`` in a step.
+
+    Karimireddy, He, Jaggi, *Learning from History for Byzantine Robust Optimization*, ICML 2021,
+    section 4.
+
+    The state is v, d numbers.
+
+    Args:
+        tau: the largest distance from v that counts in full, above 0; None for the median of the
+            distances, anew in each step. The paper's fixed tau fits updates of one known size.
+        steps: how often v moves in a round, 1 or more; the paper finds 1 to be enough.
+    """
+
+    name: ClassVar[str] = "centered-clipping"
+    summary: ClassVar[str] = "the last aggregate, moved by updates whose distance to it is clipped"
+    by_participant: ClassVar[bool] = False
+
+    tau: float | None = None
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        if self.tau is not None:
+            require_number(f"{self.name}:tau", self.tau, above=0)
+        require_whole_number(f"{self.name}:steps", self.steps, least=1)
+
+    def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
+        """Aggregate; every row counts, the scores are the distances to the last v.
+
+        Raises:
+            InvalidValue: the state is not this rule's, or one of models of another size.
+        """
+        n, d = updates.shape
+        before = own(self.name, state, Center, ["point"], point=(d,))
+        center = None if before is None else before.point.to(updates.device)
+        for _ in range(self.steps):
+            distances = distances_to(updates, center)
+            tau = self.tau or float(distances.quantile(0.5))
+            factors = torch.where(distances > tau, tau / distances, 1.0) / n
+            moved = weighted_sum(updates, factors)
+            if center is not None:
+                moved += center * float(1 - factors.sum())
+            center = moved
+        assert center is not None  # there is at least one step
+        everyone = torch.ones(n, dtype=torch.bool)
+        return Aggregation(center.clone(), everyone, distances, Center(center))

@@ -1,0 +1,135 @@
+"""FedNova: normalised averaging."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.errors import InvalidValue
+from fedsiege.ranges import require_number, samples_cut
+from fedsiege.rules.base import Aggregation, Rule, catalogue, require_whole_number
+from fedsiege.rules.combination import keep_model, median_of, weighted_mean
+from fedsiege.rules.context import RoundContext
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class FedNova(Rule):
+    """The mean of updates per unit of local work: ``tau_eff sum_i p_i g_i / A_i``.
+
+    ``A_i = ||a_i||_1`` is how much the local solver adds up over the ``tau_i`` steps that a
+    participant reports::
+
+        plain SGD           tau
+        momentum rho        (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho)
+        proximal, a = lr mu  (1 - (1 - a)^tau) / a
+
+    ``tau_eff = sum p_i A_i``, or ``sum p_i tau_i`` if mu > 0. With equal
+    steps and no proximal term this is FedAvg.
+
+    ``p_i = 1 / n`` by default, as in ``fedavg``: two rules that are compared should differ in one
+    thing. The paper's ``p_i = n_i / sum n`` is ``weighted=true``, in both rules.
+
+    No defence. What participants report is only what they say, and the smaller ``A_i``, the more a
+    row counts: so step counts count as no more than ``spread`` times and no less than 1 / spread of
+    the median of all claims (and at least 1), sample counts as 1 to ``bound``; a round in which
+    that cuts a count says so in its remarks. Rows so large that the update would not be finite keep
+    the model: an update of zeros, no row accepted.
+
+    Wang et al., *Tackling the Objective Inconsistency Problem in Heterogeneous Federated
+    Optimization*, NeurIPS 2020, section 4. Formulas as in the authors' code, JYWa/FedNova, which
+    zeroes the local momentum every round. (Flower's baseline divides by the sum of the scales,
+    which cancels tau_eff.)
+
+    Args:
+        weighted: ``p_i = n_i / sum n`` by the sample counts reported, the paper's; if not,
+            ``p_i = 1 / n``.
+        bound: the largest ``n_i`` that is believed, 1 or more.
+        spread: how far ``tau_i`` may be from the median claim, as a factor, 1 or more.
+        momentum: rho of the participants' SGD, 0 or more, below 1.
+        mu: weight of their proximal term, 0 or more; not together with momentum, for which there is
+            no published formula. The participants of an experiment run plain SGD: there it must
+            be 0, and is for callers whose participants run the proximal step.
+        lr: their learning rate, above 0, with ``lr mu < 1``; it matters only if mu > 0.
+        optimizer: theirs, ``sgd``. What Adam adds up does not follow from the number of steps: it
+            divides each by the gradients it has seen, so there is no ``a_i``, and no formula.
+    """
+
+    name: ClassVar[str] = "fednova"
+    summary: ClassVar[str] = "the mean of updates normalised by their (bounded) local steps"
+
+    weighted: bool = False
+    bound: int = 1000
+    spread: float = 10.0
+    momentum: float = 0.0
+    mu: float = 0.0
+    lr: float = 0.01
+    optimizer: str = "sgd"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.weighted, bool):
+            raise InvalidValue(f"{self.name}:weighted", self.weighted, "true or false")
+        require_whole_number(f"{self.name}:bound", self.bound, least=1)
+        require_number(f"{self.name}:spread", self.spread, least=1)
+        require_number(f"{self.name}:momentum", self.momentum, least=0, below=1)
+        require_number(f"{self.name}:mu", self.mu, least=0)
+        require_number(f"{self.name}:lr", self.lr, above=0)
+        if self.optimizer != "sgd":
+            allowed = "sgd: how much Adam adds up does not follow from the number of its steps"
+            raise InvalidValue(f"{self.name}:optimizer", self.optimizer, allowed)
+        if self.lr * self.mu >= 1:
+            raise InvalidValue(f"{self.name}:mu", self.mu, f"below 1 / lr = {1 / self.lr:g}")
+        if self.mu > 0 and self.momentum > 0:
+            raise InvalidValue(f"{self.name}:mu", self.mu, "0 where there is momentum")
+
+    def check_local_training(self) -> None:
+        """Raise InvalidValue if mu is above 0, which reckons with a proximal step."""
+        if self.mu > 0:
+            allowed = "0: the participants run plain SGD, without a proximal term"
+            raise InvalidValue(f"{self.name}:mu", self.mu, allowed)
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; every row counts. It needs the steps and, if weighted, the sample counts."""
+        context.require(self.name, "steps", *(["weights"] if self.weighted else []))
+        assert context.steps is not None
+        claims = context.steps.double().cpu().clamp(min=1)
+        middle = median_of(claims)
+        steps = claims.clamp(max(1.0, middle / self.spread), middle * self.spread)
+        remarks = self._steps_cut(claims, steps)
+        shares = torch.ones_like(steps)
+        if self.weighted:
+            assert context.weights is not None
+            shares = context.weights.double().cpu().clamp(1, self.bound)
+            remarks += samples_cut(self.name, context.weights.tolist(), self.bound)
+        shares /= shares.sum()
+        work = self.work(steps)
+        effective = float((shares * (work if self.mu == 0 else steps)).sum())
+        update = weighted_mean(updates, effective * shares / work, shares)
+        if not update.isfinite().all():
+            return replace(keep_model(updates), remarks=tuple(remarks))
+        everyone = torch.ones(len(updates), dtype=torch.bool)
+        return Aggregation(update, everyone, remarks=tuple(remarks))
+
+    def _steps_cut(self, claims: Tensor, steps: Tensor) -> list[str]:
+        """Return remarks on the step counts that do not count as they were reported."""
+        high, low = claims > steps, claims < steps
+        ends = []
+        if high.any():
+            most = f"report more, {float(claims.max()):.15g} at most"
+            ends.append((high, f"{self.spread:g} times the median", most))
+        if low.any():
+            least = f"report fewer, {float(claims.min()):.15g} at least"
+            ends.append((low, f"the median over {self.spread:g}", least))
+        return [
+            f"{self.name} counts {float(steps[cut][0]):g} steps, {limit}, for {int(cut.sum())} of "
+            f"{len(claims)} participants that {reported}; {self.name}:spread=X changes that"
+            for cut, limit, reported in ends
+        ]
+
+    def work(self, steps: Tensor) -> Tensor:
+        """Return ``A`` of ``(n,)`` numbers of steps, 1 or more; fractions are taken as they are."""
+        rho, alpha = self.momentum, self.lr * self.mu
+        if alpha > 0:
+            return (1 - (1 - alpha) ** steps) / alpha
+        return (steps - rho * (1 - rho**steps) / (1 - rho)) / (1 - rho)

@@ -1,0 +1,51 @@
+"""FLAME: clustering by direction, clipping to the median norm, noise."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from fedsiege.numerics.cosines import cosines
+from fedsiege.numerics.hdbscan import majority_cluster
+from fedsiege.ranges import require_number
+from fedsiege.rules.base import Aggregation, Rule, catalogue
+from fedsiege.rules.combination import clipped_mean, median_of, row_norms
+from fedsiege.rules.context import RoundContext
+from fedsiege.rules.noise import with_noise
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class Flame(Rule):
+    """The mean of the densest majority of directions, clipped to the median norm, plus noise.
+
+    HDBSCAN with smallest cluster ``n // 2 + 1`` on the cosine distances admits one cluster; rows
+    beyond ``S``, the median norm *of all participants*, are scaled down to it; the mean of the
+    admitted gets noise ``N(0, (noise S)^2)`` on each coordinate. There always is such a majority:
+    where directions form two camps of equal size, or none, it is everyone.
+
+    Nguyen et al., *FLAME: Taming Backdoors in Federated Learning*, USENIX Security 2022, algorithm
+    1. That a single cluster must be allowed, with ``min_samples`` 1, is from public code. (There,
+    and in the paper, cosines are of local models; of updates they do not fade as the model grows.)
+
+    Args:
+        noise: lambda, 0 or more; 0.001 in the paper for images. The noise has the length
+            ``noise S sqrt(d)``.
+    """
+
+    name: ClassVar[str] = "flame"
+    summary: ClassVar[str] = "the densest majority by direction, clipped, plus noise"
+    accuses: ClassVar[bool] = True
+
+    noise: float = 0.001
+
+    def __post_init__(self) -> None:
+        require_number(f"{self.name}:noise", self.noise, least=0)
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate. The context gives seed and round of the noise."""
+        accepted = majority_cluster(1 - cosines(updates))
+        norms = row_norms(updates)
+        bound = median_of(norms)
+        mean = clipped_mean(updates, accepted, norms, bound)
+        return Aggregation(with_noise(mean, self.noise * bound, "flame noise", context), accepted)

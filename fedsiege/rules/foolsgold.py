@@ -1,0 +1,108 @@
+"""FoolsGold: who always pulls in the direction of another is a sybil."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.numerics.cosines import cosines
+from fedsiege.rules.base import Aggregation, StatefulRule, catalogue, require_whole_number
+from fedsiege.rules.combination import keep_model, weighted_mean
+from fedsiege.rules.context import RoundContext
+from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
+from fedsiege.rules.state import own
+
+_MOST = torch.finfo(torch.float32).max
+
+
+@dataclass(frozen=True)
+class FoolsGoldState(Memory):
+    """What FoolsGold remembers.
+
+    Attributes:
+        history: ``(k, d)`` float32, the sum of all updates of each, as far as float32
+            reaches.
+    """
+
+    history: Tensor
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class FoolsGold(StatefulRule):
+    """A weighted mean in which participants with similar histories share little weight.
+
+    With ``cs_ij`` the cosine of the *summed* updates of i and j over all rounds and
+    ``v_i = max_j cs_ij``: where ``v_j > v_i``, pardon i by ``cs_ij *= v_i / v_j``; then
+    ``a_i = 1 - max_j cs_ij`` in [0, 1], divided by the largest, and
+    ``a_i = clip(log(a_i / (1 - a_i)) + 1/2, 0, 1)``. The update is ``sum a_i g_i / sum a_i``.
+
+    Identical fakes get 0. A single fake, or fakes at right angles to each other, get full weight,
+    of any norm: it holds against sybils only. Where everyone is alike all weights are 0 and the
+    model is kept: an update of zeros, nobody accepted.
+
+    Fung et al., *The Limitations of Federated Learning in Sybil Settings*, RAID 2020, algorithm 1,
+    without its optional weighting of features; the pardoning and the logit are confirmed against
+    the authors' code. That code divides by n in one variant and by nothing in another; we divide by
+    the sum of the weights, so that the step has the size of an update.
+
+    History is kept by participant identity, absent ones keep theirs; ``4 d`` bytes for each. Only
+    those who are there are compared: of sybils that take turns, one a round, none is like another.
+
+    Args:
+        remember: how many identities are remembered, 1 or more; see ``memory.absent``.
+    """
+
+    name: ClassVar[str] = "foolsgold"
+    summary: ClassVar[str] = "less weight to participants whose update histories are alike"
+    accuses: ClassVar[bool] = True
+    trusting: ClassVar[bool] = True
+
+    remember: int = REMEMBERED
+
+    def __post_init__(self) -> None:
+        require_whole_number(f"{self.name}:remember", self.remember, least=1)
+
+    def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
+        """Aggregate; the scores are the weights ``a_i``.
+
+        Raises:
+            InvalidValue: the state is not this rule's, or one of models of another size.
+        """
+        n, d = updates.shape
+        shapes = {**SHAPES, "history": ("k", d)}
+        before = own(self.name, state, FoolsGoldState, ["history"], **shapes) or _nothing(updates)
+        turnout = before.turnout(context.identities(n), self.remember)
+        history = turnout.carry(updates.float(), before.history)
+        history[:n][turnout.known] += turnout.recall(before.history).to(history.device)
+        # An infinity would leave nobody a cosine: a sum of the largest updates stops growing.
+        history[:n].clamp_(-_MOST, _MOST)
+        after = FoolsGoldState(turnout.identities, turnout.seen, turnout.rounds, history)
+        weights = foolsgold_weights(cosines(after.history[:n]))
+        if not weights.any():
+            return keep_model(updates, weights, after)
+        mean = weighted_mean(updates, weights)
+        return Aggregation(mean, weights > 0, weights, after)
+
+
+def _nothing(updates: Tensor) -> FoolsGoldState:
+    """Return the memory before the first round."""
+    return FoolsGoldState(NOBODY, NOBODY, 0, no_rows(updates))
+
+
+def foolsgold_weights(similarity: Tensor) -> Tensor:
+    """Return ``(n,)`` float64 in [0, 1] from ``(n, n)`` cosines, whose diagonal is not read."""
+    n = len(similarity)
+    if n == 1:
+        return torch.ones(1, dtype=torch.float64)
+    others = similarity.clone().fill_diagonal_(-torch.inf)
+    # 0 or more, as in the authors' code, where the diagonal is 0: so v_j > v_i >= 0.
+    most = others.max(dim=1).values.clamp(min=0)
+    ratio = most[:, None] / torch.where(most > 0, most, 1.0)
+    others = torch.where(most > most[:, None], others * ratio, others).fill_diagonal_(-torch.inf)
+    weights = (1 - others.max(dim=1).values).clamp(0, 1)
+    if not weights.any():
+        return weights
+    weights = (weights / weights.max()).clamp(max=0.99)
+    return (torch.log(weights / (1 - weights)) + 0.5).clamp(0, 1)

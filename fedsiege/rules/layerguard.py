@@ -1,0 +1,146 @@
+"""LayerGuard: layer by layer, who is too much like others."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.errors import UnfitRound
+from fedsiege.numerics.cosines import cosines
+from fedsiege.ranges import require_number
+from fedsiege.rules.base import Aggregation, Rule, catalogue, require_whole_number
+from fedsiege.rules.combination import weighted_mean
+from fedsiege.rules.context import RoundContext
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class LayerGuard(Rule):
+    """A weighted mean per layer, with less weight for who is most similar to others in it.
+
+    ``LCSS_i`` of a layer is the mean cosine of i to its ``neighbours`` most similar others there.
+
+    1. *Anomalous* in a layer are those with ``LCSS >= tau``, for the first tau of ``start``,
+       ``start - step``, ... above 0 that anyone reaches.
+    2. *High-risk* are the layers with at least ``n / 2 - 1`` anomalous participants; if there are
+       none, those with the most.
+    3. ``alpha_i = 1 -`` the share of high-risk layers in which i is anomalous.
+    4. ``beta_i`` of a layer is 0 from the smallest LCSS of its anomalous, 1 up to the mean LCSS of
+       the half with the highest alpha (all of those equal to the last of them), linear between.
+    5. The layer's update is the mean with weights ``alpha_i beta_i``, or 1 where ``beta_i = 1``.
+       Where all weights are 0 that layer is kept.
+
+    A layer is a tensor of the model, weights and biases apart; but a tensor of one number is of the
+    layer before it, or of the one after if it comes first. That is our departure: the cosine of two
+    single numbers is 1 or -1, so that all who agree on a sign would be suspected, and a lone
+    dissenter would get the whole weight of that layer. Someone is always suspected: honest
+    participants lose weight where nobody attacks, and where all are alike (LCSS of 0.95 for all)
+    the model is kept. A single fake has no one to be like, and passes with any norm.
+
+    Wang et al., *LayerGuard: Poisoning-Resilient Federated Learning via Layer-Wise Similarity
+    Analysis*, NeurIPS 2025, sections 3.3 to 3.7, read; without its weights by sample counts, which
+    are only claims, and with tensors of one number in the layer beside them.
+
+    Args:
+        neighbours: m, 1 or more (fewer if there are not that many others).
+        start: the first tau, above 0, at most 1.
+        step: 0.001 or more: each is a comparison per layer.
+    """
+
+    name: ClassVar[str] = "layerguard"
+    summary: ClassVar[str] = "per layer, less weight for those most similar to others"
+    accuses: ClassVar[bool] = True
+    trusting: ClassVar[bool] = True
+
+    neighbours: int = 2
+    start: float = 0.95
+    step: float = 0.05
+
+    def __post_init__(self) -> None:
+        require_whole_number(f"{self.name}:neighbours", self.neighbours, least=1)
+        require_number(f"{self.name}:start", self.start, above=0, most=1)
+        require_number(f"{self.name}:step", self.step, least=0.001)
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; accepted is who has weight in any layer, scores the mean weight over layers.
+
+        It needs the layout.
+        """
+        context.require(self.name, "layout")
+        d = updates.shape[1]
+        layers = layers_of(context.layout, d)
+        similarity = [self.similarity(updates[:, layer]) for layer in layers]
+        weights = self.weights(torch.stack(similarity))
+        update = torch.zeros(d, device=updates.device)
+        for layer, weight in zip(layers, weights, strict=True):
+            if weight.any():
+                update[layer] = weighted_mean(updates[:, layer], weight)
+        return Aggregation(update, (weights > 0).any(dim=0), weights.mean(dim=0))
+
+    def similarity(self, layer: Tensor) -> Tensor:
+        """Return ``(n,)`` float64: the LCSS of each row in a layer, 0 where there is one row."""
+        n = len(layer)
+        if n == 1:
+            return torch.zeros(1, dtype=torch.float64)
+        others = cosines(layer).fill_diagonal_(-torch.inf)
+        return others.topk(min(self.neighbours, n - 1), dim=1).values.mean(dim=1)
+
+    def weights(self, similarity: Tensor) -> Tensor:
+        """Return ``(L, n)`` float64: the weights, from the LCSS ``(L, n)``."""
+        layers, n = similarity.shape
+        anomalous = torch.stack([self._anomalous(row) for row in similarity])
+        counts = anomalous.sum(dim=1)
+        risky = counts >= max(1, min(n / 2 - 1, int(counts.max())))
+        alpha = 1 - anomalous[risky].double().mean(dim=0) if risky.any() else torch.ones(n).double()
+        trusted = alpha >= alpha.sort(descending=True).values[math.ceil(n / 2) - 1]
+        weights = torch.ones(layers, n, dtype=torch.float64)
+        for layer, (row, flagged) in enumerate(zip(similarity, anomalous, strict=True)):
+            if flagged.any():
+                hostile, benign = row[flagged].min(), row[trusted].mean()
+                # Where the boundaries cross, hostile comes first.
+                beta = ((hostile - row) / (hostile - benign).clamp(min=1e-12)).clamp(0, 1)
+                beta[row <= benign] = 1
+                beta[row >= hostile] = 0
+                weights[layer] = torch.where(beta == 1, 1.0, alpha * beta)
+        return weights
+
+    def _anomalous(self, similarity: Tensor) -> Tensor:
+        """Return ``(n,)`` bool: who reaches the first threshold that anyone reaches."""
+        for k in itertools.count():
+            threshold = self.start - k * self.step
+            if threshold < self.step / 2:  # 0, up to rounding
+                return torch.zeros(len(similarity), dtype=torch.bool)
+            if (reached := similarity >= threshold - 1e-9).any():
+                return reached
+        raise AssertionError("counting ends nowhere else")
+
+
+def slices_of(layout: Sequence[tuple[str, tuple[int, ...]]], d: int) -> list[slice]:
+    """Return where each tensor of a model lies in its ``d`` weights.
+
+    Raises:
+        UnfitRound: the tensors do not add up to d.
+    """
+    ends = list(itertools.accumulate(math.prod(shape) for _, shape in layout))
+    if ends[-1] != d:
+        raise UnfitRound(f"the layout has {ends[-1]} weights, the updates have {d}")
+    return [slice(first, last) for first, last in itertools.pairwise([0, *ends])]
+
+
+def layers_of(layout: Sequence[tuple[str, tuple[int, ...]]], d: int) -> list[slice]:
+    """Return where each layer lies: its tensor, and what tensors of one number are beside it.
+
+    Raises:
+        UnfitRound: the tensors do not add up to d.
+    """
+    layers: list[slice] = []
+    for tensor in slices_of(layout, d):
+        if layers and 1 in (tensor.stop - tensor.start, layers[-1].stop - layers[-1].start):
+            layers[-1] = slice(layers[-1].start, tensor.stop)
+        else:
+            layers.append(tensor)
+    return layers

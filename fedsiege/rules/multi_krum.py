@@ -1,0 +1,63 @@
+"""Multi-Krum."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.errors import UnfitRound
+from fedsiege.numerics.sums import mean_of_rows
+from fedsiege.rules.base import Aggregation, catalogue, require_whole_number
+from fedsiege.rules.context import RoundContext
+from fedsiege.rules.krum import Krum, krum_scores
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class MultiKrum(Krum):
+    """The mean of the m updates with the lowest Krum scores; of equal scores, the first.
+
+    Blanchard et al., *Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent*,
+    NeurIPS 2017, section 5.
+
+    Args:
+        f: the assumed number of hostile participants, ``2 f + 3 <= n``; None for ``floor(0.2 n)``.
+        m: how many updates to average, 1 to n; None for ``n - f``.
+    """
+
+    name: ClassVar[str] = "multi-krum"
+    summary: ClassVar[str] = "the mean of the m updates with the best Krum scores"
+    mean_without_hostile: ClassVar[bool] = True
+
+    m: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.m is not None:
+            require_whole_number(f"{self.name}:m", self.m, least=1)
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound unless at least 2 f + 3 and at least m updates are there."""
+        super().check(n)
+        if self.m is not None and n < self.m:
+            raise UnfitRound(
+                f"{self.name} with m={self.m} needs at least {self.m} updates, there are {n}"
+            )
+
+    def remark(self, n: int) -> str:
+        """Say where so many are averaged that there is room for hostile ones among them."""
+        honest = n - self.tolerated(n)
+        if self.m is not None and self.m > honest:
+            return f"{self.name} averages m={self.m} updates, but takes only {honest} for honest"
+        return super().remark(n) if self.m in (None, n) else ""
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; m rows count, the context is not used."""
+        n = updates.shape[0]
+        f = self.tolerated(n)
+        scores = krum_scores(updates, f)
+        chosen = scores.argsort(stable=True)[: n - f if self.m is None else self.m]
+        accepted = torch.zeros(n, dtype=torch.bool)
+        accepted[chosen] = True
+        return Aggregation(mean_of_rows(updates, accepted), accepted, scores)

@@ -1,0 +1,60 @@
+"""Norm clipping, also called NormBound."""
+
+import statistics
+import sys
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from torch import Tensor
+
+from fedsiege.errors import UnfitRound
+from fedsiege.numerics.matrix import rows_of
+from fedsiege.numerics.norms import norm_of
+from fedsiege.ranges import require_number
+from fedsiege.rules.base import Aggregation, catalogue
+from fedsiege.rules.context import RoundContext
+from fedsiege.rules.streaming import StreamingRule
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class NormClipping(StreamingRule):
+    """The mean of ``g_i min(1, C / ||g_i||)``: no update counts for more than its direction and C.
+
+    The norm is that of the whole update. Clipping each layer to C would let sqrt(layers) C through.
+
+    Sun et al., *Can You Really Backdoor Federated Learning?*, 2019, arXiv 1911.07963, section 4,
+    without noise.
+
+    Args:
+        bound: C, the largest L2 norm that counts in full, positive; None for the median norm of
+            the round, which is known only when all updates are in: then this rule does not stream.
+    """
+
+    name: ClassVar[str] = "norm-clipping"
+    summary: ClassVar[str] = "the mean of updates clipped to a bound or to their median norm"
+
+    bound: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.bound is not None:
+            require_number(f"{self.name}:bound", self.bound, above=0)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the bound is fixed, so that each update can be clipped as it arrives."""
+        return self.bound is not None
+
+    def weight_of(self, norm: float, num_samples: int) -> float:
+        """Return ``min(1, C / norm)``; without a fixed bound this raises UnfitRound."""
+        if self.bound is None:
+            raise UnfitRound(f"{self.name} without a bound must see all updates of the round first")
+        return 1.0 if norm <= self.bound else self.bound / norm
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; every row counts, the context is not used."""
+        if self.bound is None:
+            median = statistics.median(norm_of(row) for row in rows_of(updates))
+            # A median of 0 says that most did nothing; the others are then clipped to almost that.
+            return replace(self, bound=max(median, sys.float_info.min)).combine(updates, context)
+        return super().combine(updates, context)

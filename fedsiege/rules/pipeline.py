@@ -1,0 +1,221 @@
+"""Pre-aggregators in front of a rule: ``nnm:f=3/bucketing:s=2/krum:f=3``."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.numerics.matrix import column_blocks
+from fedsiege.registry import spell
+from fedsiege.rules import pre as before
+from fedsiege.rules.base import (
+    ASSUMED_HOSTILE_SHARE,
+    Aggregation,
+    Rule,
+    StatefulRule,
+    TolerantRule,
+    catalogue,
+)
+from fedsiege.rules.context import RoundContext
+from fedsiege.rules.fedavg import FedAvg
+from fedsiege.rules.fednova import FedNova
+from fedsiege.rules.pre import Mixed, PreAggregator
+
+#: Stands between the steps.
+SEPARATOR = "/"
+#: Columns are mixed and aggregated a quarter at a time, or this many numbers if that is more.
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True)
+class Pipeline(Rule):
+    """A rule that works on what pre-aggregators made of the updates, one after the other.
+
+    All steps assume the same number of hostile participants: where a step does not set its f, it
+    is that of the rule, else that of the first step that sets one, else ``floor(0.2 n)``, n being
+    the participants and not the rows that a step is given.
+
+    A rule that works by coordinate gets what the last step makes by and by, a quarter of the
+    columns at a time. For other rules, and at every step before the last, a matrix is made:
+    ``(n, d)``, or ``(n / s, d)`` after bucketing.
+    Behind that no rule can work that remembers participants, or weighs by what they report.
+
+    Args:
+        pre: the pre-aggregators, in the order in which they work; at least one.
+        rule: what aggregates the rows.
+    """
+
+    summary: ClassVar[str] = "a rule behind pre-aggregators"
+
+    pre: tuple[PreAggregator, ...]
+    rule: Rule
+
+    def __post_init__(self) -> None:
+        merging = [step.name for step in self.pre if not step.keeps_participants]
+        if merging and isinstance(self.rule, StatefulRule) and self.rule.by_participant:
+            allowed = f"{self.rule.name} remembers participants, and {merging[0]} merges them"
+            raise InvalidValue("rule", self.spelled(), allowed)
+        counts = isinstance(self.rule, FedNova) or (
+            isinstance(self.rule, FedAvg) and self.rule.weighted
+        )
+        if merging and counts:
+            allowed = (
+                f"{self.rule.name} weighs by what participants report, and {merging[0]} merges them"
+            )
+            raise InvalidValue("rule", self.spelled(), allowed)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # of the instance, not of the class
+        """The names of all steps: ``nnm/krum``."""
+        return SEPARATOR.join((*(step.name for step in self.pre), self.rule.name))
+
+    @property
+    def f(self) -> int | None:
+        """The assumed number of hostile participants; None where no step sets it."""
+        numbers = (getattr(step, "f", None) for step in (self.rule, *self.pre))
+        return next((f for f in numbers if f is not None), None)
+
+    @property
+    def root_samples(self) -> int:
+        """How many clean samples of the aggregator's own the rule needs."""
+        return self.rule.root_samples
+
+    def spelled(self) -> str:
+        """Write it as text that ``parse`` reads back."""
+        return SEPARATOR.join(spell(step) for step in (*self.pre, self.rule))
+
+    def for_participants(self, n: int) -> Self:
+        """Return this with f settled in all steps, and check that each can work with its rows."""
+        f = int(ASSUMED_HOSTILE_SHARE * n) if self.f is None else self.f
+        steps, rows = [], n
+        for step in self.pre:
+            steps.append(step.for_participants(rows, f))
+            rows = step.rows_of(rows)
+        rule = self.rule
+        if isinstance(rule, TolerantRule) and rule.f is None:
+            rule = replace(rule, f=f)
+        try:
+            return replace(self, pre=tuple(steps), rule=rule.for_participants(rows))
+        except UnfitRound as error:
+            if rows == n:
+                raise
+            raise UnfitRound(f"{self.name} makes {rows} rows of {n} updates: {error}") from error
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound if a step cannot work with the rows it would be given."""
+        self.for_participants(n)
+
+    def check_local_training(self) -> None:
+        """Raise InvalidValue if the rule assumes training that no participant here does."""
+        self.rule.check_local_training()
+
+    def remark(self, n: int) -> str:
+        """Return what there is to know of the rule with the rows it is given."""
+        for step in self.pre:
+            n = step.rows_of(n)
+        return self.rule.remark(n)
+
+    def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
+        """Do it; the state is the rule's."""
+        made: list[Mixed] = []
+        for step in self.pre:
+            made.append(step.transform(made[-1].rows if made else updates, context))
+            if not step.keeps_participants:
+                context = replace(context, weights=None, steps=None, participants=None)
+        if self.rule.by_coordinate and not made[-1].changes_nothing:
+            result = self._by_columns(made[-1], context)
+        else:
+            result = self.rule.apply(made[-1].rows, context, state)
+        for mixed in reversed(made):
+            result = mixed.of_participants(result)
+        return result
+
+    def _by_columns(self, mixed: Mixed, context: RoundContext) -> Aggregation:
+        m, d = len(mixed.members), mixed.updates.shape[1]
+        update = torch.empty(d, device=mixed.updates.device)
+        remarks: tuple[str, ...] = ()
+        for columns in column_blocks(d, max(1, d // 4, _BLOCK // m)):
+            result = self.rule.combine(mixed.columns(columns), context)
+            update[columns], remarks = result.update, result.remarks  # those of all columns
+        return Aggregation(update, torch.ones(m, dtype=torch.bool), remarks=remarks)
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Do it as in a first round."""
+        return self.apply(updates, context, None)
+
+
+def create(name: str, /, *, pre: Iterable[str | PreAggregator] = (), **parameters: object) -> Rule:
+    """Create a rule by name with keyword parameters.
+
+    Args:
+        name: of the rule.
+        pre: pre-aggregators in front of it, as objects or as text: ``["nnm:f=3", "bucketing"]``.
+        parameters: of the rule.
+
+    Raises:
+        InvalidValue: unknown name, unknown parameter, or a value out of range.
+    """
+    rule = catalogue.create(name, **parameters)
+    steps = tuple(before.parse(step) if isinstance(step, str) else step for step in pre)
+    return Pipeline(steps, rule) if steps else rule
+
+
+def parse(text: str, **defaults: object) -> Rule:
+    """Create a rule from text: ``name``, ``name:key=value``, ``nnm:f=3/bucketing/krum``.
+
+    Args:
+        text: what the user wrote; the rule comes last.
+        defaults: parameters of the rule, used where it has them and the text does not set them.
+
+    Raises:
+        InvalidValue: as ``create``; also text of another form.
+    """
+    *steps, last = text.split(SEPARATOR)
+    name = last.partition(":")[0].strip()
+    if name in before.names():
+        raise InvalidValue("rule", text, f"{name} comes in front of a rule, as in {name}/median")
+    rule = catalogue.parse(last, **defaults)
+    return Pipeline(tuple(before.parse(step) for step in steps), rule) if steps else rule
+
+
+def without(rule: Rule, n: int, out: int) -> Rule:
+    """Return the rule for the n participants who are left after an audit has put some out.
+
+    Those put out are taken for hostile ones, which the rule need not tolerate once more. But they
+    may be honest ones, and others may still be hostile: so each f is lowered, and each m with it,
+    only as far as the rule needs to work at all, and by no more than there are out.
+
+    Args:
+        rule: for all of them, ``n + out``.
+        n: who are left.
+        out: who are not.
+
+    Returns:
+        The rule itself where it works, and also where nothing helps: it says why it cannot work.
+    """
+    for fewer in range(out + 1):
+        lowered: Rule = _lowered(rule, fewer)
+        try:
+            lowered.for_participants(n)
+        except UnfitRound:
+            continue
+        return lowered
+    return rule
+
+
+def _lowered(step: Any, by: int) -> Any:  # a rule or a pre-aggregator
+    """Return it with its f and its m lowered, where they are set; of a chain, in all its steps."""
+    if by == 0:
+        return step
+    if isinstance(step, Pipeline):
+        steps = tuple(_lowered(one, by) for one in step.pre)
+        return replace(step, pre=steps, rule=_lowered(step.rule, by))
+    lowered = {
+        name: max(least, number - by)
+        for name, least in (("f", 0), ("m", 1))
+        if (number := getattr(step, name, None)) is not None
+    }
+    return replace(step, **lowered)

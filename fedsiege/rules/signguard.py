@@ -1,0 +1,102 @@
+"""SignGuard: filters by norm and by the statistics of signs."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedsiege import seeding
+from fedsiege.errors import UnfitRound
+from fedsiege.ranges import require_number
+from fedsiege.rules.base import Aggregation, Rule, catalogue
+from fedsiege.rules.combination import clipped_mean, keep_model, median_of, row_norms
+from fedsiege.rules.context import RoundContext
+
+#: Among fewer, each row is a cluster of its own, and the one with most positive signs counts.
+_FEWEST = 4
+#: A bandwidth of 0, where half of the rows have the same signs, would be no mean shift at all.
+_NARROWEST = 1e-3
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class SignGuard(Rule):
+    """The clipped mean of the rows with a usual norm and usual shares of signs.
+
+    With M the median norm of all rows, *first* those outside ``lower M <= ||g_i|| <= upper M`` go.
+    Then, on a window of ``share d`` neighbouring coordinates at a random place, the shares of
+    positive, zero and negative values of each row (each divided by its largest over the rows) are
+    clustered by mean shift. The rows of the largest cluster that passed the norm test are clipped
+    to M and averaged. Where both tests leave nobody, the model is kept: an update of zeros, nobody
+    accepted.
+
+    Xu et al., *Byzantine-robust Federated Learning through Collaborative Malicious Gradient
+    Filtering*, ICDCS 2022, algorithm 2 (plain SignGuard); window, features and bandwidth (0.5
+    quantile) confirmed against the authors' code, JianXu95/SignGuard. All rows, not 50 drawn,
+    settle the bandwidth, so that the order of rows does not matter. Of fewer than 4 rows each would
+    be a cluster of its own, and the one with the most positive signs the largest: they are refused.
+
+    Args:
+        lower: 0 or more, below 1.
+        upper: above 1.
+        share: of the coordinates, above 0, at most 1.
+    """
+
+    name: ClassVar[str] = "signguard"
+    summary: ClassVar[str] = "the clipped mean of rows with usual norms and usual signs"
+    accuses: ClassVar[bool] = True
+
+    lower: float = 0.1
+    upper: float = 3.0
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_number(f"{self.name}:lower", self.lower, least=0, below=1)
+        require_number(f"{self.name}:upper", self.upper, above=1)
+        require_number(f"{self.name}:share", self.share, above=0, most=1)
+
+    def check(self, n: int) -> None:
+        """Raise UnfitRound unless at least 4 updates are there."""
+        if n < _FEWEST:
+            raise UnfitRound(f"{self.name} needs at least {_FEWEST} updates, there are {n}")
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate. The context gives the seed and the round of the random place."""
+        d = updates.shape[1]
+        norms = row_norms(updates)
+        middle = median_of(norms)
+        usual = (norms >= self.lower * middle) & (norms <= self.upper * middle)
+        width = math.ceil(self.share * d)
+        random = seeding.generator(context.seed, "signguard window", context.round_number)
+        start = int(random.integers(d - width + 1))
+        accepted = usual & _largest_cluster(sign_shares(updates[:, start : start + width]))
+        if not accepted.any():
+            return keep_model(updates)
+        return Aggregation(clipped_mean(updates, accepted, norms, middle), accepted)
+
+
+def sign_shares(window: Tensor) -> Tensor:
+    """Return ``(n, 3)`` float64: shares of positive, zero and negative values, largest 1 or 0."""
+    counts = [(window > 0).sum(dim=1), (window == 0).sum(dim=1), (window < 0).sum(dim=1)]
+    shares = torch.stack(counts, dim=1).double().cpu()
+    return shares / shares.amax(dim=0).clamp(min=1)
+
+
+def _largest_cluster(features: Tensor) -> Tensor:
+    """Return ``(n,)`` bool: who is in the largest cluster that mean shift finds."""
+    from sklearn.cluster import MeanShift, estimate_bandwidth  # late: it costs a second to import
+
+    # Rows with the same features are one point: sorted, their order does not matter.
+    points = features.numpy()
+    bandwidth = max(estimate_bandwidth(points, quantile=0.5), _NARROWEST)
+    # One start per bin; scikit-learn's own binning warns where every point has a bin of its own.
+    seeds = np.unique(np.round(points / bandwidth), axis=0) * bandwidth
+    found = MeanShift(bandwidth=bandwidth, seeds=seeds, cluster_all=False)
+    labels = found.fit(points[np.lexsort(points.T)]).predict(points)
+    distances = np.linalg.norm(points - found.cluster_centers_[labels], axis=1)
+    labels[distances > bandwidth] = -1  # predict, unlike fit, leaves nobody out
+    sizes = np.bincount(labels[labels >= 0], minlength=1)
+    return torch.from_numpy((labels == sizes.argmax()) & (labels >= 0))

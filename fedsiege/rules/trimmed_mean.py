@@ -1,0 +1,40 @@
+"""Coordinate-wise trimmed mean."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fedsiege.numerics.matrix import row_means, sorted_columns
+from fedsiege.rules.base import Aggregation, MinorityRule, catalogue
+from fedsiege.rules.context import RoundContext
+
+
+@catalogue.register
+@dataclass(frozen=True)
+class TrimmedMean(MinorityRule):
+    """The mean of each coordinate without its f smallest and its f largest values.
+
+    It trims values, not participants: each coordinate may lose other rows. ``f = 0`` is the mean.
+
+    Yin et al., *Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates*, ICML
+    2018, definition 2, with ``beta = f / n``.
+
+    Args:
+        f: how many values are trimmed on either side, ``0 <= 2 f < n``; None for ``floor(0.2 n)``.
+    """
+
+    name: ClassVar[str] = "trimmed-mean"
+    summary: ClassVar[str] = "the mean of each coordinate without its f smallest and f largest"
+    by_coordinate: ClassVar[bool] = True
+
+    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
+        """Aggregate; every row counts, the context is not used."""
+        n, d = updates.shape
+        f = self.tolerated(n)
+        update = torch.empty(d, device=updates.device)
+        for columns, ordered in sorted_columns(updates):
+            # Sorted values in float64: one sum, whatever the order of the rows was.
+            update[columns] = row_means(ordered[:, f : n - f])
+        return Aggregation(update, torch.ones(n, dtype=torch.bool))

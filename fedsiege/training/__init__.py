@@ -1,0 +1,1 @@
+"""Local training of participants, optimisers, evaluation and the base classifier."""

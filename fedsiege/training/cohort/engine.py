@@ -1,0 +1,144 @@
+"""The engine: one block of participants, from the global weights to the deltas."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fedsiege.training.cohort.block import Block
+from fedsiege.training.cohort.convolution import channels_last
+from fedsiege.training.cohort.graph import Graph
+from fedsiege.training.cohort.layers import RULES
+from fedsiege.training.cohort.schedule import Schedule
+from fedsiege.training.local import Shard
+from fedsiege.training.optimiser import LocalOptimiser
+
+
+def train(
+    graph: Graph,
+    optimiser: LocalOptimiser,
+    weights: Tensor,
+    shards: Sequence[Shard],
+    orders: Sequence[Tensor],
+    factor: Tensor | None = None,
+) -> Tensor:
+    """Train some participants together.
+
+    Args:
+        graph: the module.
+        optimiser: how each step is made.
+        weights: ``(d,)`` what all start from; its device and dtype are those of the computation.
+        shards: their samples, one participant or more.
+        orders: ``(epochs, S_i)`` int64 of each.
+        factor: ``(d,)`` by which the gradients are multiplied, None for 1.
+
+    Returns:
+        ``(len(shards), d)`` how far the weights of each moved.
+    """
+    schedule = Schedule.of([len(shard) for shard in shards], orders, optimiser.batch_size)
+    if not any(schedule.lengths):
+        return weights.new_zeros(len(shards), len(weights))
+    deltas = weights.new_empty(len(shards), len(weights))  # made here: others may change it
+    with torch.inference_mode():  # no_grad, and less to do for the many small views
+        start = graph.by_name(weights)
+        factors = {} if factor is None else graph.by_name(factor.to(weights))
+        block = Block(len(shards), schedule.batch, schedule.lengths, optimiser, start, factors)
+        network = Network(graph, block)
+        samples = schedule.samples.to(weights.device)
+        shares = schedule.shares.to(weights)
+        images = torch.cat([shard.images for shard in shards]).to(weights)
+        labels = torch.cat([shard.labels for shard in shards]).to(weights.device)[samples].mT
+        for step, (active, width) in enumerate(schedule.extents):
+            block.step, block.active = step, active
+            if not schedule.repeats(step):
+                batch = channels_last(images[samples[step, :width, :active]].flatten(1, 2))
+            logits = network.forward(batch)[-1]
+            given, share = (of_all[step, :active, :width] for of_all in (labels, shares))
+            network.backward(_loss_gradient(logits, given, share))
+        network.write(graph.by_name(deltas))
+        if schedule.participants != sorted(schedule.participants):
+            deltas.copy_(deltas[torch.tensor(schedule.participants).argsort()])
+    return deltas
+
+
+@torch.inference_mode()
+def demand(
+    graph: Graph,
+    optimiser: LocalOptimiser,
+    image: torch.Size,
+    samples: int,
+    factor: bool = False,
+) -> tuple[float, int]:
+    """Return how much of the machine one participant asks for.
+
+    Args:
+        graph: the module.
+        optimiser: how each step is made.
+        image: ``(C, H, W)``.
+        samples: how many of them the participant has, 1 or more.
+        factor: whether the gradients are multiplied by something.
+
+    Returns:
+        How many numbers an operation makes in a step, on average; and how many there are in all,
+        results and what the layers keep from step to step.
+    """
+    start = {name: torch.zeros(shape) for name, shape in graph.shapes.items()}
+    batch = min(optimiser.batch_size, samples)
+    steps = optimiser.epochs * math.ceil(samples / optimiser.batch_size)
+    block = Block(1, batch, [steps], optimiser, start, start if factor else {}, active=1)
+    values = Network(graph, block).forward(torch.zeros(1, *image))
+    results = batch * sum(value.numel() for value in values)
+    return results / len(values), results + block.kept
+
+
+class Network:
+    """The module, run for all participants of a block at once.
+
+    Args:
+        graph: the module.
+        block: the participants.
+    """
+
+    def __init__(self, graph: Graph, block: Block) -> None:
+        self._graph = graph
+        self._layers = [RULES[call.kind].begin(call, block) for call in graph.calls]
+        #: Whether anything learns at or before each value; no gradient is needed beyond.
+        self._learns = [False]
+        for call in graph.calls:
+            before = any(self._learns[i] for i in call.inputs)
+            self._learns.append(before or bool(call.parameters))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the images ``(B, A·K, H, W)`` and the result of every operation."""
+        values = [images]
+        for call, layer in zip(self._graph.calls, self._layers, strict=True):
+            values.append(layer.forward(*(values[i] for i in call.inputs)))
+        return values
+
+    def backward(self, gradient: Tensor) -> None:
+        """Make a step, given the gradient of the last result."""
+        gradients: dict[int, Tensor] = {len(self._layers): gradient}
+        for position in range(len(self._layers), 0, -1):
+            if not self._learns[position]:
+                continue
+            inputs = self._graph.calls[position - 1].inputs
+            wanted = any(self._learns[i] for i in inputs)
+            found = self._layers[position - 1].backward(gradients.pop(position), wanted)
+            for i, value in zip(inputs, found, strict=True):
+                if value is not None and self._learns[i]:
+                    gradients[i] = gradients[i] + value if i in gradients else value
+
+    def write(self, deltas: dict[str, Tensor]) -> None:
+        """Write how far each parameter moved, ``(P, *shape)`` by name."""
+        for name in self._graph.unused:
+            deltas[name].zero_()
+        for layer in self._layers:
+            layer.write(deltas)
+
+
+def _loss_gradient(logits: Tensor, labels: Tensor, shares: Tensor) -> Tensor:
+    """Return the gradient of ``Σ shares · cross entropy`` for logits ``(A, B, classes)``."""
+    gradient = torch.softmax(logits, 2)
+    gradient.scatter_(2, labels[:, :, None], -1, reduce="add")
+    return gradient.mul_(shares[:, :, None])

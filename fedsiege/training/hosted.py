@@ -1,0 +1,127 @@
+"""The participants that one worker trains: their shares of the data set, their updates."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fedsiege import datasets, models, partitions, seeding
+from fedsiege.errors import InvalidValue
+from fedsiege.training.local import Shard, batch_order, choose
+from fedsiege.training.optimiser import LocalOptimiser
+
+#: Makes of a participant's samples what it trains on.
+Alter = Callable[[Shard, int], Shard]
+
+
+class LocalTraining:
+    """Trains any of an experiment's participants, with the same result wherever it is done.
+
+    Args:
+        model: the architecture, by name.
+        dataset: the data set, by name.
+        data: the folder of the data sets.
+        share: the partition, "dirichlet:0.5" or another of fedsiege/partitions.py.
+        samples: how many each participant has, 0 for all, shared out.
+        participants: all of the experiment, benign and hostile.
+        seed: the run's seed.
+        optimiser: how each step is made.
+        clip: L2 norm C to which each update is clipped, ``g min(1, C / ||g||)``; 0 for none.
+        device: where to compute, "cpu" or "cuda".
+        alter: what is made of a participant's samples before it trains on them.
+
+    Raises:
+        InvalidValue: an unknown name, a parameter out of its range, or too few samples.
+        MissingData: the data set is not there.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        dataset: str,
+        data: Path,
+        share: str,
+        samples: int,
+        participants: int,
+        seed: int,
+        optimiser: LocalOptimiser,
+        *,
+        clip: float = 0.0,
+        device: str = "cpu",
+        alter: Alter = lambda shard, _: shard,
+    ) -> None:
+        if not 0 <= clip < float("inf"):
+            raise InvalidValue("clip", clip, "a number above 0, or 0 for no clipping")
+        self._data = datasets.load(dataset, data)
+        self._shares = partitions.create(share).assign(
+            self._data.train_labels, participants, samples, seed
+        )
+        self._module = models.create(model).to(device)
+        self._seed, self._optimiser, self._clip, self._device = seed, optimiser, clip, device
+        self._alter = alter
+        self._shards: dict[int, Shard] = {}
+
+    def prepare(self, indices: Sequence[int], trainer: str = "auto") -> str:
+        """Take some participants on and choose how to train; say how, and why."""
+        self.enlist(indices)
+        shards = [self._shards[index] for index in indices]
+        self._trainer, reason = choose(self._module, self._optimiser, shards, trainer)
+        return reason
+
+    def enlist(self, indices: Sequence[int]) -> None:
+        """Take participants on: load their samples, unless they are there already."""
+        for index in indices:
+            if index in self._shards:
+                continue
+            rows = self._shares[index]
+            images = datasets.to_tensor(self._data.train_images[rows])
+            labels = torch.from_numpy(self._data.train_labels[rows]).long()
+            shard = self._alter(Shard(images, labels), index)
+            self._shards[index] = Shard(
+                shard.images.to(self._device), shard.labels.to(self._device)
+            )
+
+    def samples(self, index: int) -> int:
+        """Return how many samples a participant trains on."""
+        return len(self._shards[index])
+
+    def steps(self, index: int) -> int:
+        """Return how many steps a participant makes in a round."""
+        return self._optimiser.epochs * -(-self.samples(index) // self._optimiser.batch_size)
+
+    def updates(
+        self,
+        round_number: int,
+        weights: Tensor,
+        indices: Sequence[int],
+        factor: Tensor | None = None,
+    ) -> Iterator[tuple[Sequence[int], Tensor]]:
+        """Train participants from the global model, block by block; ``prepare`` comes first.
+
+        Args:
+            round_number: 1 or more.
+            weights: ``(d,)`` float32, not changed.
+            indices: whom, of those that were taken on.
+            factor: ``(d,)`` by which each gradient is multiplied, None for 1.
+
+        Yields:
+            Some of the indices, in order, and their updates ``(k, d)`` float32 on the CPU.
+        """
+        shards = [self._shards[index] for index in indices]
+        orders = [
+            batch_order(self._seed, round_number, index, len(shard), self._optimiser.epochs)
+            for index, shard in zip(indices, shards, strict=True)
+        ]
+        seeds = None
+        if self._trainer.draws:
+            seeds = [
+                seeding.torch_seed(self._seed, "local training", round_number, index)
+                for index in indices
+            ]
+        start = weights.to(self._device)
+        for block, deltas in self._trainer.train(start, shards, orders, factor, seeds):
+            rows = deltas.cpu()
+            if self._clip:
+                rows *= (self._clip / rows.norm(dim=1, keepdim=True)).clamp(max=1)
+            yield indices[block], rows

@@ -1,0 +1,48 @@
+"""Benign participants: they train on their own samples, together where that is faster."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from fedsiege import models
+from fedsiege.v1 import simulator_pb2 as pb
+from services.rpc.tensors import Floats
+from services.worker.submitting import Update
+from services.worker.training import local_training
+from services.worker.worker import Crew
+
+
+class BenignCrew(Crew):
+    """The benign participants of one worker.
+
+    Args:
+        data: the folder of the data sets.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """How many parameters the model has."""
+        return self._size
+
+    def prepare(self, join: pb.Join) -> str:
+        """Load the data set, take each participant's samples, choose how to train."""
+        torch.set_num_threads(1)
+        self._training = local_training(join, join.training, self._data)
+        self._size = models.size(join.model)
+        return self._training.prepare(join.participant_indices, join.training.trainer or "auto")
+
+    def updates(
+        self, round_number: int, weights: Floats, indices: Sequence[int]
+    ) -> Iterator[list[Update]]:
+        """Train the participants from the global model."""
+        training = self._training
+        for some, rows in training.updates(round_number, torch.from_numpy(weights), indices):
+            yield [
+                Update(index, row, training.samples(index), training.steps(index))
+                for index, row in zip(some, rows.numpy(), strict=True)
+            ]

@@ -1,0 +1,1 @@
+"""Identities: certificates, enrolment tokens, callers and what proves a name."""

@@ -1,0 +1,150 @@
+"""Faults on purpose: carries out a plan, round by round, and writes down what happened.
+
+``faults.csv`` has one row per fault: the round, the container, the indices of its participants, the
+fault, when it was made (seconds after the opening of the round) and how many of the container's
+updates had weight all the same. The third and the last are absent where a run ends before it is
+known.
+
+Only client containers are struck: faults stand for the unreliability of ordinary participants. All
+fakes share one container, whose fault would end the attack instead.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fedsiege.experiment.faults import Fault, FaultPlan, Strike
+from fedsiege.results import ParticipantRow
+from fedsiege.results.table import Table
+from services.launch.base import Fleet, FleetFailed
+from services.simulator.intervention import Intervention
+
+HEADER = ("round", "container", "participants", "fault", "seconds", "accepted")
+_PAST = {Fault.KILL: "killed", Fault.PAUSE: "paused", Fault.SLOW: "slowed"}
+
+
+class Faulting(Intervention):
+    """Makes the faults of a plan.
+
+    What is paused or slowed is so before the round opens and until it has closed. Kills are spread
+    over the time that the shortest round so far took; those that a round does not last for happen
+    as it closes. What was killed is started again before the next round, which it may miss. What an
+    overloaded engine fails to do is noted and does not end the run.
+
+    Args:
+        fleet: whose containers are struck.
+        plan: how many of them.
+        seed: the run's seed.
+        table: the file of the table.
+        note: told what happened, once a round.
+    """
+
+    makes_faults = True
+
+    def __init__(
+        self, fleet: Fleet, plan: FaultPlan, seed: int, table: Path, note: Callable[[str], None]
+    ) -> None:
+        self._fleet, self._plan, self._seed, self._note = fleet, plan, seed, note
+        self._table = Table(table, HEADER)
+        self._clients = [post.name for post in fleet.posts if post.kind == "client"]
+        self._struck: dict[int, list[tuple[str, Fault, float]]] = defaultdict(list)
+        self._over: set[int] = set()
+        self._rows: dict[int, Sequence[ParticipantRow]] = {}
+        #: Faults that are still to be ended.
+        self._due: set[tuple[str, Fault]] = set()
+        self._kills: list[asyncio.Task[None]] = []
+        self._closing = asyncio.Event()
+        self._opened = 0.0
+        self._shortest = 1.0
+
+    async def before(self, round_number: int) -> None:
+        """Pause and slow; let the kills come."""
+        strikes = self._plan.draw(self._seed, round_number, len(self._clients))
+        kills = [strike for strike in strikes if strike.fault is Fault.KILL]
+        self._due.update((self._clients[one.worker], one.fault) for one in strikes)
+        await asyncio.gather(
+            *(self._strike(round_number, one) for one in strikes if one not in kills)
+        )
+        self._closing.clear()
+        self._opened = _now()
+        self._kills = [asyncio.create_task(self._kill(round_number, one)) for one in kills]
+
+    async def after(self, round_number: int) -> None:
+        """Make what is left of the kills, end all faults, tell."""
+        self._shortest = min(self._shortest, _now() - self._opened)
+        self._closing.set()
+        await asyncio.gather(*self._kills)
+        await asyncio.gather(*(self._relieve(round_number, one) for one in sorted(self._due)))
+        made = Counter(fault for _, fault, _ in self._struck[round_number])
+        if made:
+            counts = ", ".join(f"{count} {_PAST[fault]}" for fault, count in sorted(made.items()))
+            self._note(f"round {round_number}: of {len(self._clients)} client containers {counts}")
+        self._over.add(round_number)
+        self._write(round_number)
+
+    async def _kill(self, round_number: int, strike: Strike) -> None:
+        """Kill at the strike's moment, or as the round closes."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(strike.moment * self._shortest):
+                await self._closing.wait()
+        await self._strike(round_number, strike)
+
+    async def _strike(self, round_number: int, strike: Strike) -> None:
+        name = self._clients[strike.worker]
+        seconds = max(0.0, _now() - self._opened) if strike.fault is Fault.KILL else 0.0
+        try:
+            if await self._fleet.strike(name, strike.fault):
+                self._struck[round_number].append((name, strike.fault, seconds))
+        except FleetFailed as error:
+            self._note(f"round {round_number}: {name}: {error}")
+
+    async def _relieve(self, round_number: int, due: tuple[str, Fault]) -> None:
+        """End a fault; one that an overloaded engine fails to end is tried again next time."""
+        try:
+            await self._fleet.relieve(*due)
+        except FleetFailed as error:
+            self._note(f"round {round_number}: {due[0]}: {error}")
+        else:
+            self._due.remove(due)
+
+    def recorded(self, round_number: int, participants: Sequence[ParticipantRow]) -> None:
+        """Take what became of everyone; a round can be recorded before its last fault is made."""
+        self._rows[round_number] = participants
+        self._write(round_number)
+
+    def _write(self, round_number: int) -> None:
+        """Write a round's rows once there is no more to come."""
+        if round_number not in self._over or round_number not in self._rows:
+            return
+        hosted: dict[str, list[ParticipantRow]] = defaultdict(list)
+        for row in self._rows.pop(round_number):
+            hosted[row.identity.rpartition("/")[0]].append(row)
+        self._over.remove(round_number)
+        self._table.append(
+            (
+                round_number,
+                name,
+                " ".join(str(row.index) for row in hosted[name]),
+                fault,
+                round(seconds, 3),
+                sum(row.accepted for row in hosted[name]),
+            )
+            for name, fault, seconds in self._struck.pop(round_number, ())
+        )
+
+    def close(self) -> None:
+        """Make no more faults; write those of a round that was broken off."""
+        for kill in self._kills:
+            kill.cancel()
+        for number, struck in sorted(self._struck.items()):
+            self._table.append(
+                (number, name, None, fault, round(seconds, 3), None)
+                for name, fault, seconds in struck
+            )
+        self._table.close()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,99 @@
+"""What the containers use, over time and together.
+
+``containers.csv`` has one row per container and second: the seconds since the first look, the round
+that was opened last, the container, its state as the engine calls it, the processor seconds it has
+used since the beginning, and its memory now and at most so far, in bytes. Memory leaves out page
+cache that can be dropped; the most is that of the looks, a shorter peak is missed. Figures are
+absent while a container does not run.
+"""
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fedsiege.results.table import Table
+from services.launch.base import Sample
+
+HEADER = ("seconds", "round", "container", "state", "cpu_seconds", "memory", "memory_peak")
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one container has used so far.
+
+    Attributes:
+        before: processor seconds of its earlier lives, as far as they were seen.
+        now: processor seconds of this life.
+        peak: the most memory seen, bytes.
+    """
+
+    before: float = 0.0
+    now: float = 0.0
+    peak: int = 0
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor seconds over all its lives."""
+        return self.before + self.now
+
+    def plus(self, sample: Sample) -> "Usage":
+        """Return the usage with one more look."""
+        if sample.cpu_seconds is None or sample.memory is None:
+            return self
+        # A count below the last one is that of a container which was started again meanwhile.
+        again = sample.cpu_seconds < self.now
+        return replace(
+            self,
+            before=self.before + (self.now if again else 0.0),
+            now=sample.cpu_seconds,
+            peak=max(self.peak, sample.memory),
+        )
+
+
+class Statistics:
+    """Adds up samples and writes them down.
+
+    Args:
+        table: the file of the table.
+    """
+
+    def __init__(self, table: Path) -> None:
+        self._table = Table(table, HEADER)
+        self._usage: dict[str, Usage] = {}
+
+    def add(self, seconds: float, round_number: int, samples: Iterable[Sample]) -> None:
+        """Take one look at all containers."""
+        rows = []
+        for one in samples:
+            usage = self._usage[one.container] = self._usage.get(one.container, Usage()).plus(one)
+            rows.append(
+                (
+                    round(seconds, 3),
+                    round_number,
+                    one.container,
+                    one.state,
+                    round(usage.cpu_seconds, 6),
+                    one.memory,
+                    usage.peak,
+                )
+            )
+        self._table.append(rows)
+
+    def summary(self) -> str:
+        """Say in a line what the containers used; empty before any figures."""
+        seen = [usage for usage in self._usage.values() if usage.peak]
+        if not seen:
+            return ""
+        peaks = [usage.peak / _MIB for usage in seen]
+        cpu = sum(usage.cpu_seconds for usage in seen)
+        return (
+            f"{len(seen)} containers: memory {statistics.median(peaks):.0f} MiB in the median, "
+            f"{max(peaks):.0f} MiB at most, {sum(peaks) / 1024:.1f} GiB together; "
+            f"CPU {cpu:.1f} s together"
+        )
+
+    def close(self) -> None:
+        """Close the table."""
+        self._table.close()

@@ -1,0 +1,121 @@
+"""A fleet beside an experiment: started with it, watched, disturbed, counted."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from fedsiege.cli.screen import Screen
+from fedsiege.experiment.faults import FaultPlan
+from fedsiege.v1 import simulator_pb2 as pb
+from services.launch.base import Endpoints, Fleet, FleetFailed
+from services.launch.faulting import Faulting
+from services.launch.statistics import Statistics
+from services.simulator.experiment import Experiment
+from services.simulator.intervention import Intervention
+
+#: Seconds between two looks at the containers.
+LOOK_EVERY = 1.0
+#: Seconds that the workers get to attach once their containers run.
+ARRIVAL_PATIENCE = 120.0
+
+
+class Tending:
+    """Looks after the fleet of one run.
+
+    Args:
+        fleet: prepared.
+        folder: the results folder.
+        screen: where to show the progress.
+    """
+
+    def __init__(self, fleet: Fleet, folder: Path, screen: Screen) -> None:
+        self._fleet, self._folder, self._screen = fleet, folder, screen
+        self._statistics = Statistics(folder / "containers.csv")
+        self._faulting: Faulting | None = None
+        self._disturbed: Experiment | None = None
+        self._started = time.monotonic()
+
+    async def start(self, endpoints: Endpoints) -> None:
+        """Start the containers and show how far it is.
+
+        Raises:
+            FleetFailed: one could not be started.
+        """
+        total = len(self._fleet.posts)
+        self._started = time.monotonic()
+        with self._screen.console.status(f"containers 0 of {total}") as status:
+            await self._fleet.start(
+                endpoints,
+                lambda count: status.update(f"containers {count} of {total}"),
+                self._screen.say,
+            )
+        self._screen.say(f"{total} containers started in {self._since():.1f} s")
+
+    def disturb(self, experiment: Experiment) -> None:
+        """Make the faults that the experiment asks for."""
+        spec = experiment.settled.spec
+        plan = FaultPlan.parse(spec.faults)
+        if plan:
+            table = self._folder / "faults.csv"
+            self._faulting = Faulting(self._fleet, plan, spec.seed, table, experiment.note)
+            experiment.intervention = self._faulting
+            self._disturbed = experiment
+
+    async def tend(self, experiment: Experiment) -> NoReturn:
+        """Watch and count until cancelled.
+
+        Raises:
+            FleetFailed: the fleet cannot go on.
+        """
+        tasks = [
+            asyncio.create_task(self._fleet.watch()),
+            asyncio.create_task(self._count(experiment)),
+            asyncio.create_task(_expect_arrival(experiment)),
+        ]
+        try:
+            await asyncio.gather(*tasks)
+            raise FleetFailed("the containers are not watched any more")
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _count(self, experiment: Experiment) -> NoReturn:
+        while True:
+            await self.look(experiment)
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def look(self, experiment: Experiment) -> None:
+        """Take one look at all containers; one that fails is no end to the run."""
+        try:
+            samples = await self._fleet.sample()
+        except FleetFailed as error:
+            experiment.note(str(error))
+        else:
+            self._statistics.add(self._since(), experiment.round, samples)
+
+    def _since(self) -> float:
+        return time.monotonic() - self._started
+
+    def close(self) -> None:
+        """Make no more faults, say what the containers used."""
+        if self._disturbed is not None and self._faulting is not None:
+            self._disturbed.intervention = Intervention()
+            self._faulting.close()
+        self._statistics.close()
+        if summary := self._statistics.summary():
+            self._screen.say(summary)
+
+
+async def _expect_arrival(experiment: Experiment) -> None:
+    """Make sure that the workers find the simulator.
+
+    Raises:
+        FleetFailed: they do not.
+    """
+    await asyncio.sleep(ARRIVAL_PATIENCE)
+    if experiment.state == pb.EXPERIMENT_STATE_WAITING:
+        raise FleetFailed(
+            f"The containers run, but after {ARRIVAL_PATIENCE:.0f} s the experiment is still "
+            f"{experiment.problem}; does a firewall keep containers from this machine?"
+        )

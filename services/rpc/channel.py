@@ -1,0 +1,111 @@
+"""Channels and servers: the options that both ends must agree on, and how to wait for a peer."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import grpc
+
+from services.rpc.proxies import Route, target_host
+
+if TYPE_CHECKING:  # workers without certificates start faster without it
+    from services.identity.tls import Tls
+
+log = logging.getLogger(__name__)
+
+Response = TypeVar("Response")
+
+#: A dead peer is noticed within 40 s even when no data flows. A default server would hang up on
+#: clients that ping under 300 s without data, so both ends are told.
+_KEEPALIVE = [
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+
+#: For channels to services that one started: gRPC would take them through ``http_proxy``.
+PAST_PROXIES = ("grpc.enable_http_proxy", 0)
+
+#: The receive limit of gRPC, 4 MiB, stays: models cross in chunks, and an oversized message is
+#: refused before it is buffered.
+CHANNEL_OPTIONS = [
+    *_KEEPALIVE,
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 3_000),
+]
+
+SERVER_OPTIONS = [
+    *_KEEPALIVE,
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    # A second server on the same port is a mistake, not load balancing.
+    ("grpc.so_reuseport", 0),
+    # Who connects and says nothing, or calls nothing for long, holds no connection: a channel opens
+    # another when it is used again.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 600_000),
+]
+
+#: Status codes of a line that may heal by itself.
+TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+
+
+def connect(address: str, tls: "Tls | None" = None) -> grpc.aio.Channel:
+    """Open a channel to ``host:port``. It connects when first used and reconnects by itself.
+
+    Args:
+        address: the peer; with TLS its certificate must name this host.
+        tls: who this process is; None for a line that anybody can read. A channel keeps the
+            certificate that it was opened with: ``Tls.version`` says when to open another.
+    """
+    route = Route.to(address)
+    if route.proxy:
+        log.warning("%s; set no_proxy=%s to go around it", route, target_host(address))
+    options = channel_options(address)
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, tls.channel_credentials(), options=options)
+
+
+def channel_options(address: str) -> list[tuple[str, int]]:
+    """Return the options of a channel to a peer: a proxy of the environment is for remote ones."""
+    return [*CHANNEL_OPTIONS, *([] if Route.to(address).proxy else [PAST_PROXIES])]
+
+
+async def attempts(first: float = 0.1, longest: float = 3.0) -> AsyncIterator[int]:
+    """Yield 0, 1, 2 ... without end, waiting longer and longer in between, with jitter.
+
+    Args:
+        first: the first wait, seconds.
+        longest: the longest wait, seconds.
+    """
+    number, pause = 0, first
+    while True:
+        yield number
+        # Jitter is no secret: it keeps fifty workers from knocking in step.
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+        number, pause = number + 1, min(longest, pause * 2)
+
+
+async def patiently(call: Callable[[], Awaitable[Response]], deadline: float | None) -> Response:
+    """Make a call, and again as long as the line breaks.
+
+    Args:
+        call: what is awaited.
+        deadline: until when, on the clock of ``time.monotonic``; None to try once.
+
+    Raises:
+        grpc.aio.AioRpcError: the peer refused, or cannot be reached.
+    """
+    async for _ in attempts():
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            given_up = deadline is None or time.monotonic() > deadline
+            if given_up or error.code() not in TRANSIENT:
+                raise
+    raise AssertionError("attempts never end")

@@ -1,0 +1,249 @@
+"""What one peer may take of a server, so that nobody takes it from the others.
+
+A peer is a ``Caller.name``: the name in its certificate, or the host it calls from.
+"""
+
+import dataclasses
+import re
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Self
+from weakref import WeakKeyDictionary
+
+from fedsiege.errors import InvalidValue
+from services.identity.callers import Caller, Role
+from services.rpc.errors import Exhausted, Forbidden
+
+#: Seconds at the full rate that a peer may take at once, after a quiet time.
+BURST = 4.0
+#: Quiet peers whose rates are remembered. Who is forgotten begins anew with a full burst.
+QUIET_PEERS = 10_000
+
+#: Methods of the health and the reflection service, which every caller may use.
+EVERYBODY = frozenset({"Check", "Watch", "List", "ServerReflectionInfo"})
+
+_UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one peer may take. Each is 1 or more.
+
+    Attributes:
+        enrollments: identities in one federation.
+        streams: calls open at once, of any kind.
+        bytes: bytes a second in messages, received and sent together.
+        messages: messages a second, received and sent together; opening a call counts as one.
+        total_streams: calls open at once by all peers together.
+    """
+
+    enrollments: int = 20_000
+    streams: int = 1_000
+    bytes: int = 2 << 30
+    messages: int = 50_000
+    total_streams: int = 20_000
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if value < 1:
+                raise InvalidValue(f"limits: {name}", value, "1 or more")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``streams=2000,bytes=512MiB``; what is not named keeps its default.
+
+        Raises:
+            InvalidValue: there is no such limit, or it is no whole number.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        found: dict[str, int] = {}
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            name, _, value = (half.strip() for half in part.partition("="))
+            if name not in names:
+                raise InvalidValue("limits", part, f"LIMIT=NUMBER; limits are {', '.join(names)}")
+            if name in found:
+                raise InvalidValue("limits", text, f"{name} stands twice")
+            number = re.fullmatch(r"([0-9]{1,15})(KiB|MiB|GiB|)", value)
+            if number is None:
+                allowed = "a whole number, such as 2000, or 512MiB"
+                raise InvalidValue(f"limits: {name}", value, allowed)
+            found[name] = int(number[1]) * _UNITS[number[2]]
+        return cls(**found)
+
+
+class Bucket:
+    """A rate with a burst: a token bucket, filled whenever it is looked at.
+
+    Args:
+        rate: tokens a second.
+        now: seconds, on the clock that ``take`` is told of too.
+    """
+
+    __slots__ = ("_level", "_looked", "rate")
+
+    def __init__(self, rate: float, now: float) -> None:
+        self.rate = rate
+        self._level = rate * BURST
+        self._looked = now
+
+    def take(self, amount: int, now: float) -> float:
+        """Take tokens; return 0, or the seconds to wait if none were to be had.
+
+        A bucket that is not in debt gives any amount, so that nothing is too large for ever; the
+        debt is paid before it gives again.
+        """
+        level = min(self.rate * BURST, self._level + (now - self._looked) * self.rate)
+        self._looked = now
+        if level < 0:
+            self._level = level
+            return -level / self.rate
+        self._level = level - amount
+        return 0.0
+
+
+class Peer:
+    """What one peer takes.
+
+    Attributes:
+        name: as in ``Caller``.
+        streams: calls it has open.
+    """
+
+    __slots__ = ("_bytes", "_clock", "_messages", "name", "streams")
+
+    def __init__(self, name: str, limits: Limits, clock: Callable[[], float]) -> None:
+        self.name = name
+        self.streams = 0
+        self._clock = clock
+        self._bytes = Bucket(limits.bytes, clock())
+        self._messages = Bucket(limits.messages, clock())
+
+    def take(self, size: int) -> None:
+        """Count a message of so many bytes.
+
+        Raises:
+            Exhausted: it is one too many for now.
+        """
+        now = self._clock()
+        if wait := self._messages.take(1, now):
+            text = self._too_fast(f"{self._messages.rate:,} messages", wait)
+            raise Exhausted("PEER_MESSAGES", text)
+        if wait := self._bytes.take(size, now):
+            raise Exhausted("PEER_BYTES", self._too_fast(f"{self._bytes.rate:,} bytes", wait))
+
+    def _too_fast(self, amount: str, wait: float) -> str:
+        return (
+            f"{self.name} exchanges more than {amount} a second with this server, which is the "
+            f"limit of a peer; wait {wait:.2g} s"
+        )
+
+
+class Guard:
+    """Holds every peer to its role and its limits. For one event loop.
+
+    Args:
+        limits: what one peer may take.
+        control: names of the methods that the control role may call, such as ``OpenRound``; None
+            for all.
+        participant: the same of participants. A method that is in neither list is closed to both.
+        clock: seconds that never go back.
+
+    Attributes:
+        streams: calls open now, of all peers together.
+    """
+
+    def __init__(
+        self,
+        limits: Limits = Limits(),
+        control: Collection[str] | None = None,
+        participant: Collection[str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limits = limits
+        self._permitted = {Role.CONTROL: control, Role.PARTICIPANT: participant}
+        self._clock = clock
+        self.streams = 0
+        self._busy: dict[str, Peer] = {}
+        self._quiet: OrderedDict[str, Peer] = OrderedDict()
+        self._enrolled: WeakKeyDictionary[object, Counter[str]] = WeakKeyDictionary()
+
+    @property
+    def peers(self) -> int:
+        """How many peers are remembered."""
+        return len(self._busy) + len(self._quiet)
+
+    def permit(self, caller: Caller, method: str) -> None:
+        """Let a caller use a method, by its name without the service.
+
+        Raises:
+            Forbidden: its role may not call it.
+        """
+        permitted = self._permitted.get(caller.role)
+        if permitted is None or method in permitted or method in EVERYBODY:
+            return
+        message = f"{method} is not for {caller.name}, whose role is {caller.role}"
+        if caller.role is Role.PARTICIPANT:
+            raise Forbidden("CONTROL_ONLY", message)
+        raise Forbidden("PARTICIPANT_ONLY", message)
+
+    def enter(self, caller: Caller) -> Peer:
+        """Count a call that opens; ``leave`` when it has ended.
+
+        Raises:
+            Exhausted: the peer, or all together, have as many open as may be; or it is too fast.
+        """
+        name, limits = caller.name, self.limits
+        peer = self._busy.get(name) or self._quiet.get(name)
+        if peer is None:
+            peer = Peer(name, limits, self._clock)
+        if peer.streams >= limits.streams:
+            raise Exhausted(
+                "PEER_STREAMS",
+                f"{name} has {peer.streams:,} calls open, and {limits.streams:,} are the limit of "
+                "a peer; wait until one has ended",
+            )
+        if self.streams >= limits.total_streams:
+            raise Exhausted(
+                "TOO_MANY_STREAMS",
+                f"{self.streams:,} calls are open, and {limits.total_streams:,} are the limit of "
+                "this server; wait until one has ended",
+            )
+        peer.take(0)
+        self._quiet.pop(name, None)
+        self._busy[name] = peer
+        self.streams += 1
+        peer.streams += 1
+        return peer
+
+    def leave(self, peer: Peer) -> None:
+        """Count a call that has ended."""
+        self.streams -= 1
+        peer.streams -= 1
+        if peer.streams == 0:
+            del self._busy[peer.name]
+            self._quiet[peer.name] = peer
+            if len(self._quiet) > QUIET_PEERS:
+                self._quiet.popitem(last=False)
+
+    def enrolled(self, caller: Caller, count: int, federation: object) -> None:
+        """Count identities that are about to enrol, after every other check has passed.
+
+        Args:
+            caller: who brings them.
+            count: how many the federation does not know yet.
+            federation: where; what is counted for it is forgotten with it.
+
+        Raises:
+            Exhausted: they are too many for one peer. Nothing is counted then.
+        """
+        enrolled = self._enrolled.setdefault(federation, Counter())
+        before, limit = enrolled[caller.name], self.limits.enrollments
+        if before + count > limit:
+            raise Exhausted(
+                "PEER_ENROLLMENTS",
+                f"{caller.name} has enrolled {before:,} identities and asks for {count:,} more; "
+                f"{limit:,} in one federation are the limit of a peer, and waiting changes nothing",
+            )
+        enrolled[caller.name] = before + count

@@ -1,0 +1,183 @@
+"""Tensors on the wire: raw little-endian float32 bytes, a manifest, chunks of 1 MiB.
+
+A model goes out as messages that are encoded once, whoever pulls them. An update comes in chunk by
+chunk, each written to its final place as it arrives; nothing that has not been checked is counted.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import tensors_pb2
+from services.rpc.errors import Damaged, Malformed
+
+CHUNK_BYTES = 1 << 20
+#: Smaller chunks are refused unless one ends the sequence: a million one-byte chunks are an
+#: attack.
+LEAST_CHUNK_BYTES = 1 << 16
+FLOAT_BYTES = 4
+
+Floats = NDArray[np.float32]
+Layout = Sequence[tuple[str, tuple[int, ...]]]
+
+if sys.byteorder != "little":  # pragma: no cover - no such machine to test on
+    raise ImportError("FedSiege exchanges little-endian tensors and runs on such machines only")
+
+
+def checksum(data: bytes | memoryview) -> int:
+    """XXH3, 64 bits: 20 times faster here than CRC-32, so that checking costs nothing."""
+    return xxhash.xxh3_64_intdigest(data)
+
+
+def raw(vector: Floats) -> memoryview:
+    """Return the bytes of a contiguous vector without copying them."""
+    return vector.view(np.uint8).data
+
+
+def manifest(layout: Layout, weights: Floats) -> tensors_pb2.TensorManifest:
+    """Describe a flat model.
+
+    Args:
+        layout: name and shape of each tensor, in order.
+        weights: ``(d,)`` all of them, one behind the other.
+    """
+    specs, offset = [], 0
+    for name, shape in layout:
+        length = FLOAT_BYTES * int(np.prod(shape, dtype=np.int64))
+        specs.append(
+            tensors_pb2.TensorSpec(
+                name=name,
+                data_type=tensors_pb2.DATA_TYPE_FLOAT32,
+                shape=shape,
+                offset=offset,
+                byte_length=length,
+            )
+        )
+        offset += length
+    if offset != weights.nbytes:
+        raise ValueError(f"the layout describes {offset} bytes, the model has {weights.nbytes}")
+    return tensors_pb2.TensorManifest(
+        tensors=specs, byte_length=offset, checksum=checksum(raw(weights))
+    )
+
+
+def chunks(data: memoryview) -> Iterator[tensors_pb2.TensorChunk]:
+    """Cut bytes into chunks; at least one, even of nothing."""
+    for start in range(0, max(1, len(data)), CHUNK_BYTES):
+        piece = bytes(data[start : start + CHUNK_BYTES])
+        yield tensors_pb2.TensorChunk(offset=start, data=piece)
+
+
+def encode_model(round_number: int, layout: Layout, weights: Floats) -> list[bytes]:
+    """Encode a model as the serialised messages of GetModel."""
+    header = pb.ModelHeader(round=round_number, manifest=manifest(layout, weights))
+    messages: list[bytes] = []
+    for chunk in chunks(raw(weights)):
+        message = pb.GetModelResponse(header=header if not messages else None, chunk=chunk)
+        messages.append(message.SerializeToString())
+    return messages
+
+
+#: The field number of ``ExchangeResponse.model`` with its wire type, length-delimited.
+_MODEL_TAG = b"\x0a"
+
+
+def framed(message: bytes) -> bytes:
+    """Make a serialised GetModelResponse a serialised ExchangeResponse, without parsing it."""
+    length, size = b"", len(message)
+    while size > 0x7F:
+        length += bytes([size & 0x7F | 0x80])
+        size >>= 7
+    return b"".join((_MODEL_TAG, length, bytes([size]), message))
+
+
+Piece = TypeVar("Piece", pb.SubmitUpdateRequest, pb.UpdatePiece)
+
+
+def encode_update(header: pb.UpdateHeader, update: Floats, piece: type[Piece]) -> Iterator[Piece]:
+    """Cut an update into the messages of SubmitUpdate or the pieces of SubmitUpdates.
+
+    Args:
+        header: federation, round, participant and credential; the rest is filled in here.
+        update: ``(d,)`` contiguous.
+        piece: which of the two.
+    """
+    data = raw(update)
+    header.data_type = tensors_pb2.DATA_TYPE_FLOAT32
+    header.shape[:] = [update.size]
+    header.checksum = checksum(data)
+    for number, chunk in enumerate(chunks(data)):
+        yield piece(header=header if number == 0 else None, chunk=chunk)
+
+
+@dataclass
+class Assembly:
+    """Puts the chunks of one byte sequence together, in order, without holes.
+
+    Attributes:
+        size: how many floats there must be.
+        checksum: what the sender says the bytes' checksum is.
+        target: ``(d,)`` where the floats go. Not needed for a sequence that comes in one chunk: it
+            is taken as it lies in the message.
+    """
+
+    size: int
+    checksum: int
+    target: Floats | None = None
+    filled: int = 0
+    whole: Floats | None = None
+
+    def add(self, chunk: tensors_pb2.TensorChunk) -> None:
+        """Take the next chunk.
+
+        Raises:
+            Malformed: it does not continue where the last one ended, is too small, or runs past the
+                end.
+        """
+        data, end = chunk.data, self.size * FLOAT_BYTES
+        if chunk.offset != self.filled:
+            raise Malformed(
+                "MALFORMED_STREAM",
+                f"a chunk begins at byte {chunk.offset}; the next one must begin at {self.filled}",
+            )
+        if self.filled + len(data) > end:
+            raise Malformed(
+                "TOO_MANY_BYTES",
+                f"{self.filled + len(data)} bytes came; {self.size} float32 are {end} bytes",
+            )
+        if len(data) < LEAST_CHUNK_BYTES and self.filled + len(data) < end:
+            raise Malformed(
+                "MALFORMED_STREAM",
+                f"a chunk of {len(data)} bytes; all but the last must have {LEAST_CHUNK_BYTES}",
+            )
+        if len(data) == end:
+            self.whole = np.frombuffer(data, np.float32)
+        else:
+            if self.target is None:
+                self.target = np.empty(self.size, np.float32)
+            raw(self.target)[self.filled : self.filled + len(data)] = data
+        self.filled += len(data)
+
+    def finish(self) -> Floats:
+        """Return the vector: ``target``, or a read-only view of the message that held everything.
+
+        Raises:
+            Damaged: bytes are missing, or they are not what the sender sent.
+        """
+        end = self.size * FLOAT_BYTES
+        vector = self.target if self.whole is None else self.whole
+        if vector is None or self.filled < end:
+            raise Damaged("TRUNCATED", f"the stream ended after {self.filled} of {end} bytes")
+        found = checksum(raw(vector))
+        if found != self.checksum:
+            raise Damaged(
+                "CHECKSUM_MISMATCH",
+                f"the bytes' checksum is {found:016x}, the sender announced {self.checksum:016x}",
+            )
+        return vector

@@ -1,0 +1,426 @@
+"""The workers of one experiment: who hosts which participants, and whether they are ready."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from google.protobuf import duration_pb2
+
+from fedsiege import attacks
+from fedsiege.attacks import Knowledge
+from fedsiege.errors import FedSiegeError
+from fedsiege.experiment import intrusions
+from fedsiege.experiment.roster import Cast
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.v1 import simulator_pb2 as pb
+from services.rpc.peer_text import plain
+from services.rpc.ration import Ration
+from services.simulator.workers import AttachedWorker, Workers, share_out
+
+#: Seconds that workers get to join: they load data and measure how to train.
+JOIN_PATIENCE = 120.0
+
+
+#: Seconds that a worker whose line broke gets to attach again before a round without a deadline
+#: stops waiting for its updates. On a busy machine a ping may stay unanswered for a while.
+LINE_PATIENCE = 30.0
+#: Seconds that a round waits where its specification sets no deadline: the longest there is.
+NO_DEADLINE = 86_400.0
+#: Participants that an open federation has room for; indices run below this number.
+LARGEST_FEDERATION = 100_000
+#: Notes that one worker may cause in a round; in honest use it has one or two to say.
+MOST_NOTES_OF_A_WORKER = 5
+#: Reasons for refusals that are kept of one kind of intrusion.
+MOST_REASONS = 50
+
+
+class WorkersMissing(FedSiegeError):
+    """The workers that an experiment needs are not there, or cannot do it."""
+
+
+@dataclass
+class Berth:
+    """A worker's part in the experiment.
+
+    Attributes:
+        join: the assignment; sent again when the worker comes back.
+        worker: its line, or None while it is away.
+        enrolled: those of its participants that have enrolled over this line.
+        refused: how many of them were refused enrolment; only hostile ones may be.
+    """
+
+    join: pb.Join
+    worker: AttachedWorker | None
+    enrolled: list[int] = field(default_factory=list)
+    refused: int = 0
+
+    @property
+    def joined(self) -> bool:
+        """Whether all its participants can take part, but for those that were refused."""
+        return len(self.enrolled) + self.refused == len(self.join.participant_indices)
+
+
+class Muster:
+    """Assigns the participants of one experiment to workers and keeps up with them.
+
+    Args:
+        experiment_id: the experiment.
+        spec: what it does.
+        cast: who is benign, and who hostile.
+        workers: who is attached.
+        note: told what people should know.
+    """
+
+    def __init__(
+        self,
+        experiment_id: str,
+        spec: ExperimentSpec,
+        cast: Cast,
+        workers: Workers,
+        note: Callable[[str], None],
+    ) -> None:
+        self._experiment_id = experiment_id
+        self._spec = spec
+        self._workers = workers
+        self._note = note
+        #: Of each worker a few notes a round: a flood of complaints must not fill the log.
+        self._of_workers = Ration(note, MOST_NOTES_OF_A_WORKER)
+        self._berths: dict[str, Berth] = {}
+        self._failure = ""
+        #: Attackers that were told to look at the model of the last round, and have not said so.
+        self._looking: dict[str, int] = {}
+        self._round = 0
+        #: Participants that were sent into the current round, by worker, until it reports.
+        self._sent: dict[str, list[int]] = {}
+        self._timers: list[asyncio.TimerHandle] = []
+        #: Participants of the current round whose updates cannot come any more.
+        self.unreachable: asyncio.Queue[list[int]] = asyncio.Queue()
+        self._wake = asyncio.Event()
+        self._unlisten = workers.listen(self._workers_changed)
+        self.hostile = cast.hostile
+        self._attack = attacks.parse(spec.attack_name)
+        self.intrusions: list[pb.IntrusionReport] = []
+        self._needed: dict[pb.WorkerKind.ValueType, list[int]] = {
+            pb.WORKER_KIND_CLIENT: cast.benign,
+            pb.WORKER_KIND_ATTACKER: sorted(self.hostile),
+        }
+
+    def _workers_changed(self) -> None:
+        """Send a worker of ours that came back to its berth again."""
+        self._wake.set()
+        for name, berth in self._berths.items():
+            worker = self._workers.get(name)
+            if worker is berth.worker:
+                continue
+            berth.worker, berth.enrolled, berth.refused = worker, [], 0
+            self._looking.pop(name, None)
+            if worker is None:
+                self._note_of(name, f"worker {name} is gone; its participants miss rounds")
+                if sent := self._sent.get(name):
+                    later = asyncio.get_running_loop().call_later
+                    self._timers.append(later(LINE_PATIENCE, self._give_up, name, sent))
+            else:
+                self._note_of(name, f"worker {name} is back")
+                self._send(berth, worker)
+
+    def _give_up(self, name: str, sent: list[int]) -> None:
+        """Expect no more updates of a worker whose line broke and was not opened again."""
+        if self._sent.get(name) is sent and self._workers.get(name) is None:
+            self._through(name)
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    def _through(self, name: str) -> None:
+        """Expect no more updates of a worker in this round."""
+        if sent := self._sent.pop(name, None):
+            self.unreachable.put_nowait(sent)
+
+    def _send(self, berth: Berth, worker: AttachedWorker) -> None:
+        worker.experiment_id = self._experiment_id
+        worker.tell(pb.AttachResponse(join=berth.join))
+
+    def missing(self) -> str:
+        """Say which workers are still needed; empty if there are enough."""
+        wanting = []
+        for kind, indices in self._needed.items():
+            places = sum(worker.hello.capacity for worker in self._workers.of_kind(kind))
+            if places < len(indices):
+                name = pb.WorkerKind.Name(kind).removeprefix("WORKER_KIND_").lower()
+                wanting.append(f"{len(indices)} places on {name} workers ({places} are there)")
+        return f"waiting for {' and '.join(wanting)}" if wanting else ""
+
+    async def changed(self) -> None:
+        """Wait for the next change of the workers or of what they say."""
+        await self._wake.wait()
+        self._wake.clear()
+
+    def assign(self, federation_id: str) -> None:
+        """Give every participant a worker, and the workers their assignments.
+
+        Raises:
+            WorkersMissing: one that was there has left meanwhile.
+        """
+        if missing := self.missing():
+            raise WorkersMissing(missing)
+        for kind, indices in self._needed.items():
+            workers = {worker.name: worker for worker in self._workers.of_kind(kind)}
+            capacities = {name: worker.hello.capacity for name, worker in workers.items()}
+            for name, share in share_out(indices, capacities).items():
+                berth = Berth(self._assignment(kind, federation_id, share), workers[name])
+                self._berths[name] = berth
+                self._send(berth, workers[name])
+
+    def _assignment(
+        self, kind: pb.WorkerKind.ValueType, federation_id: str, share: list[int]
+    ) -> pb.Join:
+        spec = self._spec
+        join = pb.Join(
+            experiment_id=self._experiment_id,
+            federation_id=federation_id,
+            model=spec.model,
+            dataset=spec.dataset,
+            seed=spec.seed,
+            num_participants=spec.clients or LARGEST_FEDERATION,
+            participant_indices=share,
+            device=spec.device,
+        )
+        training = pb.TrainingTask(
+            partition=spec.partition,
+            samples=spec.samples,
+            learning_rate=spec.lr,
+            momentum=spec.momentum,
+            epochs=spec.epochs,
+            batch_size=spec.batch,
+            trainer=spec.trainer,
+            clip=spec.clip,
+            optimizer=pb.LocalOptimizer.Value(f"LOCAL_OPTIMIZER_{spec.optimizer.upper()}"),
+        )
+        if kind == pb.WORKER_KIND_CLIENT:
+            join.training.CopyFrom(training)
+            return join
+        join.attack.attack = spec.attack_name
+        join.attack.intrusions = spec.intrusions
+        if self._attack.knows is not Knowledge.NONE:
+            join.attack.training.CopyFrom(training)
+        if self._attack.knows is Knowledge.FULL:
+            join.attack.rule = spec.rule
+        return join
+
+    async def ready(self) -> None:
+        """Wait until every worker's participants have enrolled.
+
+        Raises:
+            WorkersMissing: one cannot, or takes too long.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(JOIN_PATIENCE):
+                while not self._failure and not all(b.joined for b in self._berths.values()):
+                    await self.changed()
+        if self._failure:
+            raise WorkersMissing(self._failure)
+        late = [name for name, berth in self._berths.items() if not berth.joined]
+        if late:
+            self._not_ready(f"not ready after {JOIN_PATIENCE:.0f} s: {', '.join(late)}")
+
+    def _not_ready(self, problem: str) -> None:
+        """Say that some workers are too slow: with a fixed cast that is the end."""
+        raise WorkersMissing(problem)
+
+    async def present(self, patience: float) -> list[int]:
+        """Return the participants whose workers are there, ascending; wait if there are none.
+
+        Raises:
+            WorkersMissing: nobody came back for that many seconds.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while not (there := self._there()):
+                    await self.changed()
+                return there
+        raise WorkersMissing(f"no participant has been there for {patience:g} s")
+
+    def _there(self) -> list[int]:
+        """Return who can take part at this moment, ascending."""
+        return sorted(index for berth in self._berths.values() for index in berth.enrolled)
+
+    def call_out(self, round_number: int, scheduled: Collection[int], deadline: float) -> None:
+        """Send those who are scheduled, of those who are there, into a round.
+
+        Attackers look at its model in any case: what an attack remembers is then the same whichever
+        worker hosts those who are scheduled.
+        """
+        scheduled = frozenset(scheduled)
+        order = pb.TakePart(experiment_id=self._experiment_id, round=round_number)
+        order.deadline.CopyFrom(seconds(deadline))
+        secret = pb.TakePart()
+        if self._attack.knows is not Knowledge.NONE:
+            secret.hostile_indices.extend(sorted(scheduled & self.hostile))
+            secret.num_scheduled = len(scheduled)
+        if self._attack.knows is Knowledge.FULL:
+            secret.benign_indices.extend(sorted(scheduled - self.hostile))
+        self._looking.clear()
+        self._of_workers.renew()
+        self._round = round_number
+        self._sent.clear()
+        self._cancel_timers()
+        self.unreachable = asyncio.Queue()
+        told: set[int] = set()
+        for name, berth in self._berths.items():
+            sent = [index for index in berth.enrolled if index in scheduled]
+            hostile = berth.join.HasField("attack")
+            if berth.worker is None or not (sent or (hostile and berth.enrolled)):
+                continue
+            message = pb.AttachResponse(take_part=order)
+            message.take_part.participant_indices[:] = sent
+            if hostile:
+                message.take_part.MergeFrom(secret)
+            if sent:
+                self._sent[name] = sent
+                told.update(sent)
+            else:
+                self._looking[name] = round_number
+            berth.worker.tell(message)
+        if untold := sorted(scheduled - told):
+            self.unreachable.put_nowait(untold)
+
+    async def looked(self, patience: float) -> None:
+        """Wait until all attackers that only look have seen the model, or for that many seconds.
+
+        They ask for it when the round opens, and so are hardly ever waited for after it; but a
+        model is not kept for longer than another round.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self._looking:
+                    await self.changed()
+        for name, number in self._looking.items():
+            self._note(f"round {number}: worker {name} has not seen the model; it remembers less")
+
+    def hear(self, worker: AttachedWorker, message: pb.AttachRequest) -> None:
+        """Take what a worker says. What it says about others' participants changes nothing."""
+        berth = self._berths.get(worker.name)
+        if berth is None or berth.worker is not worker:
+            return
+        match message.WhichOneof("message"):
+            case "joined":
+                given = [one.participant_index for one in message.joined.memberships]
+                if not set(given) <= set(berth.join.participant_indices):
+                    problem = f"worker {worker.name} enrolled others than it was told to"
+                    self._cannot_join(berth, problem)
+                elif len(given) >= len(berth.enrolled):
+                    self._enrolled(berth, given, message.joined)
+            case "round_report":
+                report = message.round_report
+                if self._looking.get(worker.name) == report.round:
+                    del self._looking[worker.name]
+                if report.round == self._round:
+                    sent = self._sent.pop(worker.name, [])
+                    if report.submitted < len(sent):
+                        self.unreachable.put_nowait(sent)
+                self._complain(worker.name, report)
+            case "intrusion" if berth.join.HasField("attack"):
+                self._intruded(message.intrusion)
+            case "failure":
+                problem = f"worker {worker.name}: {plain(message.failure.problem)}"
+                self._looking.pop(worker.name, None)
+                self._through(worker.name)
+                self._note_of(worker.name, problem)
+                if not berth.joined:
+                    self._cannot_join(berth, problem)
+        self._wake.set()
+
+    def _complain(self, name: str, report: pb.RoundReport) -> None:
+        """Note which updates of a worker were not taken in, in the words of the history.
+
+        An update that came too late counts there as missing, and not as rejected.
+        """
+        late = min(report.late, report.refused)
+        if late:
+            self._note_of(
+                name,
+                f"round {report.round}: {_updates(late)} of {name} came after it had closed: "
+                "missing, not rejected",
+            )
+        if report.problem and (report.refused > late or not late):
+            self._note_of(
+                name,
+                f"round {report.round}: not taken in: {_updates(report.refused - late)} of {name}; "
+                f"the first: {plain(report.problem)}",
+            )
+
+    def _note_of(self, worker: str, text: str) -> None:
+        """Note something of one worker, unless it has had too much to say in this round."""
+        self._of_workers.say(f"worker {worker}", text)
+
+    def _cannot_join(self, berth: Berth, problem: str) -> None:
+        """Take note that a worker cannot do its part: with a fixed cast nobody can stand in."""
+        self._failure = problem
+
+    def _enrolled(self, berth: Berth, indices: list[int], joined: pb.Joined) -> None:
+        if not berth.enrolled and berth.worker is not None:
+            name = berth.worker.name
+            self._note_of(name, f"worker {name}: {plain(joined.method)}")
+        berth.enrolled, berth.refused = indices, 0
+        if joined.refused and berth.join.HasField("attack"):
+            berth.refused = joined.refused
+            total = len(berth.join.participant_indices)
+            text = f"{joined.refused} of {total} hostile participants were refused enrolment"
+            self._note_of(berth.worker.name if berth.worker else "", text)
+
+    async def intrusions_over(self, patience: float) -> None:
+        """Wait until the attacker has tried all it was asked to, or for that many seconds."""
+        asked = len(intrusions.parse(self._spec.intrusions))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while len(self.intrusions) < asked:
+                    await self.changed()
+
+    def _intruded(self, report: pb.IntrusionReport) -> None:
+        """Note what came of one of the ways to get in that were asked for."""
+        asked = intrusions.parse(self._spec.intrusions)
+        if report.intrusion in asked and all(
+            one.intrusion != report.intrusion for one in self.intrusions
+        ):
+            report = _readable(report)
+            self.intrusions.append(report)
+            self._note(
+                f"{report.intrusion}: {report.succeeded} of {report.tried} attempts succeeded "
+                f"in {report.seconds:.2f} s {dict(report.refusals) or ''}".rstrip()
+            )
+
+    def dismiss(self) -> None:
+        """Send everyone home."""
+        self._unlisten()
+        self._cancel_timers()
+        self._of_workers.renew()
+        for berth in self._berths.values():
+            if berth.worker is not None:
+                berth.worker.experiment_id = ""
+                leave = pb.Leave(experiment_id=self._experiment_id)
+                berth.worker.tell(pb.AttachResponse(leave=leave))
+        self._berths.clear()
+
+
+def _readable(report: pb.IntrusionReport) -> pb.IntrusionReport:
+    """Return an attacker's report with reasons that can be shown, and not too many of them."""
+    readable = pb.IntrusionReport()
+    readable.CopyFrom(report)
+    readable.refusals.clear()
+    for reason, count in sorted(report.refusals.items())[:MOST_REASONS]:
+        readable.refusals[plain(reason, 100)] += count
+    return readable
+
+
+def _updates(count: int) -> str:
+    return f"{count} update{'' if count == 1 else 's'}"
+
+
+def seconds(value: float) -> duration_pb2.Duration:
+    """Spell a duration in seconds as protobuf does."""
+    duration = duration_pb2.Duration()
+    duration.FromMicroseconds(int(value * 1e6))
+    return duration

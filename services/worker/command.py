@@ -1,0 +1,74 @@
+"""The command line of a worker."""
+
+import argparse
+import os
+import socket
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from fedsiege.errors import InvalidValue
+from fedsiege.experiment import environment
+from fedsiege.v1 import simulator_pb2 as pb
+from services.identity.identity import settle, take
+from services.rpc import process
+from services.worker.worker import Crew, Worker
+
+
+def main(
+    kind: pb.WorkerKind.ValueType,
+    arguments: Sequence[str] | None,
+    make_crew: Callable[[argparse.Namespace], Crew],
+    parser: argparse.ArgumentParser,
+    worker: type[Worker] = Worker,
+) -> None:
+    """Parse a worker's command line and work.
+
+    Args:
+        kind: what its participants are.
+        arguments: the command line; None for the process's own.
+        make_crew: makes a crew from the parsed options.
+        parser: with the options that only this kind of worker has.
+        worker: the class of worker.
+    """
+    role = pb.WorkerKind.Name(kind).removeprefix("WORKER_KIND_").lower()
+    parser.add_argument("--simulator", default="localhost:50052", help="host:port")
+    parser.add_argument("--aggregator", default="localhost:50051", help="host:port")
+    parser.add_argument("--participants", type=int, default=1, help="how many it can host")
+    parser.add_argument("--name", help=f"[default: the certificate's, or {role}-<host>]")
+    parser.add_argument("--tokens", type=Path, help="file of enrolment tokens, one a line")
+    parser.add_argument("--certs", type=Path, help="bundle with its certificate: TLS")
+    parser.add_argument("--place", type=Path, help="folder with places, of which it takes one")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets")
+    parser.add_argument("--log-level", default="INFO")
+    options = parser.parse_args(arguments)
+    if options.participants < 1:
+        parser.error(f"--participants={options.participants}: at least 1")
+    if options.place and (options.name or options.tokens or options.certs):
+        parser.error("--place says name, tokens and certificate: leave out the others")
+
+    async def work() -> None:
+        default = f"{role}-{socket.gethostname()}"
+        place = (
+            await take(options.place)
+            if options.place
+            else settle(options.name, options.tokens, options.certs, default)
+        )
+        process.set_up_logging(place.name, options.log_level)
+        place.check(options.participants, may_lack=kind == pb.WORKER_KIND_ATTACKER)
+        hello = pb.Hello(
+            worker=place.name,
+            kind=kind,
+            capacity=options.participants,
+            version=version("fedsiege"),
+        )
+        ends = options.simulator, options.aggregator
+        await worker(hello, lambda: make_crew(options), *ends, place).run()
+
+    process.tune_allocator()
+    process.set_up_logging(role, options.log_level)
+    try:
+        environment.check(os.environ)
+        process.run(work)
+    except InvalidValue as error:
+        parser.error(str(error))

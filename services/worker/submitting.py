@@ -1,0 +1,138 @@
+"""Submitting updates to the aggregator."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.rpc.channel import TRANSIENT, attempts
+from services.rpc.errors import Refusal
+from services.rpc.exchange import Exchange
+from services.rpc.tensors import CHUNK_BYTES, Floats, encode_update
+
+_UNHEARD = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "", "the aggregator gave no receipt")
+
+
+@dataclass(frozen=True)
+class Update:
+    """One participant's contribution to a round.
+
+    Attributes:
+        index: the participant.
+        delta: ``(d,)`` contiguous, its model minus the round's global model.
+        num_samples: the sample count it reports.
+        num_steps: the number of local steps it reports.
+    """
+
+    index: int
+    delta: Floats
+    num_samples: int
+    num_steps: int
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Submits the updates of one worker's participants.
+
+    Attributes:
+        aggregator: the data plane.
+        federation_id: for which federation.
+        credentials: each participant's secret, by index.
+        exchange: a standing stream to send them over; None for a call each time.
+    """
+
+    aggregator: "rpc.AggregatorServiceAsyncStub"
+    federation_id: str
+    credentials: dict[int, bytes]
+    exchange: Exchange | None = None
+
+    async def submit(
+        self, round_number: int, updates: Sequence[Update], deadline: float
+    ) -> list[Refusal]:
+        """Submit updates over one stream; what a broken line left open is sent again.
+
+        Args:
+            round_number: the round.
+            updates: at least one.
+            deadline: on the clock of ``time.monotonic``.
+
+        Returns:
+            The refusals. All other updates were taken in.
+        """
+        headers = [self._header(round_number, update) for update in updates]
+        async for attempt in attempts():
+            try:
+                response = await self._send(
+                    _messages(headers, updates), max(0.001, deadline - time.monotonic())
+                )
+            except TimeoutError:
+                return [_UNHEARD] * len(updates)
+            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+                refusal = _refusal_of(error)
+                if refusal.code in TRANSIENT and time.monotonic() < deadline:
+                    continue
+                return [refusal] * len(updates)
+            unheard = len(updates) - len(response.receipts)
+            if unheard and time.monotonic() < deadline:
+                continue  # the stream stalled and was cut short
+            refusals = [Refusal.in_receipt(receipt) for receipt in response.receipts]
+            arriving = any(one and one.reason == "UPDATE_ARRIVING" for one in refusals)
+            if arriving and time.monotonic() < deadline:
+                continue  # the server has not yet noticed that the line before is broken
+            # after a broken line a duplicate says that the answer was lost, not the update
+            lost = {"DUPLICATE_UPDATE"} if attempt else set()
+            refused = [one for one in refusals if one is not None and one.reason not in lost]
+            return [*refused, *[_UNHEARD] * unheard]
+        raise AssertionError("attempts never end")
+
+    async def _send(
+        self, messages: Iterator[pb.SubmitUpdatesRequest], seconds: float
+    ) -> pb.SubmitUpdatesResponse:
+        """Send once; raises what a call raises, or TimeoutError."""
+        if self.exchange is None:
+            return await self.aggregator.SubmitUpdates(messages, timeout=seconds)
+        async with asyncio.timeout(seconds):
+            return await self.exchange.submit(messages)
+
+    def _header(self, round_number: int, update: Update) -> pb.UpdateHeader:
+        return pb.UpdateHeader(
+            federation_id=self.federation_id,
+            round=round_number,
+            participant_index=update.index,
+            credential=self.credentials[update.index],
+            num_samples=update.num_samples,
+            num_steps=update.num_steps,
+        )
+
+
+def _refusal_of(error: grpc.aio.AioRpcError | asyncio.CancelledError) -> Refusal:
+    """Say why a call failed; who is cancelled itself stays so.
+
+    grpc.aio cancels a call whose line breaks, or whose time is up, while it ends its stream.
+    """
+    if isinstance(error, grpc.aio.AioRpcError):
+        return Refusal.of(error)
+    here = asyncio.current_task()
+    if here is None or here.cancelling():
+        raise error
+    return Refusal(grpc.StatusCode.CANCELLED, "", "the line broke")
+
+
+def _messages(
+    headers: Sequence[pb.UpdateHeader], updates: Sequence[Update]
+) -> Iterator[pb.SubmitUpdatesRequest]:
+    """Yield the updates' pieces, as many in a message as fit: small ones travel together."""
+    message, filled = pb.SubmitUpdatesRequest(), 0
+    for header, update in zip(headers, updates, strict=True):
+        for piece in encode_update(header, update.delta, pb.UpdatePiece):
+            size = len(piece.chunk.data)
+            if filled and filled + size > CHUNK_BYTES:
+                yield message
+                message, filled = pb.SubmitUpdatesRequest(), 0
+            message.pieces.append(piece)
+            filled += size
+    yield message

@@ -1,0 +1,368 @@
+"""A worker: attaches to the simulator, hosts participants, talks to the aggregator for them.
+
+Client and attacker are the same worker with different crews; to the aggregator they look alike.
+A worker only dials out. It waits for peers that are not there yet, and a lost line is opened again.
+"""
+
+import abc
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import grpc
+
+from fedsiege.errors import FedSiegeError
+from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
+from fedsiege.v1 import simulator_pb2 as pb
+from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.identity.identity import Place
+from services.rpc.channel import TRANSIENT, attempts, connect
+from services.rpc.errors import Refusal
+from services.rpc.exchange import Exchange, Refused, fits
+from services.rpc.proxies import Route
+from services.rpc.pulling import pull_model
+from services.rpc.tensors import Floats
+from services.worker.enrolling import Enroller
+from services.worker.submitting import Sender, Update
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: All crews of a process compute in this one thread: more would only contend for its core, and
+#: torch.fx, which the cohort engine reads models with, is not safe with others at work.
+_COMPUTING = ThreadPoolExecutor(1, thread_name_prefix="crew")
+#: Refusals that only say that the round went on without this worker.
+TOO_LATE = frozenset({"STALE_ROUND", "ROUND_CLOSED"})
+
+
+class Crew(abc.ABC):
+    """What the participants of one worker do in one experiment. Runs in one thread."""
+
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """How many parameters the model has; known once prepared."""
+
+    @abc.abstractmethod
+    def prepare(self, join: pb.Join) -> str:
+        """Get ready; return in a few words how the participants compute."""
+
+    def expect(self, order: pb.TakePart) -> None:  # noqa: B027 - most need not know more
+        """Take note of a round before its updates are asked for, of who else takes part in it."""
+
+    def look(self, round_number: int, weights: Floats) -> None:  # noqa: B027 - most forget it
+        """See the model of a round in which none of these participants takes part.
+
+        Args:
+            round_number: 1 or more.
+            weights: ``(d,)`` the round's global model; not to be changed.
+        """
+
+    @abc.abstractmethod
+    def updates(
+        self, round_number: int, weights: Floats, indices: Sequence[int]
+    ) -> Iterator[list[Update]]:
+        """Yield the updates of these participants, a block at a time.
+
+        Args:
+            round_number: 1 or more.
+            weights: ``(d,)`` the round's global model; not to be changed.
+            indices: the participants, ascending.
+        """
+
+
+@dataclass
+class Post:
+    """A worker's part in one experiment.
+
+    Attributes:
+        join: what it was told last.
+        crew: computes.
+        method: how, in a few words; empty until it is prepared.
+        slots: the slot of each participant index. Once given they stay, whoever joins later.
+        credentials: the secret of each participant that has enrolled.
+        exchange: its standing stream to the aggregator, once it has taken part.
+        joining: enrols, or did last.
+        playing: does a round, or did last.
+    """
+
+    join: pb.Join
+    crew: Crew
+    method: str = ""
+    slots: dict[int, int] = field(default_factory=dict)
+    credentials: dict[int, bytes] = field(default_factory=dict)
+    exchange: Exchange | None = None
+    joining: asyncio.Task[None] | None = None
+    playing: asyncio.Task[None] | None = None
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """Return what is under way, or was last."""
+        return [task for task in (self.joining, self.playing) if task is not None]
+
+
+class Worker:
+    """Hosts participants for whatever experiments the simulator runs.
+
+    A renewed certificate takes effect at once: the worker opens new channels and attaches again,
+    while what is under way goes on over the old ones.
+
+    Args:
+        hello: who this worker is and how many participants it can host.
+        make_crew: makes the crew of an experiment.
+        simulator: the simulator's ``host:port``.
+        aggregator: the aggregator's ``host:port``.
+        place: what proves that its name is its own. A worker that is started again with the same
+            name and secret finds its participants' places. None for a new secret and no proof.
+    """
+
+    def __init__(
+        self,
+        hello: pb.Hello,
+        make_crew: Callable[[], Crew],
+        simulator: str,
+        aggregator: str,
+        place: Place | None = None,
+    ) -> None:
+        place = place or Place(hello.worker)
+        self._hello = hello
+        self._make_crew = make_crew
+        self._simulator = simulator
+        self._aggregator = aggregator
+        self._place = place
+        self._enroller = Enroller(
+            hello.worker,
+            place.secret or secrets.token_bytes(32),
+            place.tokens,
+            one_by_one=hello.kind == pb.WORKER_KIND_ATTACKER,
+        )
+        self._posts: dict[str, Post] = {}
+        self._outbox: asyncio.Queue[pb.AttachRequest | None] = asyncio.Queue()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            while True:
+                await self._work_until_renewed()
+        finally:
+            await self._stop()
+
+    async def _work_until_renewed(self) -> None:
+        """Stay attached over new channels until the certificate is renewed."""
+        tls = self._place.tls
+        version = tls.version if tls else 0
+        line, data = connect(self._simulator, tls), connect(self._aggregator, tls)
+        self._control: rpc.SimulatorServiceAsyncStub = rpc.SimulatorServiceStub(line)
+        self._data: data_rpc.AggregatorServiceAsyncStub = data_rpc.AggregatorServiceStub(data)
+        attached = asyncio.create_task(self._stay_attached())
+        renewed = asyncio.create_task(tls.renewed(version) if tls else asyncio.Event().wait())
+        try:
+            await asyncio.wait((attached, renewed), return_when=asyncio.FIRST_COMPLETED)
+            if attached.done():
+                await attached  # it never ends but by an error
+            log.info("the certificate was renewed; attaching again")
+        finally:
+            attached.cancel()
+            renewed.cancel()
+            await asyncio.wait((attached, renewed))
+            for post in self._posts.values():
+                post.exchange = None  # what is under way keeps the old one
+            closing = asyncio.create_task(_close_after(self._under_way(), line, data))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _stay_attached(self) -> None:
+        async for attempt in attempts():
+            try:
+                await self._attach()
+                log.info("the simulator closed the line; attaching again")
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in TRANSIENT:
+                    log.warning("not attached: %s", Refusal.of(error))
+                elif attempt == 0:
+                    log.info("waiting for the simulator at %s", Route.to(self._simulator))
+
+    def _under_way(self) -> list[asyncio.Task[None]]:
+        tasks = [task for post in self._posts.values() for task in post.tasks()]
+        return [task for task in tasks if not task.done()]
+
+    async def _stop(self) -> None:
+        """Stop what is under way; the channels close after it."""
+        for task in self._under_way():
+            task.cancel()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def _attach(self) -> None:
+        """Hold one line to the simulator until it breaks."""
+        outbox = self._outbox = asyncio.Queue()
+        outbox.put_nowait(pb.AttachRequest(hello=self._hello))
+        try:
+            async for message in self._control.Attach(_drain(outbox)):
+                self._obey(message)
+        finally:
+            outbox.put_nowait(None)  # else grpc waits for a next message for ever
+
+    def _obey(self, message: pb.AttachResponse) -> None:
+        """Begin to do what the simulator says."""
+        match message.WhichOneof("message"):
+            case "join":
+                join = message.join
+                post = self._posts.get(join.experiment_id)
+                if post is None:
+                    post = self._posts[join.experiment_id] = Post(join, self._make_crew())
+                post.join = join  # the same again after a lost line, or with newcomers
+                post.joining = self._instead_of(post.joining, post, self._join(post))
+            case "take_part":
+                ordered = self._posts.get(message.take_part.experiment_id)
+                if ordered is not None:
+                    work = self._take_part(ordered, message.take_part)
+                    ordered.playing = self._instead_of(ordered.playing, ordered, work)
+            case "leave":
+                left = self._posts.pop(message.leave.experiment_id, None)
+                if left is not None:
+                    for task in left.tasks():
+                        task.cancel()
+                    if left.exchange is not None:
+                        left.exchange.close()
+
+    def _instead_of(
+        self, older: asyncio.Task[None] | None, post: Post, work: Coroutine[None, None, None]
+    ) -> asyncio.Task[None]:
+        """Begin the newest assignment; an older one of its kind is no longer wanted."""
+        if older is not None:
+            older.cancel()
+        return asyncio.create_task(self._do(post, work))
+
+    async def _do(self, post: Post, work: Coroutine[None, None, None]) -> None:
+        """Work, and tell the simulator if it cannot be done."""
+        try:
+            await work
+        except grpc.aio.AioRpcError as error:
+            problem = f"the aggregator refused: {Refusal.of(error)}"
+        except FedSiegeError as error:
+            problem = str(error)
+        except Exception as error:
+            log.exception("assignment failed")
+            problem = f"{type(error).__name__}: {error}"
+        else:
+            return
+        log.warning("%s", problem)
+        failure = pb.WorkerFailure(experiment_id=post.join.experiment_id, problem=problem)
+        self._outbox.put_nowait(pb.AttachRequest(failure=failure))
+
+    async def _compute(self, function: Callable[[], T]) -> T:
+        """Run in the one thread that computes, so that crews need no locks."""
+        return await asyncio.get_running_loop().run_in_executor(_COMPUTING, function)
+
+    async def _join(self, post: Post) -> None:
+        """Get ready, enrol, report."""
+        join = post.join
+        if not post.method:
+            post.method = await self._compute(lambda: post.crew.prepare(join))
+            log.info("experiment %s: %s", join.experiment_id, post.method)
+        for index in join.participant_indices:
+            post.slots.setdefault(index, len(post.slots))
+        enrolled = await self._enroller.enroll(self._data, join.federation_id, post.slots)
+        post.credentials.update(enrolled.credentials)
+        joined = pb.Joined(
+            experiment_id=join.experiment_id,
+            memberships=enrolled.memberships,
+            method=post.method,
+            refused=enrolled.refusals.total(),
+        )
+        self._outbox.put_nowait(pb.AttachRequest(joined=joined))
+
+    async def _take_part(self, post: Post, order: pb.TakePart) -> None:
+        """Do one round: get the model, compute block by block, send one while the next computes.
+
+        Where none of its participants is scheduled, the model is all there is to do.
+        """
+        deadline = time.monotonic() + order.deadline.ToTimedelta().total_seconds()
+        report = pb.RoundReport(experiment_id=order.experiment_id, round=order.round)
+        exchange = self._exchange(post)
+        sender = Sender(self._data, post.join.federation_id, post.credentials, exchange)
+        sending: asyncio.Task[None] | None = None
+        try:
+            weights, _ = await pull_model(
+                self._data,
+                post.join.federation_id,
+                order.round,
+                post.crew.size,
+                even_closed=not order.participant_indices,
+                deadline=deadline,
+                exchange=exchange,
+            )
+            post.crew.expect(order)
+            if not order.participant_indices:
+                await self._compute(lambda: post.crew.look(order.round, weights))
+            blocks = post.crew.updates(order.round, weights, list(order.participant_indices))
+            lacking = len(order.participant_indices)
+            while lacking > 0:
+                block = await self._next_block(blocks, report)
+                if block is None:
+                    break
+                lacking -= len(block)
+                if sending is not None:
+                    await sending
+                sending = asyncio.create_task(self._submit(sender, report, block, deadline))
+            if sending is not None:
+                await sending
+        except (grpc.aio.AioRpcError, Refused) as error:
+            refusal = error.refusal if isinstance(error, Refused) else Refusal.of(error)
+            if refusal.reason not in TOO_LATE:
+                raise
+            report.refused = report.late = len(order.participant_indices)
+            report.problem = str(refusal)
+        finally:
+            if sending is not None:
+                sending.cancel()
+        self._outbox.put_nowait(pb.AttachRequest(round_report=report))
+
+    def _exchange(self, post: Post) -> Exchange | None:
+        """Return the standing stream of an experiment; None for models too large for it."""
+        if post.exchange is None and fits(post.crew.size):
+            post.exchange = Exchange(self._data)
+        return post.exchange
+
+    async def _next_block(
+        self, blocks: Iterator[list[Update]], report: pb.RoundReport
+    ) -> list[Update] | None:
+        """Compute the next block of updates; None after the last."""
+        started = time.perf_counter()
+        block = await self._compute(lambda: next(blocks, None))
+        report.compute_seconds += time.perf_counter() - started
+        return block
+
+    async def _submit(
+        self, sender: Sender, report: pb.RoundReport, block: list[Update], deadline: float
+    ) -> None:
+        """Submit a block of updates and note what became of them."""
+        refusals = await sender.submit(report.round, block, deadline)
+        report.submitted += len(block) - len(refusals)
+        others = [one for one in refusals if one.reason not in TOO_LATE]
+        if others and report.refused == report.late:
+            report.problem = str(others[0])
+        elif refusals and not report.problem:
+            report.problem = str(refusals[0])
+        report.refused += len(refusals)
+        report.late += len(refusals) - len(others)
+
+
+async def _drain(outbox: asyncio.Queue[pb.AttachRequest | None]) -> AsyncIterator[pb.AttachRequest]:
+    while (message := await outbox.get()) is not None:
+        yield message
+
+
+async def _close_after(tasks: Sequence[asyncio.Task[None]], *channels: grpc.aio.Channel) -> None:
+    """Close channels once the tasks that use them have ended."""
+    if tasks:
+        await asyncio.wait(tasks)
+    for channel in channels:
+        await channel.close()

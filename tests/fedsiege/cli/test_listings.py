@@ -1,0 +1,74 @@
+"""``fedsiege rules``, ``attacks`` and ``detectors``: a line for each, with what it is and takes."""
+
+import pytest
+
+from fedsiege import attacks, detectors, rules
+from fedsiege.cli import main
+from fedsiege.detectors import quarantine
+from fedsiege.rules import pre
+
+
+@pytest.fixture
+def lines(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def listed(command) -> dict[str, str]:
+        command()
+        printed = (line.strip() for line in capsys.readouterr().out.splitlines())
+        return {line.split()[0]: line for line in printed if line}
+
+    return listed
+
+
+@pytest.mark.parametrize(
+    ("command", "catalogues"),
+    [
+        (main.rules, [rules.catalogue, pre.catalogue]),
+        (main.attacks, [attacks.catalogue]),
+        (main.detectors, [detectors.catalogue, quarantine.catalogue]),
+    ],
+    ids=["rules", "attacks", "detectors"],
+)
+def test_each_has_a_line_with_its_parameters_and_what_it_is(command, catalogues, lines):
+    listed = lines(command)
+    for catalogue in catalogues:
+        for thing in catalogue:
+            line = listed[thing.name]
+            assert line.endswith(thing.summary)
+            for parameter in catalogue.parameters(thing.name):
+                assert f"{parameter.name}={parameter.default}" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "catalogues"),
+    [
+        (main.rules, [rules.catalogue, pre.catalogue]),
+        (main.attacks, [attacks.catalogue]),
+        (main.detectors, [detectors.catalogue, quarantine.catalogue]),
+    ],
+    ids=["rules", "attacks", "detectors"],
+)
+def test_a_window_of_80_columns_shows_every_word_unbroken(command, catalogues, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    command()
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    blocks: dict[str, list[str]] = {}
+    for line in lines:
+        if line[:1].strip():
+            words = blocks.setdefault(line.split()[0], [])
+        words += line.split()
+    for catalogue in catalogues:
+        for thing in catalogue:
+            parameters = [f"{one.name}={one.default}" for one in catalogue.parameters(thing.name)]
+            shown = [word.removesuffix(",") for word in blocks[thing.name]]
+            wanted = [word.removesuffix(",") for word in thing.summary.split()]
+            knows = shown[1:2] if command is main.attacks else []
+            assert shown == [thing.name, *knows, *wanted, *parameters]
+
+
+@pytest.mark.parametrize(
+    ("name", "level"), [("mpaf", "none"), ("alie", "partial"), ("adaptive-ipm", "full")]
+)
+def test_an_attack_says_what_it_knows(name, level, lines):
+    assert lines(main.attacks)[name].split()[1] == level

@@ -1,0 +1,61 @@
+"""``fedsiege sim``: what is on the screen when an experiment ends."""
+
+import contextlib
+import io
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+
+from rich.console import Console
+
+from fedsiege.cli import sim
+from fedsiege.cli.screen import Screen
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.results import HistoryRow
+from fedsiege.v1 import simulator_pb2 as pb
+from services.launch.credentials import Credentials
+from services.launch.local import Ports
+
+
+class FailingLaptop:
+    """A simulator whose experiment fails after its first round."""
+
+    host = "127.0.0.1"
+
+    def write_to(self, runs: Path, logs: Path) -> None:
+        pass
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[tuple[object, Ports]]:
+        yield self, Ports(0, 0)
+
+    async def start(self, *_: object) -> object:
+        return SimpleNamespace()
+
+
+async def test_why_an_experiment_failed_is_the_last_thing_on_the_screen(
+    tmp_path: Path, monkeypatch
+) -> None:
+    output = io.StringIO()
+    screen = Screen(Console(file=output, width=100, highlight=False))
+    folder = SimpleNamespace(path=tmp_path)
+    one = sim._Siege(FailingLaptop(), None, lambda: folder, screen, Credentials())
+
+    async def see_through(*_: object) -> pb.ExperimentState.ValueType:
+        one._rows += [HistoryRow(i, 0.9, 0.5, 100, 0, 0.1) for i in (0, 1)]
+        one._problem = "the aggregator: UNAVAILABLE: ping timeout"
+        return pb.EXPERIMENT_STATE_FAILED
+
+    monkeypatch.setattr(one, "_see_through", see_through)
+    choice: Future = Future()
+    choice.set_result((ExperimentSpec(clients=5, rounds=2).settle(), ""))
+    assert not await one.run(choice)
+    monkeypatch.setattr(
+        sim.Run, "read", lambda path: SimpleNamespace(spec=ExperimentSpec(attack=0))
+    )
+    monkeypatch.setattr(screen, "print_summary", lambda _: None)
+    one.report(sim.Twin.FIND, [])
+    last = output.getvalue().splitlines()[-6:]
+    assert "The experiment failed" in last[1]
+    assert "the aggregator: UNAVAILABLE: ping timeout" in last[3]

@@ -1,0 +1,40 @@
+"""The experiment that a simulator starts with, read from the environment."""
+
+import pytest
+
+from fedsiege.errors import InvalidValue
+from fedsiege.experiment.spec import ExperimentSpec
+from services.simulator.__main__ import from_environment, main, unread
+
+
+def test_an_empty_environment_is_open_to_whoever_comes():
+    assert from_environment({}) == ExperimentSpec(clients=0)
+
+
+def test_variables_are_those_of_make():
+    given = {"ATTACK": "0.3", "RULE": "krum:f=2", "ATTACK_NAME": "", "SEED": "7", "PATH": "/bin"}
+    wanted = ExperimentSpec(clients=0, attack=0.3, rule="krum:f=2", seed=7)
+    assert from_environment(given) == wanted
+    assert from_environment({"CLIENTS": "12", "NAME": "host"}) == ExperimentSpec(clients=12)
+
+
+def test_the_impossible_is_refused_before_anything_starts(monkeypatch, capsys):
+    with pytest.raises(InvalidValue, match="ATTACK"):
+        from_environment({"ATTACK": "2"})
+    monkeypatch.setenv("ROUNDS", "none")
+    with pytest.raises(SystemExit):
+        main(["--start"])
+    assert "ROUNDS='none' is not possible" in capsys.readouterr().err
+    monkeypatch.setenv("FEDSIEGE_LIMIT", "streams=2")
+    with pytest.raises(SystemExit):
+        main([])
+    assert "did you mean FEDSIEGE_LIMITS?" in capsys.readouterr().err
+
+
+def test_what_is_not_read_as_a_setting_though_it_may_be_meant_so_is_named():
+    given = {"ATTAK": "0.3", "FEDSIEGE_ROUNDS": "3", "RULE": "krum", "PATH": "/bin", "HOME": "/"}
+    given |= {"TERM": "xterm", "HOSTNAME": "abc", "LANG": "C.UTF-8", "PYTHON_VERSION": "3.11"}
+    assert list(unread(given)) == [
+        "FEDSIEGE_ROUNDS has no effect here: --start reads ROUNDS",
+        "ATTAK has no effect: there is no such setting, did you mean ATTACK?",
+    ]

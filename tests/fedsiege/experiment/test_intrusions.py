@@ -1,0 +1,22 @@
+"""Ways to get in are read from text, with a count where one is given."""
+
+import pytest
+
+from fedsiege.errors import InvalidValue
+from fedsiege.experiment import intrusions
+from services.attacker.intrusions import WAYS
+
+
+def test_names_with_and_without_a_count() -> None:
+    assert intrusions.parse("sybils:30, replay") == {"sybils": 30, "replay": 10}
+    assert intrusions.parse("") == {}
+
+
+@pytest.mark.parametrize("text", ["sybil", "sybils:0", "sybils:many", "replay,replay", "sybils:"])
+def test_the_impossible_is_refused(text: str) -> None:
+    with pytest.raises(InvalidValue, match="INTRUSIONS"):
+        intrusions.parse(text)
+
+
+def test_every_way_that_is_named_can_be_tried() -> None:
+    assert set(WAYS) == set(intrusions.INTRUSIONS)

@@ -1,0 +1,326 @@
+"""Settling a specification: what is filled in, what is noted, what cannot work."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fedsiege import attacks, models
+from fedsiege.errors import InvalidValue
+from fedsiege.experiment.spec import ExperimentSpec
+
+
+def settled(**settings: object) -> dict[str, Any]:
+    return ExperimentSpec.of(settings).settle().spec.model_dump()
+
+
+def notes(**settings: object) -> str:
+    return "\n".join(ExperimentSpec.of(settings).settle().notes)
+
+
+def test_with_an_open_number_of_participants_nothing_is_counted() -> None:
+    settled = ExperimentSpec(clients=0, rule="krum", threshold=5).settle()
+    assert settled.spec.clients == 0
+    assert settled.spec.rule.startswith("krum")
+    assert settled.spec.threshold == 5
+    assert ExperimentSpec(clients=0).settle().spec.threshold is None
+    with pytest.raises(InvalidValue, match="ATTACK"):
+        ExperimentSpec(clients=0, attack=1).settle()
+    with pytest.raises(InvalidValue, match="PARTITION"):
+        ExperimentSpec(clients=0, partition="iid").settle()
+
+
+@pytest.mark.parametrize("model", models.names())
+def test_auto_names_the_trainer_whatever_else_is_asked_for(model: str) -> None:
+    for more in ({}, {"clients": 1, "attack": 0}, {"batch": 64, "optimizer": "adam"}):
+        assert settled(model=model, **more)["trainer"] == "cohort"
+    for trainer in ("cohort", "loop"):
+        assert settled(model=model, trainer=trainer)["trainer"] == trainer
+
+
+def test_a_model_that_the_engine_cannot_run_takes_the_loop_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @dataclass(frozen=True)
+    class Own(models.Architecture):
+        name, summary = "own", "of a test"
+
+        def build(self) -> nn.Module:
+            return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.PReLU())
+
+    monkeypatch.setitem(models.catalogue._classes, "own", Own)
+    assert settled(model="own")["trainer"] == settled(model="own", trainer="loop")["trainer"]
+    said = r"TRAINER=auto is loop with MODEL=own: .*2 \(PReLU\)"
+    assert re.search(said, notes(model="own", attack=0))
+    assert notes(model="own", attack=0, trainer="loop") == ""
+    with pytest.raises(InvalidValue, match=r"TRAINER='cohort'.* MODEL=own: .*2 \(PReLU\)"):
+        settled(model="own", trainer="cohort")
+
+
+def test_the_assumed_f_is_spelled_out_and_noted() -> None:
+    assert settled(rule="krum")["rule"] == "krum:f=20"
+    assert notes(rule="krum") == (
+        "krum assumes f=20 hostile participants, a fifth of 100; set RULE=krum:f=N to change it"
+    )
+    assert settled(rule="krum", threshold=50)["rule"] == "krum:f=10"
+
+
+def test_a_given_f_is_kept_without_a_note() -> None:
+    assert settled(rule="krum:f=30")["rule"] == "krum:f=30"
+    assert notes(rule="krum:f=30") == ""
+
+
+@pytest.mark.parametrize("rule", ["bucketing/fedavg", "clipping/median", "clipping/fedavg"])
+def test_nothing_is_noted_of_an_f_that_no_step_of_a_chain_has(rule: str) -> None:
+    assert notes(rule=rule) == ""
+
+
+def test_the_assumed_f_of_a_chain_is_noted() -> None:
+    assert notes(rule="nnm/median") == (
+        "nnm/median assumes f=20 hostile participants, a fifth of 100; "
+        "set RULE=nnm:f=N/median to change it"
+    )
+
+
+def test_who_comes_too_seldom_for_a_memory_is_noted() -> None:
+    sampled = {"rule": "fldetector", "participation": 0.05, "rounds": 1000}
+    assert notes(**sampled).startswith("fldetector is hardly more than the mean: each participant")
+    assert "every 20 rounds, and after more than window=10" in notes(**sampled)
+    assert notes(**sampled | {"rule": "clipping/fldetector"}) == notes(**sampled)
+    assert notes(**sampled | {"rule": "fldetector:window=20"}) == ""
+    assert "window=10 times, which takes about 12" in notes(rule="fldetector", rounds=11)
+    assert notes(rule="fldetector", rounds=12) == ""
+    assert "about 120" in notes(rule="fldetector", participation=0.1, rounds=119)
+
+
+def test_nothing_to_say_about_the_default_run() -> None:
+    assert notes() == ""
+
+
+def test_the_threshold_is_filled_in() -> None:
+    assert settled(clients=30)["threshold"] == 30
+    assert settled(clients=30, threshold=20)["threshold"] == 20
+
+
+def test_all_samples_can_be_shared_out() -> None:
+    assert settled(samples=0, partition="iid")["samples"] == 0
+
+
+def test_the_scale_goes_into_the_attack() -> None:
+    assert attacks.parse(settled(scale=5)["attack_name"]) == attacks.Mpaf(scale=5.0)
+    assert notes(scale=5) == ""
+
+
+def test_a_scale_in_the_attack_wins_and_is_noted() -> None:
+    spec = settled(attack_name="mpaf:scale=3", scale=5)
+    assert spec["scale"] == 3
+    assert attacks.parse(spec["attack_name"]) == attacks.Mpaf(scale=3.0)
+    assert notes(attack_name="mpaf:scale=3", scale=5).startswith("SCALE=5 has no effect")
+    assert notes(attack_name="mpaf:scale=3") == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        (
+            {"attack": 0.51},
+            "51 of 100 participants are hostile, more than half: no rule can hold",
+        ),
+        ({"attack": 0.5}, ""),
+        ({"attack": 0.25, "clients": 10}, "ATTACK=0.25 of 10 participants is 2.5: 3 are hostile"),
+        ({"attack": 0.001}, "ATTACK=0.001 of 100 participants is 0.1: 0 are hostile"),
+        ({"attack": 0.3, "rule": "krum:f=10"}, "30 participants are hostile, more than the f=10"),
+        (
+            {"attack_name": "badnets:concentration=0.1"},
+            "concentration=0.1 of 4 samples is 0.4: each attacker poisons 1",
+        ),
+        ({"attack_name": "badnets:concentration=0.1", "samples": 30}, ""),
+        (
+            {"attack_name": "badnets:concentration=0.1", "attack": 0},
+            "ATTACK_NAME=badnets:concentration=0.1 has no effect: ATTACK=0",
+        ),
+        ({"attack_name": "label-flip:kind=pair,concentration=0.1"}, ""),
+        (
+            {"attack_name": "adaptive-alie", "audit": "norm"},
+            "adaptive-alie searches against the rule alone, as if there were no AUDIT",
+        ),
+        ({"attack_name": "adaptive-alie"}, ""),
+    ],
+)
+def test_what_is_worth_knowing_is_noted(settings: dict[str, object], note: str) -> None:
+    assert notes(**settings).startswith(note)
+    assert bool(notes(**settings)) == bool(note)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"rule": "krun"}, "RULE='krun' is not possible: did you mean krum?"),
+        ({"rule": "krum:f=-1"}, "RULE='krum:f=-1' is not possible: at krum:f, "),
+        ({"rule": "krum:g=1"}, "RULE='krum:g=1' is not possible: at krum:g, it takes f"),
+        ({"rule": "krum:f=50"}, "RULE='krum:f=50' is not possible: "),  # n - f - 2 < 1 or 2f >= n
+        ({"rule": "krum", "clients": 2}, "RULE='krum' is not possible: "),
+        ({"attack_name": "mpfa"}, "ATTACK_NAME='mpfa' is not possible: did you mean mpaf"),
+        ({"attack_name": "mpaf:scale=0"}, "ATTACK_NAME='mpaf:scale=0' is not possible: at mpaf:"),
+        ({"model": "lenet"}, "MODEL='lenet' is not possible: there is no such model, did you mean"),
+        (
+            {"model": "cnn", "dataset": "digits", "init": "pretrained"},
+            "INIT='pretrained' is not possible: no checkpoint ships for cnn on digits",
+        ),
+        ({"dataset": "minst"}, "DATASET='minst' is not possible: there is no such data set, did"),
+        ({"partition": "dirichlet:x"}, "PARTITION='dirichlet:x' is not possible: "),
+        ({"partition": "even"}, "PARTITION='even' is not possible: "),
+        ({"audit": "nrom"}, "AUDIT='nrom' is not possible: did you mean norm?"),
+        ({"audit": "norm/"}, "AUDIT='norm/' is not possible: There are: "),
+        ({"audit": "norm", "clients": 2}, "AUDIT='norm' is not possible: norm tells nothing among"),
+        ({"rule": "nnm/"}, "RULE='nnm/' is not possible: There are: "),
+        ({"rule": "krum:f=1,f=2"}, "RULE='krum:f=1,f=2' is not possible: at krum:f, it is already"),
+        ({"rule": "bulyan:f=30"}, "RULE='bulyan:f=30' is not possible: bulyan with f=30 needs at "),
+        ({"attack": 0, "intrusions": "sybils"}, "INTRUSIONS='sybils' is not possible: "),
+        (
+            {"attack_name": "absent", "intrusions": "sybils"},
+            "INTRUSIONS='sybils' is not possible: ",
+        ),
+        (
+            {"clients": 10, "attack": 0.01, "intrusions": "sybils"},
+            "INTRUSIONS='sybils' is not possible: ",
+        ),
+        ({"samples": 0}, "SAMPLES=0 is not possible: partition sample needs 1 or more"),
+    ],
+)
+def test_what_cannot_work_is_refused_under_its_variable(
+    settings: dict[str, object], text: str
+) -> None:
+    spec = ExperimentSpec.of(settings)
+    with pytest.raises(InvalidValue) as caught:
+        spec.settle()
+    assert str(caught.value).startswith(text)
+
+
+def test_the_rule_that_repeats_the_training_takes_the_optimiser_of_the_participants() -> None:
+    assert settled(rule="fltrust")["rule"] == (
+        "fltrust:root=100,lr=0.001,momentum=0.9,epochs=2,batch=4,optimizer=sgd"
+    )
+    asked = settled(rule="fltrust", optimizer="adam", lr=0.01)
+    assert asked["rule"] == "fltrust:root=100,lr=0.01,momentum=0.0,epochs=2,batch=4,optimizer=adam"
+    assert asked["momentum"] == 0
+    assert settled(**asked) == asked
+
+
+def test_fednova_has_no_formula_for_adam() -> None:
+    spec = ExperimentSpec(rule="fednova", optimizer="adam")
+    with pytest.raises(InvalidValue) as caught:
+        spec.settle()
+    assert str(caught.value) == (
+        "RULE='fednova' is not possible: at fednova:optimizer, sgd: how much Adam adds up does not "
+        "follow from the number of its steps"
+    )
+    # Who insists may have it reckon as if they were steps of plain SGD.
+    insisting = ExperimentSpec(rule="fednova:optimizer=sgd", optimizer="adam").settle()
+    assert "momentum=0.0" in insisting.spec.rule
+    assert (
+        "fednova reckons with optimizer=sgd, but the participants train with optimizer=adam"
+        in insisting.notes
+    )
+
+
+@pytest.mark.parametrize("rule", ["fednova:mu=0.1", "nnm/fednova:mu=0.1"])
+def test_fednova_with_a_proximal_term_is_refused_while_participants_run_plain_sgd(
+    rule: str,
+) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        ExperimentSpec(rule=rule, momentum=0).settle()
+    assert str(caught.value) == (
+        f"RULE='{rule}' is not possible: at fednova:mu, 0: the participants run plain SGD, without "
+        "a proximal term"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "note"),
+    [
+        ("fednova:momentum=0.5", "fednova reckons with momentum=0.5, but .* train with momentum=0"),
+        ("fltrust:lr=1", "fltrust reckons with lr=1.0, but .* train with lr=0.001"),
+        ("nnm/fltrust:epochs=9", "fltrust reckons with epochs=9, but .* train with epochs=2"),
+    ],
+)
+def test_a_rule_that_reckons_with_another_training_is_noted(rule: str, note: str) -> None:
+    assert any(re.match(note, found) for found in ExperimentSpec(rule=rule).settle().notes)
+
+
+def test_a_rule_that_is_told_the_training_is_not_noted() -> None:
+    for rule in ("fednova", "fltrust", "nnm/fltrust", "fednova:momentum=0.9"):
+        notes = ExperimentSpec(rule=rule, lr=0.01).settle().notes
+        assert not any("reckons with" in note for note in notes)
+
+
+@settings(deadline=None)
+@given(
+    attack=st.floats(0, 1),
+    attack_name=st.sampled_from(attacks.names()),
+    scale=st.floats(1e-3, 1e9),
+    clients=st.integers(10, 1000),
+    rule=st.sampled_from(["fedavg", "median", "krum", "krum:f=1", "trimmed-mean"]),
+    partition=st.sampled_from(["sample", "iid", "dirichlet:0.5"]),
+)
+def test_settling_twice_changes_nothing(**drawn: object) -> None:
+    try:
+        once = ExperimentSpec.of(drawn).settle().spec
+    except InvalidValue as error:  # too few or too many are hostile for some attacks
+        if error.name != "ATTACK_NAME":
+            raise
+        return
+    again = ExperimentSpec.from_yaml(once.to_yaml()).settle()
+    assert again.spec == once
+    assert not any("assumes" in note for note in again.notes)
+
+
+@pytest.mark.parametrize(
+    ("attack", "knowledge"),
+    [
+        ("mpaf", "none, the broadcast model only"),
+        ("badnets", "partial, what its own compromised participants would have sent"),
+        ("alie:knowledge=full", "full, the benign updates of the round"),
+    ],
+)
+def test_the_knowledge_of_an_attack_is_named(attack: str, knowledge: str) -> None:
+    assert ExperimentSpec(attack_name=attack).settle().knowledge == knowledge
+    assert ExperimentSpec(attack_name=attack, attack=0).settle().knowledge == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        ({"attack": 0, "attack_name": "alie"}, "ATTACK_NAME=alie has no effect: ATTACK=0"),
+        ({"attack": 0, "scale": 9}, "SCALE=9 has no effect: ATTACK=0"),
+        (
+            {"leaked": 3, "admission": "open"},
+            "LEAKED=3 has no effect: ADMISSION=open asks for no credentials",
+        ),
+        ({"leaked": 3, "admission": "token", "attack": 0}, "LEAKED=3 has no effect: ATTACK=0"),
+        (
+            {"leaked": 3, "admission": "mtls", "clients": 10},
+            "LEAKED=3 is as 2, the attacker's identities",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_noted(settings: dict[str, object], note: str) -> None:
+    spec = ExperimentSpec.of(settings)
+    assert note in spec.settle().notes
+    assert note not in ExperimentSpec().settle().notes
+
+
+def test_nothing_is_said_of_what_has_an_effect_or_its_default() -> None:
+    for wanted in ({"leaked": 3, "admission": "token"}, {"attack": 0}, {"attack": 0.2}):
+        said = ExperimentSpec.of({"clients": 100, **wanted}).settle().notes
+        assert not [note for note in said if "no effect" in note or "LEAKED" in note]
+
+
+def test_min_clients_is_refused_where_the_number_of_clients_is_fixed() -> None:
+    with pytest.raises(InvalidValue, match=r"^MIN_CLIENTS=3 .* only with CLIENTS=0: CLIENTS=100"):
+        ExperimentSpec(min_clients=3).settle()
+    assert ExperimentSpec(clients=0, min_clients=3).settle().spec.min_clients == 3

@@ -1,0 +1,99 @@
+"""A minority that is united and apart is found; participants with classes of their own are not."""
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from fedsiege.rules.sentinel.faction import find_faction
+
+D = 2000
+
+
+def random_rows(n: int, seed: int) -> torch.Tensor:
+    noise = torch.randn(n, D, generator=torch.Generator().manual_seed(seed)).double()
+    return normalize(noise, dim=1)
+
+
+def around(axis: int, n: int, spread: float, seed: int = 1) -> torch.Tensor:
+    """Unit vectors of mean cosine ``1 / (1 + spread^2)`` around an axis."""
+    return normalize(torch.eye(D)[axis].double() + spread * random_rows(n, seed), dim=1)
+
+
+def classes(n: int, count: int = 10, own: float = 0.8, seed: int = 7) -> torch.Tensor:
+    """Participants of whom each has one of so many classes: each class has a direction."""
+    centres = random_rows(count, seed)
+    return normalize(centres[torch.arange(n) % count] + own * random_rows(n, seed + 1), dim=1)
+
+
+def found(*groups: torch.Tensor, suspects: int = 0) -> list[bool]:
+    """Who is a faction; the first few are suspects."""
+    rows = torch.cat(groups)
+    order = torch.arange(len(rows))
+    everyone = torch.ones(len(rows), dtype=torch.bool)
+    return find_faction(rows @ rows.T, everyone, order < suspects).tolist()
+
+
+@pytest.mark.parametrize(("n", "spread"), [(8, 0.1), (15, 0.5), (22, 0.1), (22, 1.0)])
+def test_a_minority_of_one_mind(n: int, spread: float) -> None:
+    expected = [True] * n + [False] * (50 - n)
+    assert found(around(0, n, spread), classes(50 - n)) == expected
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    rows = torch.cat([around(0, 20, 0.5), classes(30)])
+    shuffled = torch.randperm(50, generator=torch.Generator().manual_seed(3))
+    everyone, nobody = torch.ones(50, dtype=torch.bool), torch.zeros(50, dtype=torch.bool)
+    rows = rows[shuffled]
+    assert find_faction(rows @ rows.T, everyone, nobody).equal(shuffled < 20)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("n", [12, 30, 50])
+def test_participants_with_a_class_each_are_none(n: int, seed: int) -> None:
+    assert not any(found(classes(n, seed=7 + 10 * seed)))
+
+
+def test_more_than_45_percent_are_no_minority() -> None:
+    assert sum(found(around(0, 18, 0.3), classes(22))) == 18
+    assert not any(found(around(0, 19, 0.3), classes(21)))
+
+
+def test_two_are_none() -> None:
+    assert not any(found(around(0, 2, 0.01), around(1, 18, 1.5)))
+    assert sum(found(around(0, 3, 0.01), around(1, 7, 1.5))) == 3
+    assert not any(found(around(0, 2, 0.01), around(1, 3, 1.5)))  # five in all
+
+
+def test_who_has_much_in_common_with_the_rest_is_no_faction() -> None:
+    """All go one way, some of them a little more to the left."""
+    left = torch.eye(D)[0].double() + 0.8 * torch.eye(D)[1]
+    some = normalize(left + 0.3 * random_rows(15, 4), dim=1)
+    assert not any(found(some, around(0, 35, 0.5, seed=5)))
+    apart = normalize(torch.eye(D)[1].double() + 0.3 * random_rows(15, 4), dim=1)
+    assert sum(found(apart, around(0, 35, 0.5, seed=5))) == 15
+
+
+def test_one_who_leans_to_it_is_not_one_of_it() -> None:
+    """Nor is it fewer for that: without a trim the heap would be too large for a minority."""
+    leaning = normalize(0.45 * torch.eye(D)[0].double() + random_rows(4, 6), dim=1)
+    assert found(around(0, 20, 0.2), leaning, classes(26)) == [True] * 20 + [False] * 30
+
+
+def test_the_united_side_is_the_faction_whichever_is_larger() -> None:
+    """Half of the others lean away from it, so that its own heap is the larger one."""
+    rows = torch.cat([around(0, 9, 0.2), classes(21)])
+    assert found(rows) == [True] * 9 + [False] * 21
+
+
+def test_suspects_need_to_stand_out_less() -> None:
+    groups = around(0, 20, 2.4), classes(30)
+    assert not any(found(*groups))
+    assert found(*groups, suspects=20) == [True] * 20 + [False] * 30
+    assert not any(found(*groups, suspects=16))  # no more than 80 % of them
+
+
+def test_only_members_are_looked_at() -> None:
+    rows = torch.cat([around(0, 20, 0.3), classes(30)])
+    members = torch.arange(50) % 5 > 0
+    nobody = torch.zeros(50, dtype=torch.bool)
+    assert find_faction(rows @ rows.T, members, nobody).equal(members & (torch.arange(50) < 20))

@@ -1,0 +1,159 @@
+"""Benign participants of one worker: their own samples, their own order, whoever hosts them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedsiege import models
+from fedsiege.errors import InvalidValue
+from fedsiege.v1 import simulator_pb2 as pb
+from services.client.participants import BenignCrew
+from services.worker.submitting import Update
+
+NET = 13_106
+
+
+def join(indices: list[int], **training: object) -> pb.Join:
+    return pb.Join(
+        experiment_id="e",
+        model="net",
+        dataset="digits",
+        seed=5,
+        num_participants=6,
+        participant_indices=indices,
+        training=pb.TrainingTask(
+            **{
+                "partition": "sample",
+                "samples": 5,
+                "learning_rate": 0.01,
+                "momentum": 0.9,
+                "epochs": 2,
+                "batch_size": 4,
+                "trainer": "cohort",
+                **training,
+            }
+        ),
+    )
+
+
+def crew_of(indices: list[int], **training: object) -> BenignCrew:
+    crew = BenignCrew(Path("nowhere"))
+    crew.prepare(join(indices, **training))
+    return crew
+
+
+@pytest.fixture(scope="module")
+def weights() -> np.ndarray:
+    return models.initial_weights("net", "random", "digits", 0)[0].numpy()
+
+
+def updates(crew: BenignCrew, weights: np.ndarray, indices: list[int], round_number: int = 1):
+    blocks = list(crew.updates(round_number, weights, indices))
+    found: list[Update] = [update for block in blocks for update in block]
+    assert [update.index for update in found] == indices, "in order, everyone once"
+    return {update.index: update for update in found}
+
+
+def test_it_says_how_it_computes_and_how_large_the_model_is():
+    crew = BenignCrew(Path("nowhere"))
+    method = crew.prepare(join([0, 1]))
+    assert "cohort" in method
+    assert crew.size == NET
+    assert "one by one" in BenignCrew(Path("nowhere")).prepare(join([0], trainer="loop"))
+
+
+@pytest.mark.parametrize("trainer", ["cohort", "loop", "auto"])
+def test_an_update_is_what_training_changed(weights, trainer):
+    crew = crew_of([0, 2, 5], trainer=trainer)
+    before = weights.copy()
+    found = updates(crew, weights, [0, 2, 5])
+    np.testing.assert_array_equal(weights, before, err_msg="the global model is not to be changed")
+    for update in found.values():
+        assert update.delta.shape == (NET,)
+        assert update.delta.dtype == np.float32
+        assert update.delta.flags.c_contiguous
+        assert 0 < np.linalg.norm(update.delta) < 10
+        assert update.num_samples == 5
+        assert update.num_steps == 4, "two epochs of a batch of four and one of one"
+    assert not np.array_equal(found[0].delta, found[2].delta), "everyone has samples of its own"
+
+
+def test_the_blocks_of_a_round_stay_as_they_are_while_the_next_are_computed(weights):
+    crew = crew_of(list(range(6)), trainer="loop")
+    kept = []
+    for block in crew.updates(1, weights, list(range(6))):
+        kept += [(update, update.delta.copy()) for update in block]
+    for update, copy in kept:
+        np.testing.assert_array_equal(update.delta, copy)
+
+
+@pytest.mark.parametrize("trainer", ["cohort", "loop"])
+def test_who_hosts_a_participant_changes_nothing(weights, trainer):
+    together = updates(crew_of(list(range(6)), trainer=trainer), weights, list(range(6)))
+    apart = crew_of([1, 4], trainer=trainer)
+    for index, update in updates(apart, weights, [1, 4]).items():
+        np.testing.assert_allclose(update.delta, together[index].delta, rtol=1e-4, atol=1e-7)
+
+
+def test_who_is_not_called_does_not_matter(weights):
+    crew = crew_of(list(range(6)), trainer="loop")
+    everyone = updates(crew, weights, list(range(6)))
+    some = updates(crew, weights, [3])
+    np.testing.assert_array_equal(some[3].delta, everyone[3].delta)
+
+
+def test_a_round_can_be_repeated_and_another_round_is_another(weights):
+    crew = crew_of([2], trainer="loop")
+    first = updates(crew, weights, [2], 1)[2].delta
+    np.testing.assert_array_equal(updates(crew, weights, [2], 1)[2].delta, first)
+    assert not np.array_equal(updates(crew, weights, [2], 2)[2].delta, first), "another order"
+
+
+def test_two_with_the_same_samples_take_them_in_different_orders(weights):
+    crew = crew_of([0, 1], trainer="loop")
+    crew._training._shards[1] = crew._training._shards[0]
+    found = updates(crew, weights, [0, 1])
+    assert not np.array_equal(found[0].delta, found[1].delta)
+
+
+def test_the_optimiser_is_the_one_asked_for_and_sgd_where_none_is(weights):
+    """As in messages from before there was a choice."""
+    silent, sgd, adam = (
+        updates(crew_of([2], momentum=0.0, **asked), weights, [2])[2].delta
+        for asked in (
+            {},
+            {"optimizer": pb.LOCAL_OPTIMIZER_SGD},
+            {"optimizer": pb.LOCAL_OPTIMIZER_ADAM},
+        )
+    )
+    np.testing.assert_array_equal(silent, sgd)
+    # Four steps of Adam move no weight by much more than four times the learning rate.
+    assert np.abs(adam).max() == pytest.approx(0.04, rel=0.2)
+    assert not np.isclose(np.abs(sgd).max(), np.abs(adam).max(), rtol=0.2)
+
+
+def test_a_participant_that_is_not_hosted_is_an_error(weights):
+    with pytest.raises(KeyError):
+        list(crew_of([0]).updates(1, weights, [1]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "training", "words"),
+    [
+        ({"dataset": "digitz"}, {}, "digits"),
+        ({"model": "nett"}, {}, "net"),
+        ({}, {"partition": "dirichlet:0"}, "dirichlet"),
+        ({}, {"learning_rate": -1.0}, "learning_rate"),
+        ({}, {"momentum": 1.5}, "momentum"),
+        ({}, {"optimizer": 7}, "optimizer=7 is not possible: 1 for sgd or 2 for adam"),
+        ({}, {"optimizer": pb.LOCAL_OPTIMIZER_ADAM}, "momentum=0.9 is not possible: 0 with adam"),
+        ({}, {"trainer": "magic"}, "auto, cohort or loop"),
+    ],
+)
+def test_what_cannot_be_prepared_is_named(fields, training, words):
+    assignment = join([0], **training)
+    for name, value in fields.items():
+        setattr(assignment, name, value)
+    with pytest.raises(InvalidValue, match=words):
+        BenignCrew(Path("nowhere")).prepare(assignment)

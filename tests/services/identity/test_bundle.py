@@ -1,0 +1,79 @@
+"""A bundle in use: whose it is, when it is looked at again, when it is said to end soon."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fedsiege.errors import InvalidValue
+from services.identity.authority import Authority
+from services.identity.bundle import utc_now
+from services.identity.callers import Caller, Proof
+from services.identity.tls import Tls
+
+
+@pytest.fixture
+def authority(tmp_path) -> Authority:
+    made = Authority.create(tmp_path / "certs")
+    made.issue("aggregator", places=0, hosts=["localhost"])
+    made.issue("client-1", places=3)
+    return made
+
+
+def tls_of(authority: Authority, name: str = "client-1") -> Tls:
+    return Tls(authority.folder / name, interval=0)
+
+
+def test_two_cas_in_one_file_are_refused(authority, tmp_path):
+    Authority.create(tmp_path / "other")
+    path = authority.folder / "aggregator" / "ca.pem"
+    path.write_bytes(path.read_bytes() + (tmp_path / "other/ca/certificate.pem").read_bytes())
+    with pytest.raises(InvalidValue, match="one certificate"):
+        tls_of(authority, "aggregator")
+
+
+def test_the_files_are_not_looked_at_all_the_time(authority):
+    tls = Tls(authority.folder / "aggregator", interval=3600)
+    verified = tls.callers
+    caller = Caller(
+        "client-1", proof=Proof(authority.issued()[1].serial, datetime.max.replace(tzinfo=UTC))
+    )
+    authority.renew("aggregator")
+    authority.revoke("client-1")
+    assert tls.version == 0
+    verified.recheck(caller)
+
+
+def test_a_bundle_says_whose_it_is(authority):
+    tls = tls_of(authority)
+    assert (tls.name, tls.places) == ("client-1", 3)
+    assert "PRIVATE" not in repr(tls._bundle)
+
+
+@pytest.mark.parametrize(
+    ("days", "later", "warned"),
+    [
+        (365, timedelta(days=350), False),
+        (365, timedelta(days=352), True),
+        (3, timedelta(days=1), False),
+        (3, timedelta(days=2, hours=1), True),
+    ],
+)
+def test_a_certificate_that_ends_soon_is_warned_of_once_a_day(
+    authority, caplog, days, later, warned
+):
+    authority.issue("soon", days=days)
+    passed = timedelta()
+    tls = Tls(authority.folder / "soon", lambda: utc_now() + passed, interval=0)
+    assert "renew" not in caplog.text
+    passed = later
+    for _ in range(3):
+        assert tls.version == 0
+    assert caplog.text.count("certs renew") == warned
+    passed = timedelta(days=days + 1)
+    for _ in range(3):
+        assert tls.version == 0
+    assert caplog.text.count("ended at") == 1
+    passed = timedelta()
+    authority.renew("soon")
+    assert tls.version == 1
+    assert caplog.text.count("certs renew") == warned + 1

@@ -1,0 +1,120 @@
+"""Who calls, from the certificate that a handshake has verified."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from services.identity import callers
+from services.identity.bundle import utc_now
+from services.identity.callers import Caller, Role, VerifiedCallers, identity_uri
+from services.identity.signing import Signer, new_key
+from services.rpc.errors import Unauthenticated
+
+
+class Context:
+    """What grpc says of a peer."""
+
+    def __init__(self, certificate: x509.Certificate | None) -> None:
+        self.shown = {"transport_security_type": [b"ssl"]}
+        if certificate is not None:
+            self.shown["x509_pem_cert"] = [certificate.public_bytes(Encoding.PEM)]
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return self.shown
+
+
+def certificate_with(*uris: str) -> x509.Certificate:
+    """A certificate of the CA that `fedsiege certs` would not make."""
+    now = datetime.now(UTC)
+    signer = Signer.new(now, now + timedelta(days=1))
+    key = new_key()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "somebody")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(signer.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+    )
+    if uris:
+        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(one) for one in uris])
+        builder = builder.add_extension(names, critical=False)
+    return builder.sign(signer.key, signer.certificate.signature_hash_algorithm)
+
+
+@pytest.mark.parametrize(
+    "uris",
+    [
+        (),
+        ("fedsiege://root/somebody",),
+        ("fedsiege://anyone/somebody",),
+        ("fedsiege://participant/somebody",),
+        ("fedsiege://control/somebody?places=3",),
+        ("fedsiege://participant/a/b?places=3",),
+        ("fedsiege://participant/somebody?places=-3",),
+        ("fedsiege://participant/somebody?places=03",),
+        ("fedsiege://participant/somebody?places=1000000",),
+        ("fedsiege://participant/somebody?places=3&places=4",),
+        ("fedsiege://participant/?places=3",),
+        ("https://control/somebody",),
+        ("fedsiege://control/somebody", "fedsiege://participant/somebody?places=3"),
+        ("fedsiege://control/somebody", "spiffe://elsewhere/somebody"),
+    ],
+)
+def test_a_certificate_that_does_not_clearly_say_who_it_is_for_is_nobodys(uris):
+    with pytest.raises(Unauthenticated) as caught:
+        VerifiedCallers(frozenset()).identify(Context(certificate_with(*uris)))
+    assert caught.value.reason == "UNKNOWN_ROLE"
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [
+        Caller("client-1", Role.PARTICIPANT, verified=True, places=40),
+        Caller("simulator", Role.CONTROL, verified=True),
+    ],
+)
+def test_an_identity_is_read_as_it_was_spelt(caller):
+    uri = identity_uri(caller.name, caller.role, caller.places)
+    assert VerifiedCallers(frozenset()).identify(Context(certificate_with(uri))) == caller
+
+
+def test_who_shows_no_certificate_is_nobody():
+    verified = VerifiedCallers(frozenset())
+    for ask in (
+        lambda: verified.identify(Context(None)),
+        lambda: verified.recheck(Caller("10.0.0.7")),
+    ):
+        with pytest.raises(Unauthenticated) as caught:
+            ask()
+        assert caught.value.reason == "NO_CERTIFICATE"
+
+
+def test_a_call_under_way_is_looked_at_again():
+    revoked: set[int] = set()
+    later = timedelta()
+    verified = VerifiedCallers(revoked, lambda: utc_now() + later)
+    context = Context(certificate_with("fedsiege://control/somebody"))
+    caller = verified.identify(context)
+    assert verified.identify(context) is caller, "a certificate is read once"
+    verified.recheck(caller)
+    later = timedelta(days=1)
+    with pytest.raises(Unauthenticated, match="ended at") as caught:
+        verified.recheck(caller)
+    assert caught.value.reason == "CERTIFICATE_EXPIRED"
+    revoked.add(7)
+    with pytest.raises(Unauthenticated) as caught:
+        verified.recheck(caller)
+    assert caught.value.reason == "CERTIFICATE_REVOKED"
+
+
+def test_what_is_remembered_of_callers_has_a_limit(monkeypatch):
+    monkeypatch.setattr(callers, "_REMEMBERED", 3)
+    verified = VerifiedCallers(frozenset())
+    for number in range(7):
+        verified.identify(Context(certificate_with(f"fedsiege://control/c{number}")))
+        assert len(verified._known) <= 3

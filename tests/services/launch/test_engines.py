@@ -1,0 +1,115 @@
+"""What the command line says about containers, and which of them an experiment gets."""
+
+import pytest
+
+from fedsiege.errors import InvalidValue
+from fedsiege.experiment.spec import ExperimentSpec
+from services.launch.base import Endpoints, Post
+from services.launch.engines import Engine, posts
+
+USUAL = {
+    "name": "docker",
+    "image": "fedsiege:latest",
+    "per_container": 1,
+    "memory": "1g",
+    "cpus": 1.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("memory", "size"),
+    [
+        ("1g", 1 << 30),
+        ("512M", 512 << 20),
+        ("1.5gb", 3 << 29),
+        ("64k", 65536),
+        ("9000000", 9000000),
+    ],
+)
+def test_memory_is_read_as_docker_writes_it(memory, size):
+    engine = Engine.of(**{**USUAL, "memory": memory})
+    assert engine is not None
+    assert engine.resources.memory == size
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("name", "podman"),
+        ("per_container", 0),
+        ("memory", "lots"),
+        ("memory", "-1g"),
+        ("memory", ""),
+        ("cpus", 0.0),
+        ("cpus", float("nan")),
+    ],
+)
+def test_what_is_out_of_range_is_refused(name, value):
+    variable = {"name": "ENGINE"}.get(name, name.upper())
+    with pytest.raises(InvalidValue, match=f"{variable}="):
+        Engine.of(**{**USUAL, name: value})
+
+
+def test_the_laptop_has_no_containers():
+    assert Engine.of("laptop") is None
+
+
+@pytest.mark.parametrize("name", ["image", "per_container", "memory", "cpus"])
+def test_what_is_for_containers_is_refused_where_there_are_none(name):
+    with pytest.raises(InvalidValue, match=f"{name.upper()}=.* only with ENGINE=docker or swarm"):
+        Engine.of("laptop", **{name: USUAL[name]})
+
+
+def test_what_is_left_out_has_the_defaults_that_make_prints():
+    engine = Engine.of("docker")
+    assert engine == Engine.of("docker", "fedsiege:latest", 1, "1g", 1.0)
+
+
+def test_every_participant_has_a_place_and_the_fakes_share_one_container():
+    spec = ExperimentSpec(clients=50, attack=0.2)
+    wanted = posts(spec, 1)
+    assert [post.places for post in wanted] == [1] * 40 + [10]
+    assert wanted[-1] == Post("attacker-1", "attacker", 10)
+    names = [post.name for post in wanted[:-1]]
+    assert names == sorted(names), "indices are given out by name"
+    assert names[0] == "client-01"
+
+
+@pytest.mark.parametrize(
+    ("benign", "per_container", "places"),
+    [(7, 3, [3, 2, 2]), (6, 3, [3, 3]), (2, 5, [2]), (0, 1, [])],
+)
+def test_participants_that_share_containers_are_spread_evenly(benign, per_container, places):
+    spec = ExperimentSpec(clients=benign or 4, attack=0.0 if benign else 1.0)
+    clients = [post for post in posts(spec, per_container) if post.kind == "client"]
+    assert [post.places for post in clients] == places
+
+
+def test_every_worker_is_told_where_the_data_are_for_the_compromised_hold_some():
+    endpoints = Endpoints("10.0.0.1:1", "10.0.0.1:2")
+    client = Post("client-1", "client", 3).arguments(endpoints, "/data")
+    attacker = Post("attacker-1", "attacker", 3).arguments(
+        endpoints, "/data", tokens="/tokens", certs="/certs"
+    )
+    common = ["--participants=3", "--aggregator=10.0.0.1:1", "--simulator=10.0.0.1:2"]
+    assert client == ["--name=client-1", *common, "--data=/data"]
+    assert attacker == [
+        "--name=attacker-1",
+        *common,
+        "--data=/data",
+        "--tokens=/tokens",
+        "--certs=/certs",
+    ]
+
+
+@pytest.mark.parametrize("name", ["docker", "swarm"])
+def test_faults_are_for_engines_that_can_make_them(name, tmp_path):
+    engine = Engine.of(**{**USUAL, "name": name})
+    assert engine is not None
+    assert len(engine.fleet(ExperimentSpec(clients=5), tmp_path).posts) == 5
+    struck = ExperimentSpec(clients=5, faults="kill:0.2,pause:0.1")
+    if name == "docker":
+        engine.fleet(struck, tmp_path)
+    else:
+        with pytest.raises(InvalidValue, match=r"FAULTS=.*swarm cannot make these: kill, pause"):
+            engine.fleet(struck, tmp_path)

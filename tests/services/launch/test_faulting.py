@@ -1,0 +1,198 @@
+"""Faults are made in their round, ended after it, and written down with what came of them."""
+
+import asyncio
+import csv
+from pathlib import Path
+
+import pytest
+
+from fedsiege.experiment.faults import Fault, FaultPlan
+from fedsiege.results import Outcome, ParticipantRow
+from services.launch.base import Fleet, FleetFailed, Post, Resources
+from services.launch.faulting import Faulting
+
+POSTS = [Post(f"client-{n}", "client", 1) for n in range(10)] + [Post("attacker", "attacker", 5)]
+
+
+class PaperFleet(Fleet):
+    """Containers that exist on paper only: notes what is done to them."""
+
+    faults = frozenset(Fault)
+
+    def __init__(self) -> None:
+        super().__init__(POSTS, Resources(), Path())
+        self.struck: dict[str, Fault] = {}
+        self.down: set[str] = set()
+        self.log: list[str] = []
+        self.strikes: asyncio.Queue[str] = asyncio.Queue()
+
+    def prepare(self):
+        raise NotImplementedError
+
+    async def start(self, endpoints, progress, note):
+        raise NotImplementedError
+
+    async def watch(self):
+        raise NotImplementedError
+
+    async def sample(self):
+        raise NotImplementedError
+
+    def remove(self, logs):
+        raise NotImplementedError
+
+    async def strike(self, container, fault):
+        self.log.append(f"{fault} {container}")
+        if container in self.down:
+            return False
+        assert container not in self.struck
+        self.struck[container] = fault
+        self.strikes.put_nowait(container)
+        return True
+
+    async def relieve(self, container, fault):
+        self.log.append(f"end {fault} {container}")
+        self.struck.pop(container, None)
+
+
+def rows(accepted: set[str]) -> list[ParticipantRow]:
+    return [
+        ParticipantRow(
+            index,
+            f"{post.name}/{slot}",
+            False,
+            1,
+            None,
+            Outcome.ACCEPTED if post.name in accepted else Outcome.MISSING,
+            False,
+        )
+        for index, post in enumerate(POSTS)
+        for slot in range(post.places)
+    ]
+
+
+def read(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "faults.csv").read_text().splitlines()))
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def make(tmp_path, notes):
+    def faulting(fleet: Fleet, plan: str) -> Faulting:
+        table = tmp_path / "faults.csv"
+        return Faulting(fleet, FaultPlan.parse(plan), 1, table, notes.append)
+
+    return faulting
+
+
+async def test_faults_last_as_long_as_their_round(make, tmp_path, notes):
+    fleet = PaperFleet()
+    faulting = make(fleet, "kill:0.2,pause:0.3,slow:0.1")
+    await faulting.before(1)
+    assert sorted(fleet.struck.values()) == ["pause", "pause", "pause", "slow"]
+    await faulting.after(1)
+    assert fleet.struck == {}
+    assert sum(line.startswith("kill") for line in fleet.log) == 2
+    assert sum(line.startswith("end") for line in fleet.log) == 6
+    faulting.recorded(1, rows(accepted={"client-0"}))
+    faulting.close()
+    written = read(tmp_path)
+    assert len(written) == 6
+    assert len({row["container"] for row in written}) == 6
+    for row in written:
+        assert row["participants"] == row["container"].removeprefix("client-")
+        assert row["accepted"] == str(int(row["container"] == "client-0"))
+    assert notes == ["round 1: of 10 client containers 2 killed, 3 paused, 1 slowed"]
+
+
+async def test_kills_happen_while_a_round_lasts(make):
+    fleet = PaperFleet()
+    faulting = make(fleet, "kill:1")
+    await faulting.before(1)
+    async with asyncio.timeout(10):
+        for _ in range(10):
+            await fleet.strikes.get()
+    assert not any(line.startswith("end") for line in fleet.log)
+    await faulting.after(1)
+    assert fleet.struck == {}
+    faulting.close()
+
+
+async def test_the_attacker_is_never_struck(make):
+    fleet = PaperFleet()
+    faulting = make(fleet, "kill:1")
+    for number in range(1, 4):
+        await faulting.before(number)
+        await faulting.after(number)
+    assert len(fleet.log) == 60
+    assert not any("attacker" in line for line in fleet.log)
+    faulting.close()
+
+
+async def test_what_did_not_run_was_not_struck_but_is_brought_back(make, tmp_path, notes):
+    fleet = PaperFleet()
+    fleet.down.update(post.name for post in POSTS)
+    faulting = make(fleet, "kill:0.1")
+    await faulting.before(1)
+    await faulting.after(1)
+    faulting.recorded(1, rows(set()))
+    faulting.close()
+    assert [line.split()[0] for line in fleet.log] == ["kill", "end"]
+    assert read(tmp_path) == []
+    assert notes == []
+
+
+async def test_a_round_that_is_recorded_before_its_last_fault_loses_none(make, tmp_path):
+    faulting = make(PaperFleet(), "kill:1")
+    await faulting.before(1)
+    faulting.recorded(1, rows(set()))
+    await faulting.after(1)
+    faulting.close()
+    assert len(read(tmp_path)) == 10
+
+
+async def test_a_round_that_is_broken_off_is_written_with_what_is_known(make, tmp_path):
+    faulting = make(PaperFleet(), "pause:0.5")
+    await faulting.before(1)
+    faulting.close()
+    written = read(tmp_path)
+    assert len(written) == 5
+    assert {row["participants"] + row["accepted"] for row in written} == {""}
+
+
+async def test_what_the_engine_fails_to_do_is_noted_and_ended_later(make, tmp_path, notes):
+    class Overloaded(PaperFleet):
+        failures = 2
+
+        async def strike(self, container, fault):
+            if not self.struck:
+                await super().strike(container, fault)
+                raise FleetFailed("unable to freeze")
+            return await super().strike(container, fault)
+
+        async def relieve(self, container, fault):
+            if self.failures:
+                self.failures -= 1
+                raise FleetFailed("timed out")
+            await super().relieve(container, fault)
+
+    fleet = Overloaded()
+    faulting = make(fleet, "pause:0.4")
+    await faulting.before(1)
+    await faulting.after(1)
+    assert len(fleet.struck) == 2
+    assert sum("unable to freeze" in note for note in notes) == 1
+    assert sum("timed out" in note for note in notes) == 2
+    fleet.struck.clear()  # else the draw of the next round could hit one that is still struck
+    await faulting.before(2)
+    await faulting.after(2)
+    faulting.recorded(1, rows(set()))
+    faulting.close()
+    assert fleet.struck == {}
+    ended = [line for line in fleet.log if line.startswith("end")]
+    assert len(ended) == 2 + len({*ended[2:]}), "both of the first round are ended with the second"
+    assert len([row for row in read(tmp_path) if row["round"] == "1"]) == 3

@@ -1,0 +1,50 @@
+"""Leftovers are told from what is in use: a live process's containers must never be removed."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from services.launch import owner
+
+OTHER = "from services.launch import owner; print(owner.this_process(), flush=True)"
+
+
+def test_this_process_is_there():
+    assert not owner.is_gone(owner.this_process())
+
+
+def test_another_is_there_until_it_ends():
+    command = [sys.executable, "-c", f"{OTHER}; input()"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        name = other.stdout.readline().strip()
+        assert not owner.is_gone(name)
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        assert owner.is_gone(name)
+
+
+def test_a_later_process_with_the_same_number_is_another():
+    place, number, begun = owner.this_process().rsplit(" ", 2)
+    assert number == str(os.getpid())
+    assert owner.is_gone(f"{place} {number} {int(begun) - 1}")
+
+
+def test_after_a_restart_of_the_machine_all_are_gone():
+    _, rest = owner.this_process().split(" ", 1)
+    assert owner.is_gone(f"another-boot {rest}")
+
+
+def test_what_cannot_be_looked_at_counts_as_there():
+    boot, _, number, begun = owner.this_process().split(" ")
+    assert not owner.is_gone(f"{boot} 1 {number} {int(begun) - 1}"), "another namespace"
+
+
+@pytest.mark.parametrize("name", ["", "somebody", "a b", "a b c d e"])
+def test_a_label_of_somebody_else_counts_as_there(name):
+    assert not owner.is_gone(name)

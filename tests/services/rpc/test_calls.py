@@ -1,0 +1,338 @@
+"""Calls that let the server wait, callers that become invalid, peers that take too much."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.identity.callers import Caller, Callers
+from services.rpc import calls, server
+from services.rpc.calls import OpenCalls
+from services.rpc.channel import connect
+from services.rpc.errors import Unauthenticated
+from services.rpc.guard import Guard, Limits
+from services.rpc.interceptor import ErrorInterceptor
+from services.rpc.server import serving
+from tests.services.conftest import refusal
+from tests.services.rpc.raw_line import DATA, EMPTY_MESSAGE, LONG, SERVICE, RawLine, frame, headers
+
+Code = grpc.StatusCode
+
+
+class Aggregator(rpc.AggregatorServiceServicer):
+    """Answers, or waits, or sends more than anybody asked for."""
+
+    def __init__(self) -> None:
+        self.ended = 0
+
+    async def Enroll(self, request, context):
+        return pb.EnrollResponse()
+
+    async def SubmitUpdate(self, request_iterator, context):
+        async for _ in request_iterator:
+            pass
+        return pb.SubmitUpdateResponse()
+
+    async def SubmitUpdates(self, request_iterator, context):
+        async for _ in request_iterator:
+            pass
+        return pb.SubmitUpdatesResponse()
+
+    async def WatchRounds(self, request, context):
+        try:
+            yield pb.WatchRoundsResponse()
+            await asyncio.Event().wait()
+        finally:
+            self.ended += 1
+
+    async def GetModel(self, request, context):
+        try:
+            while True:
+                yield bytes(100_000)
+        finally:
+            self.ended += 1
+
+
+class Named(Callers):
+    """Believes what a caller says of itself; whom it does not believe any more is a test's."""
+
+    def __init__(self) -> None:
+        self.invalid: set[str] = set()
+
+    def identify(self, context) -> Caller:
+        return Caller(dict(context.invocation_metadata()).get("name", "nobody"))
+
+    def recheck(self, caller: Caller) -> None:
+        if caller.name in self.invalid:
+            raise Unauthenticated("CERTIFICATE_REVOKED", f"{caller.name} is revoked")
+
+
+class Served:
+    """A server, and lines to it by the name of who calls."""
+
+    def __init__(self, guard: Guard, stack: AsyncExitStack) -> None:
+        self.guard = guard
+        self.callers = Named()
+        self.aggregator = Aggregator()
+        self.port = 0
+        self._stack = stack
+
+    async def start(self) -> None:
+        interceptor = ErrorInterceptor(self.guard, self.callers)
+        self.server = grpc.aio.server(interceptors=[interceptor])
+        rpc.add_AggregatorServiceServicer_to_server(self.aggregator, self.server)
+        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        await self.server.start()
+        self._stack.push_async_callback(self.server.stop, 0)
+
+    async def stub(self) -> "rpc.AggregatorServiceAsyncStub":
+        channel = await self._stack.enter_async_context(connect(f"127.0.0.1:{self.port}"))
+        return rpc.AggregatorServiceStub(channel)
+
+    async def all_ended(self) -> None:
+        await until(lambda: self.guard.streams == 0)
+
+
+@pytest.fixture
+def short(monkeypatch) -> None:
+    """Patience for a test."""
+    monkeypatch.setattr(calls, "PATIENCE", 0.2)
+    monkeypatch.setattr(calls, "TAKING_PATIENCE", 0.2)
+    monkeypatch.setattr(calls, "LOOK_EVERY", 0.05)
+
+
+@pytest_asyncio.fixture
+async def serve() -> AsyncIterator[Callable]:
+    async with AsyncExitStack() as stack:
+
+        async def start(**limits: int) -> Served:
+            served = Served(Guard(Limits(**limits)), stack)
+            await served.start()
+            return served
+
+        yield start
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LONG):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+def named(name: str) -> dict:
+    return {"metadata": (("name", name),), "timeout": LONG}
+
+
+async def honest(stub: "rpc.AggregatorServiceAsyncStub", name: str = "honest") -> None:
+    await stub.Enroll(pb.EnrollRequest(), **named(name))
+    await stub.SubmitUpdate(iter([pb.SubmitUpdateRequest()]), **named(name))
+    watch = stub.WatchRounds(pb.WatchRoundsRequest(), **named(name))
+    assert await watch.read() == pb.WatchRoundsResponse()
+    watch.cancel()
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("method", ["Enroll", "GetModel", "SubmitUpdate", "SubmitUpdates"])
+async def test_who_calls_and_says_nothing_is_cut_off(serve, method):
+    served = await serve()
+    stub = await served.stub()
+    await honest(stub)
+
+    async def silence():
+        await asyncio.Event().wait()
+        yield b""
+
+    async with connect(f"127.0.0.1:{served.port}") as channel:
+        call = channel.stream_stream(SERVICE + method)(silence(), timeout=LONG)
+        found = await refusal(call.read())
+    assert (found.code, found.reason) == (Code.DEADLINE_EXCEEDED, "STREAM_IDLE")
+    assert "nothing came for 0.2 s" in found.message
+    await honest(stub)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("sent", [b"", b"\0\0", b"\0\0\0\0\7abc"], ids=["none", "head", "half"])
+async def test_half_a_message_is_none(serve, sent):
+    served = await serve()
+    line = await RawLine.open(served.port)
+    line.send(headers(1, "Enroll") + frame(DATA, 0, 1, sent))
+    assert b"nothing came for 0.2 s" in await line.trailers(1)
+    line.close()
+    await served.all_ended()
+
+
+@pytest.mark.usefixtures("short")
+async def test_who_has_spoken_may_be_silent(serve):
+    served = await serve()
+    stub = await served.stub()
+    watch = stub.WatchRounds(pb.WatchRoundsRequest(), **named("honest"))
+    await watch.read()
+    for _ in range(2):  # others, who opened their calls later, are cut off meanwhile
+        line = await RawLine.open(served.port)
+        line.send(headers(1, "Enroll"))
+        await line.trailers(1)
+        line.close()
+    assert not watch.done()
+    watch.cancel()
+    await served.all_ended()
+
+
+async def test_a_crowd_that_says_nothing_keeps_nobody_waiting(monkeypatch, short):
+    silent_for = ("grpc.server_handshake_timeout_ms", 300)
+    options = [one for one in server.SERVER_OPTIONS if one[0] != silent_for[0]]
+    monkeypatch.setattr(server, "SERVER_OPTIONS", [*options, silent_for])
+    monkeypatch.setattr(server, "GRACE", 0.0)
+    aggregator, guard = Aggregator(), Guard()
+
+    def register(one: grpc.aio.Server) -> None:
+        rpc.add_AggregatorServiceServicer_to_server(aggregator, one)
+
+    async with serving("127.0.0.1:0", register, [], guard=guard) as port:
+        mute = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+        stalled = [await RawLine.open(port) for _ in range(30)]
+        for line in stalled:
+            for stream in (1, 3, 5):
+                line.send(headers(stream, "SubmitUpdates"))
+        async with connect(f"127.0.0.1:{port}") as channel:
+            stub = rpc.AggregatorServiceStub(channel)
+            for _ in range(5):
+                await honest(stub)
+            for line in stalled:
+                await line.trailers(5)
+            await asyncio.gather(*(said_to_the_end(reader) for reader, _ in mute))
+            await honest(stub)
+        await until(lambda: guard.streams == 0)
+        for _, writer in mute:
+            writer.close()
+        for line in stalled:
+            line.close()
+
+
+async def said_to_the_end(reader: asyncio.StreamReader) -> bytes:
+    """Return what a server says to who says nothing, once it hangs up."""
+    async with asyncio.timeout(LONG):
+        return await reader.read()
+
+
+@pytest.mark.usefixtures("short")
+async def test_who_does_not_take_what_it_asked_for_is_cut_off(serve):
+    served = await serve()
+    line = await RawLine.open(served.port, window=1_000)
+    line.send(headers(1, "GetModel") + frame(DATA, 1, 1, EMPTY_MESSAGE))
+    await until(lambda: served.aggregator.ended == 1)
+    await honest(await served.stub())
+    assert served.guard.streams >= 1, "what the core still holds for it is counted"
+    line.close()
+    await served.all_ended()
+
+
+@pytest.mark.usefixtures("short")
+async def test_the_calls_of_who_is_revoked_end_and_no_others(serve):
+    served = await serve()
+    stub = await served.stub()
+    good = stub.WatchRounds(pb.WatchRoundsRequest(), **named("good"))
+    bad = [stub.WatchRounds(pb.WatchRoundsRequest(), **named("bad")) for _ in range(3)]
+    for call in (good, *bad):
+        await call.read()
+    served.callers.invalid.add("bad")
+    for call in bad:
+        found = await refusal(call.read())
+        assert (found.code, found.reason) == (Code.UNAUTHENTICATED, "CERTIFICATE_REVOKED")
+        assert found.message == "bad is revoked"
+    assert served.aggregator.ended == 3
+    assert not good.done()
+    good.cancel()
+    await served.all_ended()
+
+
+async def test_nobody_is_watched_when_nothing_is_open(monkeypatch):
+    monkeypatch.setattr(calls, "LOOK_EVERY", 0.01)
+    watch = OpenCalls(Guard(), Callers())
+    assert not watch.watched
+    one, other = watch.open(Caller("a")), watch.open(Caller("b"))
+    watch.close(one)
+    assert watch.watched
+    watch.close(other)
+    await until(lambda: not watch.watched)
+    watch.close(watch.open(Caller("a")))
+    assert watch.watched, "and again when something is"
+
+
+async def test_a_peer_with_too_many_open_calls_gets_no_more_until_one_ends(serve):
+    served = await serve(streams=3)
+    stub = await served.stub()
+    open_ones = [stub.WatchRounds(pb.WatchRoundsRequest(), **named("greedy")) for _ in range(3)]
+    for call in open_ones:
+        await call.read()
+    found = await refusal(stub.Enroll(pb.EnrollRequest(), **named("greedy")))
+    assert (found.code, found.reason) == (Code.RESOURCE_EXHAUSTED, "PEER_STREAMS")
+    await honest(stub)
+    assert not any(call.done() for call in open_ones)
+    open_ones.pop().cancel()
+    await until(lambda: served.aggregator.ended >= 2)  # of the honest one too
+    await until(lambda: served.guard.streams == 2)
+    await stub.Enroll(pb.EnrollRequest(), **named("greedy"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [({"messages": 50}, "PEER_MESSAGES"), ({"bytes": 100_000}, "PEER_BYTES")],
+)
+async def test_a_peer_that_sends_too_fast_is_refused_and_the_others_are_not(serve, limits, reason):
+    served = await serve(**limits)
+    stub = await served.stub()
+    for _ in range(20):
+        # grpc.aio, still writing while the refusal arrives, at times says INTERNAL of its own
+        found = await refusal(flood(stub))
+        if found.reason:
+            break
+    assert (found.code, found.reason) == (Code.RESOURCE_EXHAUSTED, reason)
+    assert "wait " in found.message
+    await honest(stub)
+    await served.all_ended()
+
+
+async def flood(stub: "rpc.AggregatorServiceAsyncStub") -> None:
+    message = pb.SubmitUpdateRequest(header=pb.UpdateHeader(credential=bytes(2_000)))
+    await stub.SubmitUpdate(iter([message] * 10_000), **named("greedy"))
+
+
+async def test_what_a_peer_takes_counts_too(serve):
+    served = await serve(bytes=100_000)
+    stub = await served.stub()
+
+    # what comes is no model, and nobody parses it: only how much it is counts
+    found = await refusal(read_raw(served))
+    assert (found.code, found.reason) == (Code.RESOURCE_EXHAUSTED, "PEER_BYTES")
+    await honest(stub)
+
+
+async def read_raw(served: Served) -> None:
+    async with connect(f"127.0.0.1:{served.port}") as channel:
+        async for _ in channel.unary_stream(SERVICE + "GetModel")(b"", **named("greedy")):
+            pass
+
+
+async def test_health_is_limited_too(monkeypatch):
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    monkeypatch.setattr(server, "GRACE", 0.0)
+    guard = Guard(Limits(streams=2))
+    add = rpc.add_AggregatorServiceServicer_to_server
+    async with (
+        serving("127.0.0.1:0", lambda one: add(Aggregator(), one), [], guard=guard) as port,
+        connect(f"127.0.0.1:{port}") as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch
+        request = health_pb2.HealthCheckRequest()
+        open_ones = [watch(request, timeout=LONG) for _ in range(2)]
+        for call in open_ones:
+            assert (await call.read()).status == health_pb2.HealthCheckResponse.SERVING
+        assert (await refusal(watch(request, timeout=LONG).read())).reason == "PEER_STREAMS"
+        for call in open_ones:
+            call.cancel()

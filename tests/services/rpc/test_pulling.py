@@ -1,0 +1,117 @@
+"""Pulling a model from an aggregator that need not be honest."""
+
+import tracemalloc
+from collections.abc import Callable
+
+import grpc
+import numpy as np
+import pytest
+
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.rpc.channel import connect
+from services.rpc.errors import Damaged, Malformed, NotFound, Refusal
+from services.rpc.pulling import pull_model
+from services.rpc.tensors import encode_model
+
+#: More than one chunk.
+SIZE = 600_001
+WEIGHTS = np.random.default_rng(0).normal(size=SIZE).astype(np.float32)
+
+Messages = list[pb.GetModelResponse]
+
+
+def honest() -> Messages:
+    return [pb.GetModelResponse.FromString(m) for m in encode_model(4, [("w", (SIZE,))], WEIGHTS)]
+
+
+class Aggregator(rpc.AggregatorServiceServicer):
+    def __init__(self, bend: Callable[[Messages], Messages]) -> None:
+        self.bend = bend
+        self.asked: list[pb.GetModelRequest] = []
+
+    async def GetModel(self, request, context):
+        self.asked.append(request)
+        if request.federation_id == "gone":
+            raise NotFound("UNKNOWN_FEDERATION", "there is no federation 'gone'")
+        for message in self.bend(honest()):
+            yield message
+
+
+def announcing(byte_length: int) -> Callable[[Messages], Messages]:
+    def bend(messages: Messages) -> Messages:
+        messages[0].header.manifest.byte_length = byte_length
+        return messages
+
+    return bend
+
+
+def flipped(messages: Messages) -> Messages:
+    data = bytearray(messages[1].chunk.data)
+    data[12_345] ^= 1
+    messages[1].chunk.data = bytes(data)
+    return messages
+
+
+def without_header(messages: Messages) -> Messages:
+    messages[0].ClearField("header")
+    return messages
+
+
+async def pulled(serve, bend: Callable[[Messages], Messages], federation_id: str = "f"):
+    servicer = Aggregator(bend)
+    async with connect(await serve(servicer)) as channel:
+        found = await pull_model(rpc.AggregatorServiceStub(channel), federation_id, 4, SIZE)
+    assert [(one.federation_id, one.round) for one in servicer.asked] == [("f", 4)]
+    return found
+
+
+async def test_an_honest_model_arrives_bit_for_bit(serve):
+    weights, header = await pulled(serve, lambda messages: messages)
+    assert weights.tobytes() == WEIGHTS.tobytes()
+    assert header.round == 4
+    assert header.manifest.tensors[0].name == "w"
+
+
+LIES = {
+    "smaller": (announcing(4 * SIZE - 4), Malformed, "WRONG_SHAPE", str(4 * SIZE)),
+    "larger": (announcing(4 * SIZE + 4), Malformed, "WRONG_SHAPE", str(4 * SIZE + 4)),
+    "a petabyte": (announcing(2**50), Malformed, "WRONG_SHAPE", str(2**50)),
+    "nothing announced": (without_header, Malformed, "WRONG_SHAPE", "0 bytes"),
+    "damaged": (flipped, Damaged, "CHECKSUM_MISMATCH", "checksum"),
+    "truncated": (lambda m: m[:-1], Damaged, "TRUNCATED", str(4 * SIZE)),
+    "the header only": (
+        lambda m: [pb.GetModelResponse(header=m[0].header)],
+        Malformed,
+        "MALFORMED_STREAM",
+        "chunk of 0 bytes",
+    ),
+    "a hole": (lambda m: [m[0], m[2]], Malformed, "MALFORMED_STREAM", "begins at byte"),
+    "without end": (lambda m: [*m, m[-1]], Malformed, "MALFORMED_STREAM", "begins at byte"),
+    "no message": (lambda m: [], Malformed, "MALFORMED_STREAM", "no model"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_lie_is_told(serve, lie):
+    bend, kind, reason, words = LIES[lie]
+    with pytest.raises(kind, match=words) as caught:
+        await pulled(serve, bend)
+    assert caught.value.reason == reason
+
+
+async def test_no_memory_is_given_for_what_is_only_announced(serve):
+    tracemalloc.start()
+    try:
+        with pytest.raises(Malformed):
+            await pulled(serve, lambda messages: announcing(2**50)(messages)[:1])
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+async def test_a_refusal_is_passed_on(serve):
+    async with connect(await serve(Aggregator(lambda m: m))) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await pull_model(rpc.AggregatorServiceStub(channel), "gone", 4, SIZE)
+    assert Refusal.of(caught.value).reason == "UNKNOWN_FEDERATION"

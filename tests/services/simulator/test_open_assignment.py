@@ -1,0 +1,122 @@
+"""Open federations: one who is slow, lies or fails does not end it for the rest."""
+
+import asyncio
+
+import pytest
+
+from fedsiege.experiment.roster import Cast
+from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.v1 import aggregator_pb2 as data_pb
+from fedsiege.v1 import simulator_pb2 as pb
+from services.simulator import assignment as muster_module
+from services.simulator.assignment import WorkersMissing
+from services.simulator.open_assignment import OpenMuster
+from services.simulator.workers import AttachedWorker, Workers
+
+CLIENT, ATTACKER = pb.WORKER_KIND_CLIENT, pb.WORKER_KIND_ATTACKER
+
+
+class Scene:
+    """Two honest workers with a place each, and an attacker with room for many."""
+
+    def __init__(self, **settings: object) -> None:
+        self.workers = Workers()
+        self.notes: list[str] = []
+        spec = ExperimentSpec(clients=0, attack=0.5, **settings)
+        self.muster = OpenMuster("e1", spec, Cast(spec), self.workers, self.notes.append)
+        self.a, self.b = (self.workers.attach(hello(name)) for name in "ab")
+        self.x = self.workers.attach(hello("x", 100, ATTACKER))
+        self.muster.assign("f1")
+
+    def joins(self, worker: AttachedWorker, *indices: int, refused: int = 0) -> None:
+        memberships = [data_pb.Membership(participant_index=index) for index in indices]
+        joined = pb.Joined(
+            experiment_id="e1", memberships=memberships, method="by hand", refused=refused
+        )
+        self.muster.hear(worker, pb.AttachRequest(joined=joined))
+
+    async def there(self) -> list[int]:
+        return await self.muster.present(5)
+
+
+def hello(name: str, capacity: int = 1, kind: int = CLIENT) -> pb.Hello:
+    return pb.Hello(worker=name, capacity=capacity, kind=kind)
+
+
+async def ready(scene: Scene) -> None:
+    await asyncio.wait_for(scene.muster.ready(), 10)
+
+
+async def test_it_begins_with_those_who_are_ready_and_takes_the_others_later(monkeypatch):
+    monkeypatch.setattr(muster_module, "JOIN_PATIENCE", 0.05)
+    scene = Scene()
+    scene.joins(scene.a, 0)
+    scene.joins(scene.x, 2, 3)
+    await ready(scene)
+    assert scene.notes[-1] == "not ready after 0 s: b"
+    assert await scene.there() == [0, 2]  # one fake beside one benign participant
+    scene.joins(scene.b, 1)
+    assert await scene.there() == [0, 1, 2, 3]
+
+
+async def test_with_nobody_ready_it_cannot_begin(monkeypatch):
+    monkeypatch.setattr(muster_module, "JOIN_PATIENCE", 0.05)
+    with pytest.raises(WorkersMissing, match="not ready"):
+        await ready(Scene())
+
+
+async def test_one_that_fails_does_not_end_it():
+    scene = Scene()
+    failure = pb.WorkerFailure(experiment_id="e1", problem="no data")
+    scene.muster.hear(scene.b, pb.AttachRequest(failure=failure))
+    scene.joins(scene.a, 0)
+    scene.joins(scene.x, 2, 3)
+    await ready(scene)
+    assert "worker b: no data" in scene.notes
+    assert await scene.there() == [0, 2]
+
+
+async def test_one_that_enrols_others_than_told_is_left_out():
+    scene = Scene()
+    scene.joins(scene.b, 0, 1)
+    scene.joins(scene.a, 0)
+    scene.joins(scene.x, 2, 3)
+    await ready(scene)
+    assert await scene.there() == [0, 2]
+
+
+async def test_fakes_that_are_refused_enrolment_do_not_hold_it_up():
+    scene = Scene()
+    scene.joins(scene.a, 0)
+    scene.joins(scene.b, 1)
+    scene.joins(scene.x, 2, refused=1)
+    await ready(scene)
+    assert await scene.there() == [0, 1, 2]
+    assert "1 of 2 hostile participants were refused enrolment" in scene.notes
+
+
+async def test_honest_participants_cannot_be_written_off_by_a_claim_of_refusal(monkeypatch):
+    monkeypatch.setattr(muster_module, "JOIN_PATIENCE", 0.05)
+    scene = Scene()
+    scene.joins(scene.a, 0)
+    scene.joins(scene.x, 2, 3)
+    scene.joins(scene.b, refused=1)
+    await ready(scene)
+    assert scene.notes[-1].startswith("not ready")
+
+
+async def test_what_came_of_an_intrusion_is_noted_once_and_only_from_the_attacker():
+    scene = Scene(intrusions="sybils:5")
+    report = pb.IntrusionReport(
+        experiment_id="e1",
+        intrusion="sybils",
+        tried=5,
+        succeeded=2,
+        refusals={"FEDERATION_FULL": 3},
+    )
+    uncalled = pb.IntrusionReport(experiment_id="e1", intrusion="replay", tried=1)
+    for worker, said in ((scene.a, report), (scene.x, uncalled), (scene.x, report)):
+        scene.muster.hear(worker, pb.AttachRequest(intrusion=said))
+    scene.muster.hear(scene.x, pb.AttachRequest(intrusion=report))
+    assert [one.intrusion for one in scene.muster.intrusions] == ["sybils"]
+    assert any("sybils: 2 of 5 attempts succeeded" in note for note in scene.notes)

@@ -1,0 +1,37 @@
+"""A client or attacker worker at work against services that a test makes up."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+import pytest_asyncio
+
+from fedsiege.v1 import simulator_pb2 as pb
+from services.identity.identity import Place
+from services.rpc import channel
+from services.worker import submitting, worker
+from tests.services.worker.stage import Scene, at_work
+
+
+@pytest.fixture
+def impatient(monkeypatch) -> None:
+    """No test waits for a worker's pauses."""
+    attempts = partial(channel.attempts, 0.001, 0.01)
+    monkeypatch.setattr(worker, "attempts", attempts)
+    monkeypatch.setattr(submitting, "attempts", attempts)
+
+
+@pytest_asyncio.fixture
+async def scene(serve, impatient) -> AsyncIterator[Scene]:
+    """A client worker at work."""
+    async with at_work(Scene(serve)) as scene:
+        yield scene
+
+
+@pytest_asyncio.fixture
+async def attackers(serve, impatient) -> AsyncIterator[Scene]:
+    """An attacker worker at work; it has three tokens."""
+    scene = Scene(serve)
+    scene.hello.kind = pb.WORKER_KIND_ATTACKER
+    async with at_work(scene, Place("w1", tokens=("t0", "t1", "t2"))) as scene:
+        yield scene

@@ -1,0 +1,123 @@
+"""The command line of the workers, and how little they load before they have work."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fedsiege.v1 import simulator_pb2 as pb
+from services.attacker import __main__ as attacker
+from services.client import __main__ as client
+from services.identity.authority import Authority
+from services.rpc import process
+from services.worker import worker
+
+
+@pytest.fixture
+def started(monkeypatch) -> list[worker.Worker]:
+    """The workers that would have begun to work."""
+    found: list[worker.Worker] = []
+
+    async def begin(self: worker.Worker) -> None:
+        found.append(self)
+
+    monkeypatch.setattr(worker.Worker, "run", begin)
+    monkeypatch.setattr(process, "tune_allocator", lambda: None)
+    monkeypatch.setattr(process, "set_up_logging", lambda *_: None)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("module", "kind", "role"),
+    [(client, pb.WORKER_KIND_CLIENT, "client"), (attacker, pb.WORKER_KIND_ATTACKER, "attacker")],
+)
+def test_options_become_a_worker(started, module, kind, role):
+    module.main(["--participants", "50", "--simulator", "s:1", "--aggregator", "a:2"])
+    module.main(["--name", "mine"])
+    first, second = started
+    assert (first._simulator, first._aggregator) == ("s:1", "a:2")
+    assert (first._hello.kind, first._hello.capacity) == (kind, 50)
+    assert first._hello.worker.startswith(f"{role}-")
+    assert first._hello.version
+    assert (second._hello.worker, second._hello.capacity) == ("mine", 1)
+    assert second._simulator.endswith(":50052")
+    assert second._aggregator.endswith(":50051")
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """A folder with a file of two tokens, a place with as many, and a bundle for three."""
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("two").write_text("t0\nt1\n")
+    tmp_path.joinpath("places").mkdir()
+    tmp_path.joinpath("places", "w7.tokens").write_text("t0\nt1\n")
+    Authority.create(tmp_path / "certs").issue("c3", places=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--tokens=two", "--name=mine"], "mine"),
+        (["--place=places"], "w7"),
+        (["--certs=certs/c3"], "c3"),
+        (["--certs=certs/c3", "--tokens=two"], "c3"),
+    ],
+)
+def test_proofs_are_given_to_the_worker(started, places, arguments, name):
+    client.main(["--participants=2", *arguments])
+    (one,) = started
+    assert one._hello.worker == name
+    assert one._enroller.tokens == (("t0", "t1") if "two" in str(arguments) or name == "w7" else ())
+    assert (one._place.tls is not None) == ("--certs=certs/c3" in arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tokens=two", "--participants=3"], "up to 2, as there are tokens"),
+        (["--place=places", "--participants=3"], "up to 2, as there are tokens"),
+        (["--certs=certs/c3", "--participants=4"], "up to 3, as there are places"),
+        (["--certs=certs/c3", "--name=other"], "c3"),
+        (["--certs=nowhere"], "nowhere"),
+        (["--tokens=nowhere"], "nowhere"),
+        (["--place=nowhere"], "nowhere"),
+        (["--place=places", "--name=mine"], "--place"),
+    ],
+)
+def test_a_client_without_proof_for_all_does_not_start(started, places, capsys, arguments, words):
+    with pytest.raises(SystemExit) as caught:
+        client.main(arguments)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+    assert started == []
+
+
+def test_an_attacker_without_proof_for_all_tries(started, places, caplog):
+    attacker.main(["--tokens=two", "--participants=50"])
+    attacker.main(["--certs=certs/c3", "--participants=50"])
+    assert [one._hello.capacity for one in started] == [50, 50]
+    assert "only 2 of 50 participants have tokens" in caplog.text
+    assert "only 3 of 50 participants have places" in caplog.text
+
+
+@pytest.mark.parametrize("arguments", [["--participants", "0"], ["--participants", "x"], ["--no"]])
+def test_an_impossible_option_is_named(started, capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        client.main(arguments)
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+    assert started == []
+
+
+def test_a_worker_without_work_has_not_loaded_torch():
+    """Fifty of them start on two cores; torch costs each a second and 200 MB, and so on."""
+    code = (
+        "import sys, services.client.__main__, services.attacker.__main__\n"
+        "assert 'torch' not in sys.modules\n"
+        "assert 'sklearn' not in sys.modules\n"
+        "assert 'cryptography' not in sys.modules\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
