@@ -178,10 +178,11 @@ test-containers: $(VENV)/.ready-dev $(BUF_READY) ## Run the tests of the contain
 test: $(VENV)/.ready-dev ## Run the tests
 	@exec $(VENV)/bin/python -m pytest $(ARGS)
 
-lint: $(VENV)/.ready-dev ## Check style, format and types
+lint: $(VENV)/.ready-dev ## Check style, format, types and the direction of imports
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 
 proto: $(BUF_READY) $(VENV)/.ready ## Check the contract, compare it with main, generate its stubs anew
 	$(BUF) lint protos

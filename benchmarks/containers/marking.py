@@ -15,7 +15,7 @@ from unittest import mock
 from benchmarks.containers.light import PARAMETERS, LightCrew
 from benchmarks.containers.marks import Marks
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 from services.rpc.tensors import Floats
 from services.worker import command, worker
 from services.worker.submitting import Sender, Update

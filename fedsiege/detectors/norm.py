@@ -7,8 +7,8 @@ from torch import Tensor
 
 from fedsiege.detectors.base import Detector, catalogue
 from fedsiege.numerics.deviation import FEWEST, distinct, robust_z
+from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
-from fedsiege.rules.combination import row_norms
 from fedsiege.rules.context import RoundContext
 
 

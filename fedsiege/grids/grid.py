@@ -32,8 +32,8 @@ import yaml
 
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec, settings_from_yaml
+from fedsiege.peer_text import plain
 from fedsiege.results.atomic import in_words, write_whole
-from services.rpc.peer_text import plain
 
 _PARTS = ("about", "base", "vary")
 #: Lines of the screen of a run that failed that are shown; the last ones say why.

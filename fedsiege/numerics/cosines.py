@@ -6,7 +6,7 @@ from torch import Tensor
 
 from fedsiege.numerics.distances import products
 from fedsiege.numerics.matrix import column_blocks, rows_of
-from fedsiege.rules.combination import row_norms
+from fedsiege.numerics.norms import row_norms
 
 #: Columns that are multiplied at a time.
 _WIDTH = 2048

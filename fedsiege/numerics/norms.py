@@ -1,9 +1,12 @@
-"""The L2 norm of an update, in float64, which at the same time tells whether it is finite."""
+"""L2 norms of updates, in float64."""
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+
+from fedsiege.numerics.distances import distances_to
 
 #: Floats at a time: the float64 copy stays in the cache, and below 10,000 numbers the dot product
 #: runs on one thread and so gives the same sum on every machine of a kind.
@@ -25,3 +28,8 @@ def norm_of(row: NDArray[np.float32]) -> float:
             block[...] = piece
             total += float(block.dot(block))
     return math.sqrt(total)
+
+
+def row_norms(updates: Tensor) -> Tensor:
+    """Return ``(n,)`` float64 on the CPU: the L2 norm of each row, which cannot overflow."""
+    return distances_to(updates)

@@ -13,12 +13,12 @@ import numpy as np
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import Detection, Discovery, discovery
+from fedsiege.peer_text import plain
 from fedsiege.results.atomic import in_words
 from fedsiege.results.confusion import Confusion
 from fedsiege.results.detection import AUDIT, RULE, SELECTION, DetectionRow
 from fedsiege.results.history import CloseReason, HistoryRow
 from fedsiege.results.participants import TAKEN_IN, Outcome
-from services.rpc.peer_text import plain
 
 T = TypeVar("T")
 #: Bytes that are no UTF-8, as Python spells them.

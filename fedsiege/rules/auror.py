@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from fedsiege.numerics.matrix import column_blocks, sorted_columns
+from fedsiege.numerics.means import weighted_mean
 from fedsiege.numerics.two_means import two_means
 from fedsiege.ranges import require_number
 from fedsiege.rules.base import Aggregation, Rule, catalogue
-from fedsiege.rules.combination import weighted_mean
 from fedsiege.rules.context import RoundContext
 
 #: Numbers that are split at a time: some float64 copies of them stay in the cache.

@@ -279,3 +279,15 @@ def _row_sums(updates: Tensor) -> Tensor:
 
 
 catalogue: Catalogue[Rule] = Catalogue("rule")
+
+
+def keep_model(
+    updates: Tensor, scores: Tensor | None = None, state: object | None = None
+) -> Aggregation:
+    """Return the update of zeros that accepts nobody: what a rule does when it trusts no row.
+
+    The alternative seen in published code, the mean of all, hands the model to the attacker.
+    """
+    n, d = updates.shape
+    zeros = torch.zeros(d, device=updates.device)
+    return Aggregation(zeros, torch.zeros(n, dtype=torch.bool), scores, state)

@@ -6,9 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fedsiege.numerics.means import weighted_mean
 from fedsiege.ranges import require_number
 from fedsiege.rules.base import Aggregation, Rule, catalogue
-from fedsiege.rules.combination import weighted_mean
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.noise import with_noise
 

@@ -11,9 +11,15 @@ from torch import Tensor
 from fedsiege import seeding
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.matrix import column_blocks
+from fedsiege.numerics.means import weighted_mean
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, TolerantRule, catalogue, require_whole_number
-from fedsiege.rules.combination import keep_model, weighted_mean
+from fedsiege.rules.base import (
+    Aggregation,
+    TolerantRule,
+    catalogue,
+    keep_model,
+    require_whole_number,
+)
 from fedsiege.rules.context import RoundContext
 
 #: Coordinates at a time, in float64.

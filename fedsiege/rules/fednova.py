@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from fedsiege.errors import InvalidValue
+from fedsiege.numerics.means import median_of, weighted_mean
 from fedsiege.ranges import require_number, samples_cut
-from fedsiege.rules.base import Aggregation, Rule, catalogue, require_whole_number
-from fedsiege.rules.combination import keep_model, median_of, weighted_mean
+from fedsiege.rules.base import Aggregation, Rule, catalogue, keep_model, require_whole_number
 from fedsiege.rules.context import RoundContext
 
 

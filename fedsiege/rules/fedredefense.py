@@ -9,9 +9,16 @@ from torch import Tensor
 
 from fedsiege import models, seeding
 from fedsiege.errors import UnfitRound
+from fedsiege.numerics.means import weighted_mean
+from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, StatefulRule, catalogue, require_whole_number
-from fedsiege.rules.combination import keep_model, row_norms, weighted_mean
+from fedsiege.rules.base import (
+    Aggregation,
+    StatefulRule,
+    catalogue,
+    keep_model,
+    require_whole_number,
+)
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.distillation import IMAGE, Distillation, Synthetic
 from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, Turnout

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from fedsiege.numerics.cosines import cosines
 from fedsiege.numerics.hdbscan import majority_cluster
+from fedsiege.numerics.means import clipped_mean, median_of
+from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
 from fedsiege.rules.base import Aggregation, Rule, catalogue
-from fedsiege.rules.combination import clipped_mean, median_of, row_norms
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.noise import with_noise
 

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from fedsiege.errors import InvalidValue
 from fedsiege.numerics.cosines import products_with
+from fedsiege.numerics.means import weighted_mean
+from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, catalogue, require_whole_number
-from fedsiege.rules.combination import keep_model, row_norms, weighted_mean
+from fedsiege.rules.base import Aggregation, Rule, catalogue, keep_model, require_whole_number
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.root_data import RootData
 from fedsiege.training import optimiser

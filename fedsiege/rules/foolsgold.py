@@ -7,8 +7,14 @@ import torch
 from torch import Tensor
 
 from fedsiege.numerics.cosines import cosines
-from fedsiege.rules.base import Aggregation, StatefulRule, catalogue, require_whole_number
-from fedsiege.rules.combination import keep_model, weighted_mean
+from fedsiege.numerics.means import weighted_mean
+from fedsiege.rules.base import (
+    Aggregation,
+    StatefulRule,
+    catalogue,
+    keep_model,
+    require_whole_number,
+)
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
 from fedsiege.rules.state import own

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.cosines import cosines
+from fedsiege.numerics.means import weighted_mean
 from fedsiege.ranges import require_number
 from fedsiege.rules.base import Aggregation, Rule, catalogue, require_whole_number
-from fedsiege.rules.combination import weighted_mean
 from fedsiege.rules.context import RoundContext
 
 

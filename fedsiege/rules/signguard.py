@@ -10,9 +10,10 @@ from torch import Tensor
 
 from fedsiege import seeding
 from fedsiege.errors import UnfitRound
+from fedsiege.numerics.means import clipped_mean, median_of
+from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, catalogue
-from fedsiege.rules.combination import clipped_mean, keep_model, median_of, row_norms
+from fedsiege.rules.base import Aggregation, Rule, catalogue, keep_model
 from fedsiege.rules.context import RoundContext
 
 #: Among fewer, each row is a cluster of its own, and the one with most positive signs counts.

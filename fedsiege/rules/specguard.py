@@ -8,9 +8,16 @@ import torch
 from torch import Tensor
 
 from fedsiege.numerics.cosines import products_with
+from fedsiege.numerics.means import clipped_mean, median_of
+from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, StatefulRule, catalogue, require_whole_number
-from fedsiege.rules.combination import clipped_mean, keep_model, median_of, row_norms
+from fedsiege.rules.base import (
+    Aggregation,
+    StatefulRule,
+    catalogue,
+    keep_model,
+    require_whole_number,
+)
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.root_data import RootData
 from fedsiege.rules.state import own

@@ -6,9 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fedsiege.numerics.means import clipped_mean, median_of
+from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
 from fedsiege.rules.base import Aggregation, Rule, catalogue
-from fedsiege.rules.combination import clipped_mean, median_of, row_norms
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.noise import with_noise
 

@@ -13,9 +13,9 @@ from typing import ClassVar
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.participants import Participant, check_credential
+from services.errors import Forbidden, Unauthenticated
 from services.identity.callers import Caller
 from services.identity.ledger import Ledger, revoked_token
-from services.rpc.errors import Forbidden, Unauthenticated
 
 #: Seconds after which it is looked up again whose tokens have been revoked.
 REFRESH = 0.5

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fedsiege.errors import UnfitRound
 from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum, StreamingRule
-from services.rpc.errors import Exhausted
+from services.errors import Exhausted
 from services.rpc.tensors import FLOAT_BYTES, Floats
 
 #: Sample and step counts are the participants' own words; no rule needs to tell larger ones apart.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.auditing import AuditDetail
 from services.aggregator.participants import Participant
-from services.rpc.errors import NotFound
+from services.errors import NotFound
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from services.aggregator.collecting import Collector, MatrixCollector, SumCollec
 from services.aggregator.detail import RoundDetail, RoundDetails
 from services.aggregator.participants import Participants
 from services.aggregator.round import Round
-from services.rpc.errors import Duplicate, FutureRound, Malformed, NotFound, WrongState
+from services.errors import Duplicate, FutureRound, Malformed, NotFound, WrongState
 from services.rpc.tensors import Floats, Layout, encode_model
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.rpc.errors import Duplicate, Exhausted, Malformed, NotFound, Unauthenticated
+from services.errors import Duplicate, Exhausted, Malformed, NotFound, Unauthenticated
 
 IDENTITY_LENGTH = 200
 CREDENTIAL_BYTES = range(16, 65)

@@ -18,7 +18,7 @@ from fedsiege.errors import UnfitRound
 from fedsiege.rules import Aggregation, RoundContext, Rule
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.collecting import Collector, MatrixCollector
-from services.rpc.errors import Duplicate, ServiceError, WrongState
+from services.errors import Duplicate, ServiceError, WrongState
 from services.rpc.tensors import Floats
 
 

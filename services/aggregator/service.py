@@ -29,8 +29,8 @@ from services.aggregator.validation import (
     next_piece,
     up_to_the_last,
 )
+from services.errors import Exhausted, Malformed, NotFound, ServiceError, WrongState
 from services.identity import callers
-from services.rpc.errors import Exhausted, Malformed, NotFound, ServiceError, WrongState
 from services.rpc.guard import Guard
 from services.rpc.tensors import framed
 

@@ -12,8 +12,8 @@ from fedsiege.v1 import tensors_pb2
 from services.aggregator.admission import Admission
 from services.aggregator.federation import Federation
 from services.aggregator.round import Round
+from services.errors import Forbidden, Malformed, TooSlow
 from services.identity.callers import Caller
-from services.rpc.errors import Forbidden, Malformed, TooSlow
 from services.rpc.tensors import FLOAT_BYTES, Assembly, Floats
 
 #: Seconds that a sender may be silent between two messages.

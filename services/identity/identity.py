@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedsiege.errors import InvalidValue
-from services.rpc.channel import attempts
+from services.retry import attempts
 
 if TYPE_CHECKING:  # workers without certificates start faster without it
     from services.identity.tls import Tls

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedsiege.errors import FedSiegeError, InvalidValue
-from services.rpc.errors import Forbidden, Unauthenticated
+from services.errors import Forbidden, Unauthenticated
 
 #: Random bytes of a token.
 TOKEN_BYTES = 32

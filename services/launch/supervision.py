@@ -3,9 +3,10 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
-from fedsiege.cli.screen import Screen
+from rich.console import Console
+
 from fedsiege.experiment.faults import FaultPlan
 from fedsiege.v1 import simulator_pb2 as pb
 from services.launch.base import Endpoints, Fleet, FleetFailed
@@ -20,6 +21,19 @@ LOOK_EVERY = 1.0
 ARRIVAL_PATIENCE = 120.0
 
 
+class Display(Protocol):
+    """Where progress is shown."""
+
+    @property
+    def console(self) -> Console:
+        """The terminal."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        ...
+
+
 class Tending:
     """Looks after the fleet of one run.
 
@@ -29,7 +43,7 @@ class Tending:
         screen: where to show the progress.
     """
 
-    def __init__(self, fleet: Fleet, folder: Path, screen: Screen) -> None:
+    def __init__(self, fleet: Fleet, folder: Path, screen: Display) -> None:
         self._fleet, self._folder, self._screen = fleet, folder, screen
         self._statistics = Statistics(folder / "containers.csv")
         self._faulting: Faulting | None = None

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from fedsiege.errors import FedSiegeError
+from services.errors import ServiceError, TooSlow
 from services.identity.callers import Caller, Callers
-from services.rpc.errors import ServiceError, TooSlow
 from services.rpc.guard import Guard, Peer
 
 #: Seconds within which a call must bring its first message, whole.

@@ -1,14 +1,13 @@
 """Channels and servers: the options that both ends must agree on, and how to wait for a peer."""
 
-import asyncio
 import logging
-import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
+from services.retry import attempts
 from services.rpc.proxies import Route, target_host
 
 if TYPE_CHECKING:  # workers without certificates start faster without it
@@ -74,21 +73,6 @@ def connect(address: str, tls: "Tls | None" = None) -> grpc.aio.Channel:
 def channel_options(address: str) -> list[tuple[str, int]]:
     """Return the options of a channel to a peer: a proxy of the environment is for remote ones."""
     return [*CHANNEL_OPTIONS, *([] if Route.to(address).proxy else [PAST_PROXIES])]
-
-
-async def attempts(first: float = 0.1, longest: float = 3.0) -> AsyncIterator[int]:
-    """Yield 0, 1, 2 ... without end, waiting longer and longer in between, with jitter.
-
-    Args:
-        first: the first wait, seconds.
-        longest: the longest wait, seconds.
-    """
-    number, pause = 0, first
-    while True:
-        yield number
-        # Jitter is no secret: it keeps fifty workers from knocking in step.
-        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
-        number, pause = number + 1, min(longest, pause * 2)
 
 
 async def patiently(call: Callable[[], Awaitable[Response]], deadline: float | None) -> Response:

@@ -13,7 +13,7 @@ import grpc
 from fedsiege.errors import FedSiegeError
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.rpc.errors import Malformed, Refusal
+from services.errors import Malformed, Refusal
 from services.rpc.tensors import CHUNK_BYTES, FLOAT_BYTES
 
 

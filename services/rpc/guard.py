@@ -13,8 +13,8 @@ from typing import Self
 from weakref import WeakKeyDictionary
 
 from fedsiege.errors import InvalidValue
+from services.errors import Exhausted, Forbidden
 from services.identity.callers import Caller, Role
-from services.rpc.errors import Exhausted, Forbidden
 
 #: Seconds at the full rate that a peer may take at once, after a quiet time.
 BURST = 4.0

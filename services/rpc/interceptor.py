@@ -10,9 +10,9 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from fedsiege.errors import FedSiegeError
+from services.errors import Malformed, to_status, to_trailers
 from services.identity.callers import Callers, note
 from services.rpc.calls import Call, OpenCalls
-from services.rpc.errors import Malformed, to_status, to_trailers
 from services.rpc.guard import Guard
 
 log = logging.getLogger(__name__)

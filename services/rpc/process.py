@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from services.rpc.peer_text import plain
+from fedsiege.peer_text import plain
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.errors import Malformed
 from services.rpc.channel import patiently
-from services.rpc.errors import Malformed
 from services.rpc.exchange import Exchange
 from services.rpc.tensors import FLOAT_BYTES, Assembly, Floats
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.rpc.errors import Damaged, Malformed
+from services.errors import Damaged, Malformed
 
 CHUNK_BYTES = 1 << 20
 #: Smaller chunks are refused unless one ends the sequence: a million one-byte chunks are an

@@ -13,8 +13,8 @@ from fedsiege.errors import FedSiegeError
 from fedsiege.experiment import intrusions
 from fedsiege.experiment.roster import Cast
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.peer_text import plain
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc.peer_text import plain
 from services.rpc.ration import Ration
 from services.simulator.workers import AttachedWorker, Workers, share_out
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.peer_text import plain
 from fedsiege.results import (
     CloseReason,
     Confusion,
@@ -17,7 +18,6 @@ from fedsiege.results import (
 from fedsiege.results.participants import RULED_ON
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc.peer_text import plain
 
 #: Characters of what went wrong in a round.
 LONGEST_PROBLEM = 1_000

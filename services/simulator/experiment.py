@@ -13,14 +13,14 @@ import grpc
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.experiment.resolve import Settled
 from fedsiege.experiment.roster import Cast
+from fedsiege.peer_text import plain
 from fedsiege.results import ResultsFolder, detections
 from fedsiege.results.atomic import in_words
 from fedsiege.results.intrusions import write_intrusions
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc.errors import Refusal
-from services.rpc.peer_text import plain
+from services.errors import Refusal
 from services.simulator.assignment import JOIN_PATIENCE, NO_DEADLINE, Muster
 from services.simulator.attack_success import Probe
 from services.simulator.conversion import (

@@ -9,8 +9,9 @@ import grpc
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.rpc.channel import TRANSIENT, attempts, patiently
-from services.rpc.errors import Refusal
+from services.errors import Refusal
+from services.retry import attempts
+from services.rpc.channel import TRANSIENT, patiently
 from services.rpc.pulling import pull_model
 from services.rpc.tensors import Floats
 from services.simulator.assignment import seconds

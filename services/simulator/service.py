@@ -17,8 +17,8 @@ from fedsiege.results import ResultsFolder
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.errors import Exhausted, Forbidden, Malformed, NotFound, Refusal
 from services.identity import callers
-from services.rpc.errors import Exhausted, Forbidden, Malformed, NotFound, Refusal
 from services.simulator.conversion import from_message
 from services.simulator.experiment import Experiment
 from services.simulator.workers import AttachedWorker, Workers

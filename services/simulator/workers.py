@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc.errors import Malformed
+from services.errors import Malformed
 from services.rpc.ration import Ration
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import grpc
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ import grpc
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.rpc.channel import TRANSIENT, attempts
-from services.rpc.errors import Refusal
+from services.errors import Refusal
+from services.retry import attempts
+from services.rpc.channel import TRANSIENT
 from services.rpc.exchange import Exchange
 from services.rpc.tensors import CHUNK_BYTES, Floats, encode_update
 

@@ -20,9 +20,10 @@ from fedsiege.errors import FedSiegeError
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.errors import Refusal
 from services.identity.identity import Place
-from services.rpc.channel import TRANSIENT, attempts, connect
-from services.rpc.errors import Refusal
+from services.retry import attempts
+from services.rpc.channel import TRANSIENT, connect
 from services.rpc.exchange import Exchange, Refused, fits
 from services.rpc.proxies import Route
 from services.rpc.pulling import pull_model

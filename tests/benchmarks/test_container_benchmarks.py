@@ -15,7 +15,7 @@ from benchmarks.containers.marks import Marks
 from benchmarks.processes import running
 from fedsiege.errors import InvalidValue
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 from services.worker.submitting import Sender
 
 CLIENTS = [f"client-{number}" for number in range(50)]

@@ -16,9 +16,9 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from fedsiege.v1 import simulator_pb2_grpc as simulator_rpc
 from services.aggregator.service import AggregatorService
+from services.errors import Refusal
 from services.rpc import server
 from services.rpc.channel import connect
-from services.rpc.errors import Refusal
 from services.rpc.server import serving
 from services.rpc.tensors import encode_update
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fedsiege.rules.combination import median_of
+from fedsiege.numerics.means import median_of
 from fedsiege.rules.sentinel.camps import larger_camp
 
 #: Steps of Weiszfeld's algorithm, and what change of a weight ends it, relative to the largest.

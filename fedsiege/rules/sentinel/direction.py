@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fedsiege.rules.combination import median_of
+from fedsiege.numerics.means import median_of
 from fedsiege.rules.sentinel.consensus import Consensus
 
 #: The cosines of all updates, and of all momenta, with a weighted sum of updates.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fedsiege.rules.combination import median_of
+from fedsiege.numerics.means import median_of
 
 #: Others that one is compared with: more cost time and tell nothing new.
 PEERS = 64

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor
 
-from fedsiege.rules.combination import median_of
+from fedsiege.numerics.means import median_of
 from fedsiege.rules.sentinel.dead_set import dead_shares
 from fedsiege.rules.sentinel.layers import Layer
 from fedsiege.rules.sentinel.measures import measure

@@ -9,9 +9,16 @@ from torch import Tensor
 
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.numerics.means import median_of, weighted_mean
+from fedsiege.numerics.norms import row_norms
 from fedsiege.rules import memory
-from fedsiege.rules.base import Aggregation, StatefulRule, catalogue, require_whole_number
-from fedsiege.rules.combination import keep_model, median_of, row_norms, weighted_mean
+from fedsiege.rules.base import (
+    Aggregation,
+    StatefulRule,
+    catalogue,
+    keep_model,
+    require_whole_number,
+)
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.sentinel.invariants import hard_flags, hard_tests
 from fedsiege.rules.sentinel.judgement import judge

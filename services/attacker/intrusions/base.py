@@ -10,7 +10,7 @@ from typing import ClassVar
 import grpc
 
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 
 
 @dataclass(frozen=True)

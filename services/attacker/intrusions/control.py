@@ -6,7 +6,7 @@ import grpc
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 
 #: Refusals that the operator, too, would get: they say nothing of who asks.
 _UNTIMELY = frozenset({"ROUND_OPEN", "WRONG_ROUND"})

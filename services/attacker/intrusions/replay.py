@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 from services.worker.submitting import Sender, Update
 
 

@@ -5,7 +5,7 @@ import asyncio
 import grpc
 
 from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 
 #: Seconds after which a stream that is still open counts as a success.
 LONG = 20.0

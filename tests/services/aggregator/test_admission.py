@@ -16,12 +16,12 @@ from services.aggregator.__main__ import main
 from services.aggregator.admission import Admission, ByCertificate, ByToken
 from services.aggregator.participants import Participant
 from services.aggregator.service import CONTROL, PARTICIPANT, AggregatorService
+from services.errors import Refusal, ServiceError
 from services.identity.authority import Authority
 from services.identity.callers import Caller, Role
 from services.identity.ledger import Ledger
 from services.identity.tls import Tls
 from services.rpc.channel import connect
-from services.rpc.errors import Refusal, ServiceError
 from services.rpc.guard import Guard
 from services.rpc.server import serving
 from services.rpc.tensors import LEAST_CHUNK_BYTES, encode_update

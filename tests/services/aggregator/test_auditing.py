@@ -10,7 +10,7 @@ import torch
 from fedsiege import detectors
 from fedsiege.rules import Bulyan
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 from tests.services.conftest import Federation
 
 TERMS = "quarantine:term=2,cap=8,probation=2"

@@ -13,7 +13,7 @@ from fedsiege.errors import UnfitRound
 from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum
 from services.aggregator import collecting
 from services.aggregator.collecting import MatrixCollector, SumCollector, new_matrix
-from services.rpc.errors import Exhausted
+from services.errors import Exhausted
 
 D = 6
 

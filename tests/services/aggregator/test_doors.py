@@ -9,7 +9,7 @@ import pytest
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
 from services.aggregator import validation
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 from services.rpc.tensors import CHUNK_BYTES, checksum
 
 Code = grpc.StatusCode

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 from services.rpc.exchange import Exchange, Refused, fits
 from services.rpc.pulling import pull_model
 from services.worker.submitting import Sender, Update

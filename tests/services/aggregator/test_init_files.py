@@ -13,8 +13,8 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.aggregator.__main__ import main
 from services.aggregator.service import AggregatorService
+from services.errors import Refusal
 from services.rpc.channel import connect
-from services.rpc.errors import Refusal
 from services.rpc.server import serving
 from services.simulator.remote_federation import RemoteFederation
 

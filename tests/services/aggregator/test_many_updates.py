@@ -10,7 +10,7 @@ import pytest
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
 from services.aggregator import service, validation
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 from services.rpc.tensors import encode_update
 from services.worker.submitting import Sender, Update
 from tests.services.aggregator.playing import ones

@@ -6,14 +6,7 @@ from hypothesis import strategies as st
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.participants import Participants, check_credential
-from services.rpc.errors import (
-    Duplicate,
-    Exhausted,
-    Malformed,
-    NotFound,
-    ServiceError,
-    Unauthenticated,
-)
+from services.errors import Duplicate, Exhausted, Malformed, NotFound, ServiceError, Unauthenticated
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 

@@ -12,7 +12,7 @@ from fedsiege.rules import RoundContext, RunningSum
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.collecting import MatrixCollector, SumCollector
 from services.aggregator.round import Round
-from services.rpc.errors import Duplicate, Malformed, ServiceError, WrongState
+from services.errors import Duplicate, Malformed, ServiceError, WrongState
 
 D = 3
 OPEN = pb.CLOSE_REASON_UNSPECIFIED

@@ -4,7 +4,7 @@ import grpc
 import numpy as np
 import pytest
 
-from services.rpc.errors import Refusal
+from services.errors import Refusal
 from tests.services.conftest import Federation
 
 

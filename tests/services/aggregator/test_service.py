@@ -11,8 +11,8 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.aggregator import federation as federation_module
 from services.aggregator.service import AggregatorService, Limits
+from services.errors import Refusal
 from services.rpc.channel import connect
-from services.rpc.errors import Refusal
 from services.rpc.server import serving
 from tests.services.aggregator.playing import PATIENCE, Code, awaited, ones, small
 from tests.services.conftest import refusal

@@ -6,11 +6,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from services.errors import Unauthenticated
 from services.identity import callers
 from services.identity.bundle import utc_now
 from services.identity.callers import Caller, Role, VerifiedCallers, identity_uri
 from services.identity.signing import Signer, new_key
-from services.rpc.errors import Unauthenticated
 
 
 class Context:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fedsiege.errors import FedSiegeError, InvalidValue
+from services.errors import ServiceError
 from services.identity import ledger as module
 from services.identity.ledger import Ledger
-from services.rpc.errors import ServiceError
 
 
 @pytest.fixture

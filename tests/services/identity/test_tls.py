@@ -16,13 +16,13 @@ from cryptography import x509
 from fedsiege.errors import InvalidValue
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.errors import Refusal
 from services.identity import callers
 from services.identity.authority import Authority
 from services.identity.callers import Caller, Role
 from services.identity.tls import Tls
 from services.rpc import server
 from services.rpc.channel import connect
-from services.rpc.errors import Refusal
 from services.rpc.server import serving
 
 Code = grpc.StatusCode

@@ -10,11 +10,11 @@ import pytest_asyncio
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.errors import Unauthenticated
 from services.identity.callers import Caller, Callers
 from services.rpc import calls, server
 from services.rpc.calls import OpenCalls
 from services.rpc.channel import connect
-from services.rpc.errors import Unauthenticated
 from services.rpc.guard import Guard, Limits
 from services.rpc.interceptor import ErrorInterceptor
 from services.rpc.server import serving

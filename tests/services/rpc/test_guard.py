@@ -7,9 +7,9 @@ import pytest
 from fedsiege.errors import InvalidValue
 from fedsiege.v1 import aggregator_pb2, simulator_pb2
 from services.aggregator import service as aggregator
+from services.errors import Exhausted, Forbidden
 from services.identity.callers import Caller, Role
 from services.rpc import guard as guard_module
-from services.rpc.errors import Exhausted, Forbidden
 from services.rpc.guard import BURST, Guard, Limits, Peer
 from services.simulator import service as simulator
 

@@ -13,8 +13,8 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.errors import NotFound, Refusal
 from services.rpc.channel import connect
-from services.rpc.errors import NotFound, Refusal
 
 Code = grpc.StatusCode
 SECRET = "the database password is hunter2"

@@ -9,8 +9,8 @@ import pytest
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
+from services.errors import Damaged, Malformed, NotFound, Refusal
 from services.rpc.channel import connect
-from services.rpc.errors import Damaged, Malformed, NotFound, Refusal
 from services.rpc.pulling import pull_model
 from services.rpc.tensors import encode_model
 

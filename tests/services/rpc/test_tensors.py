@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
+from services.errors import Damaged, Malformed, ServiceError
 from services.rpc import tensors
-from services.rpc.errors import Damaged, Malformed, ServiceError
 from services.rpc.tensors import Assembly, checksum, encode_model, encode_update, manifest, raw
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)

@@ -7,7 +7,7 @@ import pytest
 from grpc.aio import AioRpcError, Metadata
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.rpc.errors import WrongState, to_status, to_trailers
+from services.errors import WrongState, to_status, to_trailers
 from services.simulator import remote_federation
 from services.simulator.remote_federation import RemoteFederation
 

@@ -12,13 +12,13 @@ import pytest_asyncio
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.errors import NotFound
 from services.identity import callers
 from services.identity.authority import Authority
 from services.identity.callers import Role
 from services.identity.tls import Tls
 from services.rpc import calls, server
 from services.rpc.channel import connect
-from services.rpc.errors import NotFound
 from services.rpc.guard import Limits
 from services.rpc.server import serving
 from services.simulator.__main__ import main, simulating

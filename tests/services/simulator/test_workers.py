@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc.errors import Malformed
+from services.errors import Malformed
 from services.simulator.workers import Workers, share_out
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)

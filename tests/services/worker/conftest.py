@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from fedsiege.v1 import simulator_pb2 as pb
+from services import retry
 from services.identity.identity import Place
-from services.rpc import channel
 from services.worker import submitting, worker
 from tests.services.worker.stage import Scene, at_work
 
@@ -16,7 +16,7 @@ from tests.services.worker.stage import Scene, at_work
 @pytest.fixture
 def impatient(monkeypatch) -> None:
     """No test waits for a worker's pauses."""
-    attempts = partial(channel.attempts, 0.001, 0.01)
+    attempts = partial(retry.attempts, 0.001, 0.01)
     monkeypatch.setattr(worker, "attempts", attempts)
     monkeypatch.setattr(submitting, "attempts", attempts)
 

@@ -13,8 +13,8 @@ from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.aggregator.validation import up_to_the_last
+from services.errors import Duplicate, ServiceError
 from services.identity.identity import Place
-from services.rpc.errors import Duplicate, ServiceError
 from services.rpc.tensors import Floats, encode_model
 from services.worker.submitting import Update
 from services.worker.worker import Crew, Worker

@@ -6,12 +6,12 @@ import contextlib
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.errors import Exhausted, Forbidden, NotFound, Unauthenticated
 from services.identity.authority import Authority
 from services.identity.callers import VerifiedCallers
 from services.identity.identity import Place
 from services.identity.tls import Tls
 from services.rpc import server
-from services.rpc.errors import Exhausted, Forbidden, NotFound, Unauthenticated
 from services.worker import enrolling
 from tests.services.worker.stage import PATIENCE, Aggregator, Scene, at_work
 

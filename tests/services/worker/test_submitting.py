@@ -12,9 +12,9 @@ import pytest
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.rpc import channel
+from services import retry
+from services.errors import Malformed, NotFound, Refusal
 from services.rpc.channel import TRANSIENT, connect
-from services.rpc.errors import Malformed, NotFound, Refusal
 from services.rpc.tensors import CHUNK_BYTES, Assembly
 from services.worker import submitting
 from services.worker.submitting import Sender, Update
@@ -68,7 +68,7 @@ def unpacked(messages: list[pb.SubmitUpdatesRequest]) -> list[tuple[int, np.ndar
 
 @pytest.fixture
 def aggregator(monkeypatch) -> Aggregator:
-    impatient = partial(channel.attempts, 0.001, 0.01)
+    impatient = partial(retry.attempts, 0.001, 0.01)
     monkeypatch.setattr(submitting, "attempts", impatient)
     return Aggregator()
 

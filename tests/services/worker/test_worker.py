@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc.errors import Malformed
+from services.errors import Malformed
 from services.worker.worker import Worker
 from tests.services.worker.stage import PATIENCE, SIZE, Simulator, ToyCrew, until
 

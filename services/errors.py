@@ -34,8 +34,8 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from fedsiege.errors import FedSiegeError, InvalidValue
+from fedsiege.peer_text import plain
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.rpc.peer_text import plain
 
 DOMAIN = "fedsiege"
 _DETAILS_KEY = "grpc-status-details-bin"

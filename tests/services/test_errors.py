@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsiege.errors import FedSiegeError, InvalidValue, MissingData, UnfitRound
-from services.rpc import errors
-from services.rpc.errors import Refusal, ServiceError, to_status, to_trailers
-from services.rpc.peer_text import plain
+from fedsiege.peer_text import plain
+from services import errors
+from services.errors import Refusal, ServiceError, to_status, to_trailers
 
 quick = settings(max_examples=25, deadline=None, derandomize=True)
 

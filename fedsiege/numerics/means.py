@@ -1,11 +1,9 @@
-"""Weighted means of rows, and what there is when no row may count."""
+"""Weighted means of rows, and the median."""
 
 import torch
 from torch import Tensor
 
-from fedsiege.numerics.distances import distances_to
 from fedsiege.numerics.sums import sum_in_float64
-from fedsiege.rules.base import Aggregation
 
 
 def weighted_mean(updates: Tensor, weights: Tensor, masses: Tensor | None = None) -> Tensor:
@@ -43,11 +41,6 @@ def clipped_mean(updates: Tensor, accepted: Tensor, norms: Tensor, bound: float)
     return weighted_mean(updates, factors * accepted, accepted.double())
 
 
-def row_norms(updates: Tensor) -> Tensor:
-    """Return ``(n,)`` float64 on the CPU: the L2 norm of each row, which cannot overflow."""
-    return distances_to(updates)
-
-
 def median_of(values: Tensor) -> float:
     """Return the median of ``(n,)`` numbers; of an even n, the mean of the two middle ones.
 
@@ -56,15 +49,3 @@ def median_of(values: Tensor) -> float:
     ordered = values.double().sort().values
     n = len(ordered)
     return float(ordered[(n - 1) // 2 : n // 2 + 1].mean())
-
-
-def keep_model(
-    updates: Tensor, scores: Tensor | None = None, state: object | None = None
-) -> Aggregation:
-    """Return the update of zeros that accepts nobody: what a rule does when it trusts no row.
-
-    The alternative seen in published code, the mean of all, hands the model to the attacker.
-    """
-    n, d = updates.shape
-    zeros = torch.zeros(d, device=updates.device)
-    return Aggregation(zeros, torch.zeros(n, dtype=torch.bool), scores, state)

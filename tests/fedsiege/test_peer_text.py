@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedsiege.peer_text import plain
+from services.errors import Refusal
 from services.rpc import process
-from services.rpc.errors import Refusal
-from services.rpc.peer_text import plain
 
 FORGED = "no\n12:00:00 simulator  INFO    all is well\r\x1b[2J\x1b]0;gone\x07\x9b1A\u202e\x00"
 
