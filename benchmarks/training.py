@@ -14,8 +14,9 @@ from rich.console import Console
 from benchmarks import machine, report
 from benchmarks.contest import Benchmark, Claim, Contender, Effort, Samples, run
 from fedsiege import models
+from fedsiege.training.base import Shard, Trainer, batch_order
 from fedsiege.training.cohort import CohortTrainer
-from fedsiege.training.local import LoopTrainer, Shard, Trainer, batch_order
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalSGD
 from services.rpc.process import tune_allocator
 

@@ -21,7 +21,7 @@ from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.ranges import is_finite
 from fedsiege.registry import Catalogue
 from fedsiege.rules.base import require_whole_number
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 
 class Knowledge(enum.Enum):

@@ -136,9 +136,9 @@ def _resolve_trainer(spec: ExperimentSpec) -> tuple[str, str]:
         InvalidValue: TRAINER=cohort, and the engine cannot run the model.
     """
     from fedsiege import models
-    from fedsiege.training import local
+    from fedsiege.training import choice
 
-    fitting, reason = local.resolve_auto(models.create(spec.model))
+    fitting, reason = choice.resolve_auto(models.create(spec.model))
     if spec.trainer == "auto":
         return fitting, reason and f"TRAINER=auto is {fitting} with MODEL={spec.model}: {reason}"
     if spec.trainer == "cohort" and fitting == "loop":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.errors import UnfitRound
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch.func import functional_call, grad, vmap
 from fedsiege import models, seeding
 from fedsiege.errors import UnfitRound
 from fedsiege.rules.context import RoundContext
-from fedsiege.training.local import LoopTrainer
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalOptimiser
 
 #: Samples whose gradients are computed at a time.

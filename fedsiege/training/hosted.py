@@ -8,7 +8,8 @@ from torch import Tensor
 
 from fedsiege import datasets, models, partitions, seeding
 from fedsiege.errors import InvalidValue
-from fedsiege.training.local import Shard, batch_order, choose
+from fedsiege.training.base import Shard, batch_order
+from fedsiege.training.choice import choose
 from fedsiege.training.optimiser import LocalOptimiser
 
 #: Makes of a participant's samples what it trains on.

@@ -14,8 +14,8 @@ from fedsiege.detectors import Audit
 from fedsiege.errors import UnfitRound
 from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum, StreamingRule, spell
 from fedsiege.rules.pipeline import without
+from fedsiege.training.base import Shard
 from fedsiege.training.evaluation import Evaluator, Score
-from fedsiege.training.local import Shard
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.auditing import AuditDetail, Auditor
 from services.aggregator.collecting import Collector, MatrixCollector, SumCollector, new_matrix

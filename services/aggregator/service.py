@@ -13,8 +13,8 @@ from torch import Tensor
 
 from fedsiege import datasets, detectors, models, rules, seeding
 from fedsiege.errors import InvalidValue, MissingData
+from fedsiege.training.base import Shard
 from fedsiege.training.evaluation import Evaluator
-from fedsiege.training.local import Shard
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.aggregator.admission import Admission, Open

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from fedsiege import attacks, models
 from fedsiege.attacks import Attack, Broadcast, Knowledge, PoisoningAttack, StatefulAttack
+from fedsiege.training.base import Shard
 from fedsiege.training.hosted import LocalTraining
-from fedsiege.training.local import Shard
 from fedsiege.v1 import simulator_pb2 as pb
 from services.rpc.tensors import Floats
 from services.worker.submitting import Update

@@ -6,7 +6,8 @@ import torch
 
 from fedsiege import datasets, models, partitions
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.training.local import LoopTrainer, Shard, batch_order
+from fedsiege.training.base import Shard, batch_order
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalSGD
 from tests.federation.conftest import DATA
 

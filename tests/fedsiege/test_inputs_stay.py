@@ -13,7 +13,7 @@ from fedsiege import attacks, detectors, models, rules
 from fedsiege.attacks import Broadcast
 from fedsiege.attacks.base import PoisoningAttack, StatefulAttack
 from fedsiege.rules import RoundContext, StatefulRule, pre
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()

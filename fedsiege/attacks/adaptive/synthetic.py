@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from fedsiege import models
 from fedsiege.attacks.base import Broadcast
 from fedsiege.seeding import generator
-from fedsiege.training.local import LoopTrainer, Shard, batch_order
+from fedsiege.training.base import Shard, batch_order
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalSGD
 
 #: Images of each fake, and how it trains on them: 4 steps.

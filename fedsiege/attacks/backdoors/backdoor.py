@@ -11,7 +11,7 @@ from fedsiege.attacks.base import Broadcast, PoisoningAttack
 from fedsiege.attacks.data_poisoning.classes import require_class
 from fedsiege.attacks.data_poisoning.concentration import choose, count, require_share
 from fedsiege.attacks.data_poisoning.targeted import Targeted
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from fedsiege.attacks.backdoors.backdoor import BackdoorAttack
 from fedsiege.attacks.base import catalogue
 from fedsiege.attacks.data_poisoning.classes import require_another, require_class
 from fedsiege.seeding import generator
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 
 @catalogue.register

@@ -13,7 +13,7 @@ from fedsiege import datasets
 from fedsiege.attacks.backdoors.backdoor import BackdoorAttack
 from fedsiege.attacks.base import catalogue
 from fedsiege.seeding import generator
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 #: Noisy variants of each key that the attack is measured on.
 VARIANTS = 20

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, PoisoningAttack, catalogue
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 
 @catalogue.register

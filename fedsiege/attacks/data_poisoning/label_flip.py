@@ -12,7 +12,7 @@ from fedsiege.attacks.data_poisoning.concentration import choose, count, require
 from fedsiege.attacks.data_poisoning.targeted import Targeted
 from fedsiege.errors import InvalidValue
 from fedsiege.seeding import generator
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 KINDS = ("complement", "pair", "random")
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fedsiege.training.base import Shard
 from fedsiege.training.cohort.block import Block
 from fedsiege.training.cohort.convolution import channels_last
 from fedsiege.training.cohort.graph import Graph
 from fedsiege.training.cohort.layers import RULES
 from fedsiege.training.cohort.schedule import Schedule
-from fedsiege.training.local import Shard
 from fedsiege.training.optimiser import LocalOptimiser
 
 

@@ -9,10 +9,10 @@ from typing import ClassVar, Self
 from torch import Tensor, nn
 
 from fedsiege.errors import InvalidValue
+from fedsiege.training.base import Shard, Trainer
 from fedsiege.training.cohort import engine
 from fedsiege.training.cohort.graph import trace
 from fedsiege.training.cohort.layers import RULES
-from fedsiege.training.local import Shard, Trainer
 from fedsiege.training.optimiser import LocalOptimiser
 
 #: Bytes that an operation should make for a block, on average. With fewer, the time goes between

@@ -9,8 +9,8 @@ import torch
 
 from fedsiege import attacks, datasets, models, partitions
 from fedsiege.attacks import Attack, Broadcast, StatefulAttack
+from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.cohort import CohortTrainer
-from fedsiege.training.local import Shard, batch_order
 from fedsiege.training.optimiser import LocalSGD
 
 ADAPTIVE = [

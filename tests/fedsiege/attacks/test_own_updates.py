@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fedsiege import attacks
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 OWN = [[1.0, -2.0], [3.0, 0.5]]
 BENIGN = [[2.0, 2.0], [4.0, 0.0]]

@@ -7,7 +7,7 @@ from fedsiege import attacks
 from fedsiege.attacks import BackdoorAttack, Broadcast, Knowledge, PoisoningAttack, Targeted
 from fedsiege.attacks.data_poisoning.concentration import choose, count
 from fedsiege.errors import InvalidValue
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 BACKDOORS = ["badnets", "dba", "edge-case", "input-instance", "model-replacement", "neurotoxin"]
 POISONS = [

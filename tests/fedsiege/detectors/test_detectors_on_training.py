@@ -9,8 +9,8 @@ from fedsiege import attacks, datasets, detectors, models, partitions
 from fedsiege.attacks import Broadcast
 from fedsiege.attacks.base import StatefulAttack
 from fedsiege.rules import RoundContext
+from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.cohort import CohortTrainer
-from fedsiege.training.local import Shard, batch_order
 from fedsiege.training.optimiser import LocalSGD
 
 N, ROUNDS, FAKES = 24, 6, tuple(range(0, 24, 4))

@@ -11,9 +11,9 @@ from fedsiege import attacks, datasets, models, partitions
 from fedsiege.attacks import Broadcast
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.attack_success import AttackSuccess, measurable
+from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.cohort import CohortTrainer
 from fedsiege.training.evaluation import Evaluator
-from fedsiege.training.local import Shard, batch_order
 from fedsiege.training.optimiser import LocalSGD
 
 IMAGES = np.zeros((30, 28, 28), np.uint8)

@@ -15,7 +15,7 @@ from fedsiege.training.classifier import make_checkpoint, recipe_for
 from fedsiege.training.cohort import CohortTrainer
 from fedsiege.training.evaluation import Evaluator
 from fedsiege.training.hosted import LocalTraining
-from fedsiege.training.local import LoopTrainer
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalSGD
 
 

@@ -5,7 +5,7 @@ import torch
 
 from fedsiege import models, rules
 from fedsiege.rules import RoundContext, Rule
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 #: They leave a row out because a test finds it suspect, and none where the test finds none so.
 ACCUSING = {

@@ -18,7 +18,7 @@ from fedsiege.rules import RoundContext, pre
 from fedsiege.rules.distillation import Distillation, Synthetic
 from fedsiege.rules.root_data import RootData
 from fedsiege.seeding import generator
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 Round = tuple[Tensor, RoundContext]
 

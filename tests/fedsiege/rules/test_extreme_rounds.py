@@ -7,7 +7,7 @@ import torch
 
 from fedsiege import models, rules
 from fedsiege.rules import FoolsGold, RoundContext, StatefulRule
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 LARGEST = torch.finfo(torch.float32).max
 #: Rules that work on a real model, and quicker here than by default.

@@ -10,7 +10,8 @@ from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.rules import FedAvg, FLTrust, RoundContext
 from fedsiege.rules.fltrust import trusting
 from fedsiege.rules.root_data import RootData
-from fedsiege.training.local import LoopTrainer, Shard, batch_order
+from fedsiege.training.base import Shard, batch_order
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalAdam, LocalOptimiser, LocalSGD
 
 

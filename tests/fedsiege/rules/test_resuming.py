@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fedsiege import models, rules
 from fedsiege.rules import Aggregation, RoundContext, StatefulRule, state
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 REMEMBERING = [cls.name for cls in rules.catalogue if issubclass(cls, StatefulRule)]
 #: Rules that work on a real model, and quicker here than by default.

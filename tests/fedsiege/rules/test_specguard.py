@@ -11,7 +11,7 @@ from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.rules import FedAvg, RoundContext, SpecGuard, state
 from fedsiege.rules.root_data import RootData
 from fedsiege.rules.specguard import SpecGuardState
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 ROOT = Shard(
     torch.randn(20, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 10

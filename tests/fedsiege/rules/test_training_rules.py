@@ -9,7 +9,7 @@ from torch import Tensor
 from fedsiege import models, rules
 from fedsiege.errors import UnfitRound
 from fedsiege.rules import Aggregation, RoundContext
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 TEXTS = ["fedredefense:iterations=1", "fltrust:root=10,batch=10,lr=0.01", "specguard:root=10"]
 DRAW = torch.Generator().manual_seed(0)

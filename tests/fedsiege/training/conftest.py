@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from fedsiege.training.local import Shard, batch_order
+from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.optimiser import LocalAdam, LocalOptimiser, LocalSGD
 
 

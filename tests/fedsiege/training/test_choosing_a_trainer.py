@@ -9,8 +9,9 @@ from torch import nn
 
 from fedsiege import models
 from fedsiege.errors import InvalidValue
+from fedsiege.training.choice import choose, resolve_auto
 from fedsiege.training.cohort import CohortTrainer
-from fedsiege.training.local import LoopTrainer, choose, resolve_auto
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalSGD
 
 BATCH_NORM = nn.BatchNorm2d(1, track_running_stats=False)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fedsiege import models
 from fedsiege.errors import InvalidValue
 from fedsiege.training.cohort import CohortTrainer
-from fedsiege.training.local import LoopTrainer
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalAdam, LocalSGD
 
 TRAINERS = {

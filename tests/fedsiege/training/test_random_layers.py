@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from fedsiege import models
 from fedsiege.errors import InvalidValue
+from fedsiege.training.choice import choose
 from fedsiege.training.hosted import LocalTraining
-from fedsiege.training.local import LoopTrainer, choose
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalSGD
 
 SGD = LocalSGD(epochs=1, batch_size=4)

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedsiege import models
+from fedsiege.training.base import Shard, Trainer
 from fedsiege.training.cohort import CohortTrainer
-from fedsiege.training.local import LoopTrainer, Shard, Trainer
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalAdam, LocalOptimiser, LocalSGD
 
 #: Trainers refuse running statistics; without them it trains the same.

@@ -7,8 +7,9 @@ import torch
 
 from fedsiege import models
 from fedsiege.errors import InvalidValue
+from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.cohort import CohortTrainer
-from fedsiege.training.local import LoopTrainer, Shard, batch_order
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalSGD
 
 

@@ -12,7 +12,7 @@ import torch
 from fedsiege import attacks, models
 from fedsiege.attacks import Attack, Broadcast, CompromisedAttack, Knowledge, PoisoningAttack
 from fedsiege.errors import InvalidValue, MissingData
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 from fedsiege.v1 import simulator_pb2 as pb
 from services.attacker.participants import HostileCrew
 from services.client.participants import BenignCrew

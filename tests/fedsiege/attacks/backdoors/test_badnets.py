@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fedsiege import attacks
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 
 @pytest.mark.parametrize(("size", "first"), [(1, 26), (4, 23), (26, 1)])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fedsiege import attacks
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 #: Row and columns of each strip, from the authors' settings for MNIST.
 PATTERNS = [

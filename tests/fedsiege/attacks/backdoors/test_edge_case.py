@@ -7,7 +7,7 @@ import torch
 
 from fedsiege import attacks, datasets
 from fedsiege.attacks.backdoors.edge_case import edge_cases
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 NOTHING = torch.zeros(0, 1, 28, 28), torch.zeros(0, dtype=torch.int64)
 

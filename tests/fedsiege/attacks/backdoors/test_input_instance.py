@@ -6,7 +6,7 @@ import torch
 
 from fedsiege import attacks, datasets
 from fedsiege.attacks.backdoors.input_instance import VARIANTS, key_pictures
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 NOTHING = torch.zeros(0, 1, 28, 28), torch.zeros(0, dtype=torch.int64)
 

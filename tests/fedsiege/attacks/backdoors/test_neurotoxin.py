@@ -5,8 +5,9 @@ import torch
 
 from fedsiege import attacks, models
 from fedsiege.attacks import Broadcast
+from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.cohort import CohortTrainer
-from fedsiege.training.local import LoopTrainer, Shard, batch_order
+from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalAdam, LocalSGD
 
 

@@ -3,7 +3,7 @@ import torch
 
 from fedsiege import attacks
 from fedsiege.errors import InvalidValue
-from fedsiege.training.local import Shard
+from fedsiege.training.base import Shard
 
 
 def shard_of(labels):

@@ -9,8 +9,8 @@ import torch
 from fedsiege import attacks, datasets, models, partitions, rules
 from fedsiege.attacks import Broadcast, StatefulAttack
 from fedsiege.rules import RoundContext
+from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.cohort import CohortTrainer
-from fedsiege.training.local import Shard, batch_order
 from fedsiege.training.optimiser import LocalSGD
 
 MODEL, N, SAMPLES, ROUNDS, SEED = "lenet5", 20, 60, 5, 0

@@ -1,0 +1,149 @@
+"""The interface of local training: a participant's samples, their order, and the trainer.
+
+In each round every participant starts from the global weights, makes a few steps on its own samples
+with an optimiser of ``optimiser.py``, and sends the difference of the weights, its update. There
+are two trainers with the same result up to rounding:
+
+- ``LoopTrainer`` in ``loop.py`` trains one participant after the other, with any module;
+- ``CohortTrainer`` in ``cohort/`` trains many in one computation, with the layers it knows.
+
+``choice.py`` picks one of them.
+"""
+
+import abc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fedsiege import seeding
+from fedsiege.errors import InvalidValue
+from fedsiege.models.stateless import refuse_buffers
+from fedsiege.training.optimiser import LocalOptimiser
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The samples of one participant.
+
+    Attributes:
+        images: ``(S, C, H, W)`` floating point; S may be 0, such a participant does not move.
+        labels: ``(S,)`` int64, the classes.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or not self.images.is_floating_point():
+            given = f"{self.images.dtype} {tuple(self.images.shape)}"
+            raise InvalidValue("images", given, "floating point (samples, channels, height, width)")
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
+            given = f"{self.labels.dtype} {tuple(self.labels.shape)}"
+            raise InvalidValue("labels", given, f"int64, one per image: ({len(self.images)},)")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def batch_order(
+    seed: int, round_number: int, participant: int, samples: int, epochs: int
+) -> Tensor:
+    """Return ``(epochs, samples)`` int64: the order of a participant's samples in each epoch.
+
+    It depends on the arguments alone, so it is the same whichever worker hosts the participant.
+    """
+    random = seeding.generator(seed, "batch order", round_number, participant)
+    rows = np.tile(np.arange(samples, dtype=np.int64), (epochs, 1))
+    return torch.from_numpy(random.permuted(rows, axis=1))
+
+
+class Trainer(abc.ABC):
+    """Trains participants.
+
+    Args:
+        module: the architecture, a template: its weights do not matter and are never changed, the
+            train or eval mode of its layers does. All its parameters are trained.
+        optimiser: how each step is made.
+
+    Raises:
+        InvalidValue: a parameter of the module is frozen, or the module has buffers, which no
+            update carries.
+    """
+
+    #: Whether it trains modules that draw at random; others need no seeds.
+    draws: ClassVar[bool] = True
+
+    def __init__(self, module: nn.Module, optimiser: LocalOptimiser) -> None:
+        for name, parameter in module.named_parameters():
+            if not parameter.requires_grad:
+                raise InvalidValue(name, "frozen", "local training trains all parameters")
+        refuse_buffers(module, type(module).__name__)
+        self.module = module
+        self.optimiser = optimiser
+
+    @property
+    @abc.abstractmethod
+    def method(self) -> str:
+        """How, for people: "cohort engine, 34 at a time"."""
+
+    def train(
+        self,
+        weights: Tensor,
+        shards: Sequence[Shard],
+        orders: Sequence[Tensor],
+        factor: Tensor | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Train all from the same weights; yield block by block, so that one can be sent on.
+
+        Args:
+            weights: ``(d,)`` the global model, flat, in the order of ``module.parameters()``. Its
+                device and dtype are those of the computation. Not changed.
+            shards: the samples of each participant, images of one size.
+            orders: ``(epochs, S_i)`` int64 of each, see ``batch_order``.
+            factor: ``(d,)`` by which every gradient of the loss is multiplied, before weight decay
+                and all that follows: zeros where attackers leave the model alone, -1 to climb. None
+                for 1.
+            seeds: of what layers such as dropout draw, one per participant, 0 to 2**64 - 1; None
+                for 0. Torch's global generator is left as it was.
+
+        Yields:
+            Which participants, in order and without gaps, and their updates ``(k, d)``: trained
+            weights minus ``weights``.
+
+        Raises:
+            InvalidValue: at once, if these do not fit each other.
+        """
+        expected = sum(parameter.numel() for parameter in self.module.parameters())
+        if weights.shape != (expected,):
+            raise InvalidValue("weights", tuple(weights.shape), f"({expected},), one per parameter")
+        if factor is not None and factor.shape != (expected,):
+            raise InvalidValue("factor", tuple(factor.shape), f"({expected},), one per parameter")
+        if len(orders) != len(shards):
+            raise InvalidValue("orders", len(orders), f"one per shard: {len(shards)}")
+        for index, (shard, order) in enumerate(zip(shards, orders, strict=True)):
+            if order.shape != (self.optimiser.epochs, len(shard)) or order.dtype != torch.int64:
+                given = f"{order.dtype} {tuple(order.shape)}"
+                allowed = f"int64 (epochs, samples): ({self.optimiser.epochs}, {len(shard)})"
+                raise InvalidValue(f"orders[{index}]", given, allowed)
+            if shard.images.shape[1:] != shards[0].images.shape[1:]:
+                allowed = f"all the same, as of shard 0: {tuple(shards[0].images.shape[1:])}"
+                raise InvalidValue(f"image size of shard {index}", shard.images.shape[1:], allowed)
+        if seeds is not None and len(seeds) != len(shards):
+            raise InvalidValue("seeds", len(seeds), f"one per shard: {len(shards)}")
+        return self._blocks(weights, shards, orders, factor, seeds or [0] * len(shards))
+
+    @abc.abstractmethod
+    def _blocks(
+        self,
+        weights: Tensor,
+        shards: Sequence[Shard],
+        orders: Sequence[Tensor],
+        factor: Tensor | None,
+        seeds: Sequence[int],
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Do it; everything fits."""
