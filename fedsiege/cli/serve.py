@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedsiege.cli.screen import Screen
 from fedsiege.errors import InvalidValue
-from services.launch.local import Laptop, Ports, local_posts
+from services.launch.local import LocalServices, Ports, local_workers
 from services.rpc.server import LARGEST_PORT, why_not
 
 HOST = "127.0.0.1"
@@ -38,15 +38,15 @@ def run(
         if value < least:
             raise InvalidValue(name, value, f"a whole number, {least} or more")
     ports = _free(port)
-    laptop = Laptop(
-        posts=local_posts(clients, workers, attackers),
+    local = LocalServices(
+        workers=local_workers(clients, workers, attackers),
         data=data,
         runs=runs,
         logs=runs / "logs",
         host=HOST,
         ports=ports,
     )
-    asyncio.run(_stand(laptop, screen))
+    asyncio.run(_stand(local, screen))
 
 
 def _free(port: int) -> Ports:
@@ -70,17 +70,17 @@ def _free(port: int) -> Ports:
     return Ports(port, port + 1)
 
 
-async def _stand(laptop: Laptop, screen: Screen) -> None:
+async def _stand(local: LocalServices, screen: Screen) -> None:
     here = asyncio.current_task()
     assert here is not None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, here.cancel)
     try:
-        async with laptop.running() as (_, ports):
+        async with local.running() as (_, ports):
             screen.say(f"aggregator {HOST}:{ports.aggregator}")
             screen.say(f"simulator  {HOST}:{ports.simulator}")
             screen.say("Ctrl-C ends all four services.")
-            await laptop.death()
+            await local.wait_for_exit()
     except asyncio.CancelledError:
         screen.say("ended")

@@ -14,18 +14,18 @@ from pathlib import Path
 from fedsiege.cli.screen import Screen
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.faults import Fault, FaultPlan
-from fedsiege.experiment.resolve import Settled
+from fedsiege.experiment.resolve import ResolvedSpec, resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import HistoryRow, ResultsFolder, Run
 from fedsiege.results.report import RunReport, clean_options, clean_twin
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.launch import credentials
-from services.launch.base import Endpoints, Fleet, Post
+from services.launch.base import Endpoints, Fleet, WorkerSpec
 from services.launch.credentials import Credentials
 from services.launch.engines import Engine
-from services.launch.local import Laptop, Ports, local_posts
-from services.launch.supervision import Tending
+from services.launch.local import LocalServices, Ports, local_workers
+from services.launch.supervision import Supervision
 from services.rpc.channel import connect
 from services.simulator import init_file
 from services.simulator.conversion import history_row
@@ -84,20 +84,20 @@ def run(
     if FaultPlan.parse(spec.faults) and engine is None:
         raise InvalidValue("FAULTS", spec.faults, "faults are made on containers: ENGINE=docker")
     # Without an engine every worker is a process of this machine, whose death ends the run.
-    settled = spec.settle(deadline=None) if engine is None else spec.settle()
-    init_files, notes = init_file.check(settled.spec, data)
-    notes += _without_effect(settled.spec, workers, engine, twin)
-    settled = replace(settled, notes=(*settled.notes, *notes))
-    fleet = None if engine is None else engine.fleet(settled.spec, data)
+    resolved = resolve(spec, deadline=None) if engine is None else resolve(spec)
+    init_files, notes = init_file.check(resolved.spec, data)
+    notes += _without_effect(resolved.spec, workers, engine, twin)
+    resolved = replace(resolved, notes=(*resolved.notes, *notes))
+    fleet = None if engine is None else engine.fleet(resolved.spec, data)
     with contextlib.ExitStack() as stack:
         host = "127.0.0.1"
         if fleet is not None:
             stack.callback(fleet.remove, None)
             host = fleet.prepare()
         secrets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedsiege-")))
-        shown, posts = _admit(settled.spec, fleet, workers, secrets, host)
-        laptop = Laptop(
-            posts=posts,
+        shown, posts = _admit(resolved.spec, fleet, workers, secrets, host)
+        local = LocalServices(
+            workers=posts,
             data=data,
             ports=ports,
             host=host,
@@ -106,11 +106,11 @@ def run(
         )
         # Only now that the services are forked there may be threads.
         with ThreadPoolExecutor(1) as background:
-            choice = background.submit(_choose, settled, data)
+            choice = background.submit(_choose, resolved, data)
             one = _Siege(
-                laptop,
+                local,
                 fleet,
-                lambda: ResultsFolder(out) if out else ResultsFolder.named_after(settled.spec),
+                lambda: ResultsFolder(out) if out else ResultsFolder.named_after(resolved.spec),
                 screen,
                 shown,
             )
@@ -137,7 +137,7 @@ def _without_effect(
         yield f"LEAKED={spec.leaked} has no effect: ADMISSION is open, where none asks for proof"
 
 
-def _choose(settled: Settled, data: Path) -> tuple[Settled, str]:
+def _choose(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, str]:
     """Choose the data set, and check what only this machine can tell.
 
     Not before the services are forked: a process that has looked for CUDA cannot be forked any
@@ -146,27 +146,27 @@ def _choose(settled: Settled, data: Path) -> tuple[Settled, str]:
     Raises:
         FedSiegeError: it is not possible here; nothing was written.
     """
-    if settled.spec.device == "cuda":
+    if resolved.spec.device == "cuda":
         import torch
 
         if not torch.cuda.is_available():
             why = "torch finds none" if torch.version.cuda else "this torch is built without CUDA"
             allowed = f"cpu, or cuda where there is such a device; {why}"
             raise InvalidValue("DEVICE", "cuda", allowed)
-    return choose_dataset(settled, data)
+    return choose_dataset(resolved, data)
 
 
 def _admit(
     spec: ExperimentSpec, fleet: Fleet | None, workers: int, secrets: Path, host: str
-) -> tuple[Credentials, list[Post]]:
+) -> tuple[Credentials, list[WorkerSpec]]:
     """Give every worker what enrolment asks for; return the workers that are processes here."""
-    own = local_posts(spec.clients - spec.hostile, workers, spec.identities)
-    posts = own if fleet is None else fleet.posts
+    own = local_workers(spec.clients - spec.hostile, workers, spec.identities)
+    posts = own if fleet is None else fleet.workers
     given = credentials.make(spec.admission or "open", secrets, posts, spec.leaked, host)
     if fleet is None:
         return given, [given.equip(post) for post in posts]
     given.let_containers_read()
-    fleet.posts = tuple(given.equip(post) for post in posts)
+    fleet.workers = tuple(given.equip(post) for post in posts)
     return given, []
 
 
@@ -175,13 +175,13 @@ class _Siege:
 
     def __init__(
         self,
-        laptop: Laptop,
+        local: LocalServices,
         fleet: Fleet | None,
         make_folder: Callable[[], ResultsFolder],
         screen: Screen,
         shown: Credentials,
     ) -> None:
-        self._laptop = laptop
+        self._services = local
         self._fleet = fleet
         self._make_folder = make_folder
         self._screen = screen
@@ -190,7 +190,7 @@ class _Siege:
         self._notes = 0
         self._problem = ""
 
-    async def run(self, choice: "Future[tuple[Settled, str]]") -> bool:
+    async def run(self, choice: "Future[tuple[ResolvedSpec, str]]") -> bool:
         """Start the services, follow the experiment; Ctrl-C and SIGTERM end both in order."""
         here = asyncio.current_task()
         assert here is not None
@@ -199,24 +199,24 @@ class _Siege:
         state = pb.EXPERIMENT_STATE_CANCELLED
         try:
             try:
-                settled, reason = await asyncio.wrap_future(choice)
+                resolved, reason = await asyncio.wrap_future(choice)
                 # Only now, as a run that is refused leaves no folder.
                 self._folder = folder = self._make_folder()
             except BaseException:
-                await self._laptop.stop()
+                await self._services.stop()
                 raise
-            self._laptop.write_to(folder.path.parent, folder.path / "logs")
-            async with self._laptop.running() as (service, ports):
+            self._services.write_to(folder.path.parent, folder.path / "logs")
+            async with self._services.running() as (service, ports):
                 endpoints = Endpoints(
-                    f"{self._laptop.host}:{ports.aggregator}",
-                    f"{self._laptop.host}:{ports.simulator}",
+                    f"{self._services.host}:{ports.aggregator}",
+                    f"{self._services.host}:{ports.simulator}",
                 )
-                self._announce(settled, reason, endpoints)
-                async with self._tending(endpoints) as tending:
-                    experiment = await service.start(settled, reason, self._folder)
-                    if tending is not None:
-                        tending.disturb(experiment)
-                    state = await self._see_through(experiment, tending, endpoints)
+                self._announce(resolved, reason, endpoints)
+                async with self._supervision(endpoints) as supervision:
+                    experiment = await service.start(resolved, reason, self._folder)
+                    if supervision is not None:
+                        supervision.make_faults(experiment)
+                    state = await self._see_through(experiment, supervision, endpoints)
         finally:
             self._screen.sum_up_notes()
         return state == pb.EXPERIMENT_STATE_FINISHED
@@ -250,22 +250,22 @@ class _Siege:
         self._screen.print_summary(RunReport(run, clean=clean))
 
     @contextlib.asynccontextmanager
-    async def _tending(self, endpoints: Endpoints) -> AsyncIterator[Tending | None]:
+    async def _supervision(self, endpoints: Endpoints) -> AsyncIterator[Supervision | None]:
         """Have the containers while the block runs; without a fleet there are none."""
         if self._fleet is None:
             yield None
             return
-        tending = Tending(self._fleet, self._folder.path, self._screen)
+        supervision = Supervision(self._fleet, self._folder.path, self._screen)
         try:
-            await tending.start(endpoints)
-            yield tending
+            await supervision.start(endpoints)
+            yield supervision
         finally:
-            tending.close()
+            supervision.close()
             logs, fleet = self._folder.path / "logs", self._fleet
             await _to_the_end(lambda: fleet.remove(logs))
 
     async def _see_through(
-        self, experiment: Experiment, tending: Tending | None, endpoints: Endpoints
+        self, experiment: Experiment, supervision: Supervision | None, endpoints: Endpoints
     ) -> pb.ExperimentState.ValueType:
         """Follow the experiment, unless a service or the fleet ends before it does.
 
@@ -273,9 +273,9 @@ class _Siege:
             ServiceDied, FleetFailed: what ended.
         """
         following = asyncio.create_task(self._follow(experiment, endpoints))
-        others = [asyncio.create_task(self._laptop.death())]
-        if tending is not None:
-            others.append(asyncio.create_task(tending.tend(experiment)))
+        others = [asyncio.create_task(self._services.wait_for_exit())]
+        if supervision is not None:
+            others.append(asyncio.create_task(supervision.supervise(experiment)))
         try:
             await asyncio.wait([following, *others], return_when=asyncio.FIRST_COMPLETED)
             if not following.done():
@@ -285,15 +285,15 @@ class _Siege:
             for task in (following, *others):
                 task.cancel()
             await experiment.cancel()  # before its workers are taken away
-        if tending is not None:
-            await tending.look(experiment)
+        if supervision is not None:
+            await supervision.sample(experiment)
         return state
 
-    def _announce(self, settled: Settled, reason: str, endpoints: Endpoints) -> None:
+    def _announce(self, resolved: ResolvedSpec, reason: str, endpoints: Endpoints) -> None:
         if reason:
             self._screen.warn(reason)
-        self._screen.print_spec(settled)
-        spec, plan = settled.spec, FaultPlan.parse(settled.spec.faults)
+        self._screen.print_spec(resolved)
+        spec, plan = resolved.spec, FaultPlan.parse(resolved.spec.faults)
         if plan:
             self._screen.say(f"faults in every round: {spec.faults}")
         away = plan.shares.get(Fault.KILL, 0) + plan.shares.get(Fault.PAUSE, 0)

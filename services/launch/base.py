@@ -1,4 +1,4 @@
-"""What an engine that runs worker containers must be able to do.
+"""The interface of an engine that runs worker containers.
 
 Aggregator and simulator run on this machine; only the workers are containers, which dial out to
 both. ``docker.py`` is the engine of this machine, ``swarm.py`` one that spans several.
@@ -19,13 +19,13 @@ class FleetFailed(FedSiegeError):
 
 
 @dataclass(frozen=True)
-class Post:
-    """A worker that is wanted.
+class WorkerSpec:
+    """A worker to start.
 
     Attributes:
         name: the worker's, unique in the fleet; sorting by name gives the order of the fleet.
-        kind: whose ``main`` it runs, ``services.client`` or ``services.attacker``.
-        places: how many participants it hosts, 1 or more.
+        kind: which ``main`` it runs, ``services.client`` or ``services.attacker``.
+        participants: how many it hosts, 1 or more.
         environment: variables of its own, beside those of the image and its secret.
         tokens: its file of enrolment tokens, mounted read-only; None for none.
         certs: its bundle of certificates, likewise.
@@ -33,7 +33,7 @@ class Post:
 
     name: str
     kind: Literal["client", "attacker"]
-    places: int
+    participants: int
     environment: Mapping[str, str] = field(default_factory=dict)
     tokens: Path | None = None
     certs: Path | None = None
@@ -56,7 +56,7 @@ class Post:
         """
         return [
             f"--name={self.name}",
-            f"--participants={self.places}",
+            f"--participants={self.participants}",
             f"--aggregator={endpoints.aggregator}",
             f"--simulator={endpoints.simulator}",
             f"--data={data}",
@@ -79,9 +79,9 @@ class Resources:
     memory: int = 1 << 30
     cpus: float = 1.0
 
-    def memory_of(self, post: Post) -> int:
+    def memory_of(self, worker: WorkerSpec) -> int:
         """Return the memory limit of a worker, bytes; one attacker hosts all fakes."""
-        return self.memory * (4 if post.kind == "attacker" else 1)
+        return self.memory * (4 if worker.kind == "attacker" else 1)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Endpoints:
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at one container.
+    """The state of one container at one moment.
 
     Attributes:
         container: the worker's name.
@@ -112,11 +112,10 @@ class Sample:
 class Fleet(abc.ABC):
     """The worker containers of one run.
 
-    Its life: ``prepare``, then the coroutines while the run lasts, then ``remove``, whatever
-    happened before.
+    Call ``prepare``, then the coroutines while the run lasts, then ``remove``, also after errors.
 
     Args:
-        posts: the workers that are wanted.
+        workers: the workers to start.
         resources: what each may use.
         data: the folder of the data sets, mounted read-only.
     """
@@ -124,16 +123,16 @@ class Fleet(abc.ABC):
     #: Faults that this engine can make on purpose.
     faults: ClassVar[frozenset[Fault]] = frozenset()
 
-    def __init__(self, posts: Sequence[Post], resources: Resources, data: Path) -> None:
-        self.posts = tuple(posts)
+    def __init__(self, workers: Sequence[WorkerSpec], resources: Resources, data: Path) -> None:
+        self.workers = tuple(workers)
         self.resources = resources
         self.data = data
 
     @abc.abstractmethod
     def prepare(self) -> str:
-        """Find the engine and the image, clear away what killed runs left, make a network.
+        """Find the engine and the image, remove leftovers of killed runs, create a network.
 
-        Blocking, and before any thread or event loop is there: the services are forked after it.
+        Blocks. Call it before any thread or event loop exists: the services are forked after it.
 
         Returns:
             The address of this machine that the services must listen on to be reached.
@@ -150,8 +149,8 @@ class Fleet(abc.ABC):
 
         Args:
             endpoints: where the services are.
-            progress: told how many have been started, from 1 to all of them.
-            note: told, now and later, what people should know.
+            progress: called with how many have been started, from 1 to all of them.
+            note: called with messages for people, also later.
 
         Raises:
             FleetFailed: one could not be started.
@@ -159,7 +158,7 @@ class Fleet(abc.ABC):
 
     @abc.abstractmethod
     async def watch(self) -> NoReturn:
-        """Note containers that end though nobody ended them, and start them again; never return.
+        """Note containers that end unexpectedly, and start them again; never return.
 
         Raises:
             FleetFailed: the fleet cannot go on.
@@ -167,7 +166,7 @@ class Fleet(abc.ABC):
 
     @abc.abstractmethod
     async def sample(self) -> list[Sample]:
-        """Look at every container once, cheaply; in the order of the posts."""
+        """Sample every container once, cheaply; in the order of the workers."""
 
     async def strike(self, container: str, fault: Fault) -> bool:
         """Make a fault.
@@ -197,5 +196,5 @@ class Fleet(abc.ABC):
         """Remove all of this run's containers and networks. Blocking; a second time does nothing.
 
         Args:
-            logs: the folder to write each container's log to, as ``<name>.log``; None for nowhere.
+            logs: the folder to write each container's log to, as ``<name>.log``; None to drop them.
         """

@@ -1,4 +1,4 @@
-"""What a container uses, read from its control group: a few files, some microseconds.
+"""Processor time and memory of a container, read from its control group in microseconds.
 
 The engine's own statistics take it a second per container (tried with Docker 20.10). Both versions
 of control groups are read.

@@ -1,4 +1,4 @@
-"""The line to a Docker engine, and its errors as sentences."""
+"""The connection to a Docker engine, and its errors in words."""
 
 import contextlib
 import os
@@ -10,9 +10,9 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from services.launch.base import FleetFailed
 
-#: What all of a run's containers and networks are found by.
+#: Label of all containers and networks of a run.
 RUN_LABEL = "fedsiege.run"
-#: The process that made them; see ``owner``.
+#: Label that names the process that made them; see ``owner``.
 OWNER_LABEL = "fedsiege.owner"
 #: Calls to the engine at a time; more only queue up inside it.
 AT_ONCE = 8
@@ -48,7 +48,7 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @contextlib.contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Turn an error of the engine into a sentence.
+    """Turn an error of the engine into ``FleetFailed``.
 
     Raises:
         FleetFailed: what could not be done, and why.
@@ -82,9 +82,9 @@ def check_is_here(gateway: str) -> None:
     Raises:
         FleetFailed: the engine runs somewhere else.
     """
-    with socket.socket() as probe:
+    with socket.socket() as test:
         try:
-            probe.bind((gateway, 0))
+            test.bind((gateway, 0))
         except OSError as error:
             raise FleetFailed(
                 f"The Docker network's gateway {gateway} is no address of this machine "

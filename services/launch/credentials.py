@@ -1,6 +1,7 @@
-"""What the services of one run on this machine show each other, by what enrolment asks for."""
+"""Tokens and certificates of one run on this machine, for each kind of admission."""
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from services.identity.authority import Authority
 from services.identity.callers import Role
 from services.identity.ledger import Ledger
 from services.identity.tls import Tls
-from services.launch.base import Post
+from services.launch.base import WorkerSpec
 
 _AGGREGATOR, _SIMULATOR = "aggregator", "simulator"
 
@@ -31,18 +32,19 @@ class Credentials:
     bundles: Mapping[str, Path] = field(default_factory=dict)
 
     def tls(self) -> Tls | None:
-        """Return who the simulator is."""
+        """Return the simulator's certificate; None without TLS."""
         return None if self.simulator is None else Tls(self.simulator)
 
-    def equip(self, post: Post) -> Post:
-        """Return a worker's post with what that worker is to show."""
-        return replace(post, tokens=self.tokens.get(post.name), certs=self.bundles.get(post.name))
+    def equip(self, worker: WorkerSpec) -> WorkerSpec:
+        """Return a worker with its token file and its bundle."""
+        return replace(
+            worker, tokens=self.tokens.get(worker.name), certs=self.bundles.get(worker.name)
+        )
 
     def let_containers_read(self) -> None:
-        """Let the user of the containers, who is nobody here, read what the workers show.
+        """Let the containers' user, which does not exist here, read the workers' credentials.
 
-        The folder around it still keeps everyone else on this machine out; what is mounted into a
-        container is not behind it any more.
+        The folder around them still keeps other users of this machine out.
         """
         for path in self.tokens.values():
             path.chmod(0o644)
@@ -55,27 +57,29 @@ class Credentials:
 def make(
     admission: str,
     folder: Path,
-    posts: Iterable[Post],
+    workers: Iterable[WorkerSpec],
     leaked: int,
     host: str,
 ) -> Credentials:
-    """Make what a run needs.
+    """Create the credentials of a run.
 
     Args:
         admission: open, token or mtls.
         folder: an empty one that only its owner can read; it holds secrets.
-        posts: the workers.
+        workers: the workers.
         leaked: how many participants a hostile worker holds credentials for.
         host: the address that aggregator and simulator are called at.
     """
-    places = {
-        post.name: min(leaked, post.places) if post.kind == "attacker" else post.places
-        for post in posts
+    hosted = {
+        worker.name: min(leaked, worker.participants)
+        if worker.kind == "attacker"
+        else worker.participants
+        for worker in workers
     }
     if admission == "token":
-        return _tokens(folder, places)
+        return _tokens(folder, hosted)
     if admission == "mtls":
-        return _bundles(folder, places, host)
+        return _bundles(folder, hosted, host)
     return Credentials(("--admission=open",))
 
 
@@ -85,11 +89,11 @@ def write_tokens(path: Path, tokens: Iterable[str]) -> None:
         file.writelines(f"{token}\n" for token in tokens)
 
 
-def _tokens(folder: Path, places: Mapping[str, int]) -> Credentials:
+def _tokens(folder: Path, hosted: Mapping[str, int]) -> Credentials:
     path = folder / "tokens.sqlite"
     ledger = Ledger(path)
     files = {}
-    for worker, count in places.items():
+    for worker, count in hosted.items():
         if count:
             files[worker] = folder / f"{worker}.tokens"
             write_tokens(files[worker], ledger.issue(count, worker))
@@ -97,15 +101,15 @@ def _tokens(folder: Path, places: Mapping[str, int]) -> Credentials:
     return Credentials(("--admission=token", f"--tokens={path}"), tokens=files)
 
 
-def _bundles(folder: Path, places: Mapping[str, int], host: str) -> Credentials:
+def _bundles(folder: Path, hosted: Mapping[str, int], host: str) -> Credentials:
     authority = Authority.create(folder)
     hosts = ("localhost", "127.0.0.1", host)
     authority.issue(_AGGREGATOR, places=0, hosts=hosts)
     authority.issue(_SIMULATOR, Role.CONTROL, hosts=hosts)
-    for worker, count in places.items():
+    for worker, count in hosted.items():
         authority.issue(worker, places=count)
     return Credentials(
         ("--admission=mtls", f"--certs={folder / _AGGREGATOR}"),
         folder / _SIMULATOR,
-        bundles={worker: folder / worker for worker in places},
+        bundles={worker: folder / worker for worker in hosted},
     )

@@ -23,7 +23,7 @@ from docker.types import LogConfig, Mount
 
 from fedsiege.experiment.faults import Fault
 from services.launch import owner
-from services.launch.base import Endpoints, Fleet, FleetFailed, Post, Resources, Sample
+from services.launch.base import Endpoints, Fleet, FleetFailed, Resources, Sample, WorkerSpec
 from services.launch.cgroup import ControlGroup
 from services.launch.connection import (
     AT_ONCE,
@@ -54,8 +54,8 @@ class DockerFleet(Fleet):
 
     faults = frozenset(Fault)
 
-    def __init__(self, posts: Sequence[Post], resources: Resources, data: Path) -> None:
-        super().__init__(posts, resources, data)
+    def __init__(self, workers: Sequence[WorkerSpec], resources: Resources, data: Path) -> None:
+        super().__init__(workers, resources, data)
         self.run = secrets.token_hex(4)
         self._labels = {RUN_LABEL: self.run, OWNER_LABEL: owner.this_process()}
         self._network = f"fedsiege-{self.run}"
@@ -70,7 +70,7 @@ class DockerFleet(Fleet):
         self._events: Any = None  # the SDK's stream, which its stubs do not name
         self._note: Callable[[str], None] = log.info
 
-    # --- before
+    # --- start
 
     def prepare(self) -> str:
         """Find the engine and the image, remove leftovers, create the network; see ``Fleet``."""
@@ -92,7 +92,7 @@ class DockerFleet(Fleet):
                 raise
         return gateway
 
-    # --- while the run lasts
+    # --- run
 
     async def start(
         self, endpoints: Endpoints, progress: Callable[[int], None], note: Callable[[str], None]
@@ -103,8 +103,8 @@ class DockerFleet(Fleet):
         self._client = await self._do(connect)
         await self._do(partial(self._listen, asyncio.get_running_loop()))
         starting = [
-            asyncio.create_task(self._do(partial(self._start_one, post, endpoints)))
-            for post in self.posts
+            asyncio.create_task(self._do(partial(self._start_one, worker, endpoints)))
+            for worker in self.workers
         ]
         try:
             for count, started in enumerate(asyncio.as_completed(starting), start=1):
@@ -114,33 +114,33 @@ class DockerFleet(Fleet):
             for task in starting:
                 task.cancel()
             await asyncio.gather(*starting, return_exceptions=True)
-        if len(self._groups) < len(self.posts):
+        if len(self._groups) < len(self.workers):
             note("containers.csv has no CPU and memory: the control groups are not to be seen")
 
-    def _start_one(self, post: Post, endpoints: Endpoints) -> None:
+    def _start_one(self, worker: WorkerSpec, endpoints: Endpoints) -> None:
         assert self._client is not None
         mounts = []
         if self.data.is_dir():
             mounts.append(Mount("/data", str(self.data.resolve()), type="bind", read_only=True))
-        for target, source in (("/tokens", post.tokens), ("/certs", post.certs)):
+        for target, source in (("/tokens", worker.tokens), ("/certs", worker.certs)):
             if source is not None:
                 mounts.append(Mount(target, str(source.resolve()), type="bind", read_only=True))
-        arguments = post.arguments(
+        arguments = worker.arguments(
             endpoints,
             "/data",
-            tokens="/tokens" if post.tokens else None,
-            certs="/certs" if post.certs else None,
+            tokens="/tokens" if worker.tokens else None,
+            certs="/certs" if worker.certs else None,
         )
-        with explained(f"the container of {post.name} could not be started"):
+        with explained(f"the container of {worker.name} could not be started"):
             container = self._client.containers.create(
                 self.resources.image,
-                ["python", "-m", f"services.{post.kind}", *arguments],
-                name=f"{self._network}-{post.name}",
-                hostname=post.name[:63],
-                labels={**self._labels, "fedsiege.worker": post.name},
-                # A secret that lasts as long as the container: started again, it finds its
-                # participants' places.
-                environment={"FEDSIEGE_SECRET": secrets.token_hex(32), **post.environment},
+                ["python", "-m", f"services.{worker.kind}", *arguments],
+                name=f"{self._network}-{worker.name}",
+                hostname=worker.name[:63],
+                labels={**self._labels, "fedsiege.worker": worker.name},
+                # A secret that lasts as long as the container: after a restart its participants
+                # keep their indices.
+                environment={"FEDSIEGE_SECRET": secrets.token_hex(32), **worker.environment},
                 network=self._network,
                 mounts=mounts,
                 init=True,
@@ -148,21 +148,21 @@ class DockerFleet(Fleet):
                 tmpfs={"/tmp": ""},  # noqa: S108
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges:true"],
-                mem_limit=self.resources.memory_of(post),
+                mem_limit=self.resources.memory_of(worker),
                 # Not nano_cpus, which the engine would not let be changed.
                 cpu_period=_PERIOD,
                 cpu_quota=round(self.resources.cpus * _PERIOD),
                 log_config=LogConfig(type="json-file", config={"max-size": "10m"}),
             )
-            self._containers[post.name] = container
+            self._containers[worker.name] = container
             container.start()
             container.reload()
         group = ControlGroup.of(container.attrs["State"]["Pid"])
         if group is not None:
-            self._groups[post.name] = group
+            self._groups[worker.name] = group
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let a thread pass on the engine's word of every container that ends."""
+        """Start a thread that passes on the engine's event of every container that ends."""
         assert self._client is not None
         filters = {"type": "container", "event": "die", "label": f"{RUN_LABEL}={self.run}"}
         events = self._events = self._client.events(decode=True, filters=filters)
@@ -178,8 +178,8 @@ class DockerFleet(Fleet):
         threading.Thread(target=pass_on, name="docker-events", daemon=True).start()
 
     async def watch(self) -> NoReturn:
-        """Start again who ends though nobody ended it, a few times; see ``Fleet``."""
-        left = {post.name for post in self.posts if post.kind == "client"}
+        """Restart containers that end unexpectedly, a few times each; see ``Fleet``."""
+        left = {worker.name for worker in self.workers if worker.kind == "client"}
         while True:
             event = await self._endings.get()
             if event is None:
@@ -189,7 +189,7 @@ class DockerFleet(Fleet):
             if self._killed[name] > 0:
                 self._killed[name] -= 1
                 continue
-            why = await self._do(partial(self._last_words, name, about["exitCode"]))
+            why = await self._do(partial(self._explain_end, name, about["exitCode"]))
             if self._restarts[name] < MOST_RESTARTS:
                 self._restarts[name] += 1
                 self._note(f"container {name} {why}; started again")
@@ -200,8 +200,8 @@ class DockerFleet(Fleet):
             if not left:
                 raise FleetFailed(f"No client container is left; the last to end, {name}, {why}")
 
-    def _last_words(self, name: str, status: str) -> str:
-        """Say how a container ended."""
+    def _explain_end(self, name: str, status: str) -> str:
+        """Return how a container ended, for people."""
         container = self._containers[name]
         try:
             container.reload()
@@ -222,11 +222,11 @@ class DockerFleet(Fleet):
             listed = await self._do(lambda: client.api.containers(all=True, filters=label))
         states = {one["Labels"]["fedsiege.worker"]: one["State"] for one in listed}
         samples = []
-        for post in self.posts:
-            group = self._groups.get(post.name)
+        for worker in self.workers:
+            group = self._groups.get(worker.name)
             used = group.read() if group else None
             figures = used or (None, None)
-            samples.append(Sample(post.name, states.get(post.name, "absent"), *figures))
+            samples.append(Sample(worker.name, states.get(worker.name, "absent"), *figures))
         return samples
 
     # --- faults
@@ -263,7 +263,7 @@ class DockerFleet(Fleet):
         with explained(f"container {name} could not be started again"):
             self._containers[name].start()
 
-    # --- after
+    # --- end
 
     def remove(self, logs: Path | None) -> None:
         """Remove containers and network, however far it all had come; see ``Fleet``."""
@@ -280,12 +280,12 @@ class DockerFleet(Fleet):
             self._client.close()
 
     async def _do(self, work: Callable[[], T]) -> T:
-        """Do something that blocks in one of the fleet's threads."""
+        """Run a blocking call in one of the fleet's threads."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
 def _try(act: Callable[[], object]) -> bool:
-    """Do something to a container; False if it does not run at the moment."""
+    """Call ``act`` on a container; return False if it is not running."""
     with explained("a fault could not be made"):
         try:
             act()
@@ -304,7 +304,7 @@ def _unpause(container: Container) -> None:
 
 
 def _remove_leftovers(client: docker.DockerClient) -> None:
-    """Remove what runs left whose process is gone."""
+    """Remove the leftovers of runs whose process has ended."""
     label = {"label": [OWNER_LABEL]}
     with explained("leftovers of an earlier run could not be looked for"):
         listed = client.api.containers(all=True, filters=label) + client.api.networks(filters=label)

@@ -8,7 +8,7 @@ from typing import Self
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.faults import FaultPlan
 from fedsiege.experiment.spec import ExperimentSpec
-from services.launch.base import Fleet, Post, Resources
+from services.launch.base import Fleet, Resources, WorkerSpec
 
 #: The engine without containers.
 LAPTOP = "laptop"
@@ -82,7 +82,7 @@ class Engine:
         Raises:
             InvalidValue: the engine cannot make the faults that the experiment asks for.
         """
-        # Here and not above: who runs no containers need not have the SDK loaded.
+        # Imported late: runs without containers do not need Docker's SDK.
         from services.launch.docker import DockerFleet
         from services.launch.swarm import SwarmFleet
 
@@ -92,10 +92,10 @@ class Engine:
         if unable := sorted(fault for fault in plan.shares if fault not in kind.faults):
             allowed = f"ENGINE={self.name} cannot make these: {', '.join(unable)}; docker can"
             raise InvalidValue("FAULTS", spec.faults, allowed)
-        return kind(posts(spec, self.per_container), self.resources, data)
+        return kind(container_workers(spec, self.per_container), self.resources, data)
 
 
-def posts(spec: ExperimentSpec, per_container: int) -> list[Post]:
+def container_workers(spec: ExperimentSpec, per_container: int) -> list[WorkerSpec]:
     """Return the workers of an experiment: clients of even size, one attacker for all fakes.
 
     Args:
@@ -107,8 +107,8 @@ def posts(spec: ExperimentSpec, per_container: int) -> list[Post]:
     digits = len(str(count))  # so that the order of the names is that of the numbers
     shares = [benign // count + (number < benign % count) for number in range(count)]
     clients = [
-        Post(f"client-{number:0{digits}d}", "client", share)
+        WorkerSpec(f"client-{number:0{digits}d}", "client", share)
         for number, share in enumerate(shares, start=1)
     ]
     fakes = spec.identities
-    return clients + ([Post("attacker-1", "attacker", fakes)] if fakes else [])
+    return clients + ([WorkerSpec("attacker-1", "attacker", fakes)] if fakes else [])

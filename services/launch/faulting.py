@@ -1,4 +1,4 @@
-"""Faults on purpose: carries out a plan, round by round, and writes down what happened.
+"""Make the planned faults, round by round, and record them.
 
 ``faults.csv`` has one row per fault: the round, the container, the indices of its participants, the
 fault, when it was made (seconds after the opening of the round) and how many of the container's
@@ -38,7 +38,7 @@ class Faulting(Intervention):
         plan: how many of them.
         seed: the run's seed.
         table: the file of the table.
-        note: told what happened, once a round.
+        note: called with a summary once a round.
     """
 
     makes_faults = True
@@ -48,7 +48,7 @@ class Faulting(Intervention):
     ) -> None:
         self._fleet, self._plan, self._seed, self._note = fleet, plan, seed, note
         self._table = Table(table, HEADER)
-        self._clients = [post.name for post in fleet.posts if post.kind == "client"]
+        self._clients = [worker.name for worker in fleet.workers if worker.kind == "client"]
         self._struck: dict[int, list[tuple[str, Fault, float]]] = defaultdict(list)
         self._over: set[int] = set()
         self._rows: dict[int, Sequence[ParticipantRow]] = {}
@@ -60,7 +60,7 @@ class Faulting(Intervention):
         self._shortest = 1.0
 
     async def before(self, round_number: int) -> None:
-        """Pause and slow; let the kills come."""
+        """Pause and slow containers; schedule the kills."""
         strikes = self._plan.draw(self._seed, round_number, len(self._clients))
         kills = [strike for strike in strikes if strike.fault is Fault.KILL]
         self._due.update((self._clients[one.worker], one.fault) for one in strikes)
@@ -72,7 +72,7 @@ class Faulting(Intervention):
         self._kills = [asyncio.create_task(self._kill(round_number, one)) for one in kills]
 
     async def after(self, round_number: int) -> None:
-        """Make what is left of the kills, end all faults, tell."""
+        """Make the remaining kills, end all faults, note them."""
         self._shortest = min(self._shortest, _now() - self._opened)
         self._closing.set()
         await asyncio.gather(*self._kills)
@@ -110,12 +110,12 @@ class Faulting(Intervention):
             self._due.remove(due)
 
     def recorded(self, round_number: int, participants: Sequence[ParticipantRow]) -> None:
-        """Take what became of everyone; a round can be recorded before its last fault is made."""
+        """Take the outcomes of a round, which can arrive before its last fault is made."""
         self._rows[round_number] = participants
         self._write(round_number)
 
     def _write(self, round_number: int) -> None:
-        """Write a round's rows once there is no more to come."""
+        """Write a round's rows once they are complete."""
         if round_number not in self._over or round_number not in self._rows:
             return
         hosted: dict[str, list[ParticipantRow]] = defaultdict(list)
@@ -135,7 +135,7 @@ class Faulting(Intervention):
         )
 
     def close(self) -> None:
-        """Make no more faults; write those of a round that was broken off."""
+        """Stop making faults; write those of an unfinished round."""
         for kill in self._kills:
             kill.cancel()
         for number, struck in sorted(self._struck.items()):

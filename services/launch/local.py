@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from fedsiege.errors import FedSiegeError
-from services.launch.base import Endpoints, Post
+from services.launch.base import Endpoints, WorkerSpec
 from services.launch.credentials import Credentials
 from services.simulator.__main__ import simulating
 from services.simulator.service import SimulatorService
@@ -51,18 +51,18 @@ def even_shares(total: int, parts: int) -> list[int]:
     return [total // parts + (number < total % parts) for number in range(parts)]
 
 
-def local_posts(clients: int, workers: int, attackers: int) -> list[Post]:
+def local_workers(clients: int, processes: int, attackers: int) -> list[WorkerSpec]:
     """Return the workers of this machine.
 
     Args:
         clients: benign participants.
-        workers: processes that they are shared out among.
+        processes: how many processes share them.
         attackers: hostile participants, all in one process.
     """
-    shares = even_shares(clients, workers)
-    posts = [Post(f"client-{n}", "client", places) for n, places in enumerate(shares, 1)]
-    posts.append(Post("attacker-1", "attacker", attackers))
-    return [post for post in posts if post.places]
+    shares = even_shares(clients, processes)
+    workers = [WorkerSpec(f"client-{n}", "client", share) for n, share in enumerate(shares, 1)]
+    workers.append(WorkerSpec("attacker-1", "attacker", attackers))
+    return [worker for worker in workers if worker.participants]
 
 
 class Child:
@@ -78,7 +78,7 @@ class Child:
         self.log_file = Path(f"{name}.log")
         self._pipe, theirs = multiprocessing.Pipe()
         self._process = multiprocessing.get_context("fork").Process(
-            target=_live, args=(module, theirs), name=name, daemon=True
+            target=_run_child, args=(module, theirs), name=name, daemon=True
         )
         self._process.start()
         theirs.close()
@@ -102,7 +102,7 @@ class Child:
         finally:
             loop.remove_reader(self._pipe.fileno())
 
-    async def death(self) -> None:
+    async def wait_for_exit(self) -> None:
         """Wait until the process ends.
 
         Raises:
@@ -121,7 +121,7 @@ class Child:
         )
 
     async def stop(self) -> None:
-        """End the process: kindly, then not."""
+        """Terminate the process; kill it after the grace time."""
         if self._process.is_alive():
             self._process.terminate()
             await asyncio.to_thread(self._process.join, _GRACE)
@@ -131,10 +131,10 @@ class Child:
             await asyncio.to_thread(self._process.join)
 
 
-def _live(module: str, pipe: Connection) -> None:
-    """Be a service: the life of a child process."""
-    # A session of its own, so that Ctrl-C reaches the parent alone, which then ends all in order;
-    # and an end of its own, should the parent be killed.
+def _run_child(module: str, pipe: Connection) -> None:
+    """Run a service in a child process until it ends."""
+    # A session of its own: Ctrl-C reaches the parent alone, which then ends all services in order.
+    # The signal ends the child if the parent is killed.
     os.setsid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
@@ -151,24 +151,27 @@ def _live(module: str, pipe: Connection) -> None:
         main(arguments)
 
 
-class Laptop:
-    """The processes of a federation on this machine; create it before any event loop or thread.
+class LocalServices:
+    """The service processes of a federation on this machine.
+
+    Create it before any event loop or thread: it forks.
+
 
     Args:
-        posts: the workers; none for the two servers alone, for workers that run elsewhere.
+        workers: the workers; none for the two servers alone, for workers that run elsewhere.
         data: the folder of the data sets.
         runs: where results folders are created.
         logs: the folder for the services' logs; created when they start.
         ports: where to listen.
         host: the address to listen on, one that can be called too, so not 0.0.0.0.
-        credentials: what aggregator and simulator show; None where enrolment is open. The workers'
-            stand in their posts.
+        credentials: of aggregator and simulator; None where enrolment is open. The workers'
+            stand in their ``WorkerSpec``.
         init_files: files that the aggregator may begin a federation with, wherever they are.
     """
 
     def __init__(
         self,
-        posts: Sequence[Post],
+        workers: Sequence[WorkerSpec],
         data: Path,
         runs: Path = Path("runs"),
         logs: Path = Path("runs/logs"),
@@ -183,7 +186,9 @@ class Laptop:
         self._credentials = credentials or Credentials()
         self._init_files = init_files
         self._aggregator = Child("aggregator", "services.aggregator")
-        self._workers = [(Child(post.name, f"services.{post.kind}"), post) for post in posts]
+        self._workers = [
+            (Child(worker.name, f"services.{worker.kind}"), worker) for worker in workers
+        ]
 
     def write_to(self, runs: Path, logs: Path) -> None:
         """Set where results and logs go; before the services run."""
@@ -212,23 +217,23 @@ class Laptop:
                 address, aggregator, self._data, self._runs, tls=self._credentials.tls()
             ) as (service, simulator_port):
                 endpoints = Endpoints(aggregator, f"{self.host}:{simulator_port}")
-                for child, post in self._workers:
+                for child, worker in self._workers:
                     proofs = {
-                        "tokens": str(post.tokens) if post.tokens else None,
-                        "certs": str(post.certs) if post.certs else None,
+                        "tokens": str(worker.tokens) if worker.tokens else None,
+                        "certs": str(worker.certs) if worker.certs else None,
                     }
-                    child.begin(self._logs, *post.arguments(endpoints, str(self._data), **proofs))
+                    child.begin(self._logs, *worker.arguments(endpoints, str(self._data), **proofs))
                 yield service, Ports(port, simulator_port)
         finally:
             await self.stop()
 
-    async def death(self) -> None:
+    async def wait_for_exit(self) -> None:
         """Wait until any service ends.
 
         Raises:
             ServiceDied: which one.
         """
-        watchers = [asyncio.create_task(child.death()) for child in self._children()]
+        watchers = [asyncio.create_task(child.wait_for_exit()) for child in self._children()]
         try:
             await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
             for watcher in watchers:

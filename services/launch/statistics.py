@@ -1,9 +1,9 @@
-"""What the containers use, over time and together.
+"""Processor time and memory of the containers, over time and in total.
 
-``containers.csv`` has one row per container and second: the seconds since the first look, the round
-that was opened last, the container, its state as the engine calls it, the processor seconds it has
-used since the beginning, and its memory now and at most so far, in bytes. Memory leaves out page
-cache that can be dropped; the most is that of the looks, a shorter peak is missed. Figures are
+``containers.csv`` has one row per container and second: the seconds since the first sample, the
+round that was opened last, the container, its state as the engine calls it, the processor seconds
+it has used since the beginning, and its memory now and at most so far, in bytes. Memory leaves out page
+cache that can be dropped; a peak between two samples is missed. Figures are
 absent while a container does not run.
 """
 
@@ -39,7 +39,7 @@ class Usage:
         return self.before + self.now
 
     def plus(self, sample: Sample) -> "Usage":
-        """Return the usage with one more look."""
+        """Return the usage with one more sample."""
         if sample.cpu_seconds is None or sample.memory is None:
             return self
         # A count below the last one is that of a container which was started again meanwhile.
@@ -53,7 +53,7 @@ class Usage:
 
 
 class Statistics:
-    """Adds up samples and writes them down.
+    """Sums samples up and writes them to a table.
 
     Args:
         table: the file of the table.
@@ -64,7 +64,7 @@ class Statistics:
         self._usage: dict[str, Usage] = {}
 
     def add(self, seconds: float, round_number: int, samples: Iterable[Sample]) -> None:
-        """Take one look at all containers."""
+        """Add one sample of all containers."""
         rows = []
         for one in samples:
             usage = self._usage[one.container] = self._usage.get(one.container, Usage()).plus(one)
@@ -82,7 +82,7 @@ class Statistics:
         self._table.append(rows)
 
     def summary(self) -> str:
-        """Say in a line what the containers used; empty before any figures."""
+        """Return a line on what the containers used; empty before any figures."""
         seen = [usage for usage in self._usage.values() if usage.peak]
         if not seen:
             return ""

@@ -1,4 +1,4 @@
-"""A fleet beside an experiment: started with it, watched, disturbed, counted."""
+"""Start and watch the worker containers of an experiment, make its faults, record their use."""
 
 import asyncio
 import time
@@ -15,8 +15,8 @@ from services.launch.statistics import Statistics
 from services.simulator.experiment import Experiment
 from services.simulator.intervention import Intervention
 
-#: Seconds between two looks at the containers.
-LOOK_EVERY = 1.0
+#: Seconds between two samples of the containers.
+SAMPLE_EVERY = 1.0
 #: Seconds that the workers get to attach once their containers run.
 ARRIVAL_PATIENCE = 120.0
 
@@ -34,13 +34,13 @@ class Display(Protocol):
         ...
 
 
-class Tending:
-    """Looks after the fleet of one run.
+class Supervision:
+    """Supervises the worker containers of one run.
 
     Args:
         fleet: prepared.
         folder: the results folder.
-        screen: where to show the progress.
+        screen: shows the progress.
     """
 
     def __init__(self, fleet: Fleet, folder: Path, screen: Display) -> None:
@@ -56,7 +56,7 @@ class Tending:
         Raises:
             FleetFailed: one could not be started.
         """
-        total = len(self._fleet.posts)
+        total = len(self._fleet.workers)
         self._started = time.monotonic()
         with self._screen.console.status(f"containers 0 of {total}") as status:
             await self._fleet.start(
@@ -66,9 +66,9 @@ class Tending:
             )
         self._screen.say(f"{total} containers started in {self._since():.1f} s")
 
-    def disturb(self, experiment: Experiment) -> None:
+    def make_faults(self, experiment: Experiment) -> None:
         """Make the faults that the experiment asks for."""
-        spec = experiment.settled.spec
+        spec = experiment.resolved.spec
         plan = FaultPlan.parse(spec.faults)
         if plan:
             table = self._folder / "faults.csv"
@@ -76,8 +76,8 @@ class Tending:
             experiment.intervention = self._faulting
             self._disturbed = experiment
 
-    async def tend(self, experiment: Experiment) -> NoReturn:
-        """Watch and count until cancelled.
+    async def supervise(self, experiment: Experiment) -> NoReturn:
+        """Watch and sample the containers until cancelled.
 
         Raises:
             FleetFailed: the fleet cannot go on.
@@ -96,11 +96,11 @@ class Tending:
 
     async def _count(self, experiment: Experiment) -> NoReturn:
         while True:
-            await self.look(experiment)
-            await asyncio.sleep(LOOK_EVERY)
+            await self.sample(experiment)
+            await asyncio.sleep(SAMPLE_EVERY)
 
-    async def look(self, experiment: Experiment) -> None:
-        """Take one look at all containers; one that fails is no end to the run."""
+    async def sample(self, experiment: Experiment) -> None:
+        """Sample all containers once; a failure is noted and does not end the run."""
         try:
             samples = await self._fleet.sample()
         except FleetFailed as error:
@@ -112,7 +112,7 @@ class Tending:
         return time.monotonic() - self._started
 
     def close(self) -> None:
-        """Make no more faults, say what the containers used."""
+        """End the faults and report what the containers used."""
         if self._disturbed is not None and self._faulting is not None:
             self._disturbed.intervention = Intervention()
             self._faulting.close()

@@ -1,8 +1,8 @@
 """Worker containers on all machines of a Docker Swarm, scheduled by services and replicas.
 
-Alike posts are the replicas of one service; the Swarm chooses their machines, and replaces a
-replica that ends or whose machine is lost. Name and secret belong to the replica, so that the new
-container has its predecessor's participants.
+Workers that differ by name alone are the replicas of one service. The Swarm chooses their machines
+and replaces a replica that ends or whose machine is lost. Name and secret belong to the replica, so
+that the new container has its predecessor's participants.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from docker.types import Mount, RestartPolicy, ServiceMode
 from docker.types import Resources as Limits
 
 from services.launch import owner
-from services.launch.base import Endpoints, Fleet, FleetFailed, Post, Resources, Sample
+from services.launch.base import Endpoints, Fleet, FleetFailed, Resources, Sample, WorkerSpec
 from services.launch.cgroup import ControlGroup
 from services.launch.connection import (
     OWNER_LABEL,
@@ -43,8 +43,8 @@ T = TypeVar("T")
 
 #: Seconds that the machines get to start all containers; one may have to fetch the image first.
 START_PATIENCE = 300.0
-#: Seconds between two looks at the replicas.
-LOOK_EVERY = 0.5
+#: Seconds between two polls of the replicas.
+POLL_EVERY = 0.5
 #: How often each replica must have failed, with none running, until the fleet counts as lost.
 MOST_FAILURES = 3
 #: Seconds that containers get to end by themselves.
@@ -55,20 +55,20 @@ _TASK = "com.docker.swarm.task.id="
 
 @dataclass(frozen=True)
 class Group:
-    """Alike posts: the replicas of one service, in the order of the posts.
+    """Workers that are the replicas of one service, in order.
 
     Attributes:
-        posts: replica ``k``, from 1, is ``posts[k - 1]``.
+        workers: replica ``k``, from 1, is ``workers[k - 1]``.
         service: the service's number.
     """
 
-    posts: tuple[Post, ...]
+    workers: tuple[WorkerSpec, ...]
     service: str
 
 
 @dataclass(frozen=True)
 class Replica:
-    """What the Swarm says of the newest container of a post.
+    """The state of a worker's newest container in the Swarm.
 
     Attributes:
         state: running, pending, preparing, failed, ...
@@ -108,8 +108,8 @@ class SwarmFleet(Fleet):
     faults on purpose; nor to see what one uses, so figures are those of this machine's containers.
     """
 
-    def __init__(self, posts: Sequence[Post], resources: Resources, data: Path) -> None:
-        super().__init__(posts, resources, data)
+    def __init__(self, workers: Sequence[WorkerSpec], resources: Resources, data: Path) -> None:
+        super().__init__(workers, resources, data)
         self.run = secrets.token_hex(4)
         self._labels = {RUN_LABEL: self.run, OWNER_LABEL: owner.this_process()}
         self._prepared = False
@@ -118,7 +118,7 @@ class SwarmFleet(Fleet):
         self._client: docker.DockerClient | None = None
         self._groups: list[Group] = []
         self._control: dict[str, ControlGroup | None] = {}
-        self._told: set[str] = set()
+        self._noted: set[str] = set()
         self._failures: Counter[str] = Counter()
         self._note: Callable[[str], None] = log.info
 
@@ -128,7 +128,7 @@ class SwarmFleet(Fleet):
         Returns:
             This machine's address in the Swarm.
         """
-        if any(post.certs or post.tokens for post in self.posts):
+        if any(worker.certs or worker.tokens for worker in self.workers):
             raise FleetFailed(
                 "The workers' certificates and tokens lie on this machine, and a Swarm starts "
                 "workers on others too: ENGINE=docker"
@@ -159,21 +159,22 @@ class SwarmFleet(Fleet):
         replicas: dict[str, Replica] = {}
         try:
             async with asyncio.timeout(START_PATIENCE):
-                while best < len(self.posts):
-                    replicas = await self._look()
+                while best < len(self.workers):
+                    replicas = await self._newest_replicas()
                     running = sum(one.state == "running" for one in replicas.values())
                     if running > best:
                         best = running
                         progress(best)
-                    await asyncio.sleep(LOOK_EVERY)
+                    await asyncio.sleep(POLL_EVERY)
         except TimeoutError:
             problems = [one.problem for one in replicas.values() if one.problem]
             why = f": {problems[0]}" if problems else ""
+            total = len(self.workers)
             raise FleetFailed(
-                f"After {START_PATIENCE:.0f} s only {best} of {len(self.posts)} containers run{why}"
+                f"After {START_PATIENCE:.0f} s only {best} of {total} containers run{why}"
             ) from None
         nodes = Counter(replica.node for replica in replicas.values())
-        note(f"the Swarm has {len(self.posts)} containers on {len(nodes)} machines")
+        note(f"the Swarm has {len(self.workers)} containers on {len(nodes)} machines")
         if set(nodes) - {self._here}:
             note("containers.csv has CPU and memory of this machine's containers only")
 
@@ -182,14 +183,14 @@ class SwarmFleet(Fleet):
         mounts = [Mount("/tmp", None, type="tmpfs")]  # noqa: S108
         if self.data.is_dir():
             mounts.append(Mount("/data", str(self.data.resolve()), type="bind", read_only=True))
-        for posts in _alike(self.posts):
-            first = posts[0]
+        for workers in _interchangeable(self.workers):
+            first = workers[0]
             command = ["python", "-m", f"services.{first.kind}"]
             command += first.arguments(endpoints, "/data")
             with explained(f"the service of {first.name} could not be created"):
                 service = self._client.services.create(  # type: ignore[no-untyped-call]
                     self.resources.image,
-                    _named(command, [post.name for post in posts]),
+                    _named(command, [worker.name for worker in workers]),
                     name=f"fedsiege-{self.run}-{first.name}",
                     labels=self._labels,
                     container_labels=self._labels,
@@ -198,7 +199,7 @@ class SwarmFleet(Fleet):
                         f"FEDSIEGE_SECRET={secrets.token_hex(32)}",
                         *(f"{name}={value}" for name, value in first.environment.items()),
                     ],
-                    mode=ServiceMode("replicated", len(posts)),
+                    mode=ServiceMode("replicated", len(workers)),
                     mounts=mounts,
                     init=True,
                     read_only=True,
@@ -210,56 +211,56 @@ class SwarmFleet(Fleet):
                     restart_policy=RestartPolicy("any", delay=1_000_000_000),
                     stop_grace_period=GRACE * 1_000_000_000,
                 )
-            self._groups.append(Group(posts, service.id))
+            self._groups.append(Group(workers, service.id))
 
     async def watch(self) -> NoReturn:
         """Note replicas that fail; the Swarm itself replaces them. See ``Fleet``."""
         while True:
-            replicas = await self._look()
-            lost = all(self._failures[post.name] >= MOST_FAILURES for post in self.posts)
+            replicas = await self._newest_replicas()
+            lost = all(self._failures[worker.name] >= MOST_FAILURES for worker in self.workers)
             if lost and not any(one.state == "running" for one in replicas.values()):
                 why = next((one.problem for one in replicas.values() if one.problem), "they end")
                 raise FleetFailed(f"No container is left, and the Swarm cannot start any: {why}")
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_EVERY)
 
-    async def _look(self) -> dict[str, Replica]:
-        """Return each post's newest container, by name; note those that failed meanwhile."""
+    async def _newest_replicas(self) -> dict[str, Replica]:
+        """Return each worker's newest container, by name; note those that failed meanwhile."""
         replicas: dict[str, Replica] = {}
-        for task, post in await self._do(self._tasks):
+        for task, worker in await self._do(self._tasks):
             replica = Replica.of(task)
-            replicas[post.name] = replica  # the newest comes last
-            if replica.state in _FAILED and replica.task not in self._told:
-                self._told.add(replica.task)
-                self._failures[post.name] += 1
+            replicas[worker.name] = replica  # the newest comes last
+            if replica.state in _FAILED and replica.task not in self._noted:
+                self._noted.add(replica.task)
+                self._failures[worker.name] += 1
                 why = f": {replica.problem}" if replica.problem else ""
-                self._note(f"container {post.name} {replica.state}{why}; the Swarm replaces it")
+                self._note(f"container {worker.name} {replica.state}{why}; the Swarm replaces it")
         return replicas
 
-    def _tasks(self) -> list[tuple[dict[str, Any], Post]]:
-        """List the Swarm's attempts with their posts, oldest first."""
+    def _tasks(self) -> list[tuple[dict[str, Any], WorkerSpec]]:
+        """List the Swarm's attempts with their workers, oldest first."""
         assert self._client is not None
-        posts = {
-            (group.service, slot): post
+        workers = {
+            (group.service, slot): worker
             for group in self._groups
-            for slot, post in enumerate(group.posts, start=1)
+            for slot, worker in enumerate(group.workers, start=1)
         }
         with explained("the Swarm does not say how the containers are"):
             services = [group.service for group in self._groups]
             tasks = self._client.api.tasks({"service": services})  # type: ignore[no-untyped-call]
         tasks.sort(key=lambda task: (task["DesiredState"] == "running", task["CreatedAt"]))
-        return [(task, posts[task["ServiceID"], task["Slot"]]) for task in tasks]
+        return [(task, workers[task["ServiceID"], task["Slot"]]) for task in tasks]
 
     async def sample(self) -> list[Sample]:
         """Ask the Swarm once for all states, the kernel for figures; see ``Fleet``."""
-        replicas = await self._look()
+        replicas = await self._newest_replicas()
         samples = []
-        for post in self.posts:
-            replica = replicas.get(post.name)
+        for worker in self.workers:
+            replica = replicas.get(worker.name)
             if replica is None:
-                samples.append(Sample(post.name, "absent"))
+                samples.append(Sample(worker.name, "absent"))
                 continue
             figures = self._figures(replica) or (None, None)
-            samples.append(Sample(post.name, replica.state, *figures))
+            samples.append(Sample(worker.name, replica.state, *figures))
         return samples
 
     def _figures(self, replica: Replica) -> tuple[float, int] | None:
@@ -293,7 +294,7 @@ class SwarmFleet(Fleet):
 
         A machine that is lost keeps its containers' logs; the others' are there.
         """
-        names = {task["ID"]: post.name for task, post in self._tasks()}
+        names = {task["ID"]: worker.name for task, worker in self._tasks()}
         assert self._client is not None
         for group in self._groups:
             try:
@@ -309,20 +310,20 @@ class SwarmFleet(Fleet):
                     with (logs / f"{names[task]}.log").open("a") as file:
                         file.write(text)
             except (DockerException, requests.RequestException, OSError) as error:
-                log.warning("logs of %s are incomplete: %s", group.posts[0].name, error)
+                log.warning("logs of %s are incomplete: %s", group.workers[0].name, error)
 
     async def _do(self, work: Callable[[], T]) -> T:
-        """Do something that blocks in the fleet's thread."""
+        """Run a blocking call in the fleet's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
-def _alike(posts: Sequence[Post]) -> Iterator[tuple[Post, ...]]:
-    """Group the posts that differ by name alone."""
+def _interchangeable(workers: Sequence[WorkerSpec]) -> Iterator[tuple[WorkerSpec, ...]]:
+    """Group the workers that differ by name alone."""
 
-    def traits(post: Post) -> tuple[str, int, list[tuple[str, str]]]:
-        return post.kind, post.places, sorted(post.environment.items())
+    def traits(worker: WorkerSpec) -> tuple[str, int, list[tuple[str, str]]]:
+        return worker.kind, worker.participants, sorted(worker.environment.items())
 
-    for _, alike in itertools.groupby(sorted(posts, key=traits), key=traits):
+    for _, alike in itertools.groupby(sorted(workers, key=traits), key=traits):
         yield tuple(alike)
 
 
@@ -337,7 +338,7 @@ def _named(command: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def _remove_leftovers(client: docker.DockerClient) -> None:
-    """Remove what runs left whose process is gone."""
+    """Remove the leftovers of runs whose process has ended."""
     for service in client.services.list(filters={"label": OWNER_LABEL}):
         labels = service.attrs["Spec"]["Labels"]
         if RUN_LABEL in labels and owner.is_gone(labels[OWNER_LABEL]):

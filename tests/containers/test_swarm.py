@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from services.launch.base import FleetFailed, Post, Resources
+from services.launch.base import FleetFailed, Resources, WorkerSpec
 from services.launch.swarm import SwarmFleet
 from tests.containers.control import PATIENCE, ROOT, Control
 
@@ -154,7 +154,7 @@ def test_the_simulator_schedules_over_the_swarm(swarm, tmp_path):
 
 def fleet_at(node: int, monkeypatch: pytest.MonkeyPatch) -> SwarmFleet:
     monkeypatch.setenv("DOCKER_HOST", f"unix:///run/fedsiege-nodes/{node}.sock")
-    return SwarmFleet([Post("client-1", "client", 1)], Resources(), Path("data"))
+    return SwarmFleet([WorkerSpec("client-1", "client", 1)], Resources(), Path("data"))
 
 
 def test_only_a_manager_can_schedule(swarm, monkeypatch):

@@ -4,8 +4,8 @@ import pytest
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec
-from services.launch.base import Endpoints, Post
-from services.launch.engines import Engine, posts
+from services.launch.base import Endpoints, WorkerSpec
+from services.launch.engines import Engine, container_workers
 
 USUAL = {
     "name": "docker",
@@ -67,10 +67,10 @@ def test_what_is_left_out_has_the_defaults_that_make_prints():
 
 def test_every_participant_has_a_place_and_the_fakes_share_one_container():
     spec = ExperimentSpec(clients=50, attack=0.2)
-    wanted = posts(spec, 1)
-    assert [post.places for post in wanted] == [1] * 40 + [10]
-    assert wanted[-1] == Post("attacker-1", "attacker", 10)
-    names = [post.name for post in wanted[:-1]]
+    wanted = container_workers(spec, 1)
+    assert [worker.participants for worker in wanted] == [1] * 40 + [10]
+    assert wanted[-1] == WorkerSpec("attacker-1", "attacker", 10)
+    names = [worker.name for worker in wanted[:-1]]
     assert names == sorted(names), "indices are given out by name"
     assert names[0] == "client-01"
 
@@ -81,14 +81,16 @@ def test_every_participant_has_a_place_and_the_fakes_share_one_container():
 )
 def test_participants_that_share_containers_are_spread_evenly(benign, per_container, places):
     spec = ExperimentSpec(clients=benign or 4, attack=0.0 if benign else 1.0)
-    clients = [post for post in posts(spec, per_container) if post.kind == "client"]
-    assert [post.places for post in clients] == places
+    clients = [
+        worker for worker in container_workers(spec, per_container) if worker.kind == "client"
+    ]
+    assert [worker.participants for worker in clients] == places
 
 
 def test_every_worker_is_told_where_the_data_are_for_the_compromised_hold_some():
     endpoints = Endpoints("10.0.0.1:1", "10.0.0.1:2")
-    client = Post("client-1", "client", 3).arguments(endpoints, "/data")
-    attacker = Post("attacker-1", "attacker", 3).arguments(
+    client = WorkerSpec("client-1", "client", 3).arguments(endpoints, "/data")
+    attacker = WorkerSpec("attacker-1", "attacker", 3).arguments(
         endpoints, "/data", tokens="/tokens", certs="/certs"
     )
     common = ["--participants=3", "--aggregator=10.0.0.1:1", "--simulator=10.0.0.1:2"]
@@ -106,7 +108,7 @@ def test_every_worker_is_told_where_the_data_are_for_the_compromised_hold_some()
 def test_faults_are_for_engines_that_can_make_them(name, tmp_path):
     engine = Engine.of(**{**USUAL, "name": name})
     assert engine is not None
-    assert len(engine.fleet(ExperimentSpec(clients=5), tmp_path).posts) == 5
+    assert len(engine.fleet(ExperimentSpec(clients=5), tmp_path).workers) == 5
     struck = ExperimentSpec(clients=5, faults="kill:0.2,pause:0.1")
     if name == "docker":
         engine.fleet(struck, tmp_path)

@@ -8,10 +8,12 @@ import pytest
 
 from fedsiege.experiment.faults import Fault, FaultPlan
 from fedsiege.results import Outcome, ParticipantRow
-from services.launch.base import Fleet, FleetFailed, Post, Resources
+from services.launch.base import Fleet, FleetFailed, Resources, WorkerSpec
 from services.launch.faulting import Faulting
 
-POSTS = [Post(f"client-{n}", "client", 1) for n in range(10)] + [Post("attacker", "attacker", 5)]
+WORKERS = [WorkerSpec(f"client-{n}", "client", 1) for n in range(10)] + [
+    WorkerSpec("attacker", "attacker", 5)
+]
 
 
 class PaperFleet(Fleet):
@@ -20,7 +22,7 @@ class PaperFleet(Fleet):
     faults = frozenset(Fault)
 
     def __init__(self) -> None:
-        super().__init__(POSTS, Resources(), Path())
+        super().__init__(WORKERS, Resources(), Path())
         self.struck: dict[str, Fault] = {}
         self.down: set[str] = set()
         self.log: list[str] = []
@@ -59,15 +61,15 @@ def rows(accepted: set[str]) -> list[ParticipantRow]:
     return [
         ParticipantRow(
             index,
-            f"{post.name}/{slot}",
+            f"{worker.name}/{slot}",
             False,
             1,
             None,
-            Outcome.ACCEPTED if post.name in accepted else Outcome.MISSING,
+            Outcome.ACCEPTED if worker.name in accepted else Outcome.MISSING,
             False,
         )
-        for index, post in enumerate(POSTS)
-        for slot in range(post.places)
+        for index, worker in enumerate(WORKERS)
+        for slot in range(worker.participants)
     ]
 
 
@@ -135,7 +137,7 @@ async def test_the_attacker_is_never_struck(make):
 
 async def test_what_did_not_run_was_not_struck_but_is_brought_back(make, tmp_path, notes):
     fleet = PaperFleet()
-    fleet.down.update(post.name for post in POSTS)
+    fleet.down.update(worker.name for worker in WORKERS)
     faulting = make(fleet, "kill:0.1")
     await faulting.before(1)
     await faulting.after(1)
