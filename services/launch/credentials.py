@@ -1,7 +1,6 @@
 """Tokens and certificates of one run on this machine, for each kind of admission."""
 
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path

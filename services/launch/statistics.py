@@ -2,9 +2,9 @@
 
 ``containers.csv`` has one row per container and second: the seconds since the first sample, the
 round that was opened last, the container, its state as the engine calls it, the processor seconds
-it has used since the beginning, and its memory now and at most so far, in bytes. Memory leaves out page
-cache that can be dropped; a peak between two samples is missed. Figures are
-absent while a container does not run.
+it has used since the beginning, and its memory now and at most so far, in bytes. Memory leaves out
+page cache that can be dropped; a peak between two samples is missed. Figures are absent while a
+container does not run.
 """
 
 import statistics
