@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fedsiege.experiment.resolve import resolve
 from fedsiege.grids.grid import Grid
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -14,7 +15,7 @@ def test_every_cell_can_be_settled(path):
     grid = Grid.from_yaml(path.read_text())
     assert grid.about
     for cell in grid:
-        cell.spec.settle()
+        resolve(cell.spec)
 
 
 @pytest.mark.parametrize(

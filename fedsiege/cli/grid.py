@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fedsiege.cli.screen import Screen
 from fedsiege.errors import InvalidValue
+from fedsiege.experiment.resolve import resolve
 from fedsiege.grids import layout, report
 from fedsiege.grids.cell import CellFigures
 from fedsiege.grids.grid import Cell, Grid, place_of, run_cells
@@ -36,7 +37,7 @@ def run(
     grid = Grid.from_yaml(file)
     cells = list(grid)
     for cell in cells:
-        cell.spec.settle()
+        resolve(cell.spec)
     if out is None and not name.strip("."):
         raise InvalidValue("OUT", "", f"a folder for the results: {name!r} is no name of one")
     folder = out or Path("runs") / name

@@ -25,7 +25,7 @@ from rich.text import Text
 from fedsiege.cli.screen_table import ScreenTable
 from fedsiege.cli.time_left import Pace
 from fedsiege.cli.wrapped import Wrapped
-from fedsiege.experiment.resolve import Settled
+from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import HistoryRow
 from fedsiege.results.report import RunReport
@@ -77,9 +77,9 @@ class Screen:
         )
         self.console.print(panel)
 
-    def print_spec(self, settled: Settled) -> None:
-        """Print a settled specification and its notes."""
-        spec = settled.spec
+    def print_spec(self, resolved: ResolvedSpec) -> None:
+        """Print a resolved specification and its notes."""
+        spec = resolved.spec
         samples = f"{spec.samples} samples each" if spec.samples else "all samples shared out"
         stepping = f"SGD, lr {spec.lr:g}, momentum {spec.momentum:g}"
         if spec.optimizer == "adam":
@@ -88,7 +88,7 @@ class Screen:
             "experiment": spec.name,
             "participants": f"{spec.clients}, {spec.hostile} of them hostile",
             "attack": spec.attack_name if spec.hostile else "none",
-            "knowledge": settled.knowledge,
+            "knowledge": resolved.knowledge,
             "audit": spec.audit,
             "rule": spec.rule,
             "rounds": f"{spec.rounds}, each closed by {spec.threshold} updates"
@@ -103,7 +103,7 @@ class Screen:
         for name, value in lines.items():
             if value:
                 grid.add_row(Text(name, style="dim"), Wrapped(value))
-        for note in settled.notes:
+        for note in resolved.notes:
             grid.add_row(Text("note", style="yellow"), Wrapped(note))
         self.console.print(grid)
         self.console.print()

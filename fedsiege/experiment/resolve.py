@@ -1,7 +1,4 @@
-"""Settling a specification: every name looked up, nothing left open.
-
-``ExperimentSpec.settle`` is how it is called.
-"""
+"""Resolving a specification: every name looked up, nothing left open."""
 
 import math
 from collections.abc import Iterator
@@ -21,7 +18,7 @@ _MOST_TRIED = 1_000
 
 
 @dataclass(frozen=True)
-class Settled:
+class ResolvedSpec:
     """A specification with nothing left open.
 
     Attributes:
@@ -36,14 +33,28 @@ class Settled:
     knowledge: str = ""
 
 
-def settle(spec: ExperimentSpec) -> Settled:
-    """Look every name up, check that it all fits together, and fill in what follows.
+def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedSpec:
+    """Look up every name of a specification, check that all of it fits, fill in what follows.
 
-    See ``ExperimentSpec.settle``.
+    Filled in are the threshold, all parameters of the rule with the ``f`` and the training it
+    assumes, and all parameters of the attack with ``scale`` where it has one. The initial weights
+    are left to the aggregator. Resolving a resolved specification changes nothing.
+
+    Args:
+        spec: what was asked for.
+        deadline: seconds after which a round closes where ``spec`` sets none. None for rounds that
+            wait for every participant: right where the death of a worker is noticed, because the
+            speed of the machine then decides nothing.
+
+    Raises:
+        InvalidValue: an unknown name, or a rule or an attack that cannot work with that many
+            updates.
     """
     # Here and not above: these bring torch, which a help text must not wait for.
     from fedsiege import attacks, rules
 
+    if spec.deadline is None:
+        spec = spec.model_copy(update={"deadline": deadline})
     _check_task(spec)
     with _about("ATTACK_NAME", spec.attack_name, "attack"):
         attack = attacks.parse(spec.attack_name, scale=spec.scale)
@@ -72,7 +83,7 @@ def settle(spec: ExperimentSpec) -> Settled:
         unfit = _check_attack(spec, attack, asked, rule, scheduled)
 
     trainer, why = _resolve_trainer(spec)
-    settled = spec.model_copy(
+    resolved = spec.model_copy(
         update={
             "trainer": trainer,
             "attack_name": attack_name,
@@ -89,7 +100,7 @@ def settle(spec: ExperimentSpec) -> Settled:
             auditing = detectors.parse(spec.audit)
             if scheduled:
                 auditing.check(scheduled)
-        settled = settled.model_copy(update={"audit": detectors.spell(auditing)})
+        resolved = resolved.model_copy(update={"audit": detectors.spell(auditing)})
     notes = (
         *filter(None, [why]),
         *_notes_on_attack(spec, attack),
@@ -99,7 +110,7 @@ def settle(spec: ExperimentSpec) -> Settled:
     )
     level = attack.knows
     known = f"{level.name.lower()}, {level.value}" if spec.attack else ""
-    return Settled(settled, notes, known)
+    return ResolvedSpec(resolved, notes, known)
 
 
 def _check_task(spec: ExperimentSpec) -> None:
@@ -159,7 +170,7 @@ def _check_open(spec: ExperimentSpec, partitions: str) -> None:
 
 def _check_attack(
     spec: ExperimentSpec,
-    attack: Any,  # any catalogued attack
+    attack: Any,  # any registered attack
     asked: Any,  # any rule
     rule: Any,  # the same for as many as are scheduled, where that is known
     scheduled: int,
@@ -226,7 +237,7 @@ def _possible_rounds(spec: ExperimentSpec, scheduled: int) -> Iterator[tuple[int
                 yield benign, hostile
 
 
-def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any catalogued attack
+def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any registered attack
     """Say what has no effect or is not known to it, and where shares are no whole numbers."""
     from fedsiege import attacks
     from fedsiege.attacks.compromised.adaptive import AdaptiveAttack

@@ -4,15 +4,15 @@ A file, the environment, flags and the gRPC message all become an ExperimentSpec
 those of the message of the same name in ``protos/fedsiege/v1/simulator.proto``, and their
 descriptions are the help texts of the command line.
 
-Reading a specification costs no torch. ``ExperimentSpec.settle`` looks names up and needs it: see
-``settling``.
+Reading a specification costs no torch. ``fedsiege.experiment.resolve`` looks the names in it up and
+needs it.
 """
 
 import difflib
 import math
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -21,9 +21,6 @@ from fedsiege.errors import InvalidValue
 from fedsiege.experiment import intrusions
 from fedsiege.experiment.faults import FaultPlan
 from fedsiege.experiment.plain_yaml import read_yaml
-
-if TYPE_CHECKING:
-    from fedsiege.experiment.resolve import Settled
 
 _MOST = 1_000_000
 
@@ -245,27 +242,6 @@ class ExperimentSpec(BaseModel):
         from fedsiege import attacks  # brings torch, which a help text must not wait for
 
         return self.hostile * attacks.parse(self.attack_name).aliases if self.hostile else 0
-
-    def settle(self, *, deadline: float | None = 30.0) -> "Settled":
-        """Look every name up, check that it all fits together, and fill in what follows.
-
-        Filled in are the threshold, all parameters of the rule with the ``f`` and the training it
-        assumes, and all parameters of the attack with ``scale`` where it has one. The initial
-        weights are left to the aggregator. Settling twice changes nothing.
-
-        Args:
-            deadline: seconds after which a round closes where this specification sets none. None
-                for rounds that wait for every participant: right where the death of a worker is
-                noticed, because the speed of the machine then decides nothing.
-
-        Raises:
-            InvalidValue: an unknown name, or a rule or an attack that cannot work with that many
-                updates.
-        """
-        from fedsiege.experiment.resolve import settle  # which builds on this file
-
-        deadline = deadline if self.deadline is None else self.deadline
-        return settle(self.model_copy(update={"deadline": deadline}))
 
     def to_yaml(self) -> str:
         """Write all settings as YAML that ``from_yaml`` reads back."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from safetensors.numpy import save
 
 from fedsiege.errors import InvalidValue
-from fedsiege.experiment.resolve import Settled
+from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import confusion, detection, history, participants
 from fedsiege.results.atomic import whole, write_whole
@@ -104,11 +104,11 @@ class ResultsFolder:
                 raise InvalidValue("OUT", str(path), allowed) from error
             return cls(path)
 
-    def write_spec(self, settled: Settled, *, dataset_reason: str = "") -> None:
+    def write_spec(self, resolved: ResolvedSpec, *, dataset_reason: str = "") -> None:
         """Write ``spec.yaml``.
 
         Args:
-            settled: what runs; its notes become comments.
+            resolved: what runs; its notes become comments.
             dataset_reason: why this data set was chosen, one sentence; empty where it was named.
         """
         comments = [
@@ -116,14 +116,14 @@ class ResultsFolder:
             "Run it again with: fedsiege sim --spec spec.yaml",
             versions(),
         ]
-        if settled.knowledge:
-            comments.append(f"knowledge of the attack: {settled.knowledge}")
+        if resolved.knowledge:
+            comments.append(f"knowledge of the attack: {resolved.knowledge}")
         if dataset_reason:
-            comments.append(f"data set {settled.spec.dataset}: {dataset_reason}")
-        comments += [f"note: {note}" for note in settled.notes]
+            comments.append(f"data set {resolved.spec.dataset}: {dataset_reason}")
+        comments += [f"note: {note}" for note in resolved.notes]
         # splitlines, because whatever ends a line for YAML would end the comment
         lines = [f"# {line}\n" for comment in comments for line in comment.splitlines()]
-        write_whole(self.path / "spec.yaml", ("".join(lines) + settled.spec.to_yaml()).encode())
+        write_whole(self.path / "spec.yaml", ("".join(lines) + resolved.spec.to_yaml()).encode())
 
     def add_round(
         self,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment import environment
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results.summary import round_line
 from fedsiege.v1 import simulator_pb2_grpc as rpc
@@ -123,7 +124,7 @@ async def show(experiment: Experiment) -> None:
     async for event in experiment.watch():
         if event.HasField("entry"):
             row = history_row(event.entry, event.figures)
-            log.info("%s", round_line(row, experiment.settled.spec.rounds))
+            log.info("%s", round_line(row, experiment.resolved.spec.rounds))
         elif event.experiment.problem:
             log.info("%s", event.experiment.problem)
     log.info("results: %s", experiment.results or "none")
@@ -147,12 +148,12 @@ async def serve(options: argparse.Namespace, limits: Limits, spec: ExperimentSpe
     ) as (service, port):
         log.info("simulator on port %d", port)
         if spec is not None:
-            settled, reason = await asyncio.to_thread(
-                lambda: choose_dataset(spec.settle(), options.data)
+            resolved, reason = await asyncio.to_thread(
+                lambda: choose_dataset(resolve(spec), options.data)
             )
-            for note in filter(None, [reason, *settled.notes]):
+            for note in filter(None, [reason, *resolved.notes]):
                 log.info("%s", note)
-            await show(await service.start(settled, reason, None))
+            await show(await service.start(resolved, reason, None))
         await asyncio.Event().wait()
 
 

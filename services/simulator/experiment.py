@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 
 from fedsiege.errors import FedSiegeError, InvalidValue
-from fedsiege.experiment.resolve import Settled
+from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.roster import Cast
 from fedsiege.peer_text import plain
 from fedsiege.results import ResultsFolder, detections
@@ -63,7 +63,7 @@ class Experiment:
 
     Args:
         experiment_id: its name on the wire.
-        settled: what to do; the data set is a real one, not "auto".
+        resolved: what to do; the data set is a real one, not "auto".
         dataset_reason: why this data set, where it was chosen and not named.
         workers: who is attached.
         aggregator: the data plane.
@@ -74,7 +74,7 @@ class Experiment:
     def __init__(
         self,
         experiment_id: str,
-        settled: Settled,
+        resolved: ResolvedSpec,
         dataset_reason: str,
         workers: Workers,
         aggregator: "data_rpc.AggregatorServiceAsyncStub",
@@ -82,12 +82,12 @@ class Experiment:
         make_folder: Callable[[], ResultsFolder],
     ) -> None:
         self.experiment_id = experiment_id
-        self.settled = settled
+        self.resolved = resolved
         self.state: pb.ExperimentState.ValueType = pb.EXPERIMENT_STATE_WAITING
         self.history: list[data_pb.AccuracyEntry] = []
         #: What the simulator knows of each round of the history.
         self.figures: list[pb.RoundFigures] = []
-        self.notes = [*filter(None, [dataset_reason]), *settled.notes]
+        self.notes = [*filter(None, [dataset_reason]), *resolved.notes]
         self.problem = ""
         self.results = ""
         self.federation: RemoteFederation | None = None
@@ -101,9 +101,9 @@ class Experiment:
         self._aggregator = aggregator
         self._data = data
         self._make_folder = make_folder
-        kind = Muster if settled.spec.clients else OpenMuster
-        self._cast = Cast(settled.spec)
-        self._muster = kind(experiment_id, settled.spec, self._cast, workers, self.note)
+        kind = Muster if resolved.spec.clients else OpenMuster
+        self._cast = Cast(resolved.spec)
+        self._muster = kind(experiment_id, resolved.spec, self._cast, workers, self.note)
         self._remarked: set[str] = set()
         self._changed = asyncio.Event()
         self._version = 0
@@ -123,7 +123,7 @@ class Experiment:
         """Say what it is and where it stands."""
         message = pb.Experiment(
             experiment_id=self.experiment_id,
-            spec=to_message(self.settled.spec),
+            spec=to_message(self.resolved.spec),
             state=self.state,
             historical_accuracy=self.history if with_history else [],
             figures=self.figures if with_history else [],
@@ -226,9 +226,9 @@ class Experiment:
 
     async def _siege(self) -> None:
         """Wait for workers, set up the federation, do the rounds, write the results."""
-        if self.settled.spec.faults and not self.intervention.makes_faults:
+        if self.resolved.spec.faults and not self.intervention.makes_faults:
             allowed = "faults are made on containers that fedsiege sim itself starts: ENGINE=docker"
-            raise InvalidValue("FAULTS", self.settled.spec.faults, allowed)
+            raise InvalidValue("FAULTS", self.resolved.spec.faults, allowed)
         while (missing := self._muster.missing()) != "":
             if missing != self.problem:
                 self.problem = missing
@@ -236,13 +236,13 @@ class Experiment:
             await self._muster.changed()
         self.problem, self.state = "", pb.EXPERIMENT_STATE_RUNNING
         self._restate()
-        probe = await asyncio.to_thread(Probe.of, self.settled.spec, self._data)
+        probe = await asyncio.to_thread(Probe.of, self.resolved.spec, self._data)
         # What the aggregator refuses leaves no folder.
-        federation = await RemoteFederation.create(self._aggregator, self.settled.spec)
+        federation = await RemoteFederation.create(self._aggregator, self.resolved.spec)
         self.federation = federation
         with self._make_folder() as folder:
             self.results = str(folder.path)
-            folder.write_spec(self.settled, dataset_reason=self._dataset_reason)
+            folder.write_spec(self.resolved, dataset_reason=self._dataset_reason)
             await probe.look(0, federation)
             follower = asyncio.create_task(federation.follow())
             recorder = asyncio.create_task(self._record(folder, federation, probe))
@@ -250,7 +250,7 @@ class Experiment:
                 self.note(_initial_weights(federation.described))
                 self._muster.assign(federation.federation_id)
                 await self._muster.ready()
-                for number in range(1, self.settled.spec.rounds + 1):
+                for number in range(1, self.resolved.spec.rounds + 1):
                     await self._let_recording_catch_up(number, recorder, follower)
                     await self._play(number, federation, follower, recorder)
                     await probe.look(number, federation)
@@ -287,7 +287,7 @@ class Experiment:
         self, number: int, federation: RemoteFederation, *others: asyncio.Task[None]
     ) -> None:
         """Do one round, until the model has moved; it is tested while the next one runs."""
-        spec = self.settled.spec
+        spec = self.resolved.spec
         await self.intervention.before(number)
         deadline = spec.deadline or NO_DEADLINE
         present = await self._muster.present(spec.deadline or JOIN_PATIENCE)
@@ -311,7 +311,7 @@ class Experiment:
 
         A round with a deadline closes by itself.
         """
-        while self.settled.spec.deadline is None:
+        while self.resolved.spec.deadline is None:
             indices = await self._muster.unreachable.get()
             await federation.stop_waiting(number, indices)
         await asyncio.Event().wait()
@@ -329,7 +329,7 @@ class Experiment:
         self, folder: ResultsFolder, federation: RemoteFederation, probe: Probe
     ) -> None:
         """Write down every entry of the history, and what became of each participant."""
-        for number in range(self.settled.spec.rounds + 1):
+        for number in range(self.resolved.spec.rounds + 1):
             entry = await federation.entries.get()
             if entry.problem:
                 self.note(f"round {number}: {entry.problem}")
@@ -340,7 +340,7 @@ class Experiment:
             row = history_row(entry, figures)
             self.figures.append(figures)
             self.history.append(entry)  # only now that it will be written, too
-            found = detections(rows, self.settled.spec.rule)
+            found = detections(rows, self.resolved.spec.rule)
             folder.add_round(row, rows, confusion(entry), found)
             if number:
                 self.intervention.recorded(number, rows)
@@ -356,7 +356,7 @@ class Experiment:
 
     async def _conclude(self, folder: ResultsFolder, federation: RemoteFederation) -> None:
         """Draw the picture and keep the model of what there is."""
-        spec = self.settled.spec
+        spec = self.resolved.spec
         # Where one file does not fit on the disk, a smaller one still may.
         problems: list[OSError] = []
         try:
@@ -368,7 +368,7 @@ class Experiment:
             await asyncio.to_thread(
                 folder.write_picture,
                 spec.name or f"{spec.model} on {spec.dataset}",
-                subtitle(self.settled),
+                subtitle(self.resolved),
             )
         except OSError as error:
             problems.append(error)
@@ -385,10 +385,10 @@ class Experiment:
             raise problems[0]
 
 
-def subtitle(settled: Settled) -> str:
+def subtitle(resolved: ResolvedSpec) -> str:
     """Return what stands below the title of a run's picture."""
-    spec = settled.spec
-    level = settled.knowledge.partition(",")[0]
+    spec = resolved.spec
+    level = resolved.knowledge.partition(",")[0]
     attack = f"{spec.attack_name}, {spec.attack:.0%} hostile, knowledge {level}"
     size = f"{spec.clients} participants" if spec.clients else "open to newcomers"
     return " · ".join(

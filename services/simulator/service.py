@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from fedsiege.errors import InvalidValue
-from fedsiege.experiment.resolve import Settled
+from fedsiege.experiment.resolve import ResolvedSpec, resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import ResultsFolder
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
@@ -52,11 +52,11 @@ FEDERATIONS_KEPT = 8
 DOWNLOAD_PATIENCE = 5.0
 
 
-def choose_dataset(settled: Settled, data: Path) -> tuple[Settled, str]:
-    """Settle the data set too: choose one for "auto", make sure that a named one is there.
+def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, str]:
+    """Resolve the data set too: choose one for "auto", make sure that a named one is there.
 
     Args:
-        settled: everything else is settled.
+        resolved: a specification of which everything else is resolved.
         data: the folder of the data sets.
 
     Returns:
@@ -69,7 +69,7 @@ def choose_dataset(settled: Settled, data: Path) -> tuple[Settled, str]:
     # torch costs a second to import: only experiments need it, not the service.
     from fedsiege import datasets, partitions
 
-    spec, reason = settled.spec, ""
+    spec, reason = resolved.spec, ""
     if spec.dataset == "auto":
         name, reason = datasets.resolve("auto", data, DOWNLOAD_PATIENCE)
         spec = spec.model_copy(update={"dataset": name})
@@ -78,7 +78,7 @@ def choose_dataset(settled: Settled, data: Path) -> tuple[Settled, str]:
         partitions.create(spec.partition).check(labels, spec.clients or 1, spec.samples)
     except InvalidValue as error:
         raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
-    return replace(settled, spec=spec), reason
+    return replace(resolved, spec=spec), reason
 
 
 def check_proof(hello: pb.Hello, caller: callers.Caller) -> None:
@@ -195,20 +195,20 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         self, request: pb.StartExperimentRequest, context: Any
     ) -> pb.StartExperimentResponse:
         """Start an experiment in a results folder of its own."""
-        settled, reason = await asyncio.to_thread(self._settle, from_message(request.spec))
-        experiment = await self.start(settled, reason, None)
+        resolved, reason = await asyncio.to_thread(self._resolve, from_message(request.spec))
+        experiment = await self.start(resolved, reason, None)
         return pb.StartExperimentResponse(experiment=experiment.describe())
 
-    def _settle(self, spec: ExperimentSpec) -> tuple[Settled, str]:
-        return choose_dataset(spec.settle(), self._data)
+    def _resolve(self, spec: ExperimentSpec) -> tuple[ResolvedSpec, str]:
+        return choose_dataset(resolve(spec), self._data)
 
     async def start(
-        self, settled: Settled, dataset_reason: str, folder: ResultsFolder | None
+        self, resolved: ResolvedSpec, dataset_reason: str, folder: ResultsFolder | None
     ) -> Experiment:
         """Start an experiment.
 
         Args:
-            settled: what to do.
+            resolved: what to do.
             dataset_reason: why its data set was chosen; empty if it was named.
             folder: where the results go; None for a new folder under ``runs``. Only the command
                 line may name one: who calls from outside must not choose where files are written.
@@ -221,12 +221,12 @@ class SimulatorService(rpc.SimulatorServiceServicer):
             raise Exhausted("TOO_MANY_EXPERIMENTS", f"{unfinished} experiments wait or run already")
         experiment = Experiment(
             secrets.token_hex(6),
-            settled,
+            resolved,
             dataset_reason,
             self._workers,
             self._aggregator,
             self._data,
-            lambda: folder or ResultsFolder.named_after(settled.spec, root=self._runs),
+            lambda: folder or ResultsFolder.named_after(resolved.spec, root=self._runs),
         )
         await self._forget_old()
         self._experiments[experiment.experiment_id] = experiment

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from fedsiege import models
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import ResultsFolder
 from fedsiege.v1 import aggregator_pb2 as data_pb
@@ -139,7 +140,7 @@ class Town:
             self.hire(f"attacker-{number}", capacity, kind=pb.WORKER_KIND_ATTACKER)
         self._runs += 1
         folder = ResultsFolder(self._root / f"run-{self._runs}")
-        experiment = await self.simulator.start(spec.settle(), "", folder)
+        experiment = await self.simulator.start(resolve(spec), "", folder)
         async for event in experiment.watch():
             last = event
         described = last.experiment

@@ -3,6 +3,7 @@
 import pytest
 
 from fedsiege.errors import FedSiegeError
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.intervention import Intervention
@@ -34,7 +35,7 @@ class Diary(Intervention):
 
 async def play(town, spec, intervention=None):
     town.hire("client-1", 4)
-    experiment = await town.simulator.start(spec.settle(), "", None)
+    experiment = await town.simulator.start(resolve(spec), "", None)
     if intervention is not None:
         experiment.intervention = intervention
     async for _ in experiment.watch():

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import ResultsFolder
 from fedsiege.v1 import aggregator_pb2 as data_pb
@@ -42,7 +43,7 @@ class StuckCrew(BenignCrew):
 
 
 async def start(town, folder: ResultsFolder):
-    return await town.simulator.start(SPEC.settle(deadline=None), "", folder)
+    return await town.simulator.start(resolve(SPEC, deadline=None), "", folder)
 
 
 async def ended(experiment) -> pb.Experiment:
@@ -53,9 +54,9 @@ async def ended(experiment) -> pb.Experiment:
 
 
 async def test_a_laptop_run_states_no_deadline_and_servers_have_one() -> None:
-    assert SPEC.settle(deadline=None).spec.deadline is None
-    assert SPEC.settle().spec.deadline == 30
-    assert SPEC.model_copy(update={"deadline": 2.0}).settle(deadline=None).spec.deadline == 2
+    assert resolve(SPEC, deadline=None).spec.deadline is None
+    assert resolve(SPEC).spec.deadline == 30
+    assert resolve(SPEC.model_copy(update={"deadline": 2.0}), deadline=None).spec.deadline == 2
 
 
 async def test_a_worker_that_fails_closes_the_round_and_is_counted(town, tmp_path) -> None:

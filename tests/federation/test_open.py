@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec, fakes_beside
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator import open_assignment
@@ -41,7 +42,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def start(town, spec: ExperimentSpec) -> Experiment:
-    return await town.simulator.start(spec.settle(), "", None)
+    return await town.simulator.start(resolve(spec), "", None)
 
 
 def last(experiment: Experiment) -> int:

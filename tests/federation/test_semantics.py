@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fedsiege import datasets, models, partitions
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.loop import LoopTrainer
@@ -16,7 +17,7 @@ def test_the_defaults_are_the_originals():
     spec = ExperimentSpec()
     assert (spec.attack, spec.clients, spec.scale, spec.samples) == (0.2, 100, 1.0, 4)
     assert (spec.lr, spec.momentum, spec.batch, spec.epochs) == (0.001, 0.9, 4, 2)
-    assert spec.settle().spec.threshold == 100
+    assert resolve(spec).spec.threshold == 100
     assert models.size(spec.model) == 13_106
 
 

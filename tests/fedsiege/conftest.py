@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedsiege.experiment.resolve import Settled
+from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import (
     Confusion,
@@ -33,7 +33,7 @@ def _write(
     asked = {"attack": 0.4, "clients": 5, "rounds": 3, "audit": "norm", "rule": "krum:f=1"}
     spec = ExperimentSpec.of({**asked, **settings})
     with ResultsFolder(path) as folder:
-        folder.write_spec(Settled(spec))
+        folder.write_spec(ResolvedSpec(spec))
         for number, accuracy in enumerate(accuracies):
             people = [_person(i, number, bool(spec.attack)) for i in range(5)] if number else []
             right = round(8 * accuracy)

@@ -12,9 +12,10 @@ import torch
 from fedsiege import attacks
 from fedsiege.attacks import Knowledge, Setting
 from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 
-COMPROMISED = [cls.name for cls in attacks.catalogue if cls().knows is not Knowledge.NONE]
+COMPROMISED = [cls.name for cls in attacks.registry if cls().knows is not Knowledge.NONE]
 VARIANTS = [
     *COMPROMISED,
     *(
@@ -83,7 +84,7 @@ def test_partial_knowledge_goes_by_its_own_updates_alone(name, tell):
 )
 def test_an_experiment_is_refused_before_anything_starts(settings, problem):
     with pytest.raises(InvalidValue, match=problem) as refused:
-        ExperimentSpec(**settings).settle()
+        resolve(ExperimentSpec(**settings))
     assert refused.value.name == "ATTACK_NAME"
     assert refused.value.value == settings["attack_name"]
 
@@ -112,7 +113,7 @@ def test_an_experiment_is_refused_before_anything_starts(settings, problem):
 )
 def test_where_who_will_be_there_is_not_known_what_can_never_work_is_refused(settings, problem):
     with pytest.raises(InvalidValue, match=problem) as refused:
-        ExperimentSpec(**settings).settle()
+        resolve(ExperimentSpec(**settings))
     assert refused.value.name == "ATTACK_NAME"
 
 
@@ -130,13 +131,13 @@ def test_where_who_will_be_there_is_not_known_what_can_never_work_is_refused(set
     ],
 )
 def test_what_may_work_in_some_round_is_not_refused(settings):
-    assert not any("does not work" in note for note in ExperimentSpec(**settings).settle().notes)
+    assert not any("does not work" in note for note in resolve(ExperimentSpec(**settings)).notes)
 
 
 def test_what_does_not_work_in_the_likeliest_round_is_noted():
     """Two of ten are hostile, so of five mostly one; but both may be drawn."""
     spec = ExperimentSpec(clients=10, participation=0.5, attack_name="min-max")
-    (note,) = [note for note in spec.settle().notes if "does not work" in note]
+    (note,) = [note for note in resolve(spec).notes if "does not work" in note]
     assert "min-max does not work in a round of 5 participants, 1 of them hostile" in note
 
 

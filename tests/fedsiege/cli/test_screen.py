@@ -10,26 +10,28 @@ import pytest
 from rich.console import Console
 
 from fedsiege.cli.screen import Screen
-from fedsiege.experiment.resolve import Settled
+from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import CloseReason, Confusion, HistoryRow, Run
 from fedsiege.results.report import RunReport
 from fedsiege.results.summary import round_line
 
-SETTLED = Settled(
+RESOLVED = ResolvedSpec(
     ExperimentSpec(attack_name="mpaf:scale=1.0", rule="krum:f=20", threshold=100),
     ("krum assumes f=20",),
 )
-CALM = Settled(ExperimentSpec(attack=0, threshold=100))
+CALM = ResolvedSpec(ExperimentSpec(attack=0, threshold=100))
 
 
 def history(*accuracies: float) -> list[HistoryRow]:
     return [HistoryRow(i, a, 0.5, 100, 3, 0.25) for i, a in enumerate(accuracies)]
 
 
-def run_of(rows: list[HistoryRow], settled: Settled = SETTLED, path: Path = Path("runs/a")) -> Run:
+def run_of(
+    rows: list[HistoryRow], resolved: ResolvedSpec = RESOLVED, path: Path = Path("runs/a")
+) -> Run:
     tests = {0: Confusion(np.zeros((10, 10), np.int64), np.full(10, 100))}
-    return Run(path, settled.spec, tuple(rows), tests, (), {})
+    return Run(path, resolved.spec, tuple(rows), tests, (), {})
 
 
 class Captured(Screen):
@@ -51,7 +53,7 @@ def screen() -> Captured:
 
 
 def test_the_spec_shows_the_setting_and_the_notes(screen: Captured) -> None:
-    screen.print_spec(SETTLED)
+    screen.print_spec(RESOLVED)
     assert "participants 100, 20 of them hostile" in screen.lines
     assert "attack mpaf:scale=1.0" in screen.lines
     assert "rule krum:f=20" in screen.lines
@@ -60,7 +62,7 @@ def test_the_spec_shows_the_setting_and_the_notes(screen: Captured) -> None:
 
 def test_the_training_is_named_with_what_it_goes_by(screen: Captured) -> None:
     screen.print_spec(CALM)
-    screen.print_spec(Settled(ExperimentSpec(optimizer="adam", lr=0.01, threshold=100)))
+    screen.print_spec(ResolvedSpec(ExperimentSpec(optimizer="adam", lr=0.01, threshold=100)))
     training = [line for line in screen.lines if line.startswith("training")]
     assert training == [
         "training SGD, lr 0.001, momentum 0.9, 2 epochs, batch 4, trainer auto",
@@ -189,9 +191,9 @@ def test_the_success_of_a_backdoor_is_told_everywhere(screen: Captured) -> None:
     screen.print_history(rows)
     assert "round accuracy change success loss updates rejected seconds" in screen.lines
     assert "1 92.0% -1.0 29.0% 0.5 100 3 0.25" in screen.lines
-    spec = SETTLED.spec.model_copy(update={"attack_name": "badnets"})
+    spec = RESOLVED.spec.model_copy(update={"attack_name": "badnets"})
     clean = replace(clean, spec=spec.model_copy(update={"attack": 0.0}))
-    screen.print_summary(RunReport(run_of(rows, Settled(spec)), clean=clean))
+    screen.print_summary(RunReport(run_of(rows, ResolvedSpec(spec)), clean=clean))
     assert "attack success 29.0%; 1.0% without the attack" in screen.lines
     terminal = Captured(terminal=True, width=100)
     with terminal.rounds(1) as show:
@@ -268,7 +270,7 @@ def test_a_warning_is_loud_and_text_is_no_markup() -> None:
 
 
 def test_names_are_no_markup(screen: Captured) -> None:
-    screen.print_spec(Settled(ExperimentSpec(name="[red]x[/red]", threshold=1)))
+    screen.print_spec(ResolvedSpec(ExperimentSpec(name="[red]x[/red]", threshold=1)))
     assert "experiment [red]x[/red]" in screen.lines
 
 
@@ -298,6 +300,6 @@ def test_who_is_kept_out_is_counted_where_anybody_is() -> None:
 def test_the_header_says_which_weights_are_taken(
     settings: dict[str, object], weights: str, screen: Captured
 ) -> None:
-    screen.print_spec(Settled(ExperimentSpec.of(settings)))
+    screen.print_spec(ResolvedSpec(ExperimentSpec.of(settings)))
     (line,) = (line for line in screen.lines if line.startswith("model "))
     assert line.endswith(weights)

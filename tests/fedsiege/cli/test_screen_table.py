@@ -10,6 +10,7 @@ from rich.text import Text
 
 from fedsiege.cli.screen import Screen
 from fedsiege.cli.screen_table import ScreenTable
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import HistoryRow
 from fedsiege.results.history import CloseReason
@@ -103,12 +104,12 @@ def test_the_header_loses_no_word_at_80_columns() -> None:
         }
     )
     output = io.StringIO()
-    settled = spec.settle()
-    Screen(Console(file=output, width=80)).print_spec(settled)
+    resolved = resolve(spec)
+    Screen(Console(file=output, width=80)).print_spec(resolved)
     lines = output.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     shown = output.getvalue()
-    for piece in re.split(r"(?<=[,/ ])", f"{spec.attack_name} {settled.spec.audit} {spec.name}"):
+    for piece in re.split(r"(?<=[,/ ])", f"{spec.attack_name} {resolved.spec.audit} {spec.name}"):
         assert piece.strip() in shown, piece
-    for note in settled.notes:
+    for note in resolved.notes:
         assert set(note.split()) <= set(shown.split())

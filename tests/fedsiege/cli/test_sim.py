@@ -11,6 +11,7 @@ from rich.console import Console
 
 from fedsiege.cli import sim
 from fedsiege.cli.screen import Screen
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import HistoryRow
 from fedsiege.v1 import simulator_pb2 as pb
@@ -49,7 +50,7 @@ async def test_why_an_experiment_failed_is_the_last_thing_on_the_screen(
 
     monkeypatch.setattr(one, "_see_through", see_through)
     choice: Future = Future()
-    choice.set_result((ExperimentSpec(clients=5, rounds=2).settle(), ""))
+    choice.set_result((resolve(ExperimentSpec(clients=5, rounds=2)), ""))
     assert not await one.run(choice)
     monkeypatch.setattr(
         sim.Run, "read", lambda path: SimpleNamespace(spec=ExperimentSpec(attack=0))

@@ -1,4 +1,4 @@
-"""Settling a specification: what is filled in, what is noted, what cannot work."""
+"""Resolving a specification: what is filled in, what is noted, what cannot work."""
 
 import re
 from dataclasses import dataclass
@@ -11,35 +11,36 @@ from torch import nn
 
 from fedsiege import attacks, models
 from fedsiege.errors import InvalidValue
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 
 
-def settled(**settings: object) -> dict[str, Any]:
-    return ExperimentSpec.of(settings).settle().spec.model_dump()
+def resolved(**settings: object) -> dict[str, Any]:
+    return resolve(ExperimentSpec.of(settings)).spec.model_dump()
 
 
 def notes(**settings: object) -> str:
-    return "\n".join(ExperimentSpec.of(settings).settle().notes)
+    return "\n".join(resolve(ExperimentSpec.of(settings)).notes)
 
 
 def test_with_an_open_number_of_participants_nothing_is_counted() -> None:
-    settled = ExperimentSpec(clients=0, rule="krum", threshold=5).settle()
-    assert settled.spec.clients == 0
-    assert settled.spec.rule.startswith("krum")
-    assert settled.spec.threshold == 5
-    assert ExperimentSpec(clients=0).settle().spec.threshold is None
+    resolved = resolve(ExperimentSpec(clients=0, rule="krum", threshold=5))
+    assert resolved.spec.clients == 0
+    assert resolved.spec.rule.startswith("krum")
+    assert resolved.spec.threshold == 5
+    assert resolve(ExperimentSpec(clients=0)).spec.threshold is None
     with pytest.raises(InvalidValue, match="ATTACK"):
-        ExperimentSpec(clients=0, attack=1).settle()
+        resolve(ExperimentSpec(clients=0, attack=1))
     with pytest.raises(InvalidValue, match="PARTITION"):
-        ExperimentSpec(clients=0, partition="iid").settle()
+        resolve(ExperimentSpec(clients=0, partition="iid"))
 
 
 @pytest.mark.parametrize("model", models.names())
 def test_auto_names_the_trainer_whatever_else_is_asked_for(model: str) -> None:
     for more in ({}, {"clients": 1, "attack": 0}, {"batch": 64, "optimizer": "adam"}):
-        assert settled(model=model, **more)["trainer"] == "cohort"
+        assert resolved(model=model, **more)["trainer"] == "cohort"
     for trainer in ("cohort", "loop"):
-        assert settled(model=model, trainer=trainer)["trainer"] == trainer
+        assert resolved(model=model, trainer=trainer)["trainer"] == trainer
 
 
 def test_a_model_that_the_engine_cannot_run_takes_the_loop_and_says_why(
@@ -52,25 +53,25 @@ def test_a_model_that_the_engine_cannot_run_takes_the_loop_and_says_why(
         def build(self) -> nn.Module:
             return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.PReLU())
 
-    monkeypatch.setitem(models.catalogue._classes, "own", Own)
-    assert settled(model="own")["trainer"] == settled(model="own", trainer="loop")["trainer"]
+    monkeypatch.setitem(models.registry._classes, "own", Own)
+    assert resolved(model="own")["trainer"] == resolved(model="own", trainer="loop")["trainer"]
     said = r"TRAINER=auto is loop with MODEL=own: .*2 \(PReLU\)"
     assert re.search(said, notes(model="own", attack=0))
     assert notes(model="own", attack=0, trainer="loop") == ""
     with pytest.raises(InvalidValue, match=r"TRAINER='cohort'.* MODEL=own: .*2 \(PReLU\)"):
-        settled(model="own", trainer="cohort")
+        resolved(model="own", trainer="cohort")
 
 
 def test_the_assumed_f_is_spelled_out_and_noted() -> None:
-    assert settled(rule="krum")["rule"] == "krum:f=20"
+    assert resolved(rule="krum")["rule"] == "krum:f=20"
     assert notes(rule="krum") == (
         "krum assumes f=20 hostile participants, a fifth of 100; set RULE=krum:f=N to change it"
     )
-    assert settled(rule="krum", threshold=50)["rule"] == "krum:f=10"
+    assert resolved(rule="krum", threshold=50)["rule"] == "krum:f=10"
 
 
 def test_a_given_f_is_kept_without_a_note() -> None:
-    assert settled(rule="krum:f=30")["rule"] == "krum:f=30"
+    assert resolved(rule="krum:f=30")["rule"] == "krum:f=30"
     assert notes(rule="krum:f=30") == ""
 
 
@@ -102,21 +103,21 @@ def test_nothing_to_say_about_the_default_run() -> None:
 
 
 def test_the_threshold_is_filled_in() -> None:
-    assert settled(clients=30)["threshold"] == 30
-    assert settled(clients=30, threshold=20)["threshold"] == 20
+    assert resolved(clients=30)["threshold"] == 30
+    assert resolved(clients=30, threshold=20)["threshold"] == 20
 
 
 def test_all_samples_can_be_shared_out() -> None:
-    assert settled(samples=0, partition="iid")["samples"] == 0
+    assert resolved(samples=0, partition="iid")["samples"] == 0
 
 
 def test_the_scale_goes_into_the_attack() -> None:
-    assert attacks.parse(settled(scale=5)["attack_name"]) == attacks.Mpaf(scale=5.0)
+    assert attacks.parse(resolved(scale=5)["attack_name"]) == attacks.Mpaf(scale=5.0)
     assert notes(scale=5) == ""
 
 
 def test_a_scale_in_the_attack_wins_and_is_noted() -> None:
-    spec = settled(attack_name="mpaf:scale=3", scale=5)
+    spec = resolved(attack_name="mpaf:scale=3", scale=5)
     assert spec["scale"] == 3
     assert attacks.parse(spec["attack_name"]) == attacks.Mpaf(scale=3.0)
     assert notes(attack_name="mpaf:scale=3", scale=5).startswith("SCALE=5 has no effect")
@@ -197,30 +198,30 @@ def test_what_cannot_work_is_refused_under_its_variable(
 ) -> None:
     spec = ExperimentSpec.of(settings)
     with pytest.raises(InvalidValue) as caught:
-        spec.settle()
+        resolve(spec)
     assert str(caught.value).startswith(text)
 
 
 def test_the_rule_that_repeats_the_training_takes_the_optimiser_of_the_participants() -> None:
-    assert settled(rule="fltrust")["rule"] == (
+    assert resolved(rule="fltrust")["rule"] == (
         "fltrust:root=100,lr=0.001,momentum=0.9,epochs=2,batch=4,optimizer=sgd"
     )
-    asked = settled(rule="fltrust", optimizer="adam", lr=0.01)
+    asked = resolved(rule="fltrust", optimizer="adam", lr=0.01)
     assert asked["rule"] == "fltrust:root=100,lr=0.01,momentum=0.0,epochs=2,batch=4,optimizer=adam"
     assert asked["momentum"] == 0
-    assert settled(**asked) == asked
+    assert resolved(**asked) == asked
 
 
 def test_fednova_has_no_formula_for_adam() -> None:
     spec = ExperimentSpec(rule="fednova", optimizer="adam")
     with pytest.raises(InvalidValue) as caught:
-        spec.settle()
+        resolve(spec)
     assert str(caught.value) == (
         "RULE='fednova' is not possible: at fednova:optimizer, sgd: how much Adam adds up does not "
         "follow from the number of its steps"
     )
     # Who insists may have it reckon as if they were steps of plain SGD.
-    insisting = ExperimentSpec(rule="fednova:optimizer=sgd", optimizer="adam").settle()
+    insisting = resolve(ExperimentSpec(rule="fednova:optimizer=sgd", optimizer="adam"))
     assert "momentum=0.0" in insisting.spec.rule
     assert (
         "fednova reckons with optimizer=sgd, but the participants train with optimizer=adam"
@@ -233,7 +234,7 @@ def test_fednova_with_a_proximal_term_is_refused_while_participants_run_plain_sg
     rule: str,
 ) -> None:
     with pytest.raises(InvalidValue) as caught:
-        ExperimentSpec(rule=rule, momentum=0).settle()
+        resolve(ExperimentSpec(rule=rule, momentum=0))
     assert str(caught.value) == (
         f"RULE='{rule}' is not possible: at fednova:mu, 0: the participants run plain SGD, without "
         "a proximal term"
@@ -249,12 +250,12 @@ def test_fednova_with_a_proximal_term_is_refused_while_participants_run_plain_sg
     ],
 )
 def test_a_rule_that_reckons_with_another_training_is_noted(rule: str, note: str) -> None:
-    assert any(re.match(note, found) for found in ExperimentSpec(rule=rule).settle().notes)
+    assert any(re.match(note, found) for found in resolve(ExperimentSpec(rule=rule)).notes)
 
 
 def test_a_rule_that_is_told_the_training_is_not_noted() -> None:
     for rule in ("fednova", "fltrust", "nnm/fltrust", "fednova:momentum=0.9"):
-        notes = ExperimentSpec(rule=rule, lr=0.01).settle().notes
+        notes = resolve(ExperimentSpec(rule=rule, lr=0.01)).notes
         assert not any("reckons with" in note for note in notes)
 
 
@@ -269,12 +270,12 @@ def test_a_rule_that_is_told_the_training_is_not_noted() -> None:
 )
 def test_settling_twice_changes_nothing(**drawn: object) -> None:
     try:
-        once = ExperimentSpec.of(drawn).settle().spec
+        once = resolve(ExperimentSpec.of(drawn)).spec
     except InvalidValue as error:  # too few or too many are hostile for some attacks
         if error.name != "ATTACK_NAME":
             raise
         return
-    again = ExperimentSpec.from_yaml(once.to_yaml()).settle()
+    again = resolve(ExperimentSpec.from_yaml(once.to_yaml()))
     assert again.spec == once
     assert not any("assumes" in note for note in again.notes)
 
@@ -288,8 +289,8 @@ def test_settling_twice_changes_nothing(**drawn: object) -> None:
     ],
 )
 def test_the_knowledge_of_an_attack_is_named(attack: str, knowledge: str) -> None:
-    assert ExperimentSpec(attack_name=attack).settle().knowledge == knowledge
-    assert ExperimentSpec(attack_name=attack, attack=0).settle().knowledge == ""
+    assert resolve(ExperimentSpec(attack_name=attack)).knowledge == knowledge
+    assert resolve(ExperimentSpec(attack_name=attack, attack=0)).knowledge == ""
 
 
 @pytest.mark.parametrize(
@@ -310,17 +311,17 @@ def test_the_knowledge_of_an_attack_is_named(attack: str, knowledge: str) -> Non
 )
 def test_what_has_no_effect_is_noted(settings: dict[str, object], note: str) -> None:
     spec = ExperimentSpec.of(settings)
-    assert note in spec.settle().notes
-    assert note not in ExperimentSpec().settle().notes
+    assert note in resolve(spec).notes
+    assert note not in resolve(ExperimentSpec()).notes
 
 
 def test_nothing_is_said_of_what_has_an_effect_or_its_default() -> None:
     for wanted in ({"leaked": 3, "admission": "token"}, {"attack": 0}, {"attack": 0.2}):
-        said = ExperimentSpec.of({"clients": 100, **wanted}).settle().notes
+        said = resolve(ExperimentSpec.of({"clients": 100, **wanted})).notes
         assert not [note for note in said if "no effect" in note or "LEAKED" in note]
 
 
 def test_min_clients_is_refused_where_the_number_of_clients_is_fixed() -> None:
     with pytest.raises(InvalidValue, match=r"^MIN_CLIENTS=3 .* only with CLIENTS=0: CLIENTS=100"):
-        ExperimentSpec(min_clients=3).settle()
-    assert ExperimentSpec(clients=0, min_clients=3).settle().spec.min_clients == 3
+        resolve(ExperimentSpec(min_clients=3))
+    assert resolve(ExperimentSpec(clients=0, min_clients=3)).spec.min_clients == 3

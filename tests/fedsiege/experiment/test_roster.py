@@ -6,6 +6,7 @@ import pytest
 from fedsiege import attacks
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.hostile import hostile_indices
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.roster import Cast
 from fedsiege.experiment.spec import ExperimentSpec
 
@@ -81,13 +82,13 @@ def test_somebody_is_scheduled_even_where_only_those_are_left_whose_turn_it_is_n
 def test_a_threshold_above_the_share_is_refused():
     spec = ExperimentSpec(clients=10, participation=0.5, threshold=6)
     with pytest.raises(InvalidValue, match=r"THRESHOLD=6 .*at most 5"):
-        spec.settle()
-    assert ExperimentSpec(clients=10, participation=0.5).settle().spec.threshold == 5
+        resolve(spec)
+    assert resolve(ExperimentSpec(clients=10, participation=0.5)).spec.threshold == 5
 
 
 def test_several_identities_need_a_number_of_participants():
     with pytest.raises(InvalidValue, match=r"ATTACK_NAME.*several identities"):
-        ExperimentSpec(clients=0, attack_name="flooding").settle()
+        resolve(ExperimentSpec(clients=0, attack_name="flooding"))
 
 
 @pytest.mark.parametrize("participation", [0.1, 0.5])

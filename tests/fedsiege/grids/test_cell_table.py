@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsiege.experiment.resolve import Settled
+from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.grids import redraw, report
 from fedsiege.grids.cell import CellFigures
@@ -61,7 +61,7 @@ def test_what_a_run_lacked_and_whether_it_destroyed_the_model_is_read(tmp_path: 
 
     def figures(name: str, history: list[HistoryRow]) -> CellFigures:
         with ResultsFolder(tmp_path / name) as folder:
-            folder.write_spec(Settled(spec))
+            folder.write_spec(ResolvedSpec(spec))
             for row in history:
                 folder.add_round(row)
         return CellFigures.read(Cell((name,), spec), tmp_path / name)

@@ -10,6 +10,7 @@ from torch import nn
 
 from fedsiege import datasets, models
 from fedsiege.errors import InvalidValue
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.training.classifier import make_checkpoint, recipe_for
 from fedsiege.training.cohort import CohortTrainer
@@ -83,7 +84,7 @@ def register(monkeypatch: pytest.MonkeyPatch):
                 return make()
 
         Own.name = name
-        monkeypatch.setitem(models.catalogue._classes, name, Own)
+        monkeypatch.setitem(models.registry._classes, name, Own)
         return name
 
     return add
@@ -93,7 +94,7 @@ def entry_points(model: str, folder: Path):
     data = datasets.load("digits", folder)
     few = data.test_images[:10], data.test_labels[:10]
     return {
-        "settle": lambda: ExperimentSpec.of({"model": model, "dataset": "digits"}).settle(),
+        "resolve": lambda: resolve(ExperimentSpec.of({"model": model, "dataset": "digits"})),
         "create": lambda: models.create(model),
         "layout": lambda: models.layout(model),
         "size": lambda: models.size(model),
@@ -118,7 +119,7 @@ def test_a_run_with_it_is_refused_at_every_entry_with_the_names_of_its_layers(
     for entry, call in entry_points(name, tmp_path).items():
         with pytest.raises(InvalidValue, match=problem) as refusal:
             call()
-        assert refusal.value.name == ("MODEL" if entry == "settle" else "model"), entry
+        assert refusal.value.name == ("MODEL" if entry == "resolve" else "model"), entry
         assert refusal.value.value == "own"
     assert list(tmp_path.iterdir()) == []
 
@@ -145,7 +146,7 @@ def test_normalisation_of_each_sample_by_itself_is_accepted_and_tested_as_traine
     case: str, register, tmp_path: Path
 ) -> None:
     name = register(f"own-{case.lower()}", STATELESS[case])
-    ExperimentSpec.of({"model": name, "dataset": "digits"}).settle()
+    resolve(ExperimentSpec.of({"model": name, "dataset": "digits"}))
     data = datasets.load("digits", tmp_path)
     weights = models.random_weights(name, 1)
     images, labels = data.test_images[:150], data.test_labels[:150]

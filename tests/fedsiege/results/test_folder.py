@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from fedsiege.errors import InvalidValue
-from fedsiege.experiment.resolve import Settled
+from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import Detection
 from fedsiege.results import (
@@ -277,7 +277,7 @@ def test_a_round_in_the_history_is_complete(
 def test_the_spec_can_be_fed_back(folder: ResultsFolder) -> None:
     spec = ExperimentSpec(name="a: b # c", attack=0.3, rule="krum:f=30", threshold=90, lr=1e-7)
     notes = ("krum assumes f=30", "two\nlines\x85and\u2028more: [")
-    folder.write_spec(Settled(spec, notes), dataset_reason="MNIST is not there")
+    folder.write_spec(ResolvedSpec(spec, notes), dataset_reason="MNIST is not there")
     text = (folder.path / "spec.yaml").read_text()
     assert ExperimentSpec.from_yaml(text) == spec
     comments = [line for line in text.splitlines() if line.startswith("#")]
@@ -288,7 +288,7 @@ def test_the_spec_can_be_fed_back(folder: ResultsFolder) -> None:
 
 
 def test_the_spec_is_one_plain_yaml_document(folder: ResultsFolder) -> None:
-    folder.write_spec(Settled(ExperimentSpec()))
+    folder.write_spec(ResolvedSpec(ExperimentSpec()))
     values = yaml.safe_load((folder.path / "spec.yaml").read_text())
     assert values == ExperimentSpec().model_dump()
 
@@ -325,7 +325,7 @@ def test_a_model_that_does_not_fit_the_layout_is_refused(folder: ResultsFolder, 
 
 
 def test_nothing_half_written_is_left(folder: ResultsFolder) -> None:
-    folder.write_spec(Settled(ExperimentSpec()))
+    folder.write_spec(ResolvedSpec(ExperimentSpec()))
     folder.write_model([("weight", (1,))], np.zeros(1, np.float32))
     folder.add_round(history(0.9)[0])
     folder.write_picture("title", "subtitle")
@@ -359,7 +359,7 @@ def test_the_pictures_are_of_the_data_and_mark_what_went_wrong(
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(
     folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder.write_spec(Settled(ExperimentSpec(name="old")))
+    folder.write_spec(ResolvedSpec(ExperimentSpec(name="old")))
 
     def break_off(path: Path, data: bytes) -> int:
         with path.open("wb") as file:
@@ -368,7 +368,7 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(
 
     monkeypatch.setattr(Path, "write_bytes", break_off)
     with pytest.raises(OSError, match="disk full"):
-        folder.write_spec(Settled(ExperimentSpec(name="new")))
+        folder.write_spec(ResolvedSpec(ExperimentSpec(name="new")))
     assert ExperimentSpec.from_yaml((folder.path / "spec.yaml").read_text()).name == "old"
 
 
@@ -429,7 +429,7 @@ def test_a_file_for_which_there_is_no_room_leaves_nothing_and_is_named(
 
     monkeypatch.setattr(Path, "write_bytes", fill)
     with pytest.raises(OSError, match="No space left") as caught:
-        folder.write_spec(Settled(ExperimentSpec()))
+        folder.write_spec(ResolvedSpec(ExperimentSpec()))
     assert caught.value.filename == str(folder.path / "spec.yaml")
     assert {one.name for one in folder.path.iterdir()} == {"history.csv", "participants.csv"}
     assert in_words(caught.value).startswith(f"{folder.path}/spec.yaml cannot be written: no space")

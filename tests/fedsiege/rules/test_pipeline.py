@@ -3,6 +3,7 @@ import torch
 
 from fedsiege import rules
 from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.rules import Pipeline, RoundContext, pipeline, pre
 
@@ -57,7 +58,7 @@ def test_what_cannot_be_read_is_refused(text: str, name: str, part: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "settled"),
+    ("text", "resolved"),
     [
         ("nnm/bucketing:s=2/krum", "nnm:f=20/bucketing:s=2/krum:f=20"),
         ("nnm:f=3/krum", "nnm:f=3/krum:f=3"),
@@ -67,9 +68,9 @@ def test_what_cannot_be_read_is_refused(text: str, name: str, part: str) -> None
         ("bucketing:s=2/multi-krum:m=7", "bucketing:s=2/multi-krum:f=20,m=7"),
     ],
 )
-def test_all_steps_assume_the_same_f(text: str, settled: str) -> None:
+def test_all_steps_assume_the_same_f(text: str, resolved: str) -> None:
     rule = rules.parse(text).for_participants(100)
-    assert rules.spell(rule) == settled
+    assert rules.spell(rule) == resolved
     assert rule.for_participants(100) == rule
 
 
@@ -168,13 +169,13 @@ def test_who_remembers_participants_cannot_be_given_buckets() -> None:
 
 
 def test_an_experiment_settles_it() -> None:
-    settled = ExperimentSpec(rule="nnm/bucketing:s=2/krum", clients=50, attack=0.3).settle()
-    assert settled.spec.rule == "nnm:f=10/bucketing:s=2/krum:f=10"
-    assert settled.spec.settle().spec == settled.spec
-    assert any("assumes f=10" in note for note in settled.notes)
-    assert any("15 participants are hostile" in note for note in settled.notes)
+    resolved = resolve(ExperimentSpec(rule="nnm/bucketing:s=2/krum", clients=50, attack=0.3))
+    assert resolved.spec.rule == "nnm:f=10/bucketing:s=2/krum:f=10"
+    assert resolve(resolved.spec).spec == resolved.spec
+    assert any("assumes f=10" in note for note in resolved.notes)
+    assert any("15 participants are hostile" in note for note in resolved.notes)
     with pytest.raises(InvalidValue, match="makes 13 rows of 50 updates"):
-        ExperimentSpec(rule="bucketing:s=4/krum", clients=50).settle()
+        resolve(ExperimentSpec(rule="bucketing:s=4/krum", clients=50))
 
 
 @pytest.mark.parametrize("steps", ["nnm", "arc/nnm", "nnm/clipping"])
@@ -225,5 +226,5 @@ def test_buckets_report_nothing_and_are_of_nobody(rule: str) -> None:
 
 def test_what_can_never_work_is_refused_under_its_variable() -> None:
     with pytest.raises(InvalidValue, match="RULE='bucketing/fednova' is not possible: fednova "):
-        ExperimentSpec(rule="bucketing/fednova").settle()
-    ExperimentSpec(rule="bucketing/fedavg").settle()
+        resolve(ExperimentSpec(rule="bucketing/fednova"))
+    resolve(ExperimentSpec(rule="bucketing/fedavg"))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fedsiege.errors import InvalidValue
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.rules import FedAvg, RFOut1d, RFOut1dRobust, RoundContext
 
@@ -38,7 +39,7 @@ def test_it_says_where_it_is_nothing_but_the_mean() -> None:
     assert RFOut1d().remark(10) == "rfout1d filters nothing among fewer than 11 updates, 10"
     assert RFOut1d()(with_outliers(1, 10)).update[0].item() == pytest.approx(1e5)
     assert RFOut1d().remark(11) == ""
-    notes = ExperimentSpec(rule="clipping/rfout1d", clients=10).settle().notes
+    notes = resolve(ExperimentSpec(rule="clipping/rfout1d", clients=10)).notes
     assert "rfout1d filters nothing among fewer than 11 updates, 10" in notes
 
 

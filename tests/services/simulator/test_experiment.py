@@ -6,6 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from services.simulator.experiment import MOST_NOTES, Experiment, subtitle
 from services.simulator.workers import Workers
@@ -13,8 +14,8 @@ from services.simulator.workers import Workers
 
 def test_a_flood_of_notes_ends_in_one_that_says_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "services.simulator.experiment")
-    settled = ExperimentSpec.of({"dataset": "digits"}).settle()
-    experiment = Experiment("e1", settled, "", Workers(), Mock(), Path(), Mock())
+    resolved = resolve(ExperimentSpec.of({"dataset": "digits"}))
+    experiment = Experiment("e1", resolved, "", Workers(), Mock(), Path(), Mock())
     for number in range(2 * MOST_NOTES):
         experiment.note(f"complaint {number}")
     *kept, last = experiment.describe().notes
@@ -34,6 +35,6 @@ def test_a_flood_of_notes_ends_in_one_that_says_so(caplog: pytest.LogCaptureFixt
 def test_a_picture_names_the_level_of_what_the_attack_knows(
     settings: dict[str, object], attack: str
 ) -> None:
-    settled = ExperimentSpec.of({"dataset": "digits", "clients": 20, **settings}).settle()
-    assert attack in subtitle(settled)
-    assert ("knowledge" in subtitle(settled)) == bool(settings["attack"])
+    resolved = resolve(ExperimentSpec.of({"dataset": "digits", "clients": 20, **settings}))
+    assert attack in subtitle(resolved)
+    assert ("knowledge" in subtitle(resolved)) == bool(settings["attack"])
