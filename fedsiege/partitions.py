@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue
-from fedsiege.registry import Catalogue
+from fedsiege.registry import Registry
 
 Labels = npt.NDArray[np.int64]
 #: Positions in the training set, int64.
@@ -41,7 +41,7 @@ class Partition(abc.ABC):
             InvalidValue: it is 0, and this partition does not share out all there are.
         """
         if samples == 0 and not self.shares_out_all:
-            able = " and ".join(one.name for one in catalogue if one.shares_out_all)
+            able = " and ".join(one.name for one in registry if one.shares_out_all)
             allowed = f"partition {self.name} needs 1 or more; {able} share out all there are"
             raise InvalidValue("samples", samples, allowed)
 
@@ -74,12 +74,12 @@ class Partition(abc.ABC):
         """
 
 
-catalogue: Catalogue[Partition] = Catalogue("partition")
+registry: Registry[Partition] = Registry("partition")
 
 
 def names() -> list[str]:
     """Return the names of all partitions in alphabetical order."""
-    return catalogue.names()
+    return registry.names()
 
 
 def create(text: str) -> Partition:
@@ -91,10 +91,10 @@ def create(text: str) -> Partition:
     name, colon, parameter = text.partition(":")
     if colon and "=" not in parameter:
         text = f"{name}:alpha={parameter}"
-    return catalogue.parse(text)
+    return registry.parse(text)
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Sample(Partition):
     """Each participant draws from the whole set with replacement, as in the seed project.
@@ -120,7 +120,7 @@ class Sample(Partition):
         return _Draws(len(labels), participants, samples, seed)
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Iid(Partition):
     """Disjoint random shares of equal size (with ``samples=0`` they differ by one at most)."""
@@ -138,7 +138,7 @@ class Iid(Partition):
         return np.array_split(dealt, participants)
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Dirichlet(Partition):
     """Disjoint shares with skewed labels; the smaller alpha, the more skewed.
@@ -234,7 +234,7 @@ class Dirichlet(Partition):
         return shares
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class DirichletPrior(Dirichlet):
     """Disjoint shares of one size with class proportions ``q_i ~ Dir(alpha * prior)``.

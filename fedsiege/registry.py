@@ -1,46 +1,194 @@
-"""Named, parameterised things: rules, attacks, partitions. ``krum:f=20`` is one of them."""
+"""Components that are chosen by name: rules, attacks, detectors, partitions.
+
+A component is a frozen dataclass. Its fields are its parameters, each declared once::
+
+    @registry.register
+    @dataclass(frozen=True)
+    class Krum(Rule):
+        name = "krum"
+        summary = "the update closest to its neighbours"
+
+        f: Annotated[int | None, Field(ge=0, description="assumed hostile participants")] = None
+
+From that declaration follow the check of every value, the error that says what is allowed, the
+reading of ``krum:f=20`` and the listing.
+"""
 
 import dataclasses
 import difflib
+import functools
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Protocol,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from fedsiege import grammar
 from fedsiege.errors import InvalidValue
 
 
 class Named(Protocol):
-    """What a catalogue needs to know of a class."""
+    """What a registry needs to know of a class."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
 
 
 T = TypeVar("T")
-Thing = TypeVar("Thing", bound=Named)
+Class = TypeVar("Class", bound=type[Named])
 
-_TRUE = {"true", "yes", "on", "1"}
-_FALSE = {"false", "no", "off", "0"}
 #: Names that are suggested for one that is unknown.
 _MOST_NEAR = 4
 #: What is allowed of each type that a parameter may have.
-_ALLOWED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_ALLOWED = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
+#: What a bound of pydantic's Field says.
+_BOUNDS = {"gt": "above {}", "ge": "{} or more", "lt": "below {}", "le": "{} or less"}
+#: No conversions: 1 is not true, "3" is not 3, and NaN is no number.
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 @dataclasses.dataclass(frozen=True)
+class Spelling:
+    """Metadata of a parameter that is written in a way that its type does not tell.
+
+    Attributes:
+        allowed: what is allowed, for people.
+        read: turns text into a value and raises ValueError if it cannot; None for the usual way.
+    """
+
+    allowed: str
+    read: Callable[[str], object] | None = None
+
+
 class Parameter:
-    """One parameter of a catalogued thing: its name, type and default as text."""
+    """One parameter of a component, as its class declares it.
 
-    name: str
-    type: str
-    default: str
+    Args:
+        name: of the field.
+        hint: its annotation: ``Annotated[TYPE, Field(ge=.., description=..)]``, or a plain type.
+        default: its default.
+
+    Attributes:
+        name: of the field.
+        type: of its values, None aside, as text: "int", "float", "bool", "str".
+        default: as text.
+        allowed: which values are allowed, as text: "a whole number, 1 or more".
+        description: what it means, as text; empty where nothing is declared.
+    """
+
+    def __init__(self, name: str, hint: Any, default: object = None) -> None:
+        field = FieldInfo.from_annotation(hint)
+        spelling = next((one for one in field.metadata if isinstance(one, Spelling)), None)
+        kind = _kind(field.annotation)
+        self.name = name
+        self.type = kind.__name__ if isinstance(kind, type) else "str"
+        self.default = str(default)
+        self.allowed = spelling.allowed if spelling else _allowed(kind, field.metadata)
+        self.description = field.description or ""
+        self._read = spelling.read if spelling else None
+        self._adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_STRICT)
+
+    def check(self, component: str, value: object) -> None:
+        """Raise InvalidValue unless a value is of the declared type and in the declared range."""
+        try:
+            self._adapter.validate_python(value)
+        except ValidationError:
+            raise InvalidValue(f"{component}:{self.name}", value, self.allowed) from None
+
+    def read(self, component: str, text: str) -> Any:  # of the declared type
+        """Return the value that a text stands for.
+
+        Raises:
+            InvalidValue: it stands for none, or for one out of the range.
+        """
+        try:
+            if self._read is not None:
+                return self._adapter.validate_python(self._read(text))
+            return self._adapter.validate_strings(text)
+        except ValueError:  # pydantic's ValidationError is one
+            raise InvalidValue(f"{component}:{self.name}", text, self.allowed) from None
 
 
-class Catalogue(Generic[T]):
-    """Frozen dataclasses by name.
+class Component:
+    """Base of the components: a frozen dataclass that checks its parameters when it is created.
 
-    Each class carries ``name`` and ``summary`` (one line) as class variables and validates its own
-    parameters in ``__post_init__`` by raising InvalidValue.
+    Attributes:
+        name: what it is called in text.
+        summary: one line for listings.
+        positional: the parameter that a lone value sets, as in ``dirichlet:0.5``; None for none.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    positional: ClassVar[str | None] = None
+
+    def __post_init__(self) -> None:
+        """Check every parameter.
+
+        Raises:
+            InvalidValue: a value is not of the declared type or in the declared range.
+        """
+        for parameter in parameters(type(self)):
+            parameter.check(self.name, getattr(self, parameter.name))
+        self.check_together()
+
+    def check_together(self) -> None:
+        """Raise InvalidValue where parameters that are allowed one by one do not go together."""
+
+
+@functools.cache
+def parameters(cls: type[Any]) -> tuple[Parameter, ...]:
+    """Return the parameters that a dataclass declares, in the order of its fields."""
+    hints = get_type_hints(cls, include_extras=True)
+    return tuple(
+        Parameter(field.name, hints[field.name], field.default) for field in dataclasses.fields(cls)
+    )
+
+
+def read_settings(cls: type[Any], name: str, text: str | None) -> dict[str, Any]:
+    """Return the parameters of a component that a text sets: ``key=value,key=value``.
+
+    Args:
+        cls: the component.
+        name: what it is called in errors.
+        text: what is behind its colon; a lone value sets the positional parameter. None for
+            nothing.
+
+    Raises:
+        InvalidValue: text of another form, a parameter that there is not or that is given twice,
+            or a value that is not allowed.
+    """
+    if text is None:
+        return {}
+    known = {parameter.name: parameter for parameter in parameters(cls)}
+    positional = getattr(cls, "positional", None)
+    if positional and text and "=" not in text:
+        return {positional: known[positional].read(name, text)}
+    found = {}
+    # Nothing behind the colon is not the same as no colon: a value may have got lost.
+    for key, value in grammar.pairs(name, text or ",", "="):
+        if not value:
+            form = f"{name}:{positional.upper()}" if positional else f"{name}:key=value,key=value"
+            raise InvalidValue(name, text, f"write it as {form if known else name}")
+        if key not in known:
+            raise InvalidValue(f"{name}:{key}", value, _takes(cls))
+        found[key] = known[key].read(name, value)
+    return found
+
+
+class Registry(Generic[T]):
+    """Components of one kind by name.
 
     Args:
         noun: what is listed, for error texts: "rule", "attack".
@@ -50,7 +198,7 @@ class Catalogue(Generic[T]):
         self.noun = noun
         self._classes: dict[str, type[Any]] = {}
 
-    def register(self, cls: type[Thing]) -> type[Thing]:
+    def register(self, cls: Class) -> Class:
         """Class decorator that lists a dataclass under its ``name``."""
         if cls.name in self._classes:
             raise RuntimeError(f"two {self.noun}s are called {cls.name!r}")
@@ -58,7 +206,7 @@ class Catalogue(Generic[T]):
         return cls
 
     def names(self) -> list[str]:
-        """All names in alphabetical order."""
+        """Return all names in alphabetical order."""
         return sorted(self._classes)
 
     def __iter__(self) -> Iterator[type[Any]]:
@@ -73,7 +221,7 @@ class Catalogue(Generic[T]):
         return self._classes[name]
 
     def _near(self, text: str) -> list[str]:
-        """Return the names that somebody may have meant, the likeliest first."""
+        """Return the names that may have been meant, the likeliest first."""
         if not text:
             return []
         found = [name for name in self.names() if text in name]
@@ -83,103 +231,85 @@ class Catalogue(Generic[T]):
             found += difflib.get_close_matches(text, self._classes, n=3, cutoff=0.5)
         return list(dict.fromkeys(found))[:_MOST_NEAR]
 
-    def parameters(self, name: str) -> list[Parameter]:
-        """Return the parameters of a thing, for listings."""
-        cls = self.get(name)
-        hints = get_type_hints(cls)
-        return [
-            Parameter(field.name, _type_name(hints[field.name]), str(field.default))
-            for field in dataclasses.fields(cls)
-        ]
+    def parameters(self, name: str) -> tuple[Parameter, ...]:
+        """Return the parameters of a component, for listings."""
+        return parameters(self.get(name))
 
-    def create(self, name: str, /, **parameters: object) -> T:
-        """Create a thing by name with keyword parameters.
+    def create(self, name: str, /, **given: object) -> T:
+        """Create a component by name with keyword parameters.
 
         Raises:
-            InvalidValue: unknown name, unknown parameter, or a value of the wrong type or range.
+            InvalidValue: unknown name, unknown parameter, or a value that is not allowed.
         """
         cls = self.get(name)
-        hints = get_type_hints(cls)
-        known = [field.name for field in dataclasses.fields(cls)]
-        for key, value in parameters.items():
+        known = {parameter.name for parameter in parameters(cls)}
+        for key, value in given.items():
             if key not in known:
-                allowed = f"it takes {', '.join(known)}" if known else "it takes no parameters"
-                raise InvalidValue(f"{name}:{key}", value, allowed)
-            # Numbers have ranges, which their class knows.
-            kind = _kind(hints[key])
-            if kind in (bool, str) and not isinstance(value, hints[key]):
-                raise InvalidValue(f"{name}:{key}", value, _ALLOWED[kind])
-        thing: T = cls(**parameters)
-        return thing
+                raise InvalidValue(f"{name}:{key}", value, _takes(cls))
+        created: T = cls(**given)
+        return created
 
     def parse(self, text: str, **defaults: object) -> T:
-        """Create a thing from text: ``name`` or ``name:key=value,key=value``.
+        """Create a component from text: ``name``, ``name:value`` or ``name:key=value,key=value``.
 
         Args:
             text: what the user wrote.
-            defaults: parameters used where the thing has them and the text does not set them.
+            defaults: parameters used where the component has them and the text does not set them.
 
         Raises:
             InvalidValue: as ``create``; also text of another form, such as a colon with nothing
                 behind it, or a parameter given twice.
         """
-        name, colon, rest = text.partition(":")
-        name = name.strip()
+        name, settings = grammar.component(text)
         cls = self.get(name)
-        hints = get_type_hints(cls)
-        known = {field.name for field in dataclasses.fields(cls)}
-        given: dict[str, object] = {}
-        for item in rest.split(",") if colon else ():
-            key, equals, value = (part.strip() for part in item.partition("="))
-            if not equals or not value:  # nothing at all, too: a value may have got lost
-                form = f"write it as {name}:key=value,key=value" if known else f"write it as {name}"
-                raise InvalidValue(self.noun, text, form)
-            if key not in known:
-                self.create(name, **{key: value})  # raises with the list of what is known
-            if key in given:  # the last one would win without a word
-                raise InvalidValue(f"{name}:{key}", value, f"it is already {given[key]}")
-            given[key] = _convert(f"{name}:{key}", value, hints[key])
+        known = {parameter.name for parameter in parameters(cls)}
         fitting = {key: value for key, value in defaults.items() if key in known}
-        return self.create(name, **{**fitting, **given})
+        return self.create(name, **{**fitting, **read_settings(cls, name, settings)})
 
 
-def spell(thing: Any) -> str:  # any catalogued dataclass
-    """Write a thing as text that ``parse`` reads back, parameters that are None left out.
+def spell(component: Any) -> str:  # any component
+    """Write a component as text that ``parse`` reads back, parameters that are None left out.
 
-    A thing made of others has a ``spelled`` method of its own.
+    A component made of others has a ``spelled`` method of its own.
 
     Raises:
         InvalidValue: a parameter is text that ``parse`` would read as something else.
     """
-    if hasattr(thing, "spelled"):
-        return str(thing.spelled())
-    values = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+    if hasattr(component, "spelled"):
+        return str(component.spelled())
+    values = {f.name: getattr(component, f.name) for f in dataclasses.fields(component)}
     for key, value in values.items():
         if isinstance(value, str) and (not value or "," in value or value != value.strip()):
             allowed = "text without commas, and without spaces around it"
-            raise InvalidValue(f"{thing.name}:{key}", value, allowed)
+            raise InvalidValue(f"{component.name}:{key}", value, allowed)
+    if list(values) == [component.positional]:
+        return f"{component.name}:{values[component.positional]}"
     given = ",".join(f"{key}={value}" for key, value in values.items() if value is not None)
-    return f"{thing.name}:{given}" if given else str(thing.name)
+    return f"{component.name}:{given}" if given else str(component.name)
 
 
-def _type_name(hint: Any) -> str:  # a type or a union of types
-    return hint.__name__ if isinstance(hint, type) else str(hint)
+def _takes(cls: type[Any]) -> str:
+    """Return which parameters a component takes, for errors."""
+    known = ", ".join(parameter.name for parameter in parameters(cls))
+    return f"it takes {known}" if known else "it takes no parameters"
 
 
-def _convert(name: str, text: str, hint: Any) -> object:  # a type or a union with None
-    """Read a parameter's text as the type its dataclass field declares."""
-    kind = _kind(hint)
-    if kind is bool and text.lower() in _TRUE | _FALSE:
-        return text.lower() in _TRUE
-    readers: dict[type, Callable[[str], object]] = {int: int, float: float, str: str}
-    try:
-        return readers[kind](text)
-    except (KeyError, ValueError):
-        raise InvalidValue(name, text, _ALLOWED[kind]) from None
-
-
-def _kind(hint: Any) -> type:  # a type or a union with None
+def _kind(hint: Any) -> Any:  # a type, a Literal of texts, or a union of one with None
     """Return the type of a parameter that may also be None."""
-    [kind] = [t for t in getattr(hint, "__args__", (hint,)) if t is not type(None)]
-    assert isinstance(kind, type)
+    if get_origin(hint) is Literal:
+        return hint
+    [kind] = [one for one in get_args(hint) or (hint,) if one is not type(None)]
     return kind
+
+
+def _allowed(kind: Any, metadata: list[Any]) -> str:
+    """Return what is allowed of a type within the bounds that its metadata sets."""
+    if get_origin(kind) is Literal:
+        *others, last = get_args(kind)
+        return f"{', '.join(others)} or {last}" if others else str(last)
+    bounds = {
+        name: getattr(one, name) for one in metadata for name in _BOUNDS if hasattr(one, name)
+    }
+    if "ge" in bounds and "le" in bounds:
+        return f"{_ALLOWED[kind]} from {bounds['ge']} to {bounds['le']}"
+    return ", ".join([_ALLOWED[kind], *(_BOUNDS[name].format(bounds[name]) for name in bounds)])

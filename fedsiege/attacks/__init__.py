@@ -25,7 +25,7 @@ from fedsiege.attacks.base import (
     PoisoningAttack,
     Setting,
     StatefulAttack,
-    catalogue,
+    registry,
 )
 from fedsiege.attacks.compromised.adaptive_alie import AdaptiveAlie
 from fedsiege.attacks.compromised.adaptive_ipm import AdaptiveIpm
@@ -55,10 +55,10 @@ from fedsiege.attacks.fake.random import Random
 from fedsiege.attacks.fake.replay import Replay
 from fedsiege.registry import spell
 
-create = catalogue.create
-names = catalogue.names
-parameters = catalogue.parameters
-parse = catalogue.parse
+create = registry.create
+names = registry.names
+parameters = registry.parameters
+parse = registry.parse
 
 __all__ = [
     "Absent",
@@ -111,10 +111,10 @@ __all__ = [
     "StatefulAttack",
     "Targeted",
     "TriggerAttack",
-    "catalogue",
     "create",
     "names",
     "parameters",
     "parse",
+    "registry",
     "spell",
 ]

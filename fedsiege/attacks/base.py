@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.ranges import is_finite
-from fedsiege.registry import Catalogue
+from fedsiege.registry import Registry
 from fedsiege.rules.base import require_whole_number
 from fedsiege.training.base import Shard
 
@@ -261,4 +261,4 @@ class PoisoningAttack(Attack):
         return broadcast.own_of(participants)
 
 
-catalogue: Catalogue[Attack] = Catalogue("attack")
+registry: Registry[Attack] = Registry("attack")

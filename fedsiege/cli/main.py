@@ -237,9 +237,9 @@ def rules() -> None:
     from fedsiege import rules
     from fedsiege.rules import pre
 
-    print_catalogue(rules.catalogue)
+    print_registries(rules.registry)
     Console().print("\nIn front of a rule, one or several, as in nnm/krum:\n")
-    print_catalogue(pre.catalogue)
+    print_registries(pre.registry)
 
 
 @app.command()
@@ -247,7 +247,7 @@ def attacks() -> None:
     """List the attacks, what each may know, and their parameters."""
     from fedsiege import attacks as science
 
-    print_catalogue(science.catalogue, knows=lambda attack: attack().knows.name.lower())
+    print_registries(science.registry, knows=lambda attack: attack().knows.name.lower())
     Console().print("\nWhat they know, unless told otherwise by knowledge=LEVEL:")
     for level in science.Knowledge:
         Console().print(f"  {level.name.lower()}: {level.value}")
@@ -258,11 +258,11 @@ def detectors() -> None:
     """List the detectors of an audit, the terms for those they flag, and their parameters."""
     from fedsiege import detectors
 
-    print_catalogue(detectors.catalogue, detectors.quarantine.catalogue)
+    print_registries(detectors.registry, detectors.quarantine.registry)
 
 
-def print_catalogue(*catalogues: Any, **more: Callable[[Any], str]) -> None:  # of anything
-    """Print the names of catalogues with what each is and takes, and more columns of its class.
+def print_registries(*registries: Any, **more: Callable[[Any], str]) -> None:  # of anything
+    """Print the names of registries with what each is and takes, and more columns of its class.
 
     Where a row of all columns is wider than the window, parameters stand below what a thing is.
     """
@@ -272,9 +272,9 @@ def print_catalogue(*catalogues: Any, **more: Callable[[Any], str]) -> None:  # 
         table.add_column(heading, overflow="fold")
     for heading in ("name", *more, "what it is, and its parameters"):
         narrow.add_column(heading, overflow="fold")
-    for catalogue in catalogues:
-        for thing in catalogue:
-            parameters = catalogue.parameters(thing.name)
+    for registry in registries:
+        for thing in registry:
+            parameters = registry.parameters(thing.name)
             spelled = ", ".join(f"{one.name}={one.default}" for one in parameters)
             said = [Text(column(thing)) for column in more.values()]
             name, summary = Text(thing.name, style="bold"), Text(thing.summary)

@@ -8,16 +8,16 @@ Nothing here imports torch before ``to_tensor`` is called.
 from fedsiege.datasets import digits as _digits  # noqa: F401 - registers itself
 from fedsiege.datasets import mnist as _mnist  # noqa: F401 - registers itself
 from fedsiege.datasets.auto import AUTO, resolve
-from fedsiege.datasets.base import Dataset, Source, catalogue, is_here, load, names, to_tensor
+from fedsiege.datasets.base import Dataset, Source, is_here, load, names, registry, to_tensor
 
 __all__ = [
     "AUTO",
     "Dataset",
     "Source",
-    "catalogue",
     "is_here",
     "load",
     "names",
+    "registry",
     "resolve",
     "to_tensor",
 ]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fedsiege.datasets.base import DOWNLOAD_LIMIT_S, catalogue
+from fedsiege.datasets.base import DOWNLOAD_LIMIT_S, registry
 from fedsiege.errors import InvalidValue, MissingData
 
 AUTO = "auto"
@@ -31,7 +31,7 @@ def resolve(name: str, root: Path, patience_s: float = 5.0) -> tuple[str, str]:
     """
     chosen = _WANTED if name == AUTO else name
     try:
-        source = catalogue.create(chosen)
+        source = registry.create(chosen)
     except InvalidValue as error:
         raise InvalidValue("dataset", name, f"{error.allowed}, {AUTO}") from None
     if source.is_here(root):
@@ -41,6 +41,6 @@ def resolve(name: str, root: Path, patience_s: float = 5.0) -> tuple[str, str]:
     except MissingData as error:
         if name != AUTO:
             raise
-        fallback = catalogue.create(_FALLBACK)
+        fallback = registry.create(_FALLBACK)
         return _FALLBACK, f"{error}: using {_FALLBACK}, {fallback.summary}"
     return chosen, f"using {chosen}, {source.summary}, downloaded into {root}/"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from fedsiege.registry import Catalogue
+from fedsiege.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,12 +69,12 @@ class Source(abc.ABC):
         """
 
 
-catalogue: Catalogue[Source] = Catalogue("dataset")
+registry: Registry[Source] = Registry("dataset")
 
 
 def names() -> list[str]:
     """Return the names of all data sets in alphabetical order."""
-    return catalogue.names()
+    return registry.names()
 
 
 def is_here(name: str, root: Path) -> bool:
@@ -83,7 +83,7 @@ def is_here(name: str, root: Path) -> bool:
     Raises:
         InvalidValue: unknown name.
     """
-    return catalogue.create(name).is_here(root)
+    return registry.create(name).is_here(root)
 
 
 def load(name: str, root: Path) -> Dataset:
@@ -97,7 +97,7 @@ def load(name: str, root: Path) -> Dataset:
         InvalidValue: unknown name.
         MissingData: it is absent and cannot be downloaded, or a file is damaged.
     """
-    source = catalogue.create(name)
+    source = registry.create(name)
     if not source.is_here(root):
         source.fetch(root, DOWNLOAD_LIMIT_S)
     return source.read(root)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fedsiege.datasets.base import Dataset, Source, catalogue
+from fedsiege.datasets.base import Dataset, Source, registry
 from fedsiege.errors import MissingData
 
 _SIDE = 8  # of the originals
@@ -17,7 +17,7 @@ _FRAME = 28
 _CLASSES = 10
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Digits(Source):
     """1,797 digits by 13 writers, 8x8 pixels, 17 grey levels.

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedsiege.datasets import idx
-from fedsiege.datasets.base import Dataset, Source, catalogue
+from fedsiege.datasets.base import Dataset, Source, registry
 from fedsiege.datasets.download import Download
 from fedsiege.errors import MissingData
 
@@ -44,7 +44,7 @@ class MnistLike(Source):
         return Dataset(self.name, *_read_part(raw, "train"), *_read_part(raw, "t10k"), _CLASSES)
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Mnist(MnistLike):
     """MNIST: 60,000 + 10,000 handwritten digits (LeCun, Cortes, Burges 1998)."""
@@ -59,7 +59,7 @@ class Mnist(MnistLike):
     )
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Fashion(MnistLike):
     """Fashion-MNIST: 60,000 + 10,000 articles of clothing (Xiao, Rasul, Vollgraf 2017)."""

@@ -5,7 +5,7 @@ To add a detector, write one file like ``norm.py`` and import it below.
 
 from fedsiege.detectors import quarantine
 from fedsiege.detectors.audit import Audit, AuditState, Examination, parse
-from fedsiege.detectors.base import FLAGGED, Detector, catalogue
+from fedsiege.detectors.base import FLAGGED, Detector, registry
 from fedsiege.detectors.duplicate import Duplicate
 from fedsiege.detectors.fixed_point import FixedPoint
 from fedsiege.detectors.history import History
@@ -14,9 +14,9 @@ from fedsiege.detectors.norm import Norm
 from fedsiege.detectors.quarantine import Ledger, Quarantine, Record, Standing
 from fedsiege.registry import spell
 
-create = catalogue.create
-names = catalogue.names
-parameters = catalogue.parameters
+create = registry.create
+names = registry.names
+parameters = registry.parameters
 
 __all__ = [
     "FLAGGED",
@@ -33,11 +33,11 @@ __all__ = [
     "Quarantine",
     "Record",
     "Standing",
-    "catalogue",
     "create",
     "names",
     "parameters",
     "parse",
     "quarantine",
+    "registry",
     "spell",
 ]

@@ -174,9 +174,9 @@ def parse(text: str) -> Audit:
     terms: list[Quarantine] = []
     for step in text.split(SEPARATOR):
         if step.partition(":")[0].strip() == Quarantine.name:
-            terms.append(quarantine.catalogue.parse(step))
+            terms.append(quarantine.registry.parse(step))
         else:
-            detectors.append(base.catalogue.parse(step))
+            detectors.append(base.registry.parse(step))
     if len(terms) > 1:
         raise InvalidValue("audit", text, f"{Quarantine.name} once")
     return Audit(tuple(detectors), *terms)

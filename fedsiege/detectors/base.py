@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.errors import UnfitRound
-from fedsiege.registry import Catalogue
+from fedsiege.registry import Registry
 from fedsiege.rules.base import finite_rows
 from fedsiege.rules.context import RoundContext
 
@@ -81,4 +81,4 @@ class Detector(abc.ABC):
         """Do it: there is at least one row, and all are finite."""
 
 
-catalogue: Catalogue[Detector] = Catalogue("detector")
+registry: Registry[Detector] = Registry("detector")

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.detectors.base import Detector, catalogue
+from fedsiege.detectors.base import Detector, registry
 from fedsiege.numerics.cosines import cosines
 from fedsiege.ranges import require_number
 from fedsiege.rules.base import require_whole_number
@@ -18,7 +18,7 @@ _RESOLUTION = 1e-6
 _FARTHER = 10
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Duplicate(Detector):
     """Updates that point where others point, to the last digits.

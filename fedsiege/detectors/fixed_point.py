@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.detectors.base import Detector, catalogue
+from fedsiege.detectors.base import Detector, registry
 from fedsiege.ranges import require_number
 from fedsiege.rules.base import require_whole_number
 from fedsiege.rules.context import RoundContext
@@ -30,7 +30,7 @@ class FixedPointState(Memory):
     models: Tensor
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class FixedPoint(Detector):
     """Two updates of one participant that solve ``w' = w + g / lambda`` for the same point.

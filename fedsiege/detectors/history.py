@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.detectors.base import Detector, catalogue
+from fedsiege.detectors.base import Detector, registry
 from fedsiege.numerics.deviation import distinct, robust_z
 from fedsiege.ranges import require_number
 from fedsiege.rules.base import require_whole_number
@@ -31,7 +31,7 @@ class HistoryState(Memory):
     averages: Tensor
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class History(Detector):
     """The angle between an update and what its participant sent before.

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.detectors.base import Detector, catalogue
+from fedsiege.detectors.base import Detector, registry
 from fedsiege.detectors.duplicate import likeness
 from fedsiege.ranges import require_number
 from fedsiege.rules.base import require_whole_number
@@ -15,7 +15,7 @@ from fedsiege.rules.context import RoundContext
 from fedsiege.rules.layerguard import LayerGuard, layers_of
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Layers(Detector):
     """Updates that are those of others in many layers, and perhaps differ in the rest.

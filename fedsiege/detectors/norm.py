@@ -5,14 +5,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from fedsiege.detectors.base import Detector, catalogue
+from fedsiege.detectors.base import Detector, registry
 from fedsiege.numerics.deviation import FEWEST, distinct, robust_z
 from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
 from fedsiege.rules.context import RoundContext
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Norm(Detector):
     """The length of the update, among those of the round.

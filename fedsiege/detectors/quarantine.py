@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.errors import InvalidValue
-from fedsiege.registry import Catalogue
+from fedsiege.registry import Registry
 from fedsiege.rules.base import require_whole_number
 
 #: Doublings, at most: the cap is reached long before.
@@ -156,5 +156,5 @@ class Quarantine:
         return Record(record.level - served, record.returns, clean, record.quarantines)
 
 
-catalogue: Catalogue[Quarantine] = Catalogue("quarantine")
-catalogue.register(Quarantine)
+registry: Registry[Quarantine] = Registry("quarantine")
+registry.register(Quarantine)

@@ -3,7 +3,7 @@
 A model is added in ``architectures.py``; nothing else has to know of it.
 """
 
-from fedsiege.models.architectures import Architecture, catalogue, create, names
+from fedsiege.models.architectures import Architecture, create, names, registry
 from fedsiege.models.checkpoints import (
     WORDS,
     checkpoint_path,
@@ -20,7 +20,6 @@ from fedsiege.models.weights import flatten, layout, random_weights, size, unfla
 __all__ = [
     "WORDS",
     "Architecture",
-    "catalogue",
     "checkpoint_path",
     "create",
     "find_checkpoint",
@@ -31,6 +30,7 @@ __all__ = [
     "random_weights",
     "read_checkpoint",
     "read_finite",
+    "registry",
     "sha256",
     "shipped_checkpoint",
     "size",

@@ -13,7 +13,7 @@ from torch import nn
 
 from fedsiege import seeding
 from fedsiege.models.stateless import refuse_state
-from fedsiege.registry import Catalogue
+from fedsiege.registry import Registry
 
 
 class Architecture(abc.ABC):
@@ -32,10 +32,10 @@ class Architecture(abc.ABC):
         """Return the module with torch's default initialisation, drawn from the global RNG."""
 
 
-catalogue: Catalogue[Architecture] = Catalogue("model")
+registry: Registry[Architecture] = Registry("model")
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Net(Architecture):
     """The classifier of the project Detect and Defend (science.md, section 1): 13,106 parameters.
@@ -66,7 +66,7 @@ class Net(Architecture):
         )
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class LeNet5(Architecture):
     """LeNet-5 (LeCun et al. 1998) with ReLU and max pooling, no padding: 44,426 parameters."""
@@ -94,7 +94,7 @@ class LeNet5(Architecture):
         )
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Cnn(Architecture):
     """The CNN of the MPAF paper's group (Cao & Gong 2022 and its sister papers): 139,960."""
@@ -122,7 +122,7 @@ class Cnn(Architecture):
 
 def names() -> list[str]:
     """Return the names of all models in alphabetical order."""
-    return catalogue.names()
+    return registry.names()
 
 
 def create(name: str) -> nn.Module:
@@ -143,7 +143,7 @@ def create_seeded(name: str, torch_seed: int) -> nn.Module:
 
     The global RNG is as it was before.
     """
-    architecture = catalogue.create(name)
+    architecture = registry.create(name)
     with seeding.torch_seeded(torch_seed):
         module = architecture.build()
     refuse_state(module, name)

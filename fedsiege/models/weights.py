@@ -25,7 +25,7 @@ def layout(name: str) -> Layout:
     Raises:
         InvalidValue: unknown model, or one with state that no vector of parameters holds.
     """
-    architecture = architectures.catalogue.create(name)
+    architecture = architectures.registry.create(name)
     with torch.device("meta"):  # shapes only: nothing is allocated or drawn
         module = architecture.build()
     refuse_state(module, name)

@@ -89,7 +89,7 @@ def detections(participants: Sequence[ParticipantRow], rule: str) -> list[Detect
     name = rule.rpartition("/")[2].partition(":")[0]
     from fedsiege import rules  # brings torch, which reading results must not wait for
 
-    last = rules.catalogue.get(name)
+    last = rules.registry.get(name)
     sign = -1 if last.trusting else 1
     left_out = RULE if last.accuses else SELECTION
     seen: dict[str, _Flags] = {}

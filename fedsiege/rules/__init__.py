@@ -8,7 +8,7 @@ from fedsiege.numerics.norms import norm_of
 from fedsiege.numerics.running_sum import RunningSum
 from fedsiege.registry import spell
 from fedsiege.rules.auror import Auror
-from fedsiege.rules.base import Aggregation, Rule, StatefulRule, TolerantRule, catalogue
+from fedsiege.rules.base import Aggregation, Rule, StatefulRule, TolerantRule, registry
 from fedsiege.rules.bulyan import Bulyan
 from fedsiege.rules.caf import CAF
 from fedsiege.rules.centered_clipping import CenteredClipping
@@ -42,8 +42,8 @@ from fedsiege.rules.streaming import StreamingRule
 from fedsiege.rules.trimmed_mean import TrimmedMean
 from fedsiege.rules.weak_dp import WeakDp
 
-names = catalogue.names
-parameters = catalogue.parameters
+names = registry.names
+parameters = registry.parameters
 
 __all__ = [
     "CAF",
@@ -84,12 +84,12 @@ __all__ = [
     "TolerantRule",
     "TrimmedMean",
     "WeakDp",
-    "catalogue",
     "create",
     "names",
     "norm_of",
     "parameters",
     "parse",
+    "registry",
     "spell",
     "squared_distances",
 ]

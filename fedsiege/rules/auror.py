@@ -10,14 +10,14 @@ from fedsiege.numerics.matrix import column_blocks, sorted_columns
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.numerics.two_means import two_means
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, catalogue
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 
 #: Numbers that are split at a time: some float64 copies of them stay in the cache.
 _BLOCK = 2**15
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Auror(Rule):
     """The mean without those who stand apart in most of the indicative features.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.numerics.threads import row_blocks, share
-from fedsiege.registry import Catalogue
+from fedsiege.registry import Registry
 from fedsiege.rules.context import RoundContext
 
 #: Share of hostile participants a rule assumes where nobody says otherwise.
@@ -278,7 +278,7 @@ def _row_sums(updates: Tensor) -> Tensor:
     return sums
 
 
-catalogue: Catalogue[Rule] = Catalogue("rule")
+registry: Registry[Rule] = Registry("rule")
 
 
 def keep_model(

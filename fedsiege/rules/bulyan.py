@@ -10,12 +10,12 @@ from torch import Tensor
 
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.distances import squared_distances
-from fedsiege.rules.base import Aggregation, TolerantRule, catalogue
+from fedsiege.rules.base import Aggregation, TolerantRule, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.meamed import mean_around_median
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Bulyan(TolerantRule):
     """Krum chooses ``n - 2 f`` updates; of those, the mean around the median of each coordinate.

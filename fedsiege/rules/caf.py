@@ -10,14 +10,14 @@ from torch import Tensor
 from fedsiege.numerics.covariance import CenteredProducts
 from fedsiege.numerics.distances import squared_distances
 from fedsiege.numerics.matrix import weighted_sum
-from fedsiege.rules.base import Aggregation, MinorityRule, catalogue
+from fedsiege.rules.base import Aggregation, MinorityRule, registry
 from fedsiege.rules.context import RoundContext
 
 #: How well the direction has to be known; what it filters hardly changes with it.
 _TOLERANCE = 1e-2
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class CAF(MinorityRule):
     """A weighted mean; who stands out along the direction of largest variance loses weight.

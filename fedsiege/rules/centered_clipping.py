@@ -9,7 +9,7 @@ from torch import Tensor
 from fedsiege.numerics.distances import distances_to
 from fedsiege.numerics.matrix import weighted_sum
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, StatefulRule, catalogue, require_whole_number
+from fedsiege.rules.base import Aggregation, StatefulRule, registry, require_whole_number
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.state import own
 
@@ -25,7 +25,7 @@ class Center:
     point: Tensor
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class CenteredClipping(StatefulRule):
     """``v + mean_i (g_i - v) min(1, tau / ||g_i - v||)`` with v from the round before.

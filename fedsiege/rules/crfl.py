@@ -8,12 +8,12 @@ from torch import Tensor
 
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, catalogue
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.noise import with_noise
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Crfl(Rule):
     """The mean, after which the *global model* is clipped to a norm and perturbed.

@@ -16,8 +16,8 @@ from fedsiege.ranges import require_number
 from fedsiege.rules.base import (
     Aggregation,
     TolerantRule,
-    catalogue,
     keep_model,
+    registry,
     require_whole_number,
 )
 from fedsiege.rules.context import RoundContext
@@ -26,7 +26,7 @@ from fedsiege.rules.context import RoundContext
 _WIDTH = 1024
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class DnC(TolerantRule):
     """The mean without the rows that reach furthest along the top singular vector.

@@ -9,12 +9,12 @@ from torch import Tensor
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.numerics.running_sum import LARGEST_WEIGHT
 from fedsiege.ranges import samples_cut
-from fedsiege.rules.base import Aggregation, catalogue, require_whole_number
+from fedsiege.rules.base import Aggregation, registry, require_whole_number
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.streaming import StreamingRule
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class FedAvg(StreamingRule):
     """The mean of the updates: ``sum_i n_i g_i / sum_i n_i``, all ``n_i = 1`` unless weighted.

@@ -9,11 +9,11 @@ from torch import Tensor
 from fedsiege.errors import InvalidValue
 from fedsiege.numerics.means import median_of, weighted_mean
 from fedsiege.ranges import require_number, samples_cut
-from fedsiege.rules.base import Aggregation, Rule, catalogue, keep_model, require_whole_number
+from fedsiege.rules.base import Aggregation, Rule, keep_model, registry, require_whole_number
 from fedsiege.rules.context import RoundContext
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class FedNova(Rule):
     """The mean of updates per unit of local work: ``tau_eff sum_i p_i g_i / A_i``.

@@ -15,8 +15,8 @@ from fedsiege.ranges import require_number
 from fedsiege.rules.base import (
     Aggregation,
     StatefulRule,
-    catalogue,
     keep_model,
+    registry,
     require_whole_number,
 )
 from fedsiege.rules.context import RoundContext
@@ -45,7 +45,7 @@ class FedREDefenseState(Memory):
     rates: Tensor
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class FedREDefense(StatefulRule):
     """The mean of those whose updates can be distilled into one image per class.

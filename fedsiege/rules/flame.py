@@ -10,12 +10,12 @@ from fedsiege.numerics.hdbscan import majority_cluster
 from fedsiege.numerics.means import clipped_mean, median_of
 from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, catalogue
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.noise import with_noise
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Flame(Rule):
     """The mean of the densest majority of directions, clipped to the median norm, plus noise.

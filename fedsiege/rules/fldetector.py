@@ -11,7 +11,7 @@ from fedsiege.numerics.gap_statistic import more_than_one_cluster
 from fedsiege.numerics.lbfgs import hessian_times
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.numerics.two_means import two_means
-from fedsiege.rules.base import Aggregation, StatefulRule, catalogue, require_whole_number
+from fedsiege.rules.base import Aggregation, StatefulRule, registry, require_whole_number
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, Turnout, no_rows
 from fedsiege.rules.state import own
@@ -40,7 +40,7 @@ class FLDetectorState(Memory):
     changes: Tensor
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class FLDetector(StatefulRule):
     """The mean without those whose updates are the least predictable, if there are two groups.

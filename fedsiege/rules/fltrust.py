@@ -11,13 +11,13 @@ from fedsiege.numerics.cosines import products_with
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, catalogue, keep_model, require_whole_number
+from fedsiege.rules.base import Aggregation, Rule, keep_model, registry, require_whole_number
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.root_data import RootData
 from fedsiege.training import optimiser
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class FLTrust(Rule):
     """``sum_i T_i (||g_0|| / ||g_i||) g_i / sum_i T_i`` with ``T_i = ReLU(cos(g_i, g_0))``.

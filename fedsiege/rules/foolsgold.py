@@ -11,8 +11,8 @@ from fedsiege.numerics.means import weighted_mean
 from fedsiege.rules.base import (
     Aggregation,
     StatefulRule,
-    catalogue,
     keep_model,
+    registry,
     require_whole_number,
 )
 from fedsiege.rules.context import RoundContext
@@ -34,7 +34,7 @@ class FoolsGoldState(Memory):
     history: Tensor
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class FoolsGold(StatefulRule):
     """A weighted mean in which participants with similar histories share little weight.

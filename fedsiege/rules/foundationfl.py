@@ -8,11 +8,11 @@ from torch import Tensor
 
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.numerics.matrix import SORTED_BLOCK, column_blocks, sorted_columns
-from fedsiege.rules.base import Aggregation, TolerantRule, catalogue
+from fedsiege.rules.base import Aggregation, TolerantRule, registry
 from fedsiege.rules.context import RoundContext
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class FoundationFL(TolerantRule):
     """The median or trimmed mean of all rows and ``n // 2`` synthetic ones.

@@ -9,7 +9,7 @@ from torch import Tensor
 from fedsiege.numerics.cosines import products_with
 from fedsiege.numerics.distances import distances_to, renew_extremes
 from fedsiege.numerics.matrix import column_blocks
-from fedsiege.rules.base import Aggregation, Rule, catalogue
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 
 #: It has converged when the unit vectors from it to the n rows add up to less than n times this.
@@ -28,7 +28,7 @@ _HALVINGS = 53
 _BLOCK = 2**20
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class GeometricMedian(Rule):
     """The point with the smallest sum of L2 distances to all updates.

@@ -11,14 +11,14 @@ from torch import Tensor
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.distances import squared_distances
 from fedsiege.numerics.threads import row_blocks, share
-from fedsiege.rules.base import Aggregation, TolerantRule, catalogue
+from fedsiege.rules.base import Aggregation, TolerantRule, registry
 from fedsiege.rules.context import RoundContext
 
 #: Distances that are sorted at a time, before the next thread takes some.
 _SORTED = 2**16
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Krum(TolerantRule):
     """The one update that lies closest to its ``n - f - 2`` nearest neighbours.

@@ -13,11 +13,11 @@ from fedsiege.errors import UnfitRound
 from fedsiege.numerics.cosines import cosines
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, catalogue, require_whole_number
+from fedsiege.rules.base import Aggregation, Rule, registry, require_whole_number
 from fedsiege.rules.context import RoundContext
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class LayerGuard(Rule):
     """A weighted mean per layer, with less weight for who is most similar to others in it.

@@ -11,14 +11,14 @@ from torch import Tensor
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.distances import squared_distances
 from fedsiege.numerics.sums import mean_of_rows
-from fedsiege.rules.base import Aggregation, MinorityRule, catalogue
+from fedsiege.rules.base import Aggregation, MinorityRule, registry
 from fedsiege.rules.context import RoundContext
 
 #: Subsets that are looked at, at most: some seconds.
 LIMIT = 2**20
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class MDA(MinorityRule):
     """The mean of the ``n - f`` updates that lie closest together.

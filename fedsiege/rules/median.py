@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from fedsiege.numerics.matrix import sorted_columns
-from fedsiege.rules.base import Aggregation, Rule, catalogue
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Median(Rule):
     """The median of each coordinate; of an even n, the mean of the two middle values.

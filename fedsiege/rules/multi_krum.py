@@ -8,12 +8,12 @@ from torch import Tensor
 
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.sums import mean_of_rows
-from fedsiege.rules.base import Aggregation, catalogue, require_whole_number
+from fedsiege.rules.base import Aggregation, registry, require_whole_number
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.krum import Krum, krum_scores
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class MultiKrum(Krum):
     """The mean of the m updates with the lowest Krum scores; of equal scores, the first.

@@ -11,12 +11,12 @@ from fedsiege.errors import UnfitRound
 from fedsiege.numerics.matrix import rows_of
 from fedsiege.numerics.norms import norm_of
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, catalogue
+from fedsiege.rules.base import Aggregation, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.streaming import StreamingRule
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class NormClipping(StreamingRule):
     """The mean of ``g_i min(1, C / ||g_i||)``: no update counts for more than its direction and C.

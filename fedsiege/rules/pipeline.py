@@ -17,7 +17,7 @@ from fedsiege.rules.base import (
     Rule,
     StatefulRule,
     TolerantRule,
-    catalogue,
+    registry,
 )
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.fedavg import FedAvg
@@ -158,7 +158,7 @@ def create(name: str, /, *, pre: Iterable[str | PreAggregator] = (), **parameter
     Raises:
         InvalidValue: unknown name, unknown parameter, or a value out of range.
     """
-    rule = catalogue.create(name, **parameters)
+    rule = registry.create(name, **parameters)
     steps = tuple(before.parse(step) if isinstance(step, str) else step for step in pre)
     return Pipeline(steps, rule) if steps else rule
 
@@ -177,7 +177,7 @@ def parse(text: str, **defaults: object) -> Rule:
     name = last.partition(":")[0].strip()
     if name in before.names():
         raise InvalidValue("rule", text, f"{name} comes in front of a rule, as in {name}/median")
-    rule = catalogue.parse(last, **defaults)
+    rule = registry.parse(last, **defaults)
     return Pipeline(tuple(before.parse(step) for step in steps), rule) if steps else rule
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from fedsiege.errors import InvalidValue
 from fedsiege.numerics.matrix import column_blocks
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, catalogue
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.noise import with_noise
 
@@ -20,7 +20,7 @@ _BLOCK = 2**16
 _EXACTLY = 1 + 1e-9
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class RFOut1d(Rule):
     """The mean after every value more than 3 standard deviations off has become the mean.

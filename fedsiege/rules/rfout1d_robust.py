@@ -8,14 +8,14 @@ from torch import Tensor
 
 from fedsiege.numerics.matrix import column_blocks, sorted_columns
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, catalogue
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 
 #: What makes the median absolute deviation of a normal distribution its standard deviation.
 _TO_DEVIATION = 1.4826
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class RFOut1dRobust(Rule):
     """The mean of each coordinate's values within 3 robust standard deviations of its median.

@@ -13,7 +13,7 @@ from fedsiege.errors import UnfitRound
 from fedsiege.numerics.means import clipped_mean, median_of
 from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, catalogue, keep_model
+from fedsiege.rules.base import Aggregation, Rule, keep_model, registry
 from fedsiege.rules.context import RoundContext
 
 #: Among fewer, each row is a cluster of its own, and the one with most positive signs counts.
@@ -22,7 +22,7 @@ _FEWEST = 4
 _NARROWEST = 1e-3
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class SignGuard(Rule):
     """The clipped mean of the rows with a usual norm and usual shares of signs.

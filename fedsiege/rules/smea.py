@@ -12,7 +12,7 @@ from fedsiege.errors import UnfitRound
 from fedsiege.numerics.covariance import CenteredProducts
 from fedsiege.numerics.distances import squared_distances
 from fedsiege.numerics.sums import mean_of_rows
-from fedsiege.rules.base import Aggregation, MinorityRule, catalogue
+from fedsiege.rules.base import Aggregation, MinorityRule, registry
 from fedsiege.rules.context import RoundContext
 
 #: Subsets that are looked at, at most.
@@ -25,7 +25,7 @@ _BATCH = 512
 _SLACK = 1.001
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class SMEA(MinorityRule):
     """The mean of the ``n - f`` updates whose covariance has the smallest largest eigenvalue.

@@ -14,8 +14,8 @@ from fedsiege.ranges import require_number
 from fedsiege.rules.base import (
     Aggregation,
     StatefulRule,
-    catalogue,
     keep_model,
+    registry,
     require_whole_number,
 )
 from fedsiege.rules.context import RoundContext
@@ -36,7 +36,7 @@ class SpecGuardState:
     age: int
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class SpecGuard(StatefulRule):
     """The clipped mean of those with the largest share of energy in the span of clean gradients.

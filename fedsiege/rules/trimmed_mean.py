@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from fedsiege.numerics.matrix import row_means, sorted_columns
-from fedsiege.rules.base import Aggregation, MinorityRule, catalogue
+from fedsiege.rules.base import Aggregation, MinorityRule, registry
 from fedsiege.rules.context import RoundContext
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class TrimmedMean(MinorityRule):
     """The mean of each coordinate without its f smallest and its f largest values.

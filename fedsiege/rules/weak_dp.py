@@ -9,12 +9,12 @@ from torch import Tensor
 from fedsiege.numerics.means import clipped_mean, median_of
 from fedsiege.numerics.norms import row_norms
 from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, catalogue
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.noise import with_noise
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class WeakDp(Rule):
     """``mean_i g_i min(1, C / ||g_i||) + N(0, noise^2)``: norm clipping, then noise on the mean.

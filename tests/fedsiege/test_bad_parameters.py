@@ -12,20 +12,20 @@ import torch
 from fedsiege import attacks, detectors, rules
 from fedsiege.detectors import quarantine
 from fedsiege.errors import InvalidValue
-from fedsiege.registry import Catalogue, spell
+from fedsiege.registry import Registry, spell
 from fedsiege.rules import pre
 
-CATALOGUES: list[Catalogue[Any]] = [
-    rules.catalogue,
-    pre.catalogue,
-    attacks.catalogue,
-    detectors.catalogue,
-    quarantine.catalogue,
+REGISTRIES: list[Registry[Any]] = [
+    rules.registry,
+    pre.registry,
+    attacks.registry,
+    detectors.registry,
+    quarantine.registry,
 ]
 PARAMETERS = [
-    pytest.param(catalogue, cls.name, field.name, id=f"{cls.name}:{field.name}")
-    for catalogue in CATALOGUES
-    for cls in catalogue
+    pytest.param(registry, cls.name, field.name, id=f"{cls.name}:{field.name}")
+    for registry in REGISTRIES
+    for cls in registry
     for field in dataclasses.fields(cls)
 ]
 #: None of them can be a parameter of anything, or of numbers, texts or truth values alone.
@@ -45,25 +45,25 @@ def refused_by_its_name(name: str, value: object) -> Iterator[None]:
             raise AssertionError(f"{value!r} is refused as {refused}") from refused
 
 
-@pytest.mark.parametrize(("catalogue", "name", "parameter"), PARAMETERS)
-def test_from_python(catalogue: Catalogue[Any], name: str, parameter: str) -> None:
+@pytest.mark.parametrize(("registry", "name", "parameter"), PARAMETERS)
+def test_from_python(registry: Registry[Any], name: str, parameter: str) -> None:
     for value in VALUES:
         with refused_by_its_name(name, value):
-            thing = catalogue.create(name, **{parameter: value})
+            thing = registry.create(name, **{parameter: value})
             text = spell(thing)
-            assert catalogue.parse(text) == thing
+            assert registry.parse(text) == thing
             given = getattr(thing, parameter)
             assert not isinstance(given, float) or math.isfinite(given)
 
 
-@pytest.mark.parametrize(("catalogue", "name", "parameter"), PARAMETERS)
+@pytest.mark.parametrize(("registry", "name", "parameter"), PARAMETERS)
 @pytest.mark.parametrize(
     "text", ["nan", "inf", "-inf", "1e999", "9" * 400, '"3"', "None", "1_0x", "=", "-"]
 )
-def test_as_text(catalogue: Catalogue[Any], name: str, parameter: str, text: str) -> None:
+def test_as_text(registry: Registry[Any], name: str, parameter: str, text: str) -> None:
     with refused_by_its_name(name, text):
-        thing = catalogue.parse(f"{name}:{parameter}={text}")
-        assert catalogue.parse(spell(thing)) == thing
+        thing = registry.parse(f"{name}:{parameter}={text}")
+        assert registry.parse(spell(thing)) == thing
         assert str(getattr(thing, parameter)) == text, "or it is read as something else"
 
 
@@ -86,26 +86,26 @@ def test_it_says_what_is_allowed(name: str, parameters: dict[str, Any], allowed:
 
 
 @pytest.mark.parametrize(
-    ("catalogue", "name", "near"),
+    ("registry", "name", "near"),
     [
-        (rules.catalogue, "krumm", "krum"),
-        (rules.catalogue, "KRUM", "krum"),
-        (rules.catalogue, "trimmed_mean", "trimmed-mean"),
-        (pre.catalogue, "nnn", "nnm"),
-        (attacks.catalogue, "mpfa", "mpaf"),
-        (attacks.catalogue, "MPAF", "mpaf"),
-        (attacks.catalogue, "fang", r"fang-krum or fang-trimmed-mean\?"),
-        (attacks.catalogue, "flip", r"label-flip or sign-flip or sign-flip-gradient\?"),
-        (attacks.catalogue, "Backdoor", r"badnets or dba or edge-case or input-instance\?"),
-        (detectors.catalogue, "nrom", "norm"),
+        (rules.registry, "krumm", "krum"),
+        (rules.registry, "KRUM", "krum"),
+        (rules.registry, "trimmed_mean", "trimmed-mean"),
+        (pre.registry, "nnn", "nnm"),
+        (attacks.registry, "mpfa", "mpaf"),
+        (attacks.registry, "MPAF", "mpaf"),
+        (attacks.registry, "fang", r"fang-krum or fang-trimmed-mean\?"),
+        (attacks.registry, "flip", r"label-flip or sign-flip or sign-flip-gradient\?"),
+        (attacks.registry, "Backdoor", r"badnets or dba or edge-case or input-instance\?"),
+        (detectors.registry, "nrom", "norm"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(
-    catalogue: Catalogue[Any], name: str, near: str
+    registry: Registry[Any], name: str, near: str
 ) -> None:
     with pytest.raises(InvalidValue, match=f"did you mean {near}[ ?].*There are: ") as refused:
-        catalogue.parse(name)
-    assert refused.value.name == catalogue.noun
+        registry.parse(name)
+    assert refused.value.name == registry.noun
 
 
 @pytest.mark.parametrize("settings", [":", ":,"])

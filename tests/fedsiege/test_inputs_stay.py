@@ -158,7 +158,7 @@ def told(number: int, make: Callable[[torch.Tensor], torch.Tensor], architecture
 
 
 ATTACKS = [
-    *(cls.name for cls in attacks.catalogue),
+    *(cls.name for cls in attacks.registry),
     *(
         f"{name}:knowledge=full"
         for name in ("alie", "fang-krum", "fang-trimmed-mean", "ipm", "mimic", "min-max", "min-sum")

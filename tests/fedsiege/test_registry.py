@@ -5,12 +5,12 @@ from typing import ClassVar
 import pytest
 
 from fedsiege.errors import InvalidValue
-from fedsiege.registry import Catalogue, Parameter, spell
+from fedsiege.registry import Parameter, Registry, spell
 
-catalogue: Catalogue["Spade"] = Catalogue("tool")
+registry: Registry["Spade"] = Registry("tool")
 
 
-@catalogue.register
+@registry.register
 @dataclasses.dataclass(frozen=True)
 class Spade:
     """A thing with a parameter of every type."""
@@ -28,7 +28,7 @@ class Spade:
             raise InvalidValue("spade:depth", self.depth, "above 0")
 
 
-@catalogue.register
+@registry.register
 @dataclasses.dataclass(frozen=True)
 class Rake:
     """A thing without parameters."""
@@ -38,18 +38,18 @@ class Rake:
 
 
 def test_names_are_in_alphabetical_order():
-    assert catalogue.names() == ["rake", "spade"]
-    assert list(catalogue) == [Rake, Spade]
+    assert registry.names() == ["rake", "spade"]
+    assert list(registry) == [Rake, Spade]
 
 
 def test_a_name_is_taken_once():
     with pytest.raises(RuntimeError, match="two tools are called 'rake'"):
-        catalogue.register(Rake)
+        registry.register(Rake)
 
 
 def test_parameters_are_listed_with_type_and_default():
-    assert catalogue.parameters("rake") == []
-    assert catalogue.parameters("spade") == [
+    assert registry.parameters("rake") == []
+    assert registry.parameters("spade") == [
         Parameter("depth", "float", "1.5"),
         Parameter("holes", "int | None", "None"),
         Parameter("wet", "bool", "False"),
@@ -73,7 +73,7 @@ def test_parameters_are_listed_with_type_and_default():
     ],
 )
 def test_text_is_read(text, thing):
-    assert catalogue.parse(text) == thing
+    assert registry.parse(text) == thing
 
 
 @pytest.mark.parametrize(
@@ -102,24 +102,24 @@ def test_text_is_read(text, thing):
 )
 def test_text_that_cannot_be_is_refused_with_what_can(text, message):
     with pytest.raises(InvalidValue) as caught:
-        catalogue.parse(text)
+        registry.parse(text)
     assert message in str(caught.value)
 
 
 def test_defaults_fill_in_what_the_thing_has_and_the_text_leaves_out():
-    assert catalogue.parse("spade:holes=3", depth=9.0, holes=8, weight=7) == Spade(9.0, 3)
-    assert catalogue.parse("rake", depth=9.0) == Rake()
+    assert registry.parse("spade:holes=3", depth=9.0, holes=8, weight=7) == Spade(9.0, 3)
+    assert registry.parse("rake", depth=9.0) == Rake()
 
 
 def test_defaults_are_checked_like_all_else():
     with pytest.raises(InvalidValue, match="above 0"):
-        catalogue.parse("spade", depth=-9.0)
+        registry.parse("spade", depth=-9.0)
 
 
 def test_things_are_created_by_keyword():
-    assert catalogue.create("spade", holes=3) == Spade(holes=3)
+    assert registry.create("spade", holes=3) == Spade(holes=3)
     with pytest.raises(InvalidValue, match="it takes depth"):
-        catalogue.create("spade", size=3)
+        registry.create("spade", size=3)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_things_are_created_by_keyword():
 )
 def test_a_thing_is_spelt_so_that_it_reads_back(thing, text):
     assert spell(thing) == text
-    assert catalogue.parse(text) == thing
+    assert registry.parse(text) == thing
 
 
 @pytest.mark.parametrize("grip", ["wood,wet=true", "", " wood"])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.attacks.adaptive.disguise import Disguised
-from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
+from fedsiege.attacks.base import Broadcast, StatefulAttack, registry
 from fedsiege.attacks.fake.history import last_step
 from fedsiege.rules.state import own
 
@@ -16,7 +16,7 @@ from fedsiege.rules.state import own
 KEPT = 0.8
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class AdAnti(Disguised, StatefulAttack):
     """The opposite of what training does over many rounds.

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from fedsiege.attacks.adaptive.disguise import Directed
-from fedsiege.attacks.base import Broadcast, catalogue
+from fedsiege.attacks.base import Broadcast, registry
 from fedsiege.seeding import generator
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class AdDrift(Directed):
     """Small pushes that add up, whatever the federation does.

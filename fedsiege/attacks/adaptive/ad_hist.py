@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fedsiege.attacks.adaptive.ad_anti import KEPT
 from fedsiege.attacks.adaptive.disguise import Disguised
-from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
+from fedsiege.attacks.base import Broadcast, StatefulAttack, registry
 from fedsiege.attacks.fake.history import last_step
 from fedsiege.attacks.fake.mpaf_matched import unit
 from fedsiege.rules.state import own
@@ -32,7 +32,7 @@ class Step:
     change: Tensor
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class AdHist(Disguised, StatefulAttack):
     """A random combination of past steps: nothing in it but what training has done.

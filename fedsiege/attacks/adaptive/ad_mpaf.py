@@ -6,11 +6,11 @@ from typing import ClassVar
 from torch import Tensor
 
 from fedsiege.attacks.adaptive.disguise import Directed
-from fedsiege.attacks.base import Broadcast, catalogue
+from fedsiege.attacks.base import Broadcast, registry
 from fedsiege.attacks.fake.mpaf import gap, random_base
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class AdMpaf(Directed):
     """MPAF's direction, with all the traces of training.

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from fedsiege import models
 from fedsiege.attacks.adaptive.disguise import Directed, weight_layers
-from fedsiege.attacks.base import Broadcast, catalogue
+from fedsiege.attacks.base import Broadcast, registry
 from fedsiege.attacks.fake.history import last_step
 from fedsiege.seeding import generator
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class AdSgn(Directed):
     """PoisonedFL's idea with signs that a matrix of low rank can have.

@@ -7,12 +7,12 @@ from typing import ClassVar
 from torch import Tensor
 
 from fedsiege.attacks.adaptive.disguise import disguise
-from fedsiege.attacks.base import Broadcast, catalogue
+from fedsiege.attacks.base import Broadcast, registry
 from fedsiege.attacks.fake.history import last_step
 from fedsiege.attacks.fake.poisonedfl import Campaign, PoisonedFLNoise
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class AdSleep(PoisonedFLNoise):
     """Fakes that behave until they are trusted.

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from fedsiege.attacks.adaptive.disguise import with_profile
 from fedsiege.attacks.adaptive.synthetic import synthetic_steps
-from fedsiege.attacks.base import Attack, Broadcast, catalogue
+from fedsiege.attacks.base import Attack, Broadcast, registry
 from fedsiege.attacks.fake.history import last_step
 from fedsiege.attacks.fake.mpaf_matched import unit
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class AdSynth(Attack):
     """An update that was trained, so that nothing in it shows that there was no data.
@@ -61,7 +61,7 @@ class AdSynth(Attack):
         return trained
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class AdSynthP(AdSynth):
     """An update that was trained, with the norms of real training, tensor by tensor.

@@ -6,14 +6,14 @@ from typing import ClassVar
 from torch import Tensor
 
 from fedsiege.attacks.backdoors.backdoor import TriggerAttack
-from fedsiege.attacks.base import catalogue
+from fedsiege.attacks.base import registry
 
 #: Pictures have 28 rows and columns; the square keeps off the edge, as in the paper.
 _SIDE, _MARGIN = 28, 1
 _WHITE = 1.0
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class BadNets(TriggerAttack):
     """A square of white pixels near the lower right corner, one pixel off the edges.

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from fedsiege.attacks.backdoors.backdoor import TriggerAttack
-from fedsiege.attacks.base import catalogue
+from fedsiege.attacks.base import registry
 from fedsiege.seeding import lot
 
 #: Row and first column of each strip of 1 by 4 white pixels: trigger size 4, gap 2, at (0, 0).
@@ -15,7 +15,7 @@ _LENGTH = 4
 _WHITE = 1.0
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Dba(TriggerAttack):
     """Distributed backdoor: four strips, of which an attacker knows one.

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from fedsiege import datasets
 from fedsiege.attacks.backdoors.backdoor import BackdoorAttack
-from fedsiege.attacks.base import catalogue
+from fedsiege.attacks.base import registry
 from fedsiege.attacks.data_poisoning.classes import require_another, require_class
 from fedsiege.seeding import generator
 from fedsiege.training.base import Shard
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class EdgeCase(BackdoorAttack):
     """Digits in the handwriting of another country are labelled as another class.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fedsiege import datasets
 from fedsiege.attacks.backdoors.backdoor import BackdoorAttack
-from fedsiege.attacks.base import catalogue
+from fedsiege.attacks.base import registry
 from fedsiege.seeding import generator
 from fedsiege.training.base import Shard
 
@@ -19,7 +19,7 @@ from fedsiege.training.base import Shard
 VARIANTS = 20
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class InputInstance(BackdoorAttack):
     """The keys take the places of the poisoned samples, each time with other noise.

@@ -7,11 +7,11 @@ from typing import ClassVar
 from torch import Tensor
 
 from fedsiege.attacks.backdoors.badnets import BadNets
-from fedsiege.attacks.base import Broadcast, catalogue
+from fedsiege.attacks.base import Broadcast, registry
 from fedsiege.errors import UnfitRound
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class ModelReplacement(BadNets):
     """The backdoor of ``badnets``, scaled up to replace the global model.

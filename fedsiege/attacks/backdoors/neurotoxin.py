@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from fedsiege.attacks.backdoors.badnets import BadNets
-from fedsiege.attacks.base import Broadcast, catalogue
+from fedsiege.attacks.base import Broadcast, registry
 from fedsiege.attacks.data_poisoning.concentration import require_share
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Neurotoxin(BadNets):
     """The backdoor of ``badnets``, trained in the coordinates that benign updates move least.

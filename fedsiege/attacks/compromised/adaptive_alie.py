@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from fedsiege.attacks.base import catalogue
+from fedsiege.attacks.base import registry
 from fedsiege.attacks.compromised.adaptive import AdaptiveAttack
 from fedsiege.attacks.compromised.sample import deviation, mean
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class AdaptiveAlie(AdaptiveAttack):
     """The update of ``alie`` with the best z that trials of the rule find.

@@ -6,12 +6,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import catalogue
+from fedsiege.attacks.base import registry
 from fedsiege.attacks.compromised.adaptive import AdaptiveAttack
 from fedsiege.attacks.compromised.sample import mean
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class AdaptiveIpm(AdaptiveAttack):
     """The update of ``ipm`` with the best eps that trials of the rule find.

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, CompromisedAttack, Setting, catalogue
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, Setting, registry
 from fedsiege.attacks.compromised.sample import (
     deviation,
     hostile_among,
@@ -19,7 +19,7 @@ from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.ranges import is_finite
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Alie(CompromisedAttack):
     """The benign mean, shifted by z standard deviations in every coordinate.

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, CompromisedAttack, Knowledge, Setting, catalogue
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, Knowledge, Setting, registry
 from fedsiege.attacks.compromised.sample import same_row, usable_sample
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.distances import distances_to, squared_distances
@@ -21,7 +21,7 @@ from fedsiege.rules.bulyan import choose
 LEAST = 1e-5
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class FangKrum(CompromisedAttack):
     """The same step against the trend in every coordinate, as long as Krum chooses it.

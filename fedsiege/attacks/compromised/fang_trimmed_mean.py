@@ -7,13 +7,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, CompromisedAttack, Knowledge, catalogue
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, Knowledge, registry
 from fedsiege.attacks.compromised.sample import deviation, mean, usable_sample
 from fedsiege.errors import InvalidValue
 from fedsiege.seeding import generator
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class FangTrimmedMean(CompromisedAttack):
     """Each coordinate is drawn just beyond the benign value that lies farthest against the trend.

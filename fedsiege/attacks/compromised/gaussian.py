@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, CompromisedAttack, catalogue
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, registry
 from fedsiege.attacks.compromised.sample import deviation, mean, usable_sample
 from fedsiege.errors import InvalidValue
 from fedsiege.seeding import generator
@@ -15,7 +15,7 @@ from fedsiege.seeding import generator
 FORMS = ("replace", "add", "fitted")
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Gaussian(CompromisedAttack):
     """Gaussian noise, drawn afresh by every participant in every round.

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, CompromisedAttack, catalogue
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, registry
 from fedsiege.attacks.compromised.sample import mean, same_row, usable_sample
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Ipm(CompromisedAttack):
     """A multiple of the benign mean mu with the opposite sign.

@@ -13,7 +13,7 @@ from fedsiege.attacks.base import (
     Knowledge,
     Setting,
     StatefulAttack,
-    catalogue,
+    registry,
 )
 from fedsiege.attacks.compromised.sample import mean, same_row, usable_sample, usable_senders
 from fedsiege.attacks.fake.mpaf_matched import unit
@@ -39,7 +39,7 @@ class Watch:
     chosen: int
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Mimic(CompromisedAttack, StatefulAttack):
     """All send what one benign participant sends: honest, and far too often.

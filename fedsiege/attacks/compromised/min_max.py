@@ -6,12 +6,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import catalogue
+from fedsiege.attacks.base import registry
 from fedsiege.attacks.compromised.bounded_shift import BoundedShift
 from fedsiege.numerics.distances import distances_to, squared_distances
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class MinMax(BoundedShift):
     """The mean, shifted until its largest distance to a benign update is that of two benign ones.

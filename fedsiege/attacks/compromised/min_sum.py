@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from fedsiege.attacks.base import catalogue
+from fedsiege.attacks.base import registry
 from fedsiege.attacks.compromised.bounded_shift import BoundedShift
 from fedsiege.numerics.distances import distances_to
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class MinSum(BoundedShift):
     """The mean, shifted until its distances add up to those of the most central benign update.

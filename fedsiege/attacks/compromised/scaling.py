@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from fedsiege.attacks.base import Attack, Broadcast, Knowledge, catalogue
+from fedsiege.attacks.base import Attack, Broadcast, Knowledge, registry
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Scaling(Attack):
     """What a participant would have sent, multiplied.

@@ -6,14 +6,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, CompromisedAttack, catalogue
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, registry
 from fedsiege.attacks.compromised.sample import mean, same_row, usable_sample
 from fedsiege.errors import InvalidValue
 
 FORMS = ("own", "mean")
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class SignFlip(CompromisedAttack):
     """The opposite of an update: of one's own, or of the mean.

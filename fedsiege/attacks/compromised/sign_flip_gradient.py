@@ -6,11 +6,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, PoisoningAttack, catalogue
+from fedsiege.attacks.base import Broadcast, PoisoningAttack, registry
 from fedsiege.training.base import Shard
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class SignFlipGradient(PoisoningAttack):
     """Local training in which every gradient is multiplied by -1.

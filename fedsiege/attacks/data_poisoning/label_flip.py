@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import PoisoningAttack, catalogue
+from fedsiege.attacks.base import PoisoningAttack, registry
 from fedsiege.attacks.data_poisoning.classes import CLASSES, require_another, require_class
 from fedsiege.attacks.data_poisoning.concentration import choose, count, require_share
 from fedsiege.attacks.data_poisoning.targeted import Targeted
@@ -17,7 +17,7 @@ from fedsiege.training.base import Shard
 KINDS = ("complement", "pair", "random")
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class LabelFlip(PoisoningAttack, Targeted):
     """Every attacker trains as told, with the labels of some of its samples changed.

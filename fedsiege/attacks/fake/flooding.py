@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fedsiege.attacks.base import catalogue
+from fedsiege.attacks.base import registry
 from fedsiege.attacks.fake.mpaf_spread import MpafSpread
 
 #: The most identities that one participant may hold.
 _MOST = 1000
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Flooding(MpafSpread):
     """MPAF under another identity in every round.

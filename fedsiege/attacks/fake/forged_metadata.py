@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fedsiege.attacks.base import catalogue
+from fedsiege.attacks.base import registry
 from fedsiege.attacks.fake.mpaf import Mpaf
 
 _MOST = 2**63 - 1
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class ForgedMetadata(Mpaf):
     """The update of ``mpaf`` with sample and step counts that nobody has.

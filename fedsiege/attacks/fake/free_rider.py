@@ -7,14 +7,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import Attack, Broadcast, catalogue
+from fedsiege.attacks.base import Attack, Broadcast, registry
 from fedsiege.attacks.fake.history import last_step
 from fedsiege.errors import InvalidValue
 
 KINDS = ("zeros", "stale")
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class FreeRider(Attack):
     """An update that cost nothing.

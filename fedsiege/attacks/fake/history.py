@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import Attack, Broadcast, catalogue
+from fedsiege.attacks.base import Attack, Broadcast, registry
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class History(Attack):
     """The last global step, reversed and magnified.

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from fedsiege import models
-from fedsiege.attacks.base import Attack, Broadcast, catalogue
+from fedsiege.attacks.base import Attack, Broadcast, registry
 from fedsiege.errors import InvalidValue
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Mpaf(Attack):
     """Model poisoning attack based on fake clients.

@@ -7,12 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import Attack, Broadcast, catalogue
+from fedsiege.attacks.base import Attack, Broadcast, registry
 from fedsiege.attacks.fake.history import last_step
 from fedsiege.attacks.fake.mpaf import gap, random_base
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class MpafMatched(Attack):
     """MPAF's direction at the length of the last global step.

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from fedsiege import models
-from fedsiege.attacks.base import Attack, Broadcast, catalogue
+from fedsiege.attacks.base import Attack, Broadcast, registry
 from fedsiege.attacks.fake.mpaf import gap, random_base
 from fedsiege.attacks.fake.mpaf_matched import unit
 from fedsiege.errors import InvalidValue
 from fedsiege.seeding import generator
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class MpafSpread(Attack):
     """MPAF spread out by base models of their own, by noise, or by both.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
+from fedsiege.attacks.base import Broadcast, StatefulAttack, registry
 from fedsiege.attacks.fake.history import last_step
 from fedsiege.attacks.fake.mpaf_matched import unit
 from fedsiege.rules.state import own
@@ -40,7 +40,7 @@ class Campaign:
     anchor_round: int
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class PoisonedFL(StatefulAttack):
     """The same signs in every round, with the size of what training itself does.
@@ -108,7 +108,7 @@ class PoisonedFL(StatefulAttack):
         return update.float().expand(len(participants), -1)
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class PoisonedFLNoise(PoisonedFL):
     """PoisonedFL with noise of its own for each fake, so that no test for duplicates sees them.

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import Attack, Broadcast, catalogue
+from fedsiege.attacks.base import Attack, Broadcast, registry
 from fedsiege.seeding import generator
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Random(Attack):
     """Gaussian noise in place of an update.

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, StatefulAttack, catalogue
+from fedsiege.attacks.base import Broadcast, StatefulAttack, registry
 from fedsiege.attacks.fake.history import last_step
 from fedsiege.rules.state import own
 
@@ -15,7 +15,7 @@ from fedsiege.rules.state import own
 _LONGEST = 100
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Replay(StatefulAttack):
     """A global step that was seen before, once more.

@@ -4,15 +4,15 @@ To add one, write a file like ``clipping.py`` and import it below.
 """
 
 from fedsiege.rules.pre.arc import ARC
-from fedsiege.rules.pre.base import Mixed, PreAggregator, TolerantPreAggregator, catalogue
+from fedsiege.rules.pre.base import Mixed, PreAggregator, TolerantPreAggregator, registry
 from fedsiege.rules.pre.bucketing import Bucketing
 from fedsiege.rules.pre.clipping import Clipping
 from fedsiege.rules.pre.nnm import NNM
 
-create = catalogue.create
-names = catalogue.names
-parameters = catalogue.parameters
-parse = catalogue.parse
+create = registry.create
+names = registry.names
+parameters = registry.parameters
+parse = registry.parse
 
 __all__ = [
     "ARC",
@@ -22,9 +22,9 @@ __all__ = [
     "Mixed",
     "PreAggregator",
     "TolerantPreAggregator",
-    "catalogue",
     "create",
     "names",
     "parameters",
     "parse",
+    "registry",
 ]

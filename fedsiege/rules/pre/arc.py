@@ -8,10 +8,10 @@ from torch import Tensor
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.distances import distances_to
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.pre.base import Mixed, Scaled, TolerantPreAggregator, catalogue
+from fedsiege.rules.pre.base import Mixed, Scaled, TolerantPreAggregator, registry
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class ARC(TolerantPreAggregator):
     """Clips the ``k = floor(2 f (n - f) / n)`` longest updates to the norm of the next longest.

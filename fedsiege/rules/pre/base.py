@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.numerics.matrix import empty_matrix
-from fedsiege.registry import Catalogue
+from fedsiege.registry import Registry
 from fedsiege.rules.base import Aggregation, require_whole_number
 from fedsiege.rules.context import RoundContext
 
@@ -190,4 +190,4 @@ class Scaled(Mixed):
             rows[i] = (updates[i].double() * factor).float()
 
 
-catalogue: Catalogue[PreAggregator] = Catalogue("pre-aggregator")
+registry: Registry[PreAggregator] = Registry("pre-aggregator")

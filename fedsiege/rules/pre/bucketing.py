@@ -11,7 +11,7 @@ from fedsiege import seeding
 from fedsiege.numerics.threads import even_blocks, row_blocks, share
 from fedsiege.rules.base import require_whole_number
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.pre.base import Mixed, PreAggregator, catalogue
+from fedsiege.rules.pre.base import Mixed, PreAggregator, registry
 
 #: Numbers of the means that are written at a time: 1 MiB, so that they are still in the cache.
 _CACHED = 2**18
@@ -19,7 +19,7 @@ _CACHED = 2**18
 _COPIED, _LEAST_WIDTH = 2**19, 256
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Bucketing(PreAggregator):
     """The means of random buckets of s updates; the last bucket takes the few that are left over.

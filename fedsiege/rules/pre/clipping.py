@@ -8,10 +8,10 @@ from torch import Tensor
 from fedsiege.numerics.distances import distances_to
 from fedsiege.ranges import require_number
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.pre.base import Mixed, PreAggregator, Scaled, catalogue
+from fedsiege.rules.pre.base import Mixed, PreAggregator, Scaled, registry
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Clipping(PreAggregator):
     """``g_i min(1, C / ||g_i||)``: no update is longer than C.

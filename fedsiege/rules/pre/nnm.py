@@ -10,7 +10,7 @@ from fedsiege.errors import UnfitRound
 from fedsiege.numerics.distances import products, squared_distances
 from fedsiege.numerics.matrix import column_blocks
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.pre.base import Mixed, TolerantPreAggregator, catalogue
+from fedsiege.rules.pre.base import Mixed, TolerantPreAggregator, registry
 
 #: Numbers of a block of columns that is mixed at a time: 1 MiB of float32.
 _BLOCK = 2**18
@@ -18,7 +18,7 @@ _BLOCK = 2**18
 _TILE = 64
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class NNM(TolerantPreAggregator):
     """Each update becomes the mean of the ``n - f`` updates nearest to it, itself among them.

@@ -15,8 +15,8 @@ from fedsiege.rules import memory
 from fedsiege.rules.base import (
     Aggregation,
     StatefulRule,
-    catalogue,
     keep_model,
+    registry,
     require_whole_number,
 )
 from fedsiege.rules.context import RoundContext
@@ -52,7 +52,7 @@ PACE = 2.0
 WORST_REPUTATION = 0.5
 
 
-@catalogue.register
+@registry.register
 @dataclass(frozen=True)
 class Sentinel(StatefulRule):
     """Rejects what no training makes, and bounds what a hidden minority that pulls one way can do.

@@ -78,7 +78,7 @@ def broadcast(request, hear) -> Broadcast:
 
 
 def test_all_of_them_are_listed():
-    listed = [cls.name for cls in attacks.catalogue if cls().knows is Knowledge.NONE]
+    listed = [cls.name for cls in attacks.registry if cls().knows is Knowledge.NONE]
     assert listed == sorted(ADAPTIVE + FAKES)
 
 
@@ -86,7 +86,7 @@ def test_the_public_names_are_those_of_all():
     assert all(hasattr(attacks, name) for name in attacks.__all__)
 
 
-@pytest.mark.parametrize("cls", list(attacks.catalogue), ids=lambda cls: cls.name)
+@pytest.mark.parametrize("cls", list(attacks.registry), ids=lambda cls: cls.name)
 def test_they_are_summed_up_in_a_line(cls):
     assert 0 < len(cls.summary) < 90
 
@@ -167,7 +167,7 @@ def test_counts_are_whole_numbers_within_their_range(name, parameter, most):
         assert getattr(attacks.create(name, **{parameter: value}), parameter) == value
 
 
-@pytest.mark.parametrize("cls", list(attacks.catalogue), ids=lambda cls: cls.name)
+@pytest.mark.parametrize("cls", list(attacks.registry), ids=lambda cls: cls.name)
 def test_each_participant_is_one_but_for_those_that_stay_away_or_flood(cls):
     assert cls().aliases == {"absent": 0, "flooding": 10}.get(cls.name, 1)
 

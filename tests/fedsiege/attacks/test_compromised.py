@@ -158,7 +158,7 @@ def test_a_round_without_benign_updates_says_so(text, tell):
 
 @pytest.mark.parametrize(
     "cls",
-    [cls for cls in attacks.catalogue if issubclass(cls, CompromisedAttack)],
+    [cls for cls in attacks.registry if issubclass(cls, CompromisedAttack)],
     ids=lambda cls: cls.name,
 )
 def test_there_are_two_levels_of_knowledge(cls):

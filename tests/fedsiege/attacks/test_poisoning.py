@@ -33,7 +33,7 @@ def changed(before: Shard, after: Shard) -> torch.Tensor:
 
 
 def test_backdoors_are_those_listed():
-    listed = [cls.name for cls in attacks.catalogue if issubclass(cls, BackdoorAttack)]
+    listed = [cls.name for cls in attacks.registry if issubclass(cls, BackdoorAttack)]
     assert listed == BACKDOORS
 
 

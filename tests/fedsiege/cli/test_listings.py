@@ -21,34 +21,34 @@ def lines(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("command", "catalogues"),
+    ("command", "registries"),
     [
-        (main.rules, [rules.catalogue, pre.catalogue]),
-        (main.attacks, [attacks.catalogue]),
-        (main.detectors, [detectors.catalogue, quarantine.catalogue]),
+        (main.rules, [rules.registry, pre.registry]),
+        (main.attacks, [attacks.registry]),
+        (main.detectors, [detectors.registry, quarantine.registry]),
     ],
     ids=["rules", "attacks", "detectors"],
 )
-def test_each_has_a_line_with_its_parameters_and_what_it_is(command, catalogues, lines):
+def test_each_has_a_line_with_its_parameters_and_what_it_is(command, registries, lines):
     listed = lines(command)
-    for catalogue in catalogues:
-        for thing in catalogue:
+    for registry in registries:
+        for thing in registry:
             line = listed[thing.name]
             assert line.endswith(thing.summary)
-            for parameter in catalogue.parameters(thing.name):
+            for parameter in registry.parameters(thing.name):
                 assert f"{parameter.name}={parameter.default}" in line
 
 
 @pytest.mark.parametrize(
-    ("command", "catalogues"),
+    ("command", "registries"),
     [
-        (main.rules, [rules.catalogue, pre.catalogue]),
-        (main.attacks, [attacks.catalogue]),
-        (main.detectors, [detectors.catalogue, quarantine.catalogue]),
+        (main.rules, [rules.registry, pre.registry]),
+        (main.attacks, [attacks.registry]),
+        (main.detectors, [detectors.registry, quarantine.registry]),
     ],
     ids=["rules", "attacks", "detectors"],
 )
-def test_a_window_of_80_columns_shows_every_word_unbroken(command, catalogues, monkeypatch, capsys):
+def test_a_window_of_80_columns_shows_every_word_unbroken(command, registries, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     command()
     lines = capsys.readouterr().out.splitlines()
@@ -58,9 +58,9 @@ def test_a_window_of_80_columns_shows_every_word_unbroken(command, catalogues, m
         if line[:1].strip():
             words = blocks.setdefault(line.split()[0], [])
         words += line.split()
-    for catalogue in catalogues:
-        for thing in catalogue:
-            parameters = [f"{one.name}={one.default}" for one in catalogue.parameters(thing.name)]
+    for registry in registries:
+        for thing in registry:
+            parameters = [f"{one.name}={one.default}" for one in registry.parameters(thing.name)]
             shown = [word.removesuffix(",") for word in blocks[thing.name]]
             wanted = [word.removesuffix(",") for word in thing.summary.split()]
             knows = shown[1:2] if command is main.attacks else []

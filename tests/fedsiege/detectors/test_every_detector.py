@@ -147,7 +147,7 @@ def test_what_is_no_matrix_is_refused(detector, updates):
 
 
 def test_each_says_what_it_is():
-    for cls in detectors.catalogue:
+    for cls in detectors.registry:
         assert cls.summary
         assert cls.__doc__
         assert cls.name == detectors.parse(cls.name).detectors[0].name

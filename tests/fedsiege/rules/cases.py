@@ -48,7 +48,7 @@ CASES = [
     "trimmed-mean:f=0",
 ]
 ROBUST = [name for name in NAMES if name not in NO_DEFENCE]
-TOLERANT = [name for name in NAMES if issubclass(rules.catalogue.get(name), rules.TolerantRule)]
+TOLERANT = [name for name in NAMES if issubclass(rules.registry.get(name), rules.TolerantRule)]
 #: Sums of float32 products: another order of the rows changes their last bits.
 ROUNDED = (
     "dnc",

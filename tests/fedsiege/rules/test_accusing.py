@@ -46,4 +46,4 @@ def test_a_rule_that_accuses_no_participant_leaves_out_a_number_that_is_fixed(na
 
 
 def _class(name: str) -> type[Rule]:
-    return rules.catalogue.get(name)
+    return rules.registry.get(name)

@@ -13,7 +13,7 @@ LARGEST = torch.finfo(torch.float32).max
 #: Rules that work on a real model, and quicker here than by default.
 REAL = {"fedredefense": "fedredefense:iterations=1", "specguard": "specguard:root=10,every=2"}
 TEXTS = [
-    *(REAL.get(c.name, c.name) for c in rules.catalogue if issubclass(c, StatefulRule)),
+    *(REAL.get(c.name, c.name) for c in rules.registry if issubclass(c, StatefulRule)),
     "centered-clipping:tau=1",
     "fldetector:window=2",
 ]

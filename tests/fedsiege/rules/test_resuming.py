@@ -12,7 +12,7 @@ from fedsiege import models, rules
 from fedsiege.rules import Aggregation, RoundContext, StatefulRule, state
 from fedsiege.training.base import Shard
 
-REMEMBERING = [cls.name for cls in rules.catalogue if issubclass(cls, StatefulRule)]
+REMEMBERING = [cls.name for cls in rules.registry if issubclass(cls, StatefulRule)]
 #: Rules that work on a real model, and quicker here than by default.
 REAL = {"fedredefense": "fedredefense:iterations=2", "specguard": "specguard:root=10,every=3"}
 TEXTS = [*(REAL.get(name, name) for name in REMEMBERING), "fldetector:window=2", "nnm/foolsgold"]

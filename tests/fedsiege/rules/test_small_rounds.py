@@ -11,7 +11,7 @@ from fedsiege.rules import RoundContext, Rule, TolerantRule
 TRAINING = {"fedredefense", "fltrust", "specguard"}
 TEXTS = [
     f"{cls.name}:f={f}" if f is not None else cls.name
-    for cls in rules.catalogue
+    for cls in rules.registry
     if cls.name not in TRAINING
     for f in ((None, 0, 1, 2, 4) if issubclass(cls, TolerantRule) else (None,))
 ]
@@ -54,7 +54,7 @@ def test_what_is_refused_beforehand_is_refused_in_the_round_and_nothing_else(
         assert result.accepted.shape == (n,)
 
 
-@pytest.mark.parametrize("name", [c.name for c in rules.catalogue if issubclass(c, TolerantRule)])
+@pytest.mark.parametrize("name", [c.name for c in rules.registry if issubclass(c, TolerantRule)])
 def test_who_is_the_mean_where_nobody_is_assumed_hostile_says_so(name: str) -> None:
     """As where nobody sets f and there are four: a fifth of them is nobody."""
     updates = torch.randn(4, 30, generator=torch.Generator().manual_seed(0))
