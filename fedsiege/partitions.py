@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue
-from fedsiege.registry import Registry
+from fedsiege.registry import Component, Registry
 
 Labels = npt.NDArray[np.int64]
 #: Positions in the training set, int64.
@@ -23,11 +23,9 @@ Indices = npt.NDArray[np.int64]
 _PURPOSE = "partition"
 
 
-class Partition(abc.ABC):
+class Partition(Component, abc.ABC):
     """Base of all partitions. ``str(partition)`` is what ``create`` reads back."""
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
     #: Whether it can share out all there are, ``samples=0``.
     shares_out_all: ClassVar[bool] = True
 

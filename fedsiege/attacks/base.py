@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.ranges import is_finite
-from fedsiege.registry import Registry
+from fedsiege.registry import Component, Registry
 from fedsiege.rules.base import require_whole_number
 from fedsiege.training.base import Shard
 
@@ -98,11 +98,8 @@ class Setting:
     hostile_indices: frozenset[int] | None = None
 
 
-class Attack(abc.ABC):
+class Attack(Component, abc.ABC):
     """Base of all attacks: a frozen dataclass of parameters and one function."""
-
-    name: ClassVar[str]
-    summary: ClassVar[str]
 
     @property
     def knows(self) -> Knowledge:

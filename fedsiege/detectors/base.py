@@ -9,13 +9,12 @@ it flags is settled in quarantine.py.
 
 import abc
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from fedsiege.errors import UnfitRound
-from fedsiege.registry import Registry
+from fedsiege.registry import Component, Registry
 from fedsiege.rules.base import finite_rows
 from fedsiege.rules.context import RoundContext
 
@@ -24,11 +23,8 @@ FLAGGED = 1.0
 
 
 @dataclass(frozen=True)
-class Detector(abc.ABC):
+class Detector(Component, abc.ABC):
     """Base of all detectors."""
-
-    name: ClassVar[str]
-    summary: ClassVar[str]
 
     @property
     def least(self) -> int:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.errors import InvalidValue
-from fedsiege.registry import Registry
+from fedsiege.registry import Component, Registry
 from fedsiege.rules.base import require_whole_number
 
 #: Doublings, at most: the cap is reached long before.
@@ -78,7 +78,7 @@ def empty_ledger() -> Ledger:
 
 
 @dataclass(frozen=True)
-class Quarantine:
+class Quarantine(Component):
     """The terms of quarantine and probation.
 
     Args:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.numerics.threads import row_blocks, share
-from fedsiege.registry import Registry
+from fedsiege.registry import Component, Registry
 from fedsiege.rules.context import RoundContext
 
 #: Share of hostile participants a rule assumes where nobody says otherwise.
@@ -47,11 +47,9 @@ class Aggregation:
 
 
 @dataclass(frozen=True)
-class Rule(abc.ABC):
+class Rule(Component, abc.ABC):
     """Base of all rules."""
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
     #: Whether a high score speaks for a participant; of most rules it speaks against.
     trusting: ClassVar[bool] = False
     #: Whether a row without weight is one that the rule found suspect, so that there need be none.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.numerics.matrix import empty_matrix
-from fedsiege.registry import Registry
+from fedsiege.registry import Component, Registry
 from fedsiege.rules.base import Aggregation, require_whole_number
 from fedsiege.rules.context import RoundContext
 
@@ -77,15 +77,13 @@ class Mixed(abc.ABC):
 
 
 @dataclass(frozen=True)
-class PreAggregator(abc.ABC):
+class PreAggregator(Component, abc.ABC):
     """Base of all pre-aggregators.
 
     Attributes:
         keeps_participants: whether there is still one row for each participant, in their order.
     """
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
     keeps_participants: ClassVar[bool] = True
 
     def rows_of(self, n: int) -> int:
