@@ -8,7 +8,8 @@ from typing import Any
 
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.experiment.hostile import hostile_indices
-from fedsiege.experiment.spec import ExperimentSpec, exactly, fakes_beside, no_such, share_of
+from fedsiege.experiment.settings import no_such
+from fedsiege.experiment.spec import ExperimentSpec, exactly, fakes_beside, share_of
 from fedsiege.registry import spell
 
 #: Benign participants up to which it is looked whether an attack works with an open number of them.

@@ -1,94 +1,80 @@
 """One frozen specification of an experiment.
 
-A file, the environment, flags and the gRPC message all become an ExperimentSpec; its fields are
-those of the message of the same name in ``protos/fedsiege/v1/simulator.proto``, and their
-descriptions are the help texts of the command line.
+The fields of ExperimentSpec are the only list of settings. The command line, ``make``, Compose,
+grid files, ``spec.yaml``, the gRPC message and the help texts follow from them: a new setting is a
+new field, read where it is used.
 
 Reading a specification costs no torch. ``fedsiege.experiment.resolve`` looks the names in it up and
 needs it.
 """
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment import intrusions
 from fedsiege.experiment.faults import FaultPlan
 from fedsiege.experiment.plain_yaml import read_yaml
-
-_MOST = 1_000_000
-
-
-def _setting(default: object, what: str, allowed: str, **bounds: Any) -> Any:  # as pydantic's Field
-    """Describe a field once, for the help text and for the error."""
-    return Field(
-        default,
-        description=f"{what}: {allowed}",
-        json_schema_extra={"allowed": allowed},
-        **bounds,
-    )
+from fedsiege.experiment.settings import MOST, Settings, count, setting
 
 
-def _count(default: int, what: str, least: int) -> Any:  # as pydantic's Field
-    return _setting(default, what, f"a whole number from {least} to {_MOST}", ge=least, le=_MOST)
-
-
-class ExperimentSpec(BaseModel):
+class ExperimentSpec(Settings):
     """What an experiment does; every field has a default.
 
     Build one with ``ExperimentSpec.of``, whose errors are for people; the plain constructor raises
     pydantic's ValidationError. Units and ranges stand in the fields' descriptions.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    name: str = _setting(
+    name: str = setting(
         "",
         "Name for people and for the results folder",
         "up to 100 printable characters, in a file in quotes where it is a number",
         pattern=r"^[^\p{C}\p{Zl}\p{Zp}]{0,100}$",
     )
-    attack: float = _setting(
+    attack: float = setting(
         0.2, "Share of participants that are hostile", "a fraction from 0 to 1", ge=0, le=1
     )
-    attack_name: str = _setting("mpaf", "Attack", "a name, or name:key=value,key=value")
-    scale: float = _setting(1.0, "Strength lambda of the attack", "a number above 0", gt=0)
-    clients: int = _count(
-        100, "All participants, benign and hostile, 0 for whoever is there and whoever comes", 0
+    attack_name: str = setting("mpaf", "Attack", "a name, or name:key=value,key=value")
+    scale: float = setting(1.0, "Strength lambda of the attack", "a number above 0", gt=0)
+    clients: int = count(100, "All participants, benign and hostile, 0 for as many as join", 0)
+    samples: int = count(
+        4, "Samples per benign participant, 0 for all, shared out", 0, training=True
     )
-    samples: int = _count(4, "Samples per benign participant, 0 for all, shared out", 0)
-    rounds: int = _count(10, "Rounds", 1)
-    threshold: int | None = _setting(
+    rounds: int = count(10, "Rounds", 1)
+    threshold: int | None = setting(
         None,
         "Updates that close a round",
         "a whole number from 1 to CLIENTS; unset: all scheduled",
         ge=1,
     )
-    rule: str = _setting("fedavg", "Aggregation rule", "a name, or name:key=value,key=value")
-    model: str = _setting("net", "Model", "net, lenet5 or cnn")
-    lr: float = _setting(0.001, "Learning rate of local training", "a number above 0", gt=0)
-    momentum: float = _setting(
+    rule: str = setting("fedavg", "Aggregation rule", "a name, or name:key=value,key=value")
+    model: str = setting("net", "Model", "net, lenet5 or cnn")
+    lr: float = setting(
+        0.001, "Learning rate of local training", "a number above 0", gt=0, training=True
+    )
+    momentum: float = setting(
         0.9,
         "Momentum of local training by SGD",
         "a number from 0 to less than 1; unset with adam: 0",
         ge=0,
         lt=1,
+        training=True,
     )
-    epochs: int = _count(2, "Local epochs a round", 1)
-    batch: int = _count(4, "Local batch size", 1)
-    dataset: str = _setting("auto", "Data set", "auto, digits, mnist or fashion")
-    partition: str = _setting(
+    epochs: int = count(2, "Local epochs a round", 1, training=True)
+    batch: int = count(4, "Local batch size", 1, training=True)
+    dataset: str = setting("auto", "Data set", "auto, digits, mnist or fashion")
+    partition: str = setting(
         "sample",
         "How samples go to participants",
         "sample, iid, dirichlet:ALPHA or dirichlet-prior:ALPHA",
+        training=True,
     )
-    init: str | None = _setting(
+    init: str | None = setting(
         None,
         "Initial weights",
         "pretrained, random, or a safetensors file, as a path or as *.safetensors; "
@@ -97,68 +83,70 @@ class ExperimentSpec(BaseModel):
         pattern=r"^(pretrained|random|[^\p{C}\p{Zl}\p{Zp}]*(/[^\p{C}\p{Zl}\p{Zp}]+|\.safetensors))$",
         max_length=1000,
     )
-    seed: int = _setting(
+    seed: int = setting(
         0, "Seed of all random draws", "a whole number from 0 to 2**64 - 1", ge=0, le=2**64 - 1
     )
-    deadline: float | None = _setting(
+    deadline: float | None = setting(
         None,
         "Seconds after which a round closes in any case",
         "a number above 0, at most 86400 (a day); unset: none with ENGINE=laptop, else 30",
         gt=0,
         le=86_400,
     )
-    device: Literal["cpu", "cuda"] = _setting("cpu", "Where rule and test run", "cpu or cuda")
-    trainer: Literal["auto", "cohort", "loop"] = _setting(
+    device: Literal["cpu", "cuda"] = setting("cpu", "Where rule and test run", "cpu or cuda")
+    trainer: Literal["auto", "cohort", "loop"] = setting(
         "auto",
         "How participants that train compute",
         "cohort, loop, or auto: cohort where it has rules for the model's layers",
+        training=True,
     )
 
-    min_clients: int | None = _setting(
+    min_clients: int | None = setting(
         None,
         "With CLIENTS=0, benign participants that are waited for",
-        f"a whole number from 1 to {_MOST}; unset: until newcomers stop arriving",
+        f"a whole number from 1 to {MOST}; unset: until newcomers stop arriving",
         ge=1,
-        le=_MOST,
+        le=MOST,
     )
 
-    admission: Literal["open", "token", "mtls"] | None = _setting(
+    admission: Literal["open", "token", "mtls"] | None = setting(
         None,
         "What enrolment asks for",
         "open, token or mtls; unset: what the aggregator asks for",
     )
-    faults: str = _setting(
+    faults: str = setting(
         "",
         "Faults made on purpose in every round, as shares of the worker containers",
         "kill:SHARE,pause:SHARE,slow:SHARE, together at most 1; empty: none",
     )
-    intrusions: str = _setting(
+    intrusions: str = setting(
         "",
         "Ways to get in that the attacker tries beside the first round",
         "names, some with a count: sybils:1000,replay; empty: none",
     )
 
-    leaked: int = _count(
+    leaked: int = count(
         1, "With ADMISSION=token or mtls, fakes that the attacker holds credentials for", 0
     )
-    audit: str = _setting(
+    audit: str = setting(
         "", "Detectors that audit the participants", "names, with slashes between; empty: none"
     )
-    clip: float = _setting(
+    clip: float = setting(
         0.0,
         "L2 norm to which benign participants clip their own updates",
         "a number above 0, or 0 for no clipping",
         ge=0,
+        training=True,
     )
-    participation: float = _setting(
+    participation: float = setting(
         1.0,
         "Share of the participants that is scheduled in each round, drawn anew",
         "a fraction above 0, at most 1",
         gt=0,
         le=1,
     )
-    optimizer: Literal["sgd", "adam"] = _setting(
-        "sgd", "Optimiser of local training", "sgd or adam"
+    optimizer: Literal["sgd", "adam"] = setting(
+        "sgd", "Optimiser of local training", "sgd or adam", training=True
     )
 
     @model_validator(mode="before")
@@ -167,14 +155,6 @@ class ExperimentSpec(BaseModel):
         if isinstance(settings, Mapping) and settings.get("optimizer") == "adam":
             return {"momentum": 0.0, **settings}
         return settings
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_values(cls, value: object) -> object:
-        # pydantic takes True for 1, so that attack=True would attack with everyone
-        if isinstance(value, bool):
-            raise ValueError("a truth value")
-        return value
 
     @field_validator("audit", "faults", "intrusions", mode="before")
     @classmethod
@@ -206,30 +186,6 @@ class ExperimentSpec(BaseModel):
             allowed = "0, or unset, with OPTIMIZER=adam, which has moments of its own"
             raise InvalidValue("MOMENTUM", self.momentum, allowed)
         return self
-
-    @classmethod
-    def of(cls, settings: Mapping[str, object]) -> Self:
-        """Build a specification from settings by name; what is left out takes its default.
-
-        Args:
-            settings: values by field name; numbers may be written as text.
-
-        Raises:
-            InvalidValue: a value is out of its range or of the wrong type, named as the variable
-                (``ATTACK``), or there is no such setting.
-        """
-        for key in settings:
-            if key not in cls.model_fields:
-                raise InvalidValue(key, settings[key], no_such("setting", key, cls.model_fields))
-        try:
-            return cls.model_validate(settings)
-        except ValidationError as problems:
-            problem = problems.errors()[0]
-        cause = problem.get("ctx", {}).get("error")
-        if isinstance(cause, InvalidValue):
-            raise cause
-        key = str(problem["loc"][0])
-        raise InvalidValue(key.upper(), settings[key], _allowed(key))
 
     @property
     def hostile(self) -> int:
@@ -336,21 +292,6 @@ def share_of(count: int, fraction: float) -> int:
 def exactly(number: float) -> Fraction:
     """Return the decimal number a float was written as."""
     return Fraction(repr(float(number)))
-
-
-def _allowed(key: str) -> str:
-    """Return what a field allows, in words."""
-    extra = ExperimentSpec.model_fields[key].json_schema_extra
-    assert isinstance(extra, dict)
-    return str(extra["allowed"])
-
-
-def no_such(noun: str, name: str, names: Iterable[str]) -> str:
-    """Say that a name is unknown, which is nearest, and which there are."""
-    names = list(names)
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = f", did you mean {near[0]}?" if near else "."
-    return f"there is no such {noun}{hint} There are: {', '.join(names)}"
 
 
 def _shortened(text: str) -> str:
