@@ -30,7 +30,7 @@ class Shard:
     """The samples of one participant.
 
     Attributes:
-        images: ``(S, C, H, W)`` floating point; S may be 0, such a participant does not move.
+        images: ``(S, C, H, W)`` floating point; with S = 0 the participant's update is zero.
         labels: ``(S,)`` int64, the classes.
     """
 
@@ -54,7 +54,7 @@ def batch_order(
 ) -> Tensor:
     """Return ``(epochs, samples)`` int64: the order of a participant's samples in each epoch.
 
-    It depends on the arguments alone, so it is the same whichever worker hosts the participant.
+    It depends on the arguments alone, so it is the same on every worker.
     """
     random = seeding.generator(seed, "batch order", round_number, participant)
     rows = np.tile(np.arange(samples, dtype=np.int64), (epochs, 1))
@@ -62,19 +62,19 @@ def batch_order(
 
 
 class Trainer(abc.ABC):
-    """Trains participants.
+    """Base of the trainers: trains participants and returns their updates.
 
     Args:
-        module: the architecture, a template: its weights do not matter and are never changed, the
-            train or eval mode of its layers does. All its parameters are trained.
-        optimiser: how each step is made.
+        module: the architecture, used as a template: its weights are neither read nor changed, the
+            train or eval mode of its layers is kept. All its parameters are trained.
+        optimiser: the optimiser of each step.
 
     Raises:
         InvalidValue: a parameter of the module is frozen, or the module has buffers, which no
             update carries.
     """
 
-    #: Whether it trains modules that draw at random; others need no seeds.
+    #: Whether it trains modules that draw random numbers. If not, ``train`` needs no seeds.
     draws: ClassVar[bool] = True
 
     def __init__(self, module: nn.Module, optimiser: LocalOptimiser) -> None:
@@ -88,7 +88,7 @@ class Trainer(abc.ABC):
     @property
     @abc.abstractmethod
     def method(self) -> str:
-        """How, for people: "cohort engine, 34 at a time"."""
+        """The method in words, such as "cohort engine, 34 at a time"."""
 
     def train(
         self,
@@ -98,25 +98,24 @@ class Trainer(abc.ABC):
         factor: Tensor | None = None,
         seeds: Sequence[int] | None = None,
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Train all from the same weights; yield block by block, so that one can be sent on.
+        """Train all participants from the same weights; yield their updates block by block.
 
         Args:
             weights: ``(d,)`` the global model, flat, in the order of ``module.parameters()``. Its
                 device and dtype are those of the computation. Not changed.
-            shards: the samples of each participant, images of one size.
-            orders: ``(epochs, S_i)`` int64 of each, see ``batch_order``.
-            factor: ``(d,)`` by which every gradient of the loss is multiplied, before weight decay
-                and all that follows: zeros where attackers leave the model alone, -1 to climb. None
-                for 1.
-            seeds: of what layers such as dropout draw, one per participant, 0 to 2**64 - 1; None
-                for 0. Torch's global generator is left as it was.
+            shards: the samples of each participant; all images have one size.
+            orders: ``(epochs, S_i)`` int64 for each participant, see ``batch_order``.
+            factor: ``(d,)`` multiplied with every gradient of the loss, before weight decay and
+                momentum: 0 keeps a weight out of the loss's reach, -1 ascends. None for 1.
+            seeds: one per participant, 0 to 2**64 - 1, for layers such as dropout; None for 0.
+                Torch's global generator is restored.
 
         Yields:
-            Which participants, in order and without gaps, and their updates ``(k, d)``: trained
-            weights minus ``weights``.
+            The slice of participants, in order and without gaps, and their updates ``(k, d)``:
+            trained weights minus ``weights``.
 
         Raises:
-            InvalidValue: at once, if these do not fit each other.
+            InvalidValue: the arguments do not fit each other; raised before training starts.
         """
         expected = sum(parameter.numel() for parameter in self.module.parameters())
         if weights.shape != (expected,):
@@ -146,4 +145,4 @@ class Trainer(abc.ABC):
         factor: Tensor | None,
         seeds: Sequence[int],
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Do it; everything fits."""
+        """Train, with arguments that ``train`` has checked."""

@@ -13,16 +13,16 @@ from fedsiege.training.optimiser import LocalOptimiser, LocalSGD
 
 
 def resolve_auto(module: nn.Module) -> tuple[Literal["cohort", "loop"], str]:
-    """Return what "auto" stands for with a module, and why where that is the loop.
+    """Return the trainer that "auto" selects for a module, and the reason if it is the loop.
 
-    It is "cohort" if the engine has a rule for every layer and no layer mixes the samples of a
-    batch (which fails with batches of unequal size), else "loop". The answer follows from the
-    module alone: a measurement differs from one try to the next, and the two trainers differ in the
-    last bits of their updates.
+    It is "cohort" if the engine knows every layer and no layer mixes the samples of a batch (the
+    engine cannot run such a layer on batches of unequal size), else "loop". The answer depends on
+    the module alone and not on a measurement: measurements vary from one trial to the next, and the
+    two trainers differ in the last bits of their updates.
 
-    Nothing is lost by not measuring: the engine was the faster one in every cell. Time of the loop
-    over time of the engine, for one participant, one thread, 4 steps, medians of 5 interleaved
-    trials, torch 2.13 on AMD Zen 5:
+    The engine was faster in every case measured. Time of the loop divided by the time of the
+    engine, for one participant, one thread, 4 steps, medians of 5 interleaved trials, torch 2.13 on
+    AMD Zen 5:
 
     ====================  =====  =====  =====  =====  =====  =====
     batch                     1      4      8     16     32     64
@@ -51,17 +51,18 @@ def resolve_auto(module: nn.Module) -> tuple[Literal["cohort", "loop"], str]:
 def choose(
     module: nn.Module, optimiser: LocalOptimiser, shards: Sequence[Shard], prefer: str = "auto"
 ) -> tuple[Trainer, str]:
-    """Return the trainer to use, and a sentence that says which and why.
+    """Return the trainer to use, and a sentence that names it and gives the reason.
 
     Args:
         module: the architecture.
-        optimiser: how each step is made.
-        shards: what is to be trained on, or shards like those; they decide how many participants
-            the engine takes at a time, and not which trainer it is.
-        prefer: "cohort", "loop", or "auto" for what ``resolve_auto`` says.
+        optimiser: the optimiser of each step.
+        shards: the samples to train on, or similar ones; they determine how many participants the
+            engine trains at a time, not which trainer is chosen.
+        prefer: "cohort", "loop", or "auto" for the answer of ``resolve_auto``.
 
     Raises:
-        InvalidValue: ``prefer`` is none of these, or "cohort" and the engine cannot run this.
+        InvalidValue: ``prefer`` is none of these, or it is "cohort" and the engine cannot run the
+            module.
     """
     if prefer not in ("auto", "cohort", "loop"):
         raise InvalidValue("prefer", prefer, "auto, cohort or loop")

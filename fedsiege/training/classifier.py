@@ -1,7 +1,7 @@
-"""Trains the base model that a run begins with, by SGD on the whole training set.
+"""The training of base models: SGD on the whole training set, as for the shipped checkpoints.
 
-This makes the checkpoints that ship. The same seed gives the same file on one machine; on another
-processor sums may be rounded differently, and the accuracy may differ by some tenths of a per cent.
+The same seed gives the same file on one machine. On another processor sums may be rounded
+differently, and the accuracy may differ by some tenths of a per cent.
 """
 
 import importlib.metadata
@@ -19,19 +19,19 @@ from fedsiege.datasets import Dataset
 from fedsiege.errors import InvalidValue
 from fedsiege.training.evaluation import Evaluator, Score
 
-#: Told after each epoch: its number, 1 or more; the number of epochs; its mean loss in nats.
+#: Called after each epoch with its number, from 1, the number of epochs, and the mean loss in nats.
 Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """The hyperparameters of the training of a base model.
 
     Attributes:
         epochs: passes over the training set, 1 or more.
         learning_rate: above 0, finite.
         momentum: 0 or more, below 1.
-        batch_size: samples a step, 1 or more.
+        batch_size: samples per step, 1 or more.
     """
 
     epochs: int
@@ -55,9 +55,9 @@ class Trained:
     """A trained base model.
 
     Attributes:
-        seed: what it was trained from.
+        seed: the seed of its initial weights and sample order.
         weights: ``(d,)`` float32.
-        score: on the test part.
+        score: its score on the test part.
     """
 
     seed: int
@@ -85,7 +85,7 @@ def recipe_for(
     momentum: float | None = None,
     batch_size: int | None = None,
 ) -> Recipe:
-    """Return the recipe for a data set, with what is given in place of its own.
+    """Return the default recipe for a data set, with the given values in place of the defaults.
 
     Raises:
         InvalidValue: a value is out of its range.
@@ -120,12 +120,12 @@ def train_classifier(
     Args:
         model: the model.
         dataset: trained on its training part, tested on its test part.
-        epochs: as in ``Recipe``, and so are the next three.
-        learning_rate: see there.
-        momentum: see there.
-        batch_size: see there.
+        epochs: see ``Recipe``.
+        learning_rate: see ``Recipe``.
+        momentum: see ``Recipe``.
+        batch_size: see ``Recipe``.
         seed: the initial weights and the order of the samples come from it.
-        on_progress: told after each epoch.
+        on_progress: called after each epoch.
 
     Returns:
         The weights, ``(d,)`` float32, and their score on the test part.
@@ -152,23 +152,23 @@ def make_checkpoint(
     seeds: int = 1,
     on_trained: Callable[[int, Score], None] | None = None,
 ) -> Trained:
-    """Train a model, test it, and write it to a file with the command that makes it again.
+    """Train a model, test it, and write it to a file together with the command that repeats it.
 
-    With several seeds the model of each is trained, and the one of median accuracy on the test part
-    is written. The choice looks at clean accuracy alone, never at an outcome under attack.
+    With several seeds one model is trained per seed, and the one of median accuracy on the test
+    part is written. The choice depends on clean accuracy alone, never on an outcome under attack.
 
     Args:
-        model: the model.
+        model: the name of the model.
         dataset: the data set.
-        recipe: how to train; ``recipe_for`` has the one that suits.
+        recipe: the hyperparameters; see ``recipe_for``.
         seed: the initial weights and the order of the samples come from it.
-        out: the safetensors file; its folder is made if it does not exist.
+        out: the safetensors file; its folder is created if it does not exist.
         on_progress: called after each epoch of each training.
-        seeds: how many seeds to train, ``seed`` and the following; an odd number from 1 to 99.
+        seeds: the number of seeds to train, starting with ``seed``; an odd number from 1 to 99.
         on_trained: called after each training, with its seed and its score.
 
     Returns:
-        The model that was written.
+        The written model.
 
     Raises:
         InvalidValue: as for ``train_classifier``, ``seeds`` is even or out of its range, or ``out``
@@ -260,11 +260,11 @@ def _train(
 
 
 def _initial_weights(model: str, module: nn.Module, dataset: Dataset, seed: int) -> Tensor:
-    """Draw initial weights until the logits depend on the image.
+    """Return the first draw of initial weights whose logits depend on the image.
 
-    One draw of ``net`` in twenty has a ReLU behind its single filter that lets through nothing, or
-    next to nothing. Those learn late, or stay at 10 % for ever as seed 0 did. Over the first images
-    their logits vary by less than 0.001 (standard deviation); those of the others by about 0.01.
+    In one draw of ``net`` in twenty, the ReLU behind its single filter is (almost) always 0. Such a
+    model learns late or never: seed 0 stayed at 10 %. Over the first images its logits have a
+    standard deviation below 0.001; those of other draws have about 0.01.
     """
     images = datasets.to_tensor(dataset.train_images[:512])
     for draw in range(1, _DRAWS + 1):
@@ -294,7 +294,7 @@ def _bind(module: nn.Module, weights: Tensor, gradient: Tensor) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute on one thread of torch, then on as many as before."""
+    """Restrict torch to one thread within the context."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Tests a model on held-out samples."""
+"""The test of a model on held-out samples."""
 
 import threading
 from dataclasses import dataclass, field
@@ -22,14 +22,14 @@ _KEPT_READY = 64 * 2**20
 
 @dataclass(frozen=True)
 class Score:
-    """How a model does on the held-out samples.
+    """The result of a model on the held-out samples.
 
     Attributes:
         accuracy: share of the samples classified correctly, 0 to 1.
         loss: mean cross entropy, in nats; infinite or NaN for a destroyed model.
         confusion: ``(C, C)`` int64 on the CPU, samples by true class (row) and predicted class
-            (column); a sample with a NaN among its logits stands in no column. Empty where the
-            model was not tested.
+            (column); a sample with a NaN among its logits is in no column. Empty if the model was
+            not tested.
         class_samples: ``(C,)`` int64 on the CPU, samples of each class.
     """
 
@@ -45,12 +45,12 @@ class Score:
 
 
 class Evaluator:
-    """Scores weights of one model on one set of samples.
+    """Tests weights of one model on one set of samples.
 
-    Memory beyond the samples is bounded by one batch. Calls from several threads take turns.
+    Memory beyond the samples is bounded by one batch. Calls from several threads are serialised.
 
     Args:
-        model_name: the model.
+        model_name: the name of the model.
         images: ``(M, 28, 28)`` uint8.
         labels: ``(M,)`` integers, 0 to 9.
         device: where to compute, "cpu" or "cuda".
@@ -77,13 +77,13 @@ class Evaluator:
         self._turn = threading.Lock()
 
     def __call__(self, weights: Tensor) -> Score:
-        """Score weights, ``(d,)``.
+        """Test weights ``(d,)`` and return their score.
 
-        Any float goes: where weights make logits overflow, the class of the largest logit counts,
-        and a sample with a NaN among its logits counts as wrong.
+        Weights may have any value. If logits overflow, the class of the largest logit is the
+        prediction. A sample with a NaN among its logits counts as wrong.
 
         Raises:
-            InvalidValue: the weights have another shape.
+            InvalidValue: the weights do not have the shape of the model.
         """
         predictions = torch.empty_like(self._labels)
         classes = 0
@@ -98,7 +98,7 @@ class Evaluator:
                 predicted = logits.argmax(dim=1).masked_fill_(undefined, classes)
                 predictions[start : start + _BATCH] = predicted
                 loss += F.cross_entropy(logits, labels, reduction="sum")
-        # One count of pairs, after which a last column of what is undefined falls away.
+        # Count pairs of label and prediction; the last column holds undefined predictions.
         pairs = self._labels * (classes + 1) + predictions
         counts = pairs.bincount(minlength=classes * (classes + 1)).view(classes, classes + 1).cpu()
         confusion = counts[:, :classes].contiguous()
@@ -121,7 +121,7 @@ def _counts(*shape: int) -> Tensor:
 
 
 def _for_inference(module: nn.Module) -> nn.Module:
-    """Lay out the weights of convolutions with several input channels for speed.
+    """Return the module in eval mode, with a faster layout of multi-channel convolution weights.
 
     With the channels innermost, oneDNN is twice as fast on ``cnn`` and a fifth faster on
     ``lenet5``. With a single input channel, as everywhere in ``net``, it would be slower.

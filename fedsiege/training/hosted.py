@@ -1,4 +1,4 @@
-"""The participants that one worker trains: their shares of the data set, their updates."""
+"""The training of the participants that one worker hosts."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,29 +12,29 @@ from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.choice import choose
 from fedsiege.training.optimiser import LocalOptimiser
 
-#: Makes of a participant's samples what it trains on.
+#: Changes the samples of a participant, given by index, before it trains on them.
 Alter = Callable[[Shard, int], Shard]
 
 
 class LocalTraining:
-    """Trains any of an experiment's participants, with the same result wherever it is done.
+    """Trains participants of an experiment, with the same result on every worker.
 
     Args:
-        model: the architecture, by name.
-        dataset: the data set, by name.
+        model: the name of the architecture.
+        dataset: the name of the data set.
         data: the folder of the data sets.
-        share: the partition, "dirichlet:0.5" or another of fedsiege/partitions.py.
-        samples: how many each participant has, 0 for all, shared out.
-        participants: all of the experiment, benign and hostile.
-        seed: the run's seed.
-        optimiser: how each step is made.
+        share: the partition, such as "dirichlet:0.5"; see fedsiege/partitions.py.
+        samples: the number of samples of each participant; 0 divides the whole data set.
+        participants: the number of participants of the experiment, benign and hostile.
+        seed: the seed of the run.
+        optimiser: the optimiser of each step.
         clip: L2 norm C to which each update is clipped, ``g min(1, C / ||g||)``; 0 for none.
         device: where to compute, "cpu" or "cuda".
-        alter: what is made of a participant's samples before it trains on them.
+        alter: changes a participant's samples before it trains on them.
 
     Raises:
         InvalidValue: an unknown name, a parameter out of its range, or too few samples.
-        MissingData: the data set is not there.
+        MissingData: the data set is missing.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class LocalTraining:
         self._shards: dict[int, Shard] = {}
 
     def prepare(self, indices: Sequence[int], trainer: str = "auto") -> str:
-        """Take some participants on and choose how to train; say how, and why."""
+        """Load the samples of participants and choose a trainer; return which one, and why."""
         self.enlist(indices)
         shards = [self._shards[index] for index in indices]
         self._trainer, reason = choose(self._module, self._optimiser, shards, trainer)
         return reason
 
     def enlist(self, indices: Sequence[int]) -> None:
-        """Take participants on: load their samples, unless they are there already."""
+        """Load the samples of participants that are not loaded yet."""
         for index in indices:
             if index in self._shards:
                 continue
@@ -84,11 +84,11 @@ class LocalTraining:
             )
 
     def samples(self, index: int) -> int:
-        """Return how many samples a participant trains on."""
+        """Return the number of samples that a participant trains on."""
         return len(self._shards[index])
 
     def steps(self, index: int) -> int:
-        """Return how many steps a participant makes in a round."""
+        """Return the number of steps that a participant makes in a round."""
         return self._optimiser.epochs * -(-self.samples(index) // self._optimiser.batch_size)
 
     def updates(
@@ -98,16 +98,16 @@ class LocalTraining:
         indices: Sequence[int],
         factor: Tensor | None = None,
     ) -> Iterator[tuple[Sequence[int], Tensor]]:
-        """Train participants from the global model, block by block; ``prepare`` comes first.
+        """Train participants from the global model, block by block; call ``prepare`` before.
 
         Args:
             round_number: 1 or more.
-            weights: ``(d,)`` float32, not changed.
-            indices: whom, of those that were taken on.
-            factor: ``(d,)`` by which each gradient is multiplied, None for 1.
+            weights: ``(d,)`` float32, the global model; not changed.
+            indices: the participants to train, all of them loaded.
+            factor: ``(d,)`` multiplied with each gradient, None for 1.
 
         Yields:
-            Some of the indices, in order, and their updates ``(k, d)`` float32 on the CPU.
+            The indices of a block, in order, and their updates ``(k, d)`` float32 on the CPU.
         """
         shards = [self._shards[index] for index in indices]
         orders = [

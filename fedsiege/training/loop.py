@@ -15,14 +15,15 @@ from fedsiege.training.base import Shard, Trainer
 class LoopTrainer(Trainer):
     """Trains one participant after the other, with any module.
 
-    All parameters are views of one flat buffer and all gradients of another, so that a step is one
-    operation for the whole model; where the module takes it, filters lie in them channels last, as
-    oneDNN wants them. Weight decay reaches parameters that the forward pass does not use, too.
+    All parameters are views of one flat buffer and all gradients of another, so a step is one
+    operation for the whole model. Convolution weights lie channels last in these buffers where the
+    module allows it, because oneDNN is faster then. Weight decay also applies to parameters that
+    the forward pass does not use.
     """
 
     @property
     def method(self) -> str:
-        """How, for people."""
+        """The method in words."""
         return "one by one"
 
     def _blocks(
@@ -80,9 +81,9 @@ class LoopTrainer(Trainer):
 
 
 def _takes_channels_last(module: nn.Module, image: torch.Size) -> bool:
-    """Tell whether a module works with convolution weights that lie channels last.
+    """Return whether a module works with convolution weights that lie channels last.
 
-    One with ``x.view(len(x), -1)`` does not, which wants all features of an image in one piece.
+    A module with ``x.view(len(x), -1)`` does not: it needs contiguous features of an image.
     """
     trial = copy.deepcopy(module)
     parameters = list(trial.parameters())
@@ -98,7 +99,7 @@ def _takes_channels_last(module: nn.Module, image: torch.Size) -> bool:
 
 
 def _views(flat: Tensor, parameters: Sequence[nn.Parameter], last: bool) -> list[Tensor]:
-    """Return the parameters as views of a flat buffer, filters channels last if so asked."""
+    """Return the parameters as views of a flat buffer; filters channels last if ``last``."""
     views, first = [], 0
     for parameter in parameters:
         piece = flat[first : first + parameter.numel()]
@@ -112,7 +113,7 @@ def _views(flat: Tensor, parameters: Sequence[nn.Parameter], last: bool) -> list
 
 
 def _laid_out(flat: Tensor, parameters: Sequence[nn.Parameter], last: bool) -> Tensor:
-    """Return one number per parameter in the order in which the loop's buffers hold them."""
+    """Return a copy of a flat vector in the memory order of the loop's buffers."""
     buffer = torch.empty_like(flat)
     given = _views(flat, parameters, last=False)
     for place, values in zip(_views(buffer, parameters, last), given, strict=True):

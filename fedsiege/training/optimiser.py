@@ -1,7 +1,7 @@
-"""The optimisers that participants may train with: SGD and Adam, exactly those of torch.
+"""The optimisers of local training: SGD and Adam, equal to those of torch.
 
-The formula of a step stands here alone. Trainers differ in what they hand it: LoopTrainer the
-weights of one participant as one flat vector, the cohort engine one parameter of many participants.
+Both trainers use these formulas: the loop on the flat weights of one participant, the cohort engine
+on one parameter of many participants.
 """
 
 import abc
@@ -13,21 +13,22 @@ from torch import Tensor
 
 from fedsiege.errors import InvalidValue
 
-#: How much of the first and of the second moment of Adam stays in a step, and what keeps it from
-#: dividing by 0: the values of its paper, torch's defaults.
+#: Decay of Adam's first and second moment, and the term that avoids division by 0: the values of
+#: the paper and torch's defaults.
 FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8
 
 
 class LocalOptimiser(abc.ABC):
-    """How a participant trains: on the mean cross entropy, starting afresh in every round.
+    """Base of the optimisers; the loss is the mean cross entropy of a batch.
 
-    The last batch of an epoch may be smaller.
+    The state of an optimiser starts from zero in every round. The last batch of an epoch may be
+    smaller.
 
     Attributes:
         learning_rate: > 0.
         epochs: passes over the shard, >= 1.
-        batch_size: samples a step, >= 1.
-        weight_decay: >= 0; times the weights it is added to the gradient.
+        batch_size: samples per step, >= 1.
+        weight_decay: >= 0; ``weight_decay * weights`` is added to the gradient.
     """
 
     learning_rate: float
@@ -48,16 +49,16 @@ class LocalOptimiser(abc.ABC):
     @property
     @abc.abstractmethod
     def buffers(self) -> int:
-        """How many numbers it remembers for each weight, from step to step."""
+        """The number of state values per weight that are kept from step to step."""
 
     def step(self, values: Tensor, gradient: Tensor, memory: Sequence[Tensor], number: int) -> None:
-        """Make a step: move the values, in place.
+        """Make one step in place.
 
         Args:
-            values: the weights, of any shape.
-            gradient: of the loss, of that shape; not changed.
-            memory: ``buffers`` tensors of that shape, zeros before the first step; changed.
-            number: which step of the round it is, from 1.
+            values: the weights, of any shape; changed.
+            gradient: the gradient of the loss, of the same shape; not changed.
+            memory: ``buffers`` tensors of the same shape, zeros before the first step; changed.
+            number: the number of the step in the round, from 1.
         """
         if self.weight_decay:
             gradient = gradient.add(values, alpha=self.weight_decay)
@@ -67,12 +68,12 @@ class LocalOptimiser(abc.ABC):
     def _move(
         self, values: Tensor, gradient: Tensor, memory: Sequence[Tensor], number: int
     ) -> None:
-        """Make a step with the gradient of everything, weight decay included."""
+        """Make one step with a gradient that includes weight decay."""
 
 
 @dataclass(frozen=True)
 class LocalSGD(LocalOptimiser):
-    """Exactly ``torch.optim.SGD``.
+    """Stochastic gradient descent, equal to ``torch.optim.SGD``.
 
     ``g = ∇loss + weight_decay·w;  v = momentum·v + g;  w = w - learning_rate·v``, with ``v`` zero
     at the start of every round.
@@ -98,7 +99,7 @@ class LocalSGD(LocalOptimiser):
 
     @property
     def buffers(self) -> int:
-        """The velocity, where there is momentum."""
+        """1 for the velocity if there is momentum, else 0."""
         return 1 if self.momentum else 0
 
     def _move(
@@ -111,7 +112,7 @@ class LocalSGD(LocalOptimiser):
 
 @dataclass(frozen=True)
 class LocalAdam(LocalOptimiser):
-    """Exactly ``torch.optim.Adam``, as it is by default but for what can be set here.
+    """Adam, equal to ``torch.optim.Adam`` with its default betas and epsilon.
 
     ``g = ∇loss + weight_decay·w;  m = 0.9·m + 0.1·g;  v = 0.999·v + 0.001·g²`` and, in step t,
     ``w = w - learning_rate · m/(1 - 0.9^t) / (√(v/(1 - 0.999^t)) + 1e-8)``, with ``m`` and ``v``
@@ -134,7 +135,7 @@ class LocalAdam(LocalOptimiser):
 
     @property
     def buffers(self) -> int:
-        """The two moments."""
+        """2, for the two moments."""
         return 2
 
     def _move(
@@ -152,11 +153,11 @@ class LocalAdam(LocalOptimiser):
 def create(
     name: str, learning_rate: float, momentum: float, epochs: int, batch_size: int
 ) -> LocalOptimiser:
-    """Create an optimiser without weight decay by its name, "sgd" or "adam".
+    """Return an optimiser without weight decay by its name, "sgd" or "adam".
 
     Raises:
-        InvalidValue: there is no such optimiser, a parameter is out of its range, or momentum is to
-            go with Adam.
+        InvalidValue: the name is unknown, a parameter is out of its range, or Adam is given a
+            momentum other than 0.
     """
     if name == "sgd":
         return LocalSGD(learning_rate, momentum, epochs, batch_size)

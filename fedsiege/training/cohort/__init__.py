@@ -1,17 +1,18 @@
-"""Many small trainings as one computation: the cohort engine.
+"""The cohort engine: the local training of many participants as one computation.
 
-All participants of a round start from the same weights, and each trains on a handful of samples.
-One by one, a core spends most of its time between the operations. Here the participants of a block
-go through the model together: those of a convolution become groups of one grouped convolution, and
-linear layers remember what they saw and how they were blamed instead of keeping a matrix for each.
+All participants of a round start from the same weights, and each trains on few samples. Trained one
+by one, most of the time passes between small operations. The engine runs a block of participants
+through the model together: their convolutions become one grouped convolution, and linear layers
+keep the inputs and gradients of a short training in place of one matrix per participant.
 
-- graph.py        the module's operations, by torch.fx, each with the rule that runs it
-- layers.py       what such a rule is; the rules are in convolution.py linear.py normalisation.py
-  channelwise.py structure.py. **A new layer is a class there with ``@rule(its type)``.**
-- schedule.py     who trains on which samples at which step
-- block.py        the participants trained together, and parameters that each has for itself
-- engine.py       a block, from the global weights to the deltas
-- trainer.py      a round, block by block
+- trainer.py        ``CohortTrainer``: a round, divided into blocks
+- engine.py         one block, from the global weights to the updates
+- schedule.py       which participant trains on which samples at which step
+- graph.py          the operations of the module, read by torch.fx
+- layer.py          the interface of a layer, and the registry of the layers the engine runs
+- convolution.py, linear.py, normalisation.py, parameterless.py: the layers
+
+To support another layer, add a class with ``@rule(its type)`` to one of these files.
 """
 
 from fedsiege.training.cohort.trainer import CohortTrainer

@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedsiege.training.cohort.block import Block, Stacked
-from fedsiege.training.cohort.layers import IMAGES, Call, Layer, rule
+from fedsiege.training.cohort.layer import IMAGES, Block, Call, Layer, Stacked, channels_last, rule
 
 
 @rule(nn.Conv2d)
@@ -35,7 +34,7 @@ class Convolution(Layer):
         self._bias = Stacked(self._names["bias"], block) if "bias" in self._names else None
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Convolve everyone's images with filters of their own."""
+        """Convolve each participant's images with its own filters."""
         (images,) = inputs
         self._shape = images.shape
         self._input = self._slim(channels_last(images))
@@ -52,7 +51,7 @@ class Convolution(Layer):
         return self._wide(result, self._shape[0])
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
-        """Pass the gradient on; filters and biases make their step."""
+        """Return the gradient of the images; make the step of filters and biases."""
         gradient = self._slim(channels_last(gradient))
         before, filters, _ = torch.ops.aten.convolution_backward(
             gradient,
@@ -73,15 +72,15 @@ class Convolution(Layer):
         return (self._wide(before, self._shape[0]) if wanted else None,)
 
     def write(self, deltas: dict[str, Tensor]) -> None:
-        """Write how far filters and biases moved."""
+        """Write the change of filters and biases."""
         self._weight.write(deltas[self._names["weight"]].permute(0, 1, 3, 4, 2))
         if self._bias is not None:
             self._bias.write(deltas[self._names["bias"]])
 
     def _slim(self, images: Tensor) -> Tensor:
-        """Lay the rows of the images one by one where the filters are 1 by 1.
+        """Return each row of the images as an image of its own, if the filters are 1 by 1.
 
-        One thread and fewer than 16 images send such a convolution to code that walks the groups.
+        With one thread and fewer than 16 images, oneDNN would process the groups one by one.
         """
         if not self._pointwise:
             return images
@@ -102,19 +101,6 @@ class Convolution(Layer):
             .reshape(batch, rows // batch, width, channels)
             .permute(0, 3, 1, 2)
         )
-
-
-def channels_last(images: Tensor) -> Tensor:
-    """Return the images with the strides of channels last, whatever sizes are 1.
-
-    torch takes ``(B, 1, H, W)`` for channels last as it is, with strides that send oneDNN to slow
-    code; that is what one participant and one channel give.
-    """
-    _, channels, height, width = images.shape
-    strides = (height * width * channels, 1, width * channels, channels)
-    if images.stride() == strides:
-        return images
-    return images.permute(0, 2, 3, 1).contiguous().as_strided(images.shape, strides)
 
 
 def _layer(call: Call) -> nn.Conv2d:

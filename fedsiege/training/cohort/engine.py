@@ -1,4 +1,4 @@
-"""The engine: one block of participants, from the global weights to the deltas."""
+"""The training of one block of participants, from the global weights to the updates."""
 
 import math
 from collections.abc import Sequence
@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from fedsiege.training.base import Shard
-from fedsiege.training.cohort.block import Block
-from fedsiege.training.cohort.convolution import channels_last
 from fedsiege.training.cohort.graph import Graph
-from fedsiege.training.cohort.layers import RULES
+from fedsiege.training.cohort.layer import RULES, Block, channels_last
 from fedsiege.training.cohort.schedule import Schedule
 from fedsiege.training.optimiser import LocalOptimiser
 
@@ -23,18 +21,18 @@ def train(
     orders: Sequence[Tensor],
     factor: Tensor | None = None,
 ) -> Tensor:
-    """Train some participants together.
+    """Train participants together and return their updates.
 
     Args:
         graph: the module.
-        optimiser: how each step is made.
-        weights: ``(d,)`` what all start from; its device and dtype are those of the computation.
-        shards: their samples, one participant or more.
-        orders: ``(epochs, S_i)`` int64 of each.
-        factor: ``(d,)`` by which the gradients are multiplied, None for 1.
+        optimiser: the optimiser of each step.
+        weights: ``(d,)`` the start values; their device and dtype are those of the computation.
+        shards: the samples of each participant, one participant or more.
+        orders: ``(epochs, S_i)`` int64 for each participant.
+        factor: ``(d,)`` multiplied with the gradients, None for 1.
 
     Returns:
-        ``(len(shards), d)`` how far the weights of each moved.
+        ``(len(shards), d)``, trained weights minus ``weights``.
     """
     schedule = Schedule.of([len(shard) for shard in shards], orders, optimiser.batch_size)
     if not any(schedule.lengths):
@@ -70,18 +68,18 @@ def demand(
     samples: int,
     factor: bool = False,
 ) -> tuple[float, int]:
-    """Return how much of the machine one participant asks for.
+    """Return the memory that one participant needs, in numbers.
 
     Args:
         graph: the module.
-        optimiser: how each step is made.
-        image: ``(C, H, W)``.
-        samples: how many of them the participant has, 1 or more.
-        factor: whether the gradients are multiplied by something.
+        optimiser: the optimiser of each step.
+        image: the shape of an image, ``(C, H, W)``.
+        samples: the number of the participant's samples, 1 or more.
+        factor: whether the gradients are multiplied by a factor.
 
     Returns:
-        How many numbers an operation makes in a step, on average; and how many there are in all,
-        results and what the layers keep from step to step.
+        The mean size of an operation's result in a step; and the size of all results and of the
+        state that the layers keep between steps.
     """
     start = {name: torch.zeros(shape) for name, shape in graph.shapes.items()}
     batch = min(optimiser.batch_size, samples)
@@ -103,7 +101,7 @@ class Network:
     def __init__(self, graph: Graph, block: Block) -> None:
         self._graph = graph
         self._layers = [RULES[call.kind].begin(call, block) for call in graph.calls]
-        #: Whether anything learns at or before each value; no gradient is needed beyond.
+        #: Whether there are parameters at or before each value; other values need no gradient.
         self._learns = [False]
         for call in graph.calls:
             before = any(self._learns[i] for i in call.inputs)
@@ -117,7 +115,7 @@ class Network:
         return values
 
     def backward(self, gradient: Tensor) -> None:
-        """Make a step, given the gradient of the last result."""
+        """Make a step from the gradient of the last result."""
         gradients: dict[int, Tensor] = {len(self._layers): gradient}
         for position in range(len(self._layers), 0, -1):
             if not self._learns[position]:
@@ -130,7 +128,7 @@ class Network:
                     gradients[i] = gradients[i] + value if i in gradients else value
 
     def write(self, deltas: dict[str, Tensor]) -> None:
-        """Write how far each parameter moved, ``(P, *shape)`` by name."""
+        """Write the change of each parameter, ``(P, *shape)`` by name."""
         for name in self._graph.unused:
             deltas[name].zero_()
         for layer in self._layers:

@@ -1,4 +1,4 @@
-"""From a module to the list of its operations, each with a rule that runs it."""
+"""The reading of a module into a list of operations that the cohort engine runs."""
 
 import operator
 import threading
@@ -12,15 +12,14 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 from fedsiege.errors import InvalidValue
-from fedsiege.training.cohort import channelwise, convolution, linear, normalisation, structure  # noqa: F401
-from fedsiege.training.cohort.channelwise import MAX_POOLING, RELU
-from fedsiege.training.cohort.layers import EITHER, IMAGES, ROWS, RULES, SAME, Call
-from fedsiege.training.cohort.structure import RESHAPING
+from fedsiege.training.cohort import convolution, linear, normalisation, parameterless  # noqa: F401
+from fedsiege.training.cohort.layer import EITHER, IMAGES, ROWS, RULES, SAME, Call
+from fedsiege.training.cohort.parameterless import MAX_POOLING, RELU, RESHAPING
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A module as the engine sees it.
+    """The operations and parameters of a module.
 
     Attributes:
         calls: the operations of its forward pass in order, max pooling before ReLU.
@@ -41,15 +40,15 @@ class Graph:
 
     @property
     def unused(self) -> set[str]:
-        """The parameters that no operation has."""
+        """The parameters that no operation uses."""
         return self.shapes.keys() - {name for c in self.calls for name in c.parameters.values()}
 
 
 class _Tracer(torch.fx.Tracer):
     """Traces a module while other threads run modules.
 
-    While it traces, torch.fx replaces ``nn.Module.__call__`` for the whole process. A call from
-    another thread is no part of the module, and is made as if nothing had been replaced.
+    While it traces, torch.fx replaces ``nn.Module.__call__`` for the whole process. Calls from
+    other threads are not part of the module and are passed through.
     """
 
     def __init__(self) -> None:
@@ -62,18 +61,18 @@ class _Tracer(torch.fx.Tracer):
         forward: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-    ) -> Any:  # what the module returns, or its place in the graph
-        """Take note of a call of a submodule; torch.fx calls this for each call of a module."""
+    ) -> Any:  # the module's result, or a node of the graph
+        """Record a call of a submodule; torch.fx calls this for each call of a module."""
         if threading.get_ident() != self._thread:
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
 
 def trace(module: nn.Module) -> Graph:
-    """Read a module.
+    """Return the operations of a module.
 
     Raises:
-        InvalidValue: the module cannot be traced or has a layer without a rule; the layer is named.
+        InvalidValue: the module cannot be traced, or the engine cannot run a layer, which is named.
     """
     try:
         tracer = _Tracer()
@@ -93,9 +92,9 @@ def trace(module: nn.Module) -> Graph:
 
 
 def _needed(traced: GraphModule) -> list[Node]:
-    """Return the input and all operations between it and the output, in the order of running.
+    """Return the input and the operations that lead to the output, in the order of execution.
 
-    What is left out computes sizes, or nothing that is used.
+    Computations of sizes and unused operations are left out.
     """
     (placeholder,) = traced.graph.find_nodes(op="placeholder")[:1]
     (output,) = traced.graph.find_nodes(op="output")
@@ -111,7 +110,7 @@ def _needed(traced: GraphModule) -> list[Node]:
 
 
 def _inputs(node: Node, traced: GraphModule) -> tuple[Node, ...]:
-    """Return the values an operation works on; raise InvalidValue if there is no rule for it."""
+    """Return the inputs of an operation; raise InvalidValue if no layer of the engine runs it."""
     rule = RULES.get(kind_of(node, traced))
     if rule is None:
         raise _unknown(_name(node, traced), "there is no rule for it")
@@ -122,7 +121,7 @@ def _inputs(node: Node, traced: GraphModule) -> tuple[Node, ...]:
 
 
 def _call(node: Node, traced: GraphModule, positions: dict[Node, int]) -> Call:
-    """Return the operation of a node; raise InvalidValue if its rule does not cover it."""
+    """Return the operation of a node; raise InvalidValue if its layer cannot run it."""
     kind, inputs = kind_of(node, traced), _inputs(node, traced)
     module = traced.get_submodule(str(node.target)) if node.op == "call_module" else None
     others = [value for value in node.all_input_nodes if value not in inputs]
@@ -145,7 +144,7 @@ def _call(node: Node, traced: GraphModule, positions: dict[Node, int]) -> Call:
 
 
 def _is_batch_size(node: Node) -> bool:
-    """Tell whether a node is ``x.size(0)`` or ``x.shape[0]``."""
+    """Return whether a node is ``x.size(0)`` or ``x.shape[0]``."""
     if node.target == "size":
         return node.args[1:] == (0,)
     shape = node.args[0] if node.target is operator.getitem and node.args[1] == 0 else None
@@ -155,7 +154,7 @@ def _is_batch_size(node: Node) -> bool:
 
 
 def _check_forms(calls: Sequence[Call]) -> None:
-    """Raise InvalidValue unless every operation gets the form it takes, and the result is rows."""
+    """Raise InvalidValue if an operation gets a form it cannot take, or the result is not rows."""
     forms = [IMAGES]
     for call in calls:
         rule = RULES[call.kind]
@@ -169,7 +168,7 @@ def _check_forms(calls: Sequence[Call]) -> None:
 
 
 def _check_parameters(graph: Graph) -> None:
-    """Raise InvalidValue if a parameter is used twice: each use would train a copy of its own."""
+    """Raise InvalidValue if a parameter is used twice: each use would train its own copy."""
     free = set(graph.shapes)
     for call in graph.calls:
         if not free.issuperset(call.parameters.values()):
@@ -178,7 +177,7 @@ def _check_parameters(graph: Graph) -> None:
 
 
 def _check_overwriting(traced: GraphModule) -> None:
-    """Raise InvalidValue if an operation overwrites a value that others use: no rule does."""
+    """Raise InvalidValue if an operation overwrites a value that others use."""
     for node in traced.graph.nodes:
         module = traced.get_submodule(str(node.target)) if node.op == "call_module" else None
         name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
@@ -188,7 +187,7 @@ def _check_overwriting(traced: GraphModule) -> None:
 
 
 def pool_first(traced: GraphModule) -> None:
-    """Put max pooling before ReLU: the same numbers, from a quarter of the work."""
+    """Move max pooling before ReLU: the same result with a quarter of the work."""
     for pool in traced.graph.nodes:
         if kind_of(pool, traced) not in MAX_POOLING or not pool.args:
             continue
@@ -201,14 +200,14 @@ def pool_first(traced: GraphModule) -> None:
 
 
 def kind_of(node: Node, traced: GraphModule) -> object:
-    """Return what an operation is: the module's type, the function, or the method's name."""
+    """Return the kind of an operation: the module's type, the function, or the method's name."""
     if node.op == "call_module":
         return type(traced.get_submodule(str(node.target)))
     return node.target if node.op in ("call_function", "call_method") else node.op
 
 
 def _name(node: Node, traced: GraphModule) -> str:
-    """Return a node's name for people."""
+    """Return a node's name for messages."""
     if node.op == "call_module":
         return f"{node.target} ({type(traced.get_submodule(str(node.target))).__name__})"
     return f"{node.name} ({getattr(node.target, '__name__', node.target)})"

@@ -1,4 +1,4 @@
-"""Linear layers: low rank while the training is short, a matrix for each participant beyond."""
+"""Linear layers: in low-rank form for short trainings, else one matrix per participant."""
 
 import functools
 
@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedsiege.training.cohort.block import Block, Stacked
-from fedsiege.training.cohort.layers import ROWS, Call, Layer, rule
+from fedsiege.training.cohort.layer import ROWS, Block, Call, Layer, Stacked, rule
 from fedsiege.training.optimiser import LocalSGD
 
 #: The longest history in samples; the table of coefficients grows with its square.
@@ -18,16 +17,16 @@ LONGEST_HISTORY = 512
 
 @rule(nn.Linear)
 class Linear(Layer):
-    """``z = x Wᵀ + b`` for everyone, ``x (A, B, in)``; which of the two ways, ``begin`` decides."""
+    """``z = x Wᵀ + b`` with ``x (A, B, in)``; ``begin`` selects one of the two forms."""
 
     takes, gives = ROWS, ROWS
 
     @classmethod
     def begin(cls, call: Call, block: Block) -> Layer:
-        """Take the low rank while it is the less work, and its tables stay small.
+        """Return the low-rank form if it needs less work and its tables are small.
 
-        Gradients with a factor for each number are of low rank no longer; and what Adam makes of
-        gradients never is, which is not linear in them.
+        Gradients with a factor per weight are not of low rank. Nor are the steps of Adam, which are
+        not linear in the gradients.
         """
         if block.factors or not isinstance(block.optimiser, LocalSGD):
             return StackedLinear(call, block)
@@ -47,9 +46,9 @@ class Linear(Layer):
 
 
 class LowRankLinear(Linear):
-    """No participant's matrix is ever built.
+    """The low-rank form: no matrix per participant is built before the end.
 
-    A step moves the weights by ``dzᵀ x``, of rank B. So all that happened is in the histories
+    A step moves the weights by ``dzᵀ x``, of rank B. So the training is determined by the histories
     ``X (P, T·B, in)`` and ``D (P, T·B, out)`` of inputs and gradients, and with ``k`` the
     coefficients of SGD
     ``z = k_0 (x W_0ᵀ + b_0) + ((x Xᵀ + 1) · k) D`` and ``dx = k_0 dz W_0 + ((dz Dᵀ) · k) X``,
@@ -72,7 +71,7 @@ class LowRankLinear(Linear):
         )
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Multiply with the start values, and with what the history adds to them."""
+        """Multiply with the start values, and add the contribution of the history."""
         (x,) = inputs
         seen, now = self._rows(x)
         old_inputs = self._inputs[: len(x)]
@@ -87,7 +86,7 @@ class LowRankLinear(Linear):
         return z
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
-        """Add the gradient to the history: that is the step."""
+        """Make the step by adding the gradient to the history."""
         seen, now = self._rows(gradient)
         old_gradients = self._gradients[: len(gradient)]
         old_gradients[:, now] = gradient
@@ -102,7 +101,7 @@ class LowRankLinear(Linear):
         return (dx,)
 
     def write(self, deltas: dict[str, Tensor]) -> None:
-        """Build the matrices' movements, the first time they are needed."""
+        """Build the matrices of changes from the history."""
         lengths = self._block.lengths
         self._gradients.mul_(self._of_rows[lengths][:, :, None])
         torch.bmm(self._gradients.mT, self._inputs, out=deltas[self._weight_name])
@@ -115,18 +114,18 @@ class LowRankLinear(Linear):
                 deltas[self._bias_name].add_(kept[:, None] * self._bias_start)
 
     def _rows(self, now: Tensor) -> tuple[slice, slice]:
-        """Return the rows of the history before this step, and those of what comes now."""
+        """Return the rows of the history before this step, and those of this step."""
         seen = self._block.step * self._block.batch
         return slice(seen), slice(seen, seen + now.shape[1])
 
     def _scale(self, of_start: Tensor) -> None:
-        """Account for how much weight decay has left of the start values."""
+        """Multiply by the share of the start values that weight decay has left."""
         if self._block.optimiser.weight_decay:
             of_start.mul_(self._of_start[self._block.step])
 
 
 class StackedLinear(Linear):
-    """Each participant's matrix, and batched products with them."""
+    """The stacked form: one matrix per participant, and batched products with them."""
 
     def __init__(self, call: Call, block: Block) -> None:
         super().__init__(call, block)
@@ -134,14 +133,14 @@ class StackedLinear(Linear):
         self._bias = Stacked(self._bias_name, block) if self._bias_name else None
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Multiply with everyone's own matrix."""
+        """Multiply with each participant's matrix."""
         (self._x,) = inputs
         if self._bias is None:
             return torch.bmm(self._x, self._weight.values.mT)
         return torch.baddbmm(self._bias.values[:, None], self._x, self._weight.values.mT)
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
-        """Pass the gradient on; matrix and bias make their step."""
+        """Return the gradient of the input; make the step of matrix and bias."""
         before = torch.bmm(gradient, self._weight.values) if wanted else None
         self._weight.step(torch.bmm(gradient.mT, self._x))
         if self._bias is not None:
@@ -149,7 +148,7 @@ class StackedLinear(Linear):
         return (before,)
 
     def write(self, deltas: dict[str, Tensor]) -> None:
-        """Write how far matrix and bias moved."""
+        """Write the change of matrix and bias."""
         self._weight.write(deltas[self._weight_name])
         if self._bias is not None and self._bias_name:
             self._bias.write(deltas[self._bias_name])

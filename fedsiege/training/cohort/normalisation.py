@@ -1,19 +1,17 @@
-"""Normalisation: the statistics of a participant's channels stay its own."""
+"""Normalisation, with separate statistics for each participant."""
 
 import abc
 
 import torch
 from torch import Tensor, nn
 
-from fedsiege.training.cohort.block import Block, Stacked
-from fedsiege.training.cohort.convolution import channels_last
-from fedsiege.training.cohort.layers import IMAGES, Call, Layer, rule
+from fedsiege.training.cohort.layer import IMAGES, Block, Call, Layer, Stacked, channels_last, rule
 
 Statistics = tuple[Tensor, Tensor]
 
 
 class Normalisation(Layer):
-    """Base: scale and shift, one each per channel and participant, if the layer has them."""
+    """Base: scale and shift per channel and participant, if the layer has them."""
 
     takes, gives = IMAGES, IMAGES
 
@@ -30,7 +28,7 @@ class Normalisation(Layer):
         return result
 
     def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
-        """Pass the gradient on; scale and shift make their step."""
+        """Return the gradient of the images; make the step of scale and shift."""
         mask = [wanted, "weight" in self._names, "bias" in self._names]
         before, *slopes = self._gradients(channels_last(gradient), mask)
         for name, slope in zip(("weight", "bias"), slopes, strict=True):
@@ -39,7 +37,7 @@ class Normalisation(Layer):
         return (before if wanted else None,)
 
     def write(self, deltas: dict[str, Tensor]) -> None:
-        """Write how far scale and shift moved."""
+        """Write the change of scale and shift."""
         for name, full in self._names.items():
             self._scale_and_shift[name].write(deltas[full])
 
@@ -58,7 +56,7 @@ class Normalisation(Layer):
 
 @rule(nn.GroupNorm)
 class GroupNorm(Normalisation):
-    """``A`` times the layer's groups."""
+    """Group normalisation with ``A`` times the layer's groups."""
 
     def __init__(self, call: Call, block: Block) -> None:
         super().__init__(call, block)
@@ -84,17 +82,17 @@ class GroupNorm(Normalisation):
 
 @rule(nn.BatchNorm2d)
 class BatchNorm(Normalisation):
-    """Over the channels of all participants: each channel has statistics of its own anyway.
+    """Batch normalisation of the channels of all participants; each has its own statistics.
 
-    In train mode, so with the statistics of the batch. The running averages are no parameters, are
-    not used by training, and are left as they are.
+    It uses the statistics of the batch, as in train mode. Running averages are not parameters, are
+    not used by training, and stay unchanged.
     """
 
     mixes_samples = True
 
     @staticmethod
     def objection(call: Call) -> str | None:
-        """Refuse eval mode, which needs the running averages."""
+        """Refuse eval mode, which uses the running averages."""
         if call.module is not None and not call.module.training:
             return "it is in eval mode, only train mode is covered"
         return None

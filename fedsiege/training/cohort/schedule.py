@@ -1,4 +1,4 @@
-"""Who trains on which samples at which step."""
+"""The schedule of a block: which participant trains on which samples at which step."""
 
 import functools
 import itertools
@@ -15,13 +15,13 @@ from torch import Tensor
 class Schedule:
     """The steps of a block of participants.
 
-    Those with the longest training come first, so that the participants that make a step are always
-    the first ones. Batches are filled up to B samples with samples of weight 0. Within a batch
-    the samples are in the order of the shard: their mean is the same, and a shard that is one batch
-    gives the same batch every time.
+    Participants are sorted by the length of their training, longest first, so that those that make
+    a step are always the first ones. Batches are padded to B samples with samples of weight 0.
+    Within a batch the samples are in the order of the shard: the mean is the same, and a shard of
+    one batch gives the same batch in every epoch.
 
     Attributes:
-        participants: the participants, longest training first.
+        participants: the positions of the participants, longest training first.
         lengths: the number of steps of each of them.
         samples: ``(T, B, P)`` int64, into the samples of all shards, one shard after the other.
         shares: ``(T, P, B)`` the weight of each sample in the mean of its batch; 0 for padding.
@@ -34,7 +34,7 @@ class Schedule:
 
     @classmethod
     def of(cls, sizes: Sequence[int], orders: Sequence[Tensor], batch_size: int) -> "Schedule":
-        """Plan the training.
+        """Return the schedule of a training.
 
         Args:
             sizes: the samples of each participant.
@@ -74,7 +74,7 @@ class Schedule:
 
     @functools.cached_property
     def extents(self) -> list[tuple[int, int]]:
-        """For each step, how many participants make it and how large their largest batch is."""
+        """For each step, the number of participants that make it and their largest batch."""
         filled = (self.shares > 0).any(1).sum(1).tolist()
         return [
             (sum(length > step for length in self.lengths), width)
@@ -82,7 +82,7 @@ class Schedule:
         ]
 
     def repeats(self, step: int) -> bool:
-        """Return whether a step has the samples and participants of the one before."""
+        """Return whether a step has the same samples and participants as the step before."""
         return step > 0 and self._same[step - 1]
 
     @functools.cached_property

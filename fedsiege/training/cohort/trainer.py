@@ -1,4 +1,4 @@
-"""The cohort engine as a trainer: a round, block by block."""
+"""The cohort trainer: a round of local training, divided into blocks of participants."""
 
 import copy
 import itertools
@@ -12,12 +12,12 @@ from fedsiege.errors import InvalidValue
 from fedsiege.training.base import Shard, Trainer
 from fedsiege.training.cohort import engine
 from fedsiege.training.cohort.graph import trace
-from fedsiege.training.cohort.layers import RULES
+from fedsiege.training.cohort.layer import RULES
 from fedsiege.training.optimiser import LocalOptimiser
 
-#: Bytes that an operation should make for a block, on average. With fewer, the time goes between
-#: the operations; with more, results leave the core's cache before the next operation wants them.
-#: Found by measurement, and flat: half or twice as much costs little.
+#: Mean bytes of an operation's result for a block. With fewer, the overhead dominates;
+#: with more, results leave the core's cache before the next operation reads them. Measured; half
+#: or twice as much costs little.
 RESULT = 350_000
 
 #: Bytes that a block may take in all.
@@ -28,15 +28,15 @@ FEWEST, MOST = 2, 128
 
 
 class CohortTrainer(Trainer):
-    """Trains many participants together; see the package's text for how.
+    """Trains many participants together; the package's docstring describes the method.
 
     Args:
-        module: the architecture, of layers that the engine has rules for.
-        optimiser: how each step is made.
-        at_a_time: participants in a block, 1 or more; None for as many as suit the core's cache.
+        module: the architecture, of layers that the engine knows.
+        optimiser: the optimiser of each step.
+        at_a_time: participants in a block, 1 or more; None for as many as fit the core's cache.
 
     Raises:
-        InvalidValue: the engine has no rule for a layer, which is named.
+        InvalidValue: the engine cannot run a layer, which is named.
     """
 
     draws: ClassVar[bool] = False
@@ -53,14 +53,14 @@ class CohortTrainer(Trainer):
 
     @property
     def method(self) -> str:
-        """How, for people."""
+        """The method in words, with the number of participants in a block."""
         about = "" if self._asked else "about "
         return "cohort engine" + (f", {about}{self.at_a_time} at a time" if self.at_a_time else "")
 
     def sized_for(self, shards: Sequence[Shard]) -> Self:
-        """Return this trainer with the block size for shards like these.
+        """Return a copy of this trainer with the block size that fits the shards.
 
-        It follows from the model, the optimiser and the largest shard, not from a measurement.
+        It is computed from the model, the optimiser and the largest shard, not measured.
 
         Raises:
             InvalidValue: the engine cannot train on these shards.
@@ -78,7 +78,7 @@ class CohortTrainer(Trainer):
         factor: Tensor | None = None,
         seeds: Sequence[int] | None = None,
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Train all from the same weights, see Trainer; the blocks are of nearly the same size."""
+        """Train all participants, see ``Trainer.train``; blocks have nearly the same size."""
         self._check(shards)
         return super().train(weights, shards, orders, factor, seeds)
 
@@ -99,10 +99,10 @@ class CohortTrainer(Trainer):
             yield block, engine.train(self._graph, self.optimiser, weights, *some, factor)
 
     def refuse_mixing(self, which: str = "") -> None:
-        """Refuse layers that mix the samples of a batch, which would see padding.
+        """Raise InvalidValue if a layer mixes the samples of a batch: it would read the padding.
 
         Args:
-            which: what to say of the shards whose batches are of unequal size.
+            which: a description of the shards with batches of unequal size, for the message.
 
         Raises:
             InvalidValue: the module has such a layer, which is named.
@@ -113,24 +113,24 @@ class CohortTrainer(Trainer):
                 raise InvalidValue("layer", call.name, allowed)
 
     def _check(self, shards: Sequence[Shard]) -> None:
-        """Raise InvalidValue where layers that mix the samples of a batch would see padding."""
+        """Raise InvalidValue if batches are unequal and a layer mixes the samples of a batch."""
         batch_size = self.optimiser.batch_size
         sizes = {len(shard) for shard in shards}
         if len(sizes) > 1 and any(size % batch_size for size in sizes):
             self.refuse_mixing(f" (shards of {min(sizes)} to {max(sizes)} samples)")
 
     def _count(self, participants: int, at_a_time: int) -> int:
-        """Return how many blocks there are: as many as were asked for, or as come nearest to fit.
+        """Return the number of blocks: by the size asked for, else by the nearest fit.
 
-        Half more in a block than fits is better than two blocks of half the size: of 50 where 35
-        fit, one block took 15 % less time in a federation than two of 25.
+        One block of half more than fits is better than two of half the size: for 50 participants
+        where 35 fit, one block took 15 % less time in a federation than two of 25.
         """
         if self._asked or participants == 0:
             return math.ceil(participants / at_a_time)
         return max(1, round(participants / at_a_time))
 
     def _fitting(self, shards: Sequence[Shard], factor: bool = False) -> int:
-        """Return how many participants suit the core's cache, going by the largest shard."""
+        """Return the number of participants that fit the core's cache, for the largest shard."""
         samples = max((len(shard) for shard in shards), default=0)
         if not samples:
             return MOST

@@ -12,8 +12,7 @@ from fedsiege import models
 from fedsiege.errors import InvalidValue
 from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.cohort import CohortTrainer, convolution, linear
-from fedsiege.training.cohort.block import Block, Stacked
-from fedsiege.training.cohort.convolution import channels_last
+from fedsiege.training.cohort.layer import Block, Stacked, channels_last
 from fedsiege.training.cohort.linear import LowRankLinear, StackedLinear, coefficients
 from fedsiege.training.optimiser import LocalAdam, LocalSGD
 
