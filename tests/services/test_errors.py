@@ -60,7 +60,7 @@ def reasons_documented() -> set[tuple[str, str]]:
 def reasons_given() -> set[tuple[str, str]]:
     """Read the services' source for what they raise."""
     found = set()
-    services = Path(errors.__file__).parent.parent
+    services = Path(errors.__file__).parent
     for file in services.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if (

@@ -5,15 +5,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege import models, rules
-from fedsiege.attacks.base import Broadcast, CompromisedAttack, Setting
-from fedsiege.attacks.compromised.sample import mean, same_row, usable_sample
-from fedsiege.errors import InvalidValue, UnfitRound
-from fedsiege.numerics.rotation import rotates, turned
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, Setting, registry
+from fedsiege.attacks.compromised.rotation import rotates, turned
+from fedsiege.attacks.compromised.sample import deviation, mean, same_row, usable_sample
+from fedsiege.errors import UnfitRound
 from fedsiege.rules import RoundContext
 from fedsiege.seeding import generator
 
@@ -41,25 +43,16 @@ class AdaptiveAttack(CompromisedAttack):
     steps. It is tried with draws of the attacker's own; rules that cannot do without the others are
     refused, weighted means among them.
 
-    Args:
-        knowledge: ``full``: nothing can be tried without the benign updates.
-        evals: how often the rule is tried in a round in each direction, 3 or more.
-
     Raises:
         InvalidValue: a value is out of its range.
         UnfitRound: (in a round) fewer than 2 usable benign updates, no rule is known, it needs what
             the attacker does not have, or it cannot work with the round.
     """
 
-    knowledge: str = "full"
-    evals: int = 20
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.knowledge != "full":
-            allowed = "full: it takes the benign updates to try the rule that is running"
-            raise InvalidValue(f"{self.name}:knowledge", self.knowledge, allowed)
-        self.require_whole("evals", 3)
+    knowledge: Annotated[
+        Literal["full"], "what is known of benign updates: all of them, to try the running rule on"
+    ] = "full"
+    evals: Annotated[int, Ge(3), "how often the rule is tried in a round, in each direction"] = 20
 
     @abc.abstractmethod
     def directions(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -167,3 +160,72 @@ def maximise(harm: Callable[[float], float], evals: int) -> tuple[float, float]:
     enough = _SAME * max(tried.values())
     factor = min(factor for factor, found in tried.items() if found >= enough)
     return factor, tried[factor]
+
+
+@registry.register
+@dataclass(frozen=True)
+class AdaptiveAlie(AdaptiveAttack):
+    """The update of ``alie`` with the best z that trials of the rule find.
+
+    With mean mu and standard deviation sigma of the benign updates, and z of either sign, all
+    send::
+
+        g = mu - z * sigma
+
+    The harm of z is the distance between what the rule makes of the benign updates and f times g,
+    and the benign mean mu. The rule is tried without memory, without root samples and without what
+    participants report; it is refused where it cannot do without.
+
+    Args:
+        knowledge: ``full``.
+        evals: how often the rule is tried in a round for each sign, 3 or more.
+
+    Raises:
+        InvalidValue: a value is out of its range.
+        UnfitRound: (in a round) fewer than 2 usable benign updates, no rule is known, it needs what
+            the attacker does not have, or it cannot work with the round.
+
+    Source: Allouah et al., Fixing by Mixing, AISTATS 2023, section 6; ByzFL's "optimal" ALIE, which
+    only shifts upwards.
+    """
+
+    name: ClassVar[str] = "adaptive-alie"
+    summary: ClassVar[str] = "alie with the shift found best against the rule that is running"
+
+    def directions(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return two: from the mean downwards and upwards."""
+        center, sigma = mean(rows), deviation(rows)
+        return [(center, -sigma), (center, sigma)]
+
+
+@registry.register
+@dataclass(frozen=True)
+class AdaptiveIpm(AdaptiveAttack):
+    """The update of ``ipm`` with the best eps that trials of the rule find.
+
+    With the mean mu of the benign updates, and eps of 0 or more, all send::
+
+        g = -eps * mu
+
+    The harm of eps is the distance between what the rule makes of the benign updates and f times g,
+    and the benign mean mu. The rule is tried without memory, without root samples and without what
+    participants report; it is refused where it cannot do without.
+
+    Args:
+        knowledge: ``full``.
+        evals: how often the rule is tried in a round, 3 or more.
+
+    Raises:
+        InvalidValue: a value is out of its range.
+        UnfitRound: (in a round) fewer than 2 usable benign updates, no rule is known, it needs what
+            the attacker does not have, or it cannot work with the round.
+
+    Source: Allouah et al., Fixing by Mixing, AISTATS 2023, section 6; ByzFL's "optimal" IPM.
+    """
+
+    name: ClassVar[str] = "adaptive-ipm"
+    summary: ClassVar[str] = "ipm with the factor found best against the rule that is running"
+
+    def directions(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return one: from zeros against the mean."""
+        return [(torch.zeros(rows.shape[1], dtype=torch.float64), -mean(rows))]

@@ -9,7 +9,7 @@ from fedsiege.errors import InvalidValue
 from fedsiege.experiment import environment
 from fedsiege.experiment.spec import ExperimentSpec
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(

@@ -341,13 +341,13 @@ def test_the_pictures_are_of_the_data_and_mark_what_went_wrong(
     folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: dict[str, Any] = {}
-    for noun in ("picture.draw_history", "recall_picture.draw_recall"):
+    for noun in ("accuracy.draw_history", "recall.draw_recall"):
 
         def draw(rows: object, path: Path, *_: str, **more: Any) -> None:
             told.update(more)
             path.touch()
 
-        monkeypatch.setattr(f"services.simulator.{noun}", draw)
+        monkeypatch.setattr(f"fedsiege.results.plots.{noun}", draw)
     tested = Confusion(np.zeros((2, 2), int), np.array([80, 20]))
     folder.add_round(history(0.9)[0], tested=tested)
     folder.add_round(HistoryRow(1, 0.9, 0.1, 4, 0, 0.1, missing_honest=1), tested=tested)

@@ -22,7 +22,7 @@ PIPELINES = ["nnm/krum:f=30", "bucketing/krum:f=30", "arc/krum:f=30", "arc/nnm/m
 SCRIPT = """
 import sys
 import numpy as np, torch
-from fedsiege import aggregation
+from fedsiege import rules
 
 def peak_mib():
     # VmHWM belongs to this process image alone; ru_maxrss would inherit that of pytest.
@@ -31,10 +31,10 @@ def peak_mib():
 
 def run(text, updates):
     n, d = updates.shape
-    context = aggregation.RoundContext(
+    context = rules.RoundContext(
         steps=torch.ones(n, dtype=torch.int64), model=torch.zeros(d), layout=[("weight", (d,))]
     )
-    aggregation.parse(text)(updates, torch.ones(n, dtype=torch.int64), context=context)
+    rules.parse(text)(updates, torch.ones(n, dtype=torch.int64), context=context)
 
 n, d, *rules = sys.argv[1:]
 torch.set_num_threads(1)

@@ -84,7 +84,7 @@ def give_up(found: Place) -> None:
 async def test_replicas_that_race_get_a_place_each_and_a_successor_what_it_left(folder, replicas):
     folder.chmod(0o555)
     first, second = replicas(folder, 2)
-    places = dict([first.place(), second.place()])
+    places = dict([first.identity(), second.identity()])
     assert len(places) == 2
     assert len(set(places.values())) == 2
     ours = await taken(folder)

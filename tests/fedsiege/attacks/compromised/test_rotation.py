@@ -5,7 +5,7 @@ import torch
 
 from fedsiege import attacks, rules
 from fedsiege.attacks.compromised import adaptive
-from fedsiege.numerics.rotation import ROTATING, rotates, turned
+from fedsiege.attacks.compromised.rotation import ROTATING, rotates, turned
 from fedsiege.rules import pre
 
 STEPS = sorted(set(pre.names()) & ROTATING)
