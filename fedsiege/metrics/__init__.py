@@ -1,16 +1,20 @@
-"""The figures of a siege: what it did to the model, and who was found out.
+"""The metrics of a run: the model's accuracy and the detection of hostile participants.
 
-All are functions of plain numbers and numpy arrays. What is not defined, such as the precision of
-a detector that flagged nobody, is None (NaN in arrays) and never 0.
+- accuracy.py   impact of an attack, instability, rounds to a target, recall of each class
+- detection.py  rates and AUC of one round, rounds until hostile participants are flagged
+
+All are functions of plain numbers and numpy arrays. A value that is not defined, such as the
+precision of a detector that flagged no participant, is None (NaN in arrays), never 0.
 """
 
-from fedsiege.metrics.convergence import rounds_to_target
-from fedsiege.metrics.detection import Detection, detection
-from fedsiege.metrics.discovery import Discovery, discovery
-from fedsiege.metrics.impact import attack_impact
-from fedsiege.metrics.instability import WINDOW, instability
-from fedsiege.metrics.recall import class_recall
-from fedsiege.metrics.roc import roc_auc
+from fedsiege.metrics.accuracy import (
+    WINDOW,
+    attack_impact,
+    class_recall,
+    instability,
+    rounds_to_target,
+)
+from fedsiege.metrics.detection import Detection, Discovery, detection, discovery, roc_auc
 
 __all__ = [
     "WINDOW",

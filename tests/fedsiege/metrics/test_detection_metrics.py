@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from fedsiege.errors import InvalidValue
 from fedsiege.metrics import Detection, Discovery, detection, discovery, roc_auc
+from tests.cases import each
 
 # --- the area under the curve ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("scores", "hostile", "area"),
     [
         ([1, 2, 3, 4], [0, 0, 1, 1], 1.0),
@@ -45,7 +46,7 @@ def test_the_area_is_the_share_of_pairs_in_the_right_order(people: list[tuple[in
 
 
 def test_a_score_that_is_no_number_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="leave out who has no score"):
+    with pytest.raises(InvalidValue, match="leave out participants without a score"):
         roc_auc([1, math.nan], [0, 1])
     with pytest.raises(InvalidValue, match="one per participant"):
         roc_auc([1, 2, 3], [0, 1])
