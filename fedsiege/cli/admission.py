@@ -1,4 +1,4 @@
-"""The command line's ``fedsiege admission``: what containers show each other, in one folder.
+"""``fedsiege admission``: make the credentials that containers show each other, in one folder.
 
     admission/clients/      the clients' places: files of tokens, or bundles
               attackers/    the attacker's
@@ -25,6 +25,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from fedsiege.cli.command import single
 from fedsiege.errors import FedSiegeError, InvalidValue
 
 if TYPE_CHECKING:
@@ -237,3 +238,6 @@ def _give(folder: Path, owner: tuple[int, int]) -> None:
 
 def _say(text: str) -> None:
     Console().print(Text(text), soft_wrap=True)
+
+
+app = single(admission)

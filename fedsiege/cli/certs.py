@@ -26,6 +26,7 @@ MOST_AT_ONCE = 10_000
 app = typer.Typer(
     help="Certificates: make a CA, and issue, renew and revoke identities.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 Folder = Annotated[Path, typer.Option(help="Where the CA and the bundles lie.")]

@@ -1,47 +1,50 @@
 """``fedsiege classifier``: the base model that a run begins with, trained on the screen."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-from fedsiege import datasets
-from fedsiege.cli.screen import Screen
+import typer
+
+from fedsiege.cli.command import single
+from fedsiege.cli.files import Data
 from fedsiege.errors import InvalidValue
-from fedsiege.training.classifier import make_checkpoint, recipe_for
-from fedsiege.training.evaluation import Score
+
+if TYPE_CHECKING:
+    from fedsiege.training.evaluation import Score
 
 
-def run(
-    model: str,
-    dataset: str,
-    data: Path,
-    seed: int,
-    seeds: int,
-    changes: Mapping[str, Any],
-    out: Path | None,
-    screen: Screen,
+def classifier(
+    model: Annotated[str, typer.Option(help="net, lenet5 or cnn")] = "net",
+    dataset: Annotated[str, typer.Option(help="auto, digits, mnist or fashion")] = "auto",
+    data: Data = Path("data"),
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.", min=0)] = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help="Seeds to train, SEED and the next; keeps the one of median accuracy.", min=1
+        ),
+    ] = 1,
+    epochs: Annotated[int | None, typer.Option(help="Passes [default: suits the data]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate [default: likewise]")] = None,
+    momentum: Annotated[float | None, typer.Option(help="[default: likewise]")] = None,
+    batch: Annotated[int | None, typer.Option(help="Samples a step [default: likewise]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Checkpoint [default: <model>-<dataset>.safetensors]")
+    ] = None,
 ) -> None:
-    """Train, test and write a base model.
+    """Train and test a base model, and write it as a checkpoint."""
+    from fedsiege import datasets
+    from fedsiege.cli.screen import Screen
+    from fedsiege.training.classifier import make_checkpoint, recipe_for
 
-    Args:
-        model: the architecture.
-        dataset: its data set; "auto" takes MNIST if it can be had, else digits.
-        data: the folder of the data sets.
-        seed: of all random draws.
-        seeds: how many to train, ``seed`` and the following; the one of median accuracy is kept.
-        changes: what to change in the recipe that suits the data set; None changes nothing.
-        out: the checkpoint; None for one named after model and data set, here.
-        screen: where to show it.
-
-    Raises:
-        FedSiegeError: it is not possible; nothing was written.
-    """
+    screen = Screen()
     if out is not None:
         _check_new(out)
     name = dataset
     if dataset == "auto":
         name, reason = datasets.resolve(dataset, data)
         screen.warn(reason)
+    changes = {"epochs": epochs, "learning_rate": lr, "momentum": momentum, "batch_size": batch}
     recipe = recipe_for(name, **changes)
     path = out or Path(f"{model}-{name}.safetensors")
     _check_new(path)
@@ -51,7 +54,7 @@ def run(
         f"{recipe.momentum:g}, batch {recipe.batch_size}, {several}"
     )
 
-    def say(trained: int, score: Score) -> None:
+    def say(trained: int, score: "Score") -> None:
         screen.say(f"seed {trained}: accuracy {score.accuracy:.2%}")
 
     images = datasets.load(name, data)
@@ -69,3 +72,6 @@ def run(
 def _check_new(path: Path) -> None:
     if path.exists():
         raise InvalidValue("OUT", str(path), "a new file; this one exists and is not overwritten")
+
+
+app = single(classifier)

@@ -1,8 +1,13 @@
-"""``fedsiege grid``: the experiments of a grid file, and what they show."""
+"""``fedsiege grid``: run the experiments of a grid file, and write tables and a heat map."""
 
 import time
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from fedsiege.cli.command import single
+from fedsiege.cli.files import Data, read_text
 from fedsiege.cli.screen import Screen
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.resolve import resolve
@@ -12,6 +17,18 @@ from fedsiege.grids.grid import Cell, Grid, place_of, run_cells
 
 #: Seconds from one report of a grid that runs to the next.
 _BETWEEN_REPORTS = 20.0
+
+
+def grid(
+    file: Annotated[Path, typer.Argument(help="The grid, such as experiments/admission.yaml.")],
+    data: Data = Path("data"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the grid [default: runs/<its name>]")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Experiments that run at a time.", min=1)] = 1,
+) -> None:
+    """Run every experiment of a grid; one that was interrupted goes on where it stopped."""
+    run(read_text(file), file.stem, out, [f"--data={data}"], Screen(), jobs)
 
 
 def run(
@@ -34,8 +51,8 @@ def run(
         InvalidValue: the grid cannot be run; nothing was started.
         CellFailed: a run did not finish.
     """
-    grid = Grid.from_yaml(file)
-    cells = list(grid)
+    wanted = Grid.from_yaml(file)
+    cells = list(wanted)
     for cell in cells:
         resolve(cell.spec)
     if out is None and not name.strip("."):
@@ -44,7 +61,7 @@ def run(
     figures: list[CellFigures] = []
     written = 0.0
     there = sum(place_of(cell, folder).exists() for cell in cells)
-    with screen.cells(len(grid), there) as show:
+    with screen.cells(len(wanted), there) as show:
 
         def done(cell: Cell, results: Path) -> None:
             nonlocal written
@@ -52,15 +69,18 @@ def run(
             # Every now and then, so that one may look meanwhile; drawing hundreds of cells takes a
             # second.
             if time.monotonic() - written > _BETWEEN_REPORTS:
-                report.write(grid, figures, folder)
+                report.write(wanted, figures, folder)
                 written = time.monotonic()
             show(", ".join(cell.labels), layout.in_words(figures[-1]))
 
         try:
-            run_cells(grid, folder, options, done, jobs)
+            run_cells(wanted, folder, options, done, jobs)
         finally:
             if figures:
-                report.write(grid, figures, folder)
-    screen.say(report.markdown(grid, figures))
+                report.write(wanted, figures, folder)
+    screen.say(report.markdown(wanted, figures))
     screen.say(f"Results: {folder}")
     return folder
+
+
+app = single(grid)

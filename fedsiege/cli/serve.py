@@ -1,35 +1,40 @@
-"""``fedsiege serve``: the four services on this machine, standing, to be driven over gRPC."""
+"""``fedsiege serve``: run the four services on this machine, to be driven over gRPC."""
 
 import asyncio
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from fedsiege.cli.screen import Screen
+import typer
+
+from fedsiege.cli.command import single
+from fedsiege.cli.files import Data
 from fedsiege.errors import InvalidValue
-from services.launch.local import LocalServices, Ports, local_workers
-from services.rpc.server import LARGEST_PORT, why_not
+
+if TYPE_CHECKING:
+    from fedsiege.cli.screen import Screen
+    from services.launch.local import LocalServices, Ports
 
 HOST = "127.0.0.1"
 
 
-def run(
-    data: Path, runs: Path, clients: int, attackers: int, workers: int, port: int, screen: Screen
+def serve(
+    data: Data = Path("data"),
+    runs: Annotated[Path, typer.Option(help="Where results folders are created.")] = Path("runs"),
+    clients: Annotated[int, typer.Option(help="Places for benign participants.")] = 100,
+    attackers: Annotated[int, typer.Option(help="Places for hostile participants.")] = 100,
+    workers: Annotated[int, typer.Option(help="Processes for benign participants.")] = 1,
+    port: Annotated[
+        int,
+        typer.Option(
+            help="The aggregator's port; the simulator's is the next. 0 takes two free ones."
+        ),
+    ] = 50051,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM.
+    """Run the four services on this machine until Ctrl-C, to be driven over gRPC."""
+    from fedsiege.cli.screen import Screen
+    from services.launch.local import LocalServices, local_workers
 
-    Args:
-        data: the folder of the data sets.
-        runs: where results folders are created.
-        clients: places for benign participants, shared out among the workers.
-        attackers: places for hostile participants.
-        workers: processes for benign participants.
-        port: the aggregator's; the simulator's is the next. 0 takes two free ones.
-        screen: where to say where the services are.
-
-    Raises:
-        InvalidValue: a value out of its range.
-        ServiceDied: a service could not start, or ended.
-    """
     for name, value, least in (
         ("CLIENTS", clients, 0),
         ("ATTACKERS", attackers, 0),
@@ -46,10 +51,10 @@ def run(
         host=HOST,
         ports=ports,
     )
-    asyncio.run(_stand(local, screen))
+    asyncio.run(_serve(local, Screen()))
 
 
-def _free(port: int) -> Ports:
+def _free(port: int) -> "Ports":
     """Return where the servers are to listen.
 
     Args:
@@ -58,6 +63,9 @@ def _free(port: int) -> Ports:
     Raises:
         InvalidValue: it is out of its range, or it or the next cannot be listened on.
     """
+    from services.launch.local import Ports
+    from services.rpc.server import LARGEST_PORT, why_not
+
     if port == 0:
         return Ports()
     if not 0 < port < LARGEST_PORT:
@@ -70,7 +78,7 @@ def _free(port: int) -> Ports:
     return Ports(port, port + 1)
 
 
-async def _stand(local: LocalServices, screen: Screen) -> None:
+async def _serve(local: "LocalServices", screen: "Screen") -> None:
     here = asyncio.current_task()
     assert here is not None
     loop = asyncio.get_running_loop()
@@ -84,3 +92,6 @@ async def _stand(local: LocalServices, screen: Screen) -> None:
             await local.wait_for_exit()
     except asyncio.CancelledError:
         screen.say("ended")
+
+
+app = single(serve)

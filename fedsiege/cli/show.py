@@ -4,13 +4,15 @@ import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fedsiege.cli.command import single
 from fedsiege.cli.screen import Screen, thinned
 from fedsiege.cli.screen_table import ScreenTable
 from fedsiege.cli.wrapped import Wrapped
@@ -30,6 +32,22 @@ _STYLE: dict[str, Any] = {
     "pad_edge": False,
     "padding": (0, 1, 0, 0),
 }
+
+
+def show(
+    run_name: Annotated[
+        str, typer.Argument(metavar="RUN", help="A results folder, or the name of one in RUNS.")
+    ],
+    target: Annotated[float, typer.Option(help="Accuracy for the rounds to target.")] = 0.9,
+    clean: Annotated[
+        str | None,
+        typer.Option(help="The same run without its attack [default: looked for beside it]"),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Where results folders are.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Show what a run did to the model, and which participants were found out."""
+    run(run_name, target, clean, as_json, runs, Screen())
 
 
 def run(
@@ -248,3 +266,6 @@ def _pairs(lines: dict[str, str]) -> Table:
         if value:
             grid.add_row(Text(name, style="dim"), Wrapped(value))
     return grid
+
+
+app = single(show)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from services.identity.ledger import Ledger
 
 app = typer.Typer(
-    help="Enrolment tokens: issue and revoke them, see who uses them.", no_args_is_help=True
+    help="Enrolment tokens: issue and revoke them, see who uses them.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 LedgerPath = Annotated[

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fedsiege import datasets, models
 from fedsiege.attacks.base import Attack
-from fedsiege.attacks.data_poisoning.targeted import Targeted
+from fedsiege.attacks.data_poisoning.base import Targeted
 from fedsiege.errors import InvalidValue
 
 #: Samples at a time, as in fedsiege/training/evaluation.py.

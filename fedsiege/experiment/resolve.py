@@ -242,7 +242,7 @@ def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any
     """Say what has no effect or is not known to it, and where shares are no whole numbers."""
     from fedsiege import attacks
     from fedsiege.attacks.compromised.adaptive import AdaptiveAttack
-    from fedsiege.attacks.data_poisoning.concentration import count
+    from fedsiege.attacks.data_poisoning.base import count
 
     default = attacks.parse(ExperimentSpec.model_fields["attack_name"].default, scale=spec.scale)
     strength = getattr(attack, "scale", None)

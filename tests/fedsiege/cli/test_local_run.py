@@ -1,4 +1,4 @@
-"""``fedsiege sim``: what is on the screen when an experiment ends."""
+"""A run on this machine: what is on the screen when an experiment ends."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from fedsiege.cli import sim
+from fedsiege.cli import local_run
 from fedsiege.cli.screen import Screen
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
@@ -41,7 +41,7 @@ async def test_why_an_experiment_failed_is_the_last_thing_on_the_screen(
     output = io.StringIO()
     screen = Screen(Console(file=output, width=100, highlight=False))
     folder = SimpleNamespace(path=tmp_path)
-    one = sim._Siege(FailingLaptop(), None, lambda: folder, screen, Credentials())
+    one = local_run._LocalRun(FailingLaptop(), None, lambda: folder, screen, Credentials())
 
     async def see_through(*_: object) -> pb.ExperimentState.ValueType:
         one._rows += [HistoryRow(i, 0.9, 0.5, 100, 0, 0.1) for i in (0, 1)]
@@ -53,10 +53,10 @@ async def test_why_an_experiment_failed_is_the_last_thing_on_the_screen(
     choice.set_result((resolve(ExperimentSpec(clients=5, rounds=2)), ""))
     assert not await one.run(choice)
     monkeypatch.setattr(
-        sim.Run, "read", lambda path: SimpleNamespace(spec=ExperimentSpec(attack=0))
+        local_run.Run, "read", lambda path: SimpleNamespace(spec=ExperimentSpec(attack=0))
     )
     monkeypatch.setattr(screen, "print_summary", lambda _: None)
-    one.report(sim.Twin.FIND, [])
+    one.report(local_run.Twin.FIND, [])
     last = output.getvalue().splitlines()[-6:]
     assert "The experiment failed" in last[1]
     assert "the aggregator: UNAVAILABLE: ping timeout" in last[3]

@@ -1,0 +1,36 @@
+"""Lists of what is chosen by name: a line for each, with its parameters and what it is."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+
+def print_catalogue(*registries: Any, **more: Callable[[Any], str]) -> None:  # of anything
+    """Print the components of registries: name, parameters with their defaults, summary.
+
+    Where a row of all columns is wider than the window, the parameters stand below the summary.
+
+    Args:
+        registries: what to list.
+        more: further columns: a heading, and what gives a component's text.
+    """
+    console = Console()
+    table, narrow = Table(box=None, padding=(0, 2)), Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("name", *more, "parameters", "what it is"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("name", *more, "what it is, and its parameters"):
+        narrow.add_column(heading, overflow="fold")
+    for registry in registries:
+        for component in registry:
+            parameters = registry.parameters(component.name)
+            spelled = ", ".join(f"{one.name}={one.default}" for one in parameters)
+            texts = [Text(column(component)) for column in more.values()]
+            name, summary = Text(component.name, style="bold"), Text(component.summary)
+            table.add_row(name, *texts, Text(spelled), summary)
+            below = [Text(spelled, style="dim")] if spelled else []
+            narrow.add_row(name, *texts, Group(summary, *below))
+    unbroken = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.print(table if unbroken <= console.width else narrow)
