@@ -1,96 +1,291 @@
-"""The README is true: its commands and its code are run as they stand there."""
+"""README and documentation are true: commands, code, links, paths and settings hold as written.
 
+Every command line of a page is checked by a function of ``CHECKS``, chosen by its first word. A
+command that no function knows fails, so that none goes unchecked. Containers and clusters are
+exercised for real by ``tests/containers``.
+"""
+
+import contextlib
+import importlib.util
+import io
+import itertools
+import json
 import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
+import click
 import pytest
 import typer
+import yaml
+from google.protobuf import json_format
+from google.protobuf.message_factory import GetMessageClass
 
 from fedsiege.cli import main
 from fedsiege.errors import InvalidValue
+from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.v1 import aggregator_pb2, simulator_pb2
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
 BUF = ROOT / "node_modules" / ".bin" / "buf"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
+MAKEFILE = (ROOT / "Makefile").read_text()
+COMPOSE_FILES = [ROOT / "docker-compose.yml", *(ROOT / "docker").glob("*.yml")]
 
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python_examples_run(code):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+VARIABLES = set(re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE))
+CONTAINER_VARIABLES = {
+    name
+    for path in COMPOSE_FILES
+    for pair in re.findall(r"\$\{([A-Z_]+)|^ +- ([A-Z_]+)\b", path.read_text(), re.MULTILINE)
+    for name in pair
+    if name
+}
+SERVICES = {
+    name: (port, message.DESCRIPTOR.services_by_name[name].methods_by_name)
+    for name, port, message in (
+        ("AggregatorService", 50051, aggregator_pb2),
+        ("SimulatorService", 50052, simulator_pb2),
     )
-    assert done.returncode == 0, done.stderr
+}
+
+# A line and where it stands, for messages of failure.
+Line = tuple[str, str]
 
 
-def made(line: str) -> list[str]:
-    """The words of the last command that `make` would run for a line of the README."""
+def blocks(text: str, language: str) -> list[str]:
+    """Return the fenced blocks of one language; those in lists are indented."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
+
+
+def spans(text: str) -> list[str]:
+    """Return the code spans outside of fenced blocks."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S))
+
+
+def commands() -> Iterator[Line]:
+    """Yield each command line of each page, from shell blocks and from code spans, once a page."""
+    for page, text in TEXTS.items():
+        lines = "\n".join(blocks(text, "sh")).replace("\\\n", " ").splitlines()
+        first = rf"(\.venv/bin/)?({'|'.join(map(re.escape, CHECKS))}) [a-z-]"
+        lines += [span for span in spans(text) if re.match(first, span)]
+        for line in dict.fromkeys(line.strip() for line in lines):
+            if line and not line.startswith("#"):
+                yield page, line
+
+
+def check(line: str) -> None:
+    """Check one command line; pipes join several."""
+    words = shlex.split(line, comments=True)
+    while words and re.fullmatch(r"[A-Z]+=.*", words[0]):
+        name = words.pop(0).partition("=")[0]
+        known = len(name) == 1 or name in VARIABLES | CONTAINER_VARIABLES
+        assert known, f"no variable {name} in the Makefile or the Compose files"
+    while words:
+        end = words.index("|") if "|" in words else len(words)
+        name = words[0].removeprefix(".venv/bin/")
+        assert name in CHECKS, f"no check for {name}"
+        CHECKS[name](words[1:end])
+        words = words[end + 1 :]
+
+
+def check_make(words: list[str]) -> None:
+    """Run make without its commands; the experiment of `make sim` must be possible."""
     options = ["--no-print-directory", "-n", "-o", ".venv/.ready", "-o", ".venv/.ready-dev"]
-    words = shlex.split(line, comments=True)[1:]
     done = subprocess.run(
         ["make", *options, *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    last = done.stdout.replace("\\\n", " ").strip().splitlines()[-1]
-    return shlex.split(last.replace("$(nproc)", "2"))
+    last = shlex.split(done.stdout.replace("\\\n", " ").strip().splitlines()[-1])
+    if "exec" in last and ".venv/bin/fedsiege" in last:
+        check_fedsiege(last[last.index(".venv/bin/fedsiege") + 1 :])
 
 
-COMMANDS = typer.main.get_command(main.app).commands
-MADE = sorted(
-    set(re.findall(r"^(make [a-z].*)$", "\n".join(blocks("sh")), re.MULTILINE))
-    | set(re.findall(r"`(make [a-z][^`]*)`", README))
-)
-TYPED = sorted(
-    {line for line in re.findall(r"`(?:\.venv/bin/)?(fedsiege [a-z][^`]*)`", README) if " " in line}
-)
+def check_fedsiege(words: list[str]) -> None:
+    """Parse a command with its options; the experiment of `sim` must be possible."""
+    command: click.Command = typer.main.get_command(main.app)
+    while isinstance(command, click.Group):
+        assert words, f"{command.name} needs a command"
+        assert words[0] in command.commands, f"no command {words[0]}"
+        command, words = command.commands[words[0]], words[1:]
+    if "--help" in words or not any(word.startswith("-") for word in words):
+        return
+    context = command.make_context(command.name, words)
+    if command.name == "sim":
+        settings = {
+            name: value
+            for name, value in context.params.items()
+            if name in ExperimentSpec.model_fields and value is not None
+        }
+        possible(settings)
 
 
-@pytest.mark.parametrize("line", MADE)
-def test_what_is_made_is_a_target_and_takes_its_variables(line):
-    words = made(line)
-    if "fedsiege" in words[1] and words[2] in COMMANDS:
-        COMMANDS[words[2]].make_context(words[2], words[3:])
+def check_python(words: list[str]) -> None:
+    """A module that exists, and whose help names the options."""
+    assert words[0] == "-m", words
+    assert importlib.util.find_spec(words[1]), f"no module {words[1]}"
+    options = {word.partition("=")[0] for word in words[2:] if word.startswith("--")}
+    if options:
+        assert options <= set(re.findall(r"--[a-z-]+", help_of(words[1])))
 
 
-@pytest.mark.parametrize("line", TYPED)
-def test_what_is_typed_is_a_command_and_takes_its_options(line):
-    _, name, *options = shlex.split(line)
-    if "--help" not in options:
-        COMMANDS[name].make_context(name, options)
-    assert name in COMMANDS
+@cache
+def help_of(module: str) -> str:
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        importlib.import_module(f"{module}.__main__").main(["--help"])
+    return text.getvalue()
 
 
-def test_the_table_of_variables_has_their_defaults():
-    makefile = dict(re.findall(r"^([A-Z_]+) \?= *(.*)$", (ROOT / "Makefile").read_text(), re.M))
-    rows = re.findall(r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (.*?) \|", README, re.MULTILINE)
-    words = dict.fromkeys(("all", "none", "open", "pretrained"), "") | {"data/": "data"}
-    told = {}
-    for names, defaults in rows:
-        told |= dict(zip(re.findall("[A-Z_]+", names), defaults.split(", "), strict=True))
-    assert len(told) > 20
-    for name, default in told.items():
-        assert words.get(default, default) == makefile[name], name
+def check_docker(words: list[str]) -> None:
+    """The Compose files that are named exist, and have the services that are scaled."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    for option, value in itertools.pairwise(words):
+        if option in {"-f", "-c"} and value.endswith(".yml"):
+            assert (ROOT / value).exists(), f"no file {value}"
+        if option in {"--scale", "scale", "logs"} and "=" in value:
+            assert value.partition("=")[0].removeprefix("fedsiege_") in services
 
 
-def test_what_it_links_to_is_there():
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+def check_rpc(words: list[str]) -> None:
+    """The method exists, the port is its service's, and the data fit the request."""
+    line = " ".join(words)
+    for name, method in re.findall(r"fedsiege\.v1\.(\w+)/(\w+)", line):
+        port, methods = SERVICES[name]
+        assert method in methods, f"{name} has no method {method}"
+        assert f":{port}" in line, f"{name} is on port {port}"
+        if "-d" in words:
+            data = words[words.index("-d") + 1]
+            json_format.Parse(data, GetMessageClass(methods[method].input_type)())
+            possible(json.loads(data).get("spec", {}))
+    for name in re.findall(r"describe fedsiege\.v1\.(\w+)", line):
+        assert name in SERVICES
+
+
+def check_script(words: list[str]) -> None:
+    """Nothing to check: the words are those of another program."""
+
+
+CHECKS: dict[str, Callable[[list[str]], None]] = {
+    "make": check_make,
+    "fedsiege": check_fedsiege,
+    "python": check_python,
+    "docker": check_docker,
+    "docker-compose": check_docker,
+    "docker/two-nodes.sh": check_script,
+    "grpcurl": check_rpc,
+    "buf": check_rpc,
+    "source": check_script,
+    "ssh": check_script,
+    "git": check_script,
+}
+
+
+def possible(settings: dict[str, object]) -> None:
+    """Resolve an experiment, which fails for one that could not start."""
+    if settings:
+        resolve(ExperimentSpec.of({"dataset": "digits", **settings}))
+
+
+def failures(check: Callable[[str], None], lines: Iterator[Line]) -> list[str]:
+    """Return one line for each of the lines that fails its check."""
+    failed = []
+    for page, line in lines:
+        try:
+            check(line)
+        except Exception as problem:  # all of them are shown together
+            failed.append(f"{page}: {line}\n    {type(problem).__name__}: {problem}")
+    return failed
+
+
+def test_every_command_of_a_page_is_one_that_works():
+    lines = list(commands())
+    assert len(lines) > 50
+    assert not (failed := failures(check, iter(lines))), "\n".join(failed)
+
+
+def test_every_setting_of_a_page_is_possible():
+    """``RULE=krum:f=20`` in a page is a variable with a value that an experiment takes."""
+
+    def check_setting(span: str) -> None:
+        name, _, value = span.removeprefix("FEDSIEGE_").partition("=")
+        assert name in VARIABLES | CONTAINER_VARIABLES, f"no variable {name}"
+        if name.lower() in ExperimentSpec.model_fields and re.match(r"[a-z0-9]", value):
+            possible({name.lower(): value})
+
+    lines = [
+        (page, setting)
+        for page, text in TEXTS.items()
+        for span in dict.fromkeys(spans(text))
+        if re.fullmatch(r"([A-Z_]+=\S+ ?)+", span)
+        for setting in span.split()
+    ]
+    assert len(lines) > 30
+    assert not (failed := failures(check_setting, iter(lines))), "\n".join(failed)
+
+
+def test_python_examples_run():
+    examples = [(page, code) for page, text in TEXTS.items() for code in blocks(text, "python")]
+    assert examples
+    for page, code in examples:
+        with warnings.catch_warnings(action="error"):
+            exec(compile(code, page, "exec"), {})
+
+
+def test_every_link_leads_to_a_page_and_a_heading():
+    def anchors(path: Path) -> set[str]:
+        headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+        words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+        return {heading.replace(" ", "-") for heading in words}
+
+    missing = []
+    for page, text in TEXTS.items():
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            name, _, anchor = link.partition("#")
+            target = (ROOT / page).parent / name if name else ROOT / page
+            if "://" in link:
+                continue
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                missing.append(f"{page}: {link}")
+    assert not missing
+
+
+def test_every_path_of_a_page_exists():
+    """``fedsiege/rules/base.py`` in a page is a file of the tree."""
+    rooms = "fedsiege|services|protos|tests|docs|docker|experiments|benchmarks"
+    missing = [
+        f"{page}: {span}"
+        for page, text in TEXTS.items()
+        for span in spans(text)
+        if re.fullmatch(rf"({rooms})/[\w./-]+", span) and not (ROOT / span).exists()
+    ]
+    assert not missing
+
+
+def test_every_page_is_reached_from_the_index_and_the_readme_names_the_most_used():
+    index = (ROOT / "docs" / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in index, page.name
+    assert README.count("](docs/") > 10
+    assert len(README.splitlines()) <= 95
 
 
 def test_an_impossible_request_is_answered_as_shown():
     with pytest.raises(InvalidValue) as refused:
         ExperimentSpec.of({"attack": 1.2})
-    assert f'"message": "{refused.value}"' in README
+    assert f'"message": "{refused.value}"' in TEXTS["docs/grpc.md"]
+
+
+README = TEXTS["README.md"]
 
 
 def free_ports() -> int:
@@ -107,7 +302,7 @@ def free_ports() -> int:
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory):
+def served(tmp_path_factory):
     """The services of `make serve`, on ports of their own; yields the aggregator's."""
     folder, port = tmp_path_factory.mktemp("serve"), free_ports()
     command = [sys.executable, "-m", "fedsiege.cli.main", "serve", f"--port={port}"]
@@ -120,63 +315,45 @@ def standing(tmp_path_factory):
         assert process.wait(30) == 0
 
 
-def buf_commands() -> list[str]:
-    return [line for block in blocks("sh") for line in block.splitlines() if line.startswith("buf")]
-
-
-def test_the_readme_shows_commands_for_buf_and_grpcurl():
-    assert len(buf_commands()) >= 2
-    assert README.count("grpcurl -plaintext") >= 4
-
-
-@pytest.mark.skipif(not BUF.exists(), reason="buf is not there: `make proto` installs it")
-def test_buf_commands_work_through_reflection(standing):
-    answers = []
-    for command in buf_commands():
-        words = shlex.split(
-            command.replace("50051", str(standing)).replace("50052", str(standing + 1))
-        )
-        done = subprocess.run(
-            [str(BUF), *words[1:]], capture_output=True, text=True, check=False, timeout=30
-        )
-        assert done.returncode == 0, done.stderr
-        answers.append(done.stdout)
-    assert "fedsiege.v1.AggregatorService/GetAccuracyHistory" in "".join(answers)
-    assert "experimentId" in "".join(answers)
+def buf(*words: str, port: int) -> str:
+    """Run buf with the ports of the documentation replaced by those of the fixture."""
+    shown = [word.replace("50051", str(port)).replace("50052", str(port + 1)) for word in words]
+    done = subprocess.run(
+        [str(BUF), *shown], capture_output=True, text=True, check=False, timeout=40
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.skipif(not BUF.exists(), reason="buf is not there: `make proto` installs it")
-def test_an_experiment_is_started_followed_and_read_by_buf_alone(standing):
-    def curl(method: str, data: str, port: int) -> str:
-        done = subprocess.run(
-            [
-                str(BUF),
-                "curl",
-                "--protocol",
-                "grpc",
-                "--http2-prior-knowledge",
-                "-d",
-                data,
-                f"http://127.0.0.1:{port}/fedsiege.v1.{method}",
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=40,
-        )
-        return done.stdout
+def test_buf_commands_work_through_reflection(served):
+    text = TEXTS["docs/grpc.md"]
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
+    lines = [line for line in lines if line.startswith("buf")]
+    assert len(lines) >= 2
+    assert text.count("grpcurl -plaintext") >= 4
+    answers = "".join(buf(*shlex.split(line)[1:], port=served) for line in lines)
+    assert "fedsiege.v1.AggregatorService/GetAccuracyHistory" in answers
+    assert "experimentId" in answers
+
+
+@pytest.mark.skipif(not BUF.exists(), reason="buf is not there: `make proto` installs it")
+def test_an_experiment_is_started_followed_and_read_by_buf_alone(served):
+    def curl(method: str, data: str) -> str:
+        port = SERVICES[method.partition("/")[0]][0]
+        url = f"http://127.0.0.1:{port}/fedsiege.v1.{method}"
+        flags = ("--protocol", "grpc", "--http2-prior-knowledge")
+        return buf("curl", *flags, "-d", data, url, port=served)
 
     spec = '{"spec":{"attack":0.2,"clients":10,"rounds":2,"dataset":"digits","rule":"median"}}'
-    started = curl("SimulatorService/StartExperiment", spec, standing + 1)
+    started = curl("SimulatorService/StartExperiment", spec)
     experiment = re.search(r'"experimentId": "(\w+)"', started)[1]
-    watched = curl(
-        "SimulatorService/WatchExperiment", f'{{"experiment_id":"{experiment}"}}', standing + 1
-    )
+    watched = curl("SimulatorService/WatchExperiment", f'{{"experiment_id":"{experiment}"}}')
     assert "EXPERIMENT_STATE_FINISHED" in watched
     federation = re.search(r'"federationId": "(\w+)"', watched)[1]
-    history = curl("AggregatorService/GetAccuracyHistory", "{}", standing)
+    history = curl("AggregatorService/GetAccuracyHistory", "{}")
     assert history.count('"accuracy"') == 3
     assert f'"federationId": "{federation}"' in history, "the newest, and it says so"
     asked = f'{{"federation_id":"{federation}"}}'
-    people = curl("AggregatorService/ListParticipants", asked, standing)
+    people = curl("AggregatorService/ListParticipants", asked)
     assert people.count('"participantIndex"') + people.count("participants") >= 10
