@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-import click
 import pytest
 import typer
 import yaml
@@ -36,12 +35,19 @@ from fedsiege.v1 import aggregator_pb2, simulator_pb2
 
 ROOT = Path(__file__).parent.parent
 BUF = ROOT / "node_modules" / ".bin" / "buf"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "fedsiege/checkpoints/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
-MAKEFILE = (ROOT / "Makefile").read_text()
 COMPOSE_FILES = [ROOT / "docker-compose.yml", *(ROOT / "docker").glob("*.yml")]
 
-VARIABLES = set(re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE))
+SIM = typer.main.get_command(importlib.import_module("fedsiege.cli.sim").app)
+VARIABLES = {
+    *re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE),
+    *(name.upper() for name in ExperimentSpec.model_fields),
+    *(parameter.name.upper() for parameter in SIM.params),
+}
 CONTAINER_VARIABLES = {
     name
     for path in COMPOSE_FILES
@@ -105,28 +111,27 @@ def check_make(words: list[str]) -> None:
         ["make", *options, *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    last = shlex.split(done.stdout.replace("\\\n", " ").strip().splitlines()[-1])
-    if "exec" in last and ".venv/bin/fedsiege" in last:
-        check_fedsiege(last[last.index(".venv/bin/fedsiege") + 1 :])
+    shown = done.stdout.replace("\\\n", " ").replace("$(nproc)", "2").strip().splitlines()
+    made = shlex.split(shown[-1])
+    if "exec" in made and ".venv/bin/fedsiege" in made:
+        check_fedsiege(made[made.index(".venv/bin/fedsiege") + 1 :])
 
 
 def check_fedsiege(words: list[str]) -> None:
     """Parse a command with its options; the experiment of `sim` must be possible."""
-    command: click.Command = typer.main.get_command(main.app)
-    while isinstance(command, click.Group):
+    command = typer.main.get_command(main.app)
+    while hasattr(command, "get_command"):
         assert words, f"{command.name} needs a command"
-        assert words[0] in command.commands, f"no command {words[0]}"
-        command, words = command.commands[words[0]], words[1:]
+        parent, (name, *words) = command, words
+        command = parent.get_command(typer.Context(parent), name)
+        assert command, f"no command {name}"
     if "--help" in words or not any(word.startswith("-") for word in words):
         return
-    context = command.make_context(command.name, words)
+    command.make_context(command.name, list(words))
     if command.name == "sim":
-        settings = {
-            name: value
-            for name, value in context.params.items()
-            if name in ExperimentSpec.model_fields and value is not None
-        }
-        possible(settings)
+        pairs = (word.removeprefix("--").partition("=") for word in words)
+        settings = {name.lower().replace("-", "_"): value for name, _, value in pairs}
+        possible({key: settings[key] for key in settings.keys() & ExperimentSpec.model_fields})
 
 
 def check_python(words: list[str]) -> None:
