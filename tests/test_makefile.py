@@ -1,21 +1,115 @@
-"""The Makefile says what the command does: same names, same defaults, nothing lost on the way."""
+"""The Makefile passes on what it is given, unchanged, to the command that knows it."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.cli import sim
 
 ROOT = Path(__file__).parent.parent
+FEDSIEGE = f"{sys.executable} -m fedsiege.cli.main"
+#: Prints the arguments and the settings that it got, in place of the real program.
+ECHO = f"""#!{sys.executable}
+import json, os, sys
+print(json.dumps([sys.argv[1:], dict(os.environ)]))
+"""
+#: Runs what would run in a container here, and shows what Compose is called with.
+DOCKER = f"""#!/bin/sh
+case "$*" in
+    *"fedsiege settings"*) while [ "$1" != settings ]; do shift; done; exec {FEDSIEGE} "$@" ;;
+    "compose version") ;;
+    *) echo "SETTINGS=$SETTINGS docker $*" ;;
+esac
+"""
 
 
-def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder with the Makefile, an environment that counts as made, and programs that echo."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name, text in {".venv/bin/fedsiege": ECHO, "bin/docker": DOCKER}.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    (tmp_path / ".venv/.ready").touch()
+    return tmp_path
+
+
+def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = f"{folder}/bin:{os.environ['PATH']}"
+    command = ["make", "--no-print-directory", "-o", ".venv/.ready", "-o", "image", *arguments]
     return subprocess.run(
-        ["make", "--no-print-directory", *arguments],
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": path, "HOME": str(folder), "PYTHONPATH": str(ROOT), **environment},
+    )
+
+
+def passed_on(folder: Path, *arguments: str, **environment: str) -> tuple[list[str], dict]:
+    """What the command behind a target gets: its arguments, and of the environment what matters."""
+    done = make(folder, *arguments, **environment)
+    assert done.returncode == 0, done.stderr
+    return tuple(json.loads(done.stdout))
+
+
+def test_help_names_every_target_and_lists_variables_only_where_the_command_is_there(clone):
+    printed = make(clone).stdout
+    for target in re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE):
+        assert re.search(rf"^  {target}\s", printed, re.MULTILINE), target
+    assert '["settings"]' in printed, "the command says which variables there are"
+    shutil.rmtree(clone / ".venv")
+    before = sorted(clone.rglob("*"))
+    bare = make(clone)
+    assert "make settings lists the variables" in bare.stdout
+    assert "ATTACK=0.3" in bare.stdout, "an example"
+    assert sorted(clone.rglob("*")) == before, "help installs nothing"
+
+
+def test_what_is_set_is_passed_on_and_nothing_else(clone):
+    words, environment = passed_on(
+        clone,
+        "sim",
+        "ATTACK=0.3",
+        "ATTACK_NAME=mpaf-spread:noise=1",
+        "ARGS=--help",
+        RULE="krum:f=2",
+    )
+    assert words[0] == "sim"
+    assert words[-1] == "--help"
+    assert sorted(words[1:-1]) == [
+        *("--plain-environment", "ATTACK=0.3", "ATTACK_NAME=mpaf-spread:noise=1")
+    ]
+    assert environment["RULE"] == "krum"
+
+
+def test_values_are_safe_from_the_shell_and_from_make(clone):
+    value = 'it\'s $(touch evil) $$HOME; `touch evil` "a\\b"'
+    words, _ = passed_on(clone, "sim", f"OUT={value}")
+    assert words == ["sim", "--plain-environment", f"OUT={value}"]
+    assert not (clone / "evil").exists()
+
+
+def test_a_target_that_passes_nothing_on_refuses_variables(clone):
+    for target in ("lint", "down", "help"):
+        done = make(clone, target, "ATTACK=0.3")
+        assert done.returncode != 0, target
+        assert f"make {target} takes no variables but ARGS and PYTHON, not ATTACK" in done.stderr
+
+
+def real(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command, as make does."""
+    return subprocess.run(
+        [*FEDSIEGE.split(), *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -24,96 +118,62 @@ def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def documented() -> dict[str, str]:
-    """The variables and defaults that `make` alone prints."""
-    return dict(re.findall(r"^  ([A-Z_]+)=(\S*)", make().stdout, re.MULTILINE))
-
-
-def test_every_setting_is_a_variable_with_the_default_of_the_command():
-    variables = documented()
-    for name, field in ExperimentSpec.model_fields.items():
-        if name in {"name", "min_clients"}:  # of no use on one machine
-            continue
-        printed, default = variables[name.upper()], field.default
-        if isinstance(default, int | float):
-            assert float(printed) == default, name
-        else:
-            assert printed == (default or ""), name
-
-
-def test_help_names_every_target():
-    printed = make().stdout
-    for target in re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE):
-        assert re.search(rf"^  {target}\s", printed, re.MULTILINE), target
-
-
-def test_help_works_in_a_bare_clone(tmp_path):
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    done = subprocess.run(["make"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "ATTACK=0.2" in done.stdout
-    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
-
-
-def sim_command(*arguments: str, **environment: str) -> str:
-    """The command that `make sim` would run; the environment counts as made."""
-    done = make("-n", "-o", ".venv/.ready", "sim", *arguments, **environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip().splitlines()[-1]
-
-
-def test_what_is_set_is_passed_on_and_nothing_else():
-    command = sim_command("ATTACK=0.3", "ATTACK_NAME=mpaf-spread:noise=1", RULE="krum:f=20")
-    assert "--attack='0.3'" in command
-    assert "--attack-name='mpaf-spread:noise=1'" in command
-    assert "--rule='krum:f=20'" in command
-    assert command.count("--") == 3
-
-
-def test_adam_is_passed_on_without_the_momentum_of_the_table():
-    """Which a run of Adam would refuse."""
-    assert "MOMENTUM=0.9" in make().stdout
-    assert "momentum" not in sim_command("OPTIMIZER=adam", "LR=0.01")
-
-
-def test_values_are_safe_from_the_shell():
-    command = sim_command("OUT=it's $(touch evil); `touch evil`")
-    assert "evil" in command
-    assert not (ROOT / "evil").exists()
-    assert r"'it'\''s " in command
-
-
-@pytest.mark.parametrize(("wrong", "right"), [("ROUND", "ROUNDS"), ("RULES", "RULE")])
-def test_a_misspelt_variable_is_refused_with_the_right_one(wrong, right):
-    done = make("sim", f"{wrong}=5")
-    assert done.returncode != 0
-    assert f"Did you mean {right}?" in done.stderr
-
-
 @pytest.mark.parametrize(
-    ("target", "setting"), [("ladder", "ROUNDS"), ("serve", "CLIENTS"), ("classifier", "RULE")]
+    ("target", "command", "wrong", "right"),
+    [
+        ("sim", ["sim"], "ROUND", "ROUNDS"),
+        ("sim", ["sim"], "RULES", "RULE"),
+        ("serve", ["serve"], "CLIENT", "CLIENTS"),
+        ("serve", ["serve"], "ATTACK", "ATTACKERS"),
+        ("classifier", ["classifier"], "MODULE", "MODEL"),
+        ("ladder", ["grid", "experiments/ladder.yaml"], "JOB", "JOBS"),
+    ],
 )
-def test_what_a_target_has_no_use_for_is_refused(target, setting):
-    """The ladder's rounds stand in its file: three of them were ignored."""
-    refused = make("-n", target, f"{setting}=3")
-    assert refused.returncode != 0
-    assert f"make {target} does not take {setting}; it takes " in refused.stderr
-    taken = make("-n", target, "DATA=/there", "ARGS=--help", **{setting: "3"})
-    assert taken.returncode == 0, taken.stderr
-    assert "--data='/there'" in taken.stdout
-    assert setting.lower() not in taken.stdout
+def test_what_a_command_does_not_know_is_refused_with_the_nearest(
+    clone, target, command, wrong, right
+):
+    words, _ = passed_on(clone, target, f"{wrong}=5")
+    assert words[: len(command)] == command
+    done = real(*words)
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert f"{wrong}='5' is not possible: there is no such variable, did you mean {right}?" in said
 
 
-@pytest.mark.parametrize("name", ["DEVICE", "FAULTS", "MEMORY", "WORKERS", "OUT", "BASELINE"])
-def test_what_has_no_effect_in_compose_is_refused(name):
-    done = make("-n", "-o", "image", "up", f"{name}=1")
-    assert done.returncode != 0
-    assert f"make up does not take {name}; it takes ATTACK " in done.stderr
+def test_the_ladder_takes_no_setting_of_its_cells(clone):
+    """Its rounds stand in its file: a variable for them would be ignored."""
+    words, _ = passed_on(clone, "ladder", "ROUNDS=3")
+    done = real(*words)
+    assert done.returncode == 2
+    assert "ROUNDS='3' is not possible: there is no such variable" in done.stderr
 
 
-def test_what_compose_passes_on_is_taken():
-    passed_on = re.findall(r"^      - ([A-Z_]+)$", (ROOT / "docker-compose.yml").read_text(), re.M)
-    given = [f"{name}=1" for name in passed_on if name != "MIN_CLIENTS"]
-    assert len(given) > 20
-    done = make("-n", "-o", "image", "up", *given, "ADMISSION=open", "CLIENTS=3", "DATA=there")
+def test_up_checks_settings_and_hands_them_to_compose(clone):
+    done = make(clone, "up", "ATTACK=0.3", "NAME=two words", "CLIENTS=3", "DATA=there")
     assert done.returncode == 0, done.stderr
-    assert "--scale client=3" in done.stdout
+    assert done.stdout == (
+        "SETTINGS='NAME=two words' ATTACK=0.3 docker compose up --scale client=3\n"
+    )
+    for wrong in ("DEVICE=cuda", "FAULTS=kill:0.1", "MEMORY=1g", "ATACK=1", "ATTACK=2"):
+        done = make(clone, "up", wrong)
+        assert done.returncode != 0, wrong
+        assert wrong.partition("=")[0] in done.stderr, wrong
+        assert "docker" not in done.stdout, f"nothing was started with {wrong}"
+
+
+def test_variables_of_the_environment_count_where_make_says_so(monkeypatch):
+    for flag, wanted in (([], None), (["--plain-environment"], "krum")):
+        for name, value in {"RULE": "krum", "NAME": "host", "SEED": ""}.items():
+            monkeypatch.setenv(name, value)
+        command = sim.app
+        found = options_of(command, [*flag, "ATTACK=0.3", "--rounds=3", "--name", "A=b"])
+        assert (found["rule"], found["attack"], found["rounds"]) == (wanted, "0.3", "3")
+        assert (found["name"], found["seed"]) == ("A=b", None)
+        found = options_of(command, [*flag, "RULE=median", "ATTACK="])
+        assert (found["rule"], found["attack"]) == ("median", None), "empty is left out"
+
+
+def options_of(app, words: list[str]) -> dict:
+    import typer
+
+    return typer.main.get_command(app).make_context("sim", words).params

@@ -1,20 +1,44 @@
 """``fedsiege settings``: list the settings of an experiment, as ``make`` does."""
 
+import shlex
 import textwrap
 from collections.abc import Mapping
+from typing import Annotated
 
 import typer
 
-from fedsiege.cli.command import single
 from fedsiege.cli.sim import app as sim
+from fedsiege.errors import InvalidValue
+from fedsiege.experiment import assignments
 from fedsiege.experiment.spec import ExperimentSpec
 
 #: Columns of the names and defaults, and of a whole line.
 _NAMES, _LINE = 22, 100
+#: Settings that containers do not take, and why.
+_NOT_IN_CONTAINERS = {
+    "clients": "the number of client containers, --scale, says it",
+    "device": "the image has no CUDA",
+    "faults": "fedsiege sim with ENGINE=docker makes them",
+}
 
 
-def settings() -> None:
+def settings(
+    given: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME=value...", help="With --join: settings.")
+    ] = None,
+    join: Annotated[
+        bool,
+        typer.Option(
+            "--join",
+            help="Check the settings given and print them as one line, which docker-compose.yml "
+            "passes on as SETTINGS.",
+        ),
+    ] = False,
+) -> None:
     """List what an experiment and its run on this machine can be told: NAME=default, meaning."""
+    if join:
+        typer.echo(_joined(given or []))
+        return
     fields = ExperimentSpec.model_fields
     typer.echo("Settings of an experiment and their defaults")
     _print({name: (one.default, one.description) for name, one in fields.items()})
@@ -22,6 +46,22 @@ def settings() -> None:
     own = [one for one in options if one.name not in fields]
     typer.echo("\nOf a run on this machine")
     _print({str(one.name): (one.default, getattr(one, "help", "")) for one in own})
+
+
+def _joined(words: list[str]) -> str:
+    """Return assignments as the text that ``SETTINGS`` holds, which a shell would read alike.
+
+    Raises:
+        InvalidValue: a setting that there is not, that containers do not take, or that is out of
+            its range.
+    """
+    found = assignments.parse(words, ExperimentSpec.model_fields)
+    for name in found:
+        if reason := _NOT_IN_CONTAINERS.get(name):
+            raise InvalidValue(name.upper(), found[name], f"not for these containers: {reason}")
+    ExperimentSpec.of(found)
+    ordered = [name for name in ExperimentSpec.model_fields if name in found]
+    return shlex.join(f"{name.upper()}={found[name]}" for name in ordered)
 
 
 def _print(entries: Mapping[str, tuple[object, str | None]]) -> None:
@@ -33,9 +73,14 @@ def _print(entries: Mapping[str, tuple[object, str | None]]) -> None:
             shown = ""
         indent = " " * _NAMES
         text = textwrap.fill(
-            meaning or "", _LINE, initial_indent=shown.ljust(_NAMES), subsequent_indent=indent
+            meaning or "",
+            _LINE,
+            initial_indent=shown.ljust(_NAMES),
+            subsequent_indent=indent,
+            break_on_hyphens=False,
         )
         typer.echo(text)
 
 
-app = single(settings)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(settings)
