@@ -82,7 +82,7 @@ def test_what_is_set_is_passed_on_and_nothing_else(clone):
         "ATTACK=0.3",
         "ATTACK_NAME=mpaf-spread:noise=1",
         "ARGS=--help",
-        RULE="krum:f=2",
+        RULE="krum",
     )
     assert words[0] == "sim"
     assert words[-1] == "--help"
