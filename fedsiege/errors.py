@@ -4,6 +4,7 @@
   - InvalidValue             a parameter, option or name is out of its range; says key, value, range
   - UnfitRound               a rule cannot work with the updates at hand, for instance f too large
   - MissingData              a data set or checkpoint is not where it should be
+  - MissingExtra             an optional package is not installed; says which extra brings it
 """
 
 
@@ -36,3 +37,16 @@ class UnfitRound(FedSiegeError, ValueError):
 
 class MissingData(FedSiegeError):
     """A data set or a checkpoint is missing."""
+
+
+class MissingExtra(FedSiegeError, ImportError):
+    """An optional package is not installed.
+
+    Args:
+        purpose: what needs it, such as "a data frame".
+        package: the package.
+        extra: the extra of ``fedsiege`` that installs it.
+    """
+
+    def __init__(self, purpose: str, package: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs {package}: pip install 'fedsiege[{extra}]'")

@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from fedsiege.cli.invocation import program
 from fedsiege.cli.screen_table import ScreenTable
 from fedsiege.errors import InvalidValue
-from fedsiege.results.invocation import program
 
 if TYPE_CHECKING:
     from services.identity.authority import Issued

@@ -12,8 +12,8 @@ from fedsiege.cli.screen import Screen
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.resolve import resolve
 from fedsiege.grids import layout, report
-from fedsiege.grids.cell import CellFigures
-from fedsiege.grids.grid import Cell, Grid, place_of, run_cells
+from fedsiege.grids.cells import CellFigures
+from fedsiege.grids.grid import Cell, Grid, folder_of, run_cells
 
 #: Seconds from one report of a grid that runs to the next.
 _BETWEEN_REPORTS = 20.0
@@ -60,7 +60,7 @@ def run(
     folder = out or Path("runs") / name
     figures: list[CellFigures] = []
     written = 0.0
-    there = sum(place_of(cell, folder).exists() for cell in cells)
+    there = sum(folder_of(cell, folder).exists() for cell in cells)
     with screen.cells(len(wanted), there) as show:
 
         def done(cell: Cell, results: Path) -> None:
@@ -71,7 +71,7 @@ def run(
             if time.monotonic() - written > _BETWEEN_REPORTS:
                 report.write(wanted, figures, folder)
                 written = time.monotonic()
-            show(", ".join(cell.labels), layout.in_words(figures[-1]))
+            show(", ".join(cell.labels), layout.describe(figures[-1]))
 
         try:
             run_cells(wanted, folder, options, done, jobs)

@@ -11,13 +11,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from fedsiege.cli.invocation import clean_options, this_command
 from fedsiege.cli.screen import Screen
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.faults import Fault, FaultPlan
 from fedsiege.experiment.resolve import ResolvedSpec, resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import HistoryRow, ResultsFolder, Run
-from fedsiege.results.report import RunReport, clean_options, clean_twin
+from fedsiege.results.cost import clean_twin
+from fedsiege.results.report import RunReport
+from fedsiege.results.run_info import record_clean_twin
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.launch import credentials
@@ -121,7 +124,11 @@ def run(
             one = _LocalRun(
                 local,
                 fleet,
-                lambda: ResultsFolder(out) if out else ResultsFolder.named_after(resolved.spec),
+                lambda: (
+                    ResultsFolder(out, this_command())
+                    if out
+                    else ResultsFolder.named_after(resolved.spec, command=this_command())
+                ),
                 screen,
                 shown,
             )
@@ -258,6 +265,8 @@ class _LocalRun:
                 self._screen.say("The same without the attack:")
                 subprocess.run([*baseline, *clean_options(run)], check=False)  # noqa: S603
                 clean = clean_twin(run)
+            if clean is not None and not self._problem:
+                record_clean_twin(run.path, clean.path)
         self._screen.print_summary(RunReport(run, clean=clean))
 
     @contextlib.asynccontextmanager

@@ -82,9 +82,9 @@ def main() -> None:
     except OSError as error:
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise  # of the program's own, not of a file that the user named
-        from fedsiege.results.atomic import in_words  # with numpy, which is slow to load
+        from fedsiege.atomic import describe_error
 
-        Console(stderr=True).print(Text(in_words(error), style="bold red"))
+        Console(stderr=True).print(Text(describe_error(error), style="bold red"))
         sys.exit(IMPOSSIBLE)
 
 

@@ -1,4 +1,4 @@
-"""What a run shows on the screen.
+"""The screen: what a run, a grid and other commands print.
 
 On a terminal the rounds are a progress bar; where the output goes to a file or a pipe they are one
 line each. All text is printed as it is: brackets in a name are brackets.
@@ -7,6 +7,7 @@ line each. All text is printed as it is: brackets in a name are brackets.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
 from rich import box
 from rich.console import Console
@@ -22,8 +23,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from fedsiege.cli.screen_table import ScreenTable
-from fedsiege.cli.time_left import Pace
+from fedsiege.cli.history_table import history_table
+from fedsiege.cli.time_left import TimeLeft
 from fedsiege.cli.wrapped import Wrapped
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
@@ -31,14 +32,12 @@ from fedsiege.results import HistoryRow
 from fedsiege.results.report import RunReport
 from fedsiege.results.summary import missing_in_words, round_line, summary
 
-#: A longer history is thinned out on the screen; history.csv has it all.
-_MOST_ROWS = 26
 #: Notes that differ in their numbers alone; of more the screen says how many.
 _MOST_ALIKE = 3
 
 
 class Screen:
-    """Prints what people want to know about a run.
+    """Prints what a command has to say.
 
     Args:
         console: where to; None for the standard output.
@@ -49,13 +48,13 @@ class Screen:
         self._notes: dict[str, list[str]] = {}
 
     def say(self, text: str) -> None:
-        """Print a plain line; where nobody looks it stays one, however long."""
+        """Print a plain line; it is wrapped on a terminal only."""
         self.console.print(Text(text), soft_wrap=not self.console.is_terminal)
 
     def note(self, text: str) -> None:
         """Print a note; of those that differ in their numbers alone only the first few.
 
-        Where every round has late updates, their notes would hide all else.
+        Where every round has late updates, their notes would hide everything else.
         """
         alike = self._notes.setdefault(re.sub(r"\d+", "#", text), [])
         alike.append(text)
@@ -71,7 +70,7 @@ class Screen:
         self._notes.clear()
 
     def warn(self, text: str, title: str = "Please note") -> None:
-        """Print something that must not be overlooked, in a panel."""
+        """Print a warning in a panel."""
         panel = Panel(
             Text(text), title=Text(title), title_align="left", border_style="bold yellow", padding=1
         )
@@ -150,19 +149,19 @@ class Screen:
             )
 
     @contextmanager
-    def cells(self, total: int, there: int = 0) -> Iterator[Callable[[str, str], None]]:
+    def cells(self, total: int, complete: int = 0) -> Iterator[Callable[[str, str], None]]:
         """Show the progress of a grid; call what this gives with each cell and its result.
 
         Args:
             total: how many cells there are, 1 or more.
-            there: how many of them, the first to be shown, are there from an earlier run.
+            complete: how many of them, the first to be shown, are complete from an earlier run.
         """
-        pace = Pace(total, there)
+        time_left = TimeLeft(total, complete)
         if not self.console.is_terminal:
 
             def say(cell: str, result: str) -> None:
-                left = pace.advance()
-                text = f"cell {pace.done}/{total}: {cell}: {result}"
+                left = time_left.advance()
+                text = f"cell {time_left.done}/{total}: {cell}: {result}"
                 self.say(f"{text}, {left}" if left else text)
 
             yield say
@@ -173,7 +172,7 @@ class Screen:
             bar = progress.add_task("cells", total=total, cell="", left="")
 
             def show(cell: str, result: str) -> None:
-                left = pace.advance()
+                left = time_left.advance()
                 progress.update(bar, advance=1, cell=f"{cell}: {result}", left=left)
 
             yield show
@@ -191,46 +190,13 @@ class Screen:
 
     def print_history(self, rows: Sequence[HistoryRow]) -> None:
         """Print the history as a table, a long one thinned out."""
-        shown = thinned(len(rows))
-        chosen = [rows[place] for place in shown]
-        before = [None, *chosen[:-1]]
-        columns = {
-            "round": [str(row.round) for row in chosen],
-            "accuracy": [row.accuracy_text for row in chosen],
-            "change": [
-                ""
-                if last is None or row.destroyed or last.destroyed
-                else f"{100 * (row.accuracy - last.accuracy):+.1f}"
-                for row, last in zip(chosen, before, strict=True)
-            ],
-            "success": ["" if row.asr is None else f"{row.asr:.1%}" for row in chosen],
-            "loss": [f"{row.loss:.4g}" for row in chosen],
-            "updates": [str(row.updates) for row in chosen],
-            "rejected": [str(row.rejected) for row in chosen],
-            "quarantined": [str(row.quarantined) for row in chosen],
-            "missing": [str(row.missing_honest or "") for row in chosen],
-            "hostile": [
-                f"{row.hostile_share:.0%}" if row.incomplete and row.hostile_share else ""
-                for row in chosen
-            ],
-            "seconds": [f"{row.seconds:.2f}" for row in chosen],
-        }
-        if not any(row.quarantined for row in rows):
-            del columns["quarantined"]
-        columns = {heading: texts for heading, texts in columns.items() if any(texts)}
-        captions = []
-        if len(shown) < len(rows):
-            captions.append(f"{len(shown)} of {len(rows)} rows; history.csv has all")
-        if "missing" in columns:
-            captions.append(
-                "missing: honest updates that a round closed without; hostile: the share of the "
-                "others that hostile participants sent"
-            )
+        changes = ["", *(_change(row, last) for last, row in pairwise(rows))]
         self.console.print(
-            ScreenTable(
-                columns,
+            history_table(
+                rows,
+                {"change": changes},
+                without=("instability", "problem"),
                 title="Accuracy history",
-                caption="\n".join(captions),
                 title_style="bold",
                 box=box.SIMPLE_HEAD,
                 pad_edge=False,
@@ -276,8 +242,8 @@ def _grid() -> Table:
     return grid
 
 
-def thinned(count: int) -> list[int]:
-    """Return up to ``_MOST_ROWS`` positions below ``count``, evenly spread, both ends included."""
-    if count <= _MOST_ROWS:
-        return list(range(count))
-    return [i * (count - 1) // (_MOST_ROWS - 1) for i in range(_MOST_ROWS)]
+def _change(row: HistoryRow, last: HistoryRow) -> str:
+    """Return the change of the accuracy in percentage points; empty with a destroyed model."""
+    if row.destroyed or last.destroyed:
+        return ""
+    return f"{100 * (row.accuracy - last.accuracy):+.1f}"

@@ -1,4 +1,4 @@
-"""A table on the screen that loses nothing in a narrow window."""
+"""A table on the screen that is split into blocks of columns in a narrow window."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -52,7 +52,7 @@ class ScreenTable:
             yield Text(self._caption, style="table.caption")
 
     def _blocks(self, console: Console, options: ConsoleOptions) -> Iterator[list[str]]:
-        """Share the headings out over blocks, as many to each as fit."""
+        """Yield the headings of each block, as many as fit."""
         unlimited = options.update(width=10_000)
         first, *others = self._columns
         block = [first]

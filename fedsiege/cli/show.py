@@ -13,15 +13,17 @@ from rich.table import Table
 from rich.text import Text
 
 from fedsiege.cli.command import single
-from fedsiege.cli.screen import Screen, thinned
+from fedsiege.cli.history_table import history_table
+from fedsiege.cli.invocation import clean_command
+from fedsiege.cli.screen import Screen
 from fedsiege.cli.screen_table import ScreenTable
 from fedsiege.cli.wrapped import Wrapped
 from fedsiege.errors import InvalidValue
-from fedsiege.results import Confusion
+from fedsiege.results import Confusion, RunState
 from fedsiege.results.detection import SELECTION
-from fedsiege.results.history import instability_after
-from fedsiege.results.report import RunReport, clean_command, knowledge
-from fedsiege.results.run import FILES, is_run
+from fedsiege.results.files import REQUIRED
+from fedsiege.results.report import RunReport
+from fedsiege.results.run import is_run
 from fedsiege.results.summary import summary
 
 _BAR = 30
@@ -96,7 +98,7 @@ def find(option: str, name: str, runs: Path) -> Path:
         if is_run(path):
             return path
         if path.is_dir() and name:
-            missing = [one for one in FILES if not (path / one).is_file()]
+            missing = [one for one in REQUIRED if not (path / one).is_file()]
             allowed = f"a folder of results; it has no {' and no '.join(missing)}"
             raise InvalidValue(option, name, allowed)
     there = [path.name for path in sorted(runs.glob("*")) if is_run(path)]
@@ -123,24 +125,26 @@ def page(report: RunReport) -> Iterable[Group]:
 
 
 def _settings(report: RunReport) -> Table:
-    """Say what ran."""
+    """Return the settings, and the state of a run that did not finish."""
     spec = report.run.spec
     size = f"{spec.hostile} of {spec.clients}" if spec.clients else f"{spec.attack:.0%} of the"
-    level, means = knowledge(spec)
+    known, info = report.run.knowledge, report.run.info
+    ended = "" if info.state in (None, RunState.FINISHED) else f"{info.state} {info.reason}"
     return _pairs(
         {
             "attack": f"{spec.attack_name}, by {size} participants" if spec.attack else "none",
-            "knowledge": f"{level}: {means}" if spec.attack else "",
+            "knowledge": f"{known.level}: {known.meaning}" if known else "",
             "rule": spec.rule,
             "audit": spec.audit or "none",
             "model": f"{spec.model} on {spec.dataset}, {spec.partition}",
             "seed": str(spec.seed),
+            "state": ended.strip(),
         }
     )
 
 
 def _accuracy(report: RunReport) -> Table:
-    """Sum up what happened to the model."""
+    """Return the figures of the accuracy over the run."""
     unstable = report.instability
     return _pairs(
         {
@@ -161,39 +165,11 @@ def _rounds_to(reached: int | None) -> str:
 
 
 def _rounds(report: RunReport) -> ScreenTable:
-    """Tell round by round; what is not known, or 0 in all rounds, has no column."""
-    rows, clean, impact = report.run.history, report.clean_accuracies, report.impact
-    columns: dict[str, list[str]] = {
-        "round": [str(row.round) for row in rows],
-        "accuracy": [row.accuracy_text for row in rows],
-        "clean": [f"{one:.1%}" for one in clean],
-        "cost": [f"{100 * one:+.1f}" for one in impact],
-        "ASR": ["" if row.asr is None else f"{row.asr:.1%}" for row in rows],
-        "loss": [f"{row.loss:.4g}" for row in rows],
-        "instability": [
-            "" if one is None else f"{100 * one:.2f}"
-            for one in (instability_after(rows[: place + 1]) for place in range(len(rows)))
-        ],
-        "updates": [str(row.updates) for row in rows],
-        "rejected": [str(row.rejected or "") for row in rows],
-        "quarantined": [str(row.quarantined or "") for row in rows],
-        "missing": [str(row.missing_honest or "") for row in rows],
-        "hostile": [
-            f"{row.hostile_share:.0%}"
-            if report.incomplete and row.hostile_share is not None
-            else ""
-            for row in rows
-        ],
-        "wrong": ["!" if row.problem else "" for row in rows],
-    }
-    columns = {heading: texts for heading, texts in columns.items() if any(texts)}
-    shown = thinned(len(rows))
-    chosen = {
-        heading: [column[place] if place < len(column) else "" for place in shown]
-        for heading, column in columns.items()
-    }
-    fewer = f"{len(shown)} of {len(rows)} rows; history.csv has all"
-    return ScreenTable(chosen, caption=fewer if len(shown) < len(rows) else "", **_STYLE)
+    """Return the table of the rounds, beside those of the clean twin."""
+    clean = [f"{one:.1%}" for one in report.clean_accuracies]
+    cost = [f"{100 * one:+.1f}" for one in report.impact]
+    compared = {"clean": clean, "cost": cost}
+    return history_table(report.run.history, compared, without=("seconds",), **_STYLE)
 
 
 def _recall(tested: Confusion) -> Table:

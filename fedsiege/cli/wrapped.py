@@ -1,4 +1,4 @@
-"""Text on the screen that is broken where people can still read it."""
+"""Text on the screen that is broken between words, parameters and rules of a pipeline."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _PIECES = re.compile(r"[^ ,/\n]*[ ,/\n]?")
 
 
 class Wrapped:
-    """A text that is broken at spaces, commas and slashes where it is wider than its place.
+    """A text that is broken at spaces, commas and slashes where it is wider than its cell.
 
     ``nnm:f=20/centered-clipping:tau=10.0,steps=3`` ends no line inside ``tau=10.0``. A piece that
     is too wide by itself is broken anywhere: nothing is lost.
@@ -25,7 +25,7 @@ class Wrapped:
         self._text = text
 
     def lines(self, width: int) -> list[str]:
-        """Return the lines for a place of so many columns, 1 or more."""
+        """Return the lines for a width of so many columns, 1 or more."""
         lines = [""]
         for piece in _PIECES.findall(self._text):
             if Text(lines[-1] + piece.rstrip()).cell_len > width and lines[-1]:
@@ -40,7 +40,7 @@ class Wrapped:
         yield Text("\n".join(self.lines(options.max_width)), overflow="fold")
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Say how wide it must and may be."""
+        """Return the least and the most width it takes."""
         pieces = _PIECES.findall(self._text)
         least = max(Text(piece.rstrip()).cell_len for piece in pieces)
         most = max(Text(line).cell_len for line in self._text.split("\n"))

@@ -30,10 +30,10 @@ from typing import Self
 
 import yaml
 
+from fedsiege.atomic import describe_error, write_file
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec, settings_from_yaml
 from fedsiege.peer_text import plain
-from fedsiege.results.atomic import in_words, write_whole
 
 _PARTS = ("about", "base", "vary")
 #: Lines of the screen of a run that failed that are shown; the last ones say why.
@@ -171,7 +171,7 @@ def _check_folder(cell: Cell) -> None:
         raise InvalidValue("vary", shown, allowed)
 
 
-def place_of(cell: Cell, out: Path) -> Path:
+def folder_of(cell: Cell, out: Path) -> Path:
     """Return where the results of a cell lie, once they are complete, in the folder of a grid."""
     return out / "cells" / cell.folder
 
@@ -201,8 +201,8 @@ def run_cells(
     if jobs < 1:
         raise InvalidValue("JOBS", jobs, "a whole number, 1 or more")
     (out / "cells").mkdir(parents=True, exist_ok=True)
-    with _only_one(out):
-        places = [(cell, place_of(cell, out)) for cell in grid]
+    with _locked(out):
+        places = [(cell, folder_of(cell, out)) for cell in grid]
         complete = [(cell, folder) for cell, folder in places if folder.exists()]
         for cell, folder in complete:
             _check_same(cell, folder)
@@ -233,7 +233,7 @@ def _run_missing(
                     problems.append(str(problem))
                 elif isinstance(problem, OSError):
                     labels = ", ".join(running[finished][0].labels)
-                    problems.append(f"{labels} did not finish: {in_words(problem)}")
+                    problems.append(f"{labels} did not finish: {describe_error(problem)}")
                 else:
                     finished.result()
                     done(*running[finished])
@@ -243,7 +243,7 @@ def _run_missing(
 
 
 @contextmanager
-def _only_one(out: Path) -> Iterator[None]:
+def _locked(out: Path) -> Iterator[None]:
     """Keep a second grid out of the folder: each would take the other's running cells away.
 
     The kernel lets go of the lock when the process ends, however it ends.
@@ -277,7 +277,7 @@ def _run(cell: Cell, folder: Path, options: list[str]) -> None:
     beside = folder.with_name(f"{folder.name}{_UNFINISHED}")
     asked = folder.with_name(f"{folder.name}{_ASKED}")
     shutil.rmtree(beside, ignore_errors=True)
-    write_whole(asked, cell.spec.to_yaml().encode())
+    write_file(asked, cell.spec.to_yaml().encode())
     command = [sys.executable, "-m", "fedsiege.cli.main", "sim"]
     command += [f"--spec={asked}", f"--out={beside}", *options]
     # The grid's own settings count, not what the environment has for a single run.
@@ -288,10 +288,10 @@ def _run(cell: Cell, folder: Path, options: list[str]) -> None:
     if finished.returncode:
         said = (finished.stdout + finished.stderr).strip()
         if beside.exists():
-            write_whole(beside / "screen.txt", said.encode())
+            write_file(beside / "screen.txt", said.encode())
         last = "\n".join(said.splitlines()[-_LAST_LINES:])
         raise CellFailed(f"{', '.join(cell.labels)} did not finish; {beside} has its logs\n{last}")
-    write_whole(beside / "screen.txt", finished.stdout.encode())
+    write_file(beside / "screen.txt", finished.stdout.encode())
     asked.rename(beside / "asked.yaml")
     beside.rename(folder)
 

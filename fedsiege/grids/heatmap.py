@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedsiege.atomic import atomic_path
 from fedsiege.errors import InvalidValue
 from fedsiege.grids import layout
-from fedsiege.grids.cell import CellFigures
+from fedsiege.grids.cells import CellFigures
 from fedsiege.grids.grid import Grid
 from fedsiege.grids.layout import Levels
-from fedsiege.results.atomic import whole
 from fedsiege.results.plots import canvas
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def draw(grid: Grid, figures: Sequence[CellFigures], path: Path) -> None:
         InvalidValue: there is no cell to draw.
     """
     figure = heatmap(grid, figures)
-    with whole(path) as unfinished:
+    with atomic_path(path) as unfinished:
         figure.savefig(unfinished, format="png")
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fedsiege.grids.cell import LAST, CellFigures
+from fedsiege.grids.cells import LAST, CellFigures
 from fedsiege.grids.grid import Grid
 
 #: Stands behind the figures of a cell whose rounds lacked updates of honest participants.
@@ -132,8 +132,8 @@ def remarks(cell: CellFigures) -> str:
     return mark + success
 
 
-def in_words(cell: CellFigures) -> str:
-    """Say what came of a cell, in one line of the screen."""
+def describe(cell: CellFigures) -> str:
+    """Return the result of a cell as one line for the screen."""
     percent = "" if cell.destroyed or not math.isfinite(cell.accuracy) else "%"
     text = f"accuracy {accuracy(cell, 1)}{percent}"
     if cell.asr is not None and not cell.destroyed:

@@ -1,13 +1,25 @@
-"""What a grid of experiments shows: a table of all cells, one to read, and a heat map."""
+"""The files of a grid: ``grid.yaml``, tables for programs and people, and a heat map.
 
+``python -m fedsiege.grids.report FOLDER...`` draws ``heatmap.png`` again, from ``grid.yaml`` and
+``cells.csv`` alone. ``table.md`` stays as it is: its figures come from the runs, and those of
+``cells.csv`` are rounded.
+"""
+
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedsiege.grids import cell_table, detection, heatmap, layout
-from fedsiege.grids.cell import CellFigures
+from fedsiege.atomic import write_file
+from fedsiege.grids import heatmap, layout
+from fedsiege.grids.cells import CellFigures, read_figures, write_cells, write_detection
 from fedsiege.grids.grid import Grid, to_yaml
 from fedsiege.grids.layout import Levels
-from fedsiege.results.atomic import write_whole
+from fedsiege.results.detection import AUDIT, NO_DETECTORS
+
+LEGEND = (
+    "What the audit found: TPR / FPR in %, mean over the rounds; in brackets the ROC-AUC of its "
+    "detector."
+)
 
 
 def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
@@ -48,11 +60,31 @@ def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def audited(cell: CellFigures) -> str:
+    """Say what the audit of a cell found: TPR / FPR in %, and the ROC-AUC of a single detector.
+
+    Returns:
+        Such as ``100 / 0.4 (1.00)``; empty without an audit.
+    """
+    by_name = {one.detector: one for one in cell.detectors}
+    if AUDIT not in by_name:
+        return ""
+    worth = by_name[AUDIT].worth
+    text = " / ".join(
+        "-" if share is None else f"{100 * share:.{digits}f}"
+        for share, digits in ((worth.tpr, 0), (worth.fpr, 1))
+    )
+    single = [one for name, one in by_name.items() if name not in NO_DETECTORS]
+    if len(single) == 1 and single[0].worth.auc is not None:
+        text += f" ({single[0].worth.auc:.2f})"
+    return text
+
+
 def _audits(grid: Grid, figures: Sequence[CellFigures]) -> str:
     """Write what the audits found as tables like those of the accuracies; nothing without any."""
     names, lines = list(grid.axes), []
     for rest, table in layout.tables(grid, figures).items():
-        found = {place: detection.audited(one) for place, one in table.items()}
+        found = {place: audited(one) for place, one in table.items()}
         audited = {column for (_, column), text in found.items() if text}
         if not audited:
             continue
@@ -63,22 +95,31 @@ def _audits(grid: Grid, figures: Sequence[CellFigures]) -> str:
         for row in grid.axes[names[0]]:
             texts = (found.get((row, column), "") for column in columns)
             lines.append(f"| {' | '.join([row, *texts])} |")
-    return "\n".join([*lines, "", detection.LEGEND]) + "\n" if lines else ""
+    return "\n".join([*lines, "", LEGEND]) + "\n" if lines else ""
 
 
 def write(grid: Grid, figures: Sequence[CellFigures], out: Path) -> None:
-    """Write ``grid.yaml`` with versions, tables and ``heatmap.png``.
+    """Write all files of a grid.
 
-    The tables are ``cells.csv``, ``detection.csv`` and, to read, ``table.md``.
-
-    A grid may have been interrupted, and gone on with others: all that computed a cell are named.
+    The versions that computed a cell are comments in ``grid.yaml``; a grid that was interrupted may
+    have gone on with others.
     """
     computed = "".join(f"# {one}\n" for one in sorted({one.versions for one in figures}))
-    write_whole(out / "grid.yaml", f"{computed}{to_yaml(grid)}".encode())
-    cell_table.write_cells(grid, figures, out / "cells.csv")
-    detection.write_table(
-        list(grid.axes), cell_table.in_order(grid, figures), out / "detection.csv"
-    )
+    write_file(out / "grid.yaml", f"{computed}{to_yaml(grid)}".encode())
+    write_cells(grid, figures, out / "cells.csv")
+    write_detection(grid, figures, out / "detection.csv")
     table = markdown(grid, figures) + _audits(grid, figures)
-    write_whole(out / "table.md", table.encode())
+    write_file(out / "table.md", table.encode())
     heatmap.draw(grid, figures, out / "heatmap.png")
+
+
+def redraw(folder: Path) -> None:
+    """Draw the heat map of the grid in a folder again."""
+    grid = Grid.from_yaml((folder / "grid.yaml").read_text())
+    figures = list(read_figures(grid, folder / "cells.csv"))
+    heatmap.draw(grid, figures, folder / "heatmap.png")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        redraw(Path(name))

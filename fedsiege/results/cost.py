@@ -1,16 +1,29 @@
-"""The change of the accuracy over a run, and the cost of its attack."""
+"""The change of the accuracy over a run, and the cost of its attack against its clean twin.
 
+The clean twin of a run is the same experiment without the attack.
+"""
+
+import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
+from fedsiege.errors import InvalidValue
+from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import attack_impact
 from fedsiege.results.history import HistoryRow
+from fedsiege.results.run import Run, is_run, read_spec
+
+#: Settings in which an attacked run may differ from its clean twin.
+OF_THE_ATTACK = frozenset({"name", "attack", "attack_name", "scale", "intrusions", "leaked"})
+_UNATTACKED = re.compile(r"^attack: 0(\.0)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Change:
-    """How the accuracy of one run changed; says nothing of what its attack cost.
+    """The change of the accuracy over one run; it does not tell what the attack cost.
 
     Attributes:
         before: accuracy before any round, 0 to 1.
@@ -40,8 +53,7 @@ class Change:
 class Cost:
     """The cost of an attack: the accuracy of the clean twin minus that of the attacked run.
 
-    The clean twin is the same experiment without the attack. Only the rounds that both runs have
-    count.
+    Only the rounds that both runs have count.
 
     Attributes:
         points: percentage points lost in the last of those rounds; negative if some were gained.
@@ -92,3 +104,34 @@ class Cost:
             most_round=both[worst][0].round,
             half_lost=half_lost,
         )
+
+
+def clean_twin(run: Run) -> Run | None:
+    """Find the clean twin of a run: among the runs beside it, and where ``run.json`` says it is.
+
+    Of several, the one with most rounds counts, then one with the same target of the attack, as it
+    tells the base rate.
+    """
+    paths = sorted(run.path.resolve().parent.iterdir())
+    if run.info.clean_twin:
+        paths.append((run.path / run.info.clean_twin).resolve())
+    found = []
+    for path in dict.fromkeys(paths):
+        # Validating the settings of hundreds of runs takes seconds; a look at one line does not.
+        if is_run(path) and _UNATTACKED.search((path / "spec.yaml").read_text(errors="replace")):
+            # A run of another version, or without any rounds yet, is not the twin.
+            with contextlib.suppress(InvalidValue):
+                if not differences(run.spec, read_spec(path)):
+                    found.append(Run.read(path))
+
+    def worth(twin: Run) -> tuple[int, bool, Path]:
+        same = twin.spec.attack_name == run.spec.attack_name
+        return len(twin.history), same, twin.path
+
+    return max(found, default=None, key=worth)
+
+
+def differences(one: ExperimentSpec, other: ExperimentSpec) -> list[str]:
+    """Return the settings, except those of the attack, in which two specifications differ."""
+    ours, theirs = one.model_dump(), other.model_dump()
+    return [key for key in ours if key not in OF_THE_ATTACK and ours[key] != theirs[key]]

@@ -1,53 +1,73 @@
-"""``detection.csv``: what each detector's flags were worth in each round, against the truth.
+"""``detection.csv``: the flags of each detector in each round, compared with the truth.
 
 Besides the detectors of the audit there are two more, of which a run has the one or the other:
 
-- ``rule``: of a rule that accuses (``Rule.accuses``), such as FLAME. Flagged are the updates that
-  it gave no weight, of those that it was given. Its scores are the rule's, where it gives some,
-  turned round where a high one speaks for a participant. A round that it could not aggregate has no
-  row. The outcomes in ``participants.csv`` then are ``not_aggregated``, and the experiment notes
-  why.
-- ``selection``: the same figures of any other rule. It leaves none out, or as many as it always
-  does: Krum takes one update of a round, and that says nothing against the others. In results of
-  before December 2026 these rows, too, are called ``rule``.
+- ``rule``: a rule that accuses (``Rule.accuses``), such as FLAME. Flagged are the updates that it
+  gave no weight, of those that it was given. Its scores are those of the rule, where it gives some,
+  with the opposite sign where a high one speaks for a participant. A round that the rule could not
+  aggregate has no row. The outcomes in ``participants.csv`` then are ``not_aggregated``.
+- ``selection``: the same figures of any other rule. Such a rule leaves none out, or always the same
+  number: Krum takes one update of a round, and that says nothing against the others. Results of
+  before December 2026 call these rows ``rule``, too.
 
 Further:
 
-- ``audit``: flagged is whose update the audit kept from the rule, of all that were taken in. It has
-  no scores of its own.
+- ``audit``: flagged are the participants whose update the audit kept from the rule, of all whose
+  update was taken in. It has no scores of its own.
 
-A detector speaks of those it gave a verdict on in that round. All figures are of that round alone;
-what they mean, and when they are not defined and left blank, says ``fedsiege.metrics``.
+A detector covers the participants that it gave a verdict on in that round. All figures are of that
+round alone; ``fedsiege.metrics`` says what they mean, and when they are not defined and left empty.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
 from fedsiege.metrics import Detection, detection
 from fedsiege.results.participants import TAKEN_IN, Outcome, ParticipantRow
-
-HEADER = ("round", "detector", "tpr", "fpr", "precision", "auc")
+from fedsiege.results.record import Column, Record
 
 RULE = "rule"
 SELECTION = "selection"
 AUDIT = "audit"
-#: Names that are no detector's of the audit.
+#: Names in ``detection.csv`` that are not those of detectors of the audit.
 NO_DETECTORS = (RULE, SELECTION, AUDIT)
 
 
 @dataclass(frozen=True)
-class DetectionRow:
-    """What one detector's flags were worth in one round.
+class DetectionRow(Record):
+    """The flags of one detector in one round."""
 
-    Attributes:
-        round: 1 or more.
-        detector: its name, ``rule``, ``selection`` or ``audit``.
-        worth: the figures.
-    """
+    file: ClassVar[str] = "detection.csv"
 
-    round: int
-    detector: str
-    worth: Detection
+    round: Annotated[int, Column("Number of the round, 1 or more.")]
+    detector: Annotated[
+        str, Column("Name of a detector of the audit, or rule, selection or audit.")
+    ]
+    tpr: Annotated[
+        float | None,
+        Column("Share of the hostile participants that were flagged, 0 to 1; empty without any."),
+    ]
+    fpr: Annotated[
+        float | None,
+        Column("Share of the benign participants that were flagged, 0 to 1; empty without any."),
+    ]
+    precision: Annotated[
+        float | None,
+        Column("Share of the flagged that are hostile, 0 to 1; empty if none was flagged."),
+    ]
+    auc: Annotated[
+        float | None,
+        Column(
+            "Area under the ROC curve of the detector's scores, 0 to 1; empty without scores, or "
+            "where all participants are of one kind."
+        ),
+    ]
+
+    @property
+    def worth(self) -> Detection:
+        """The figures alone."""
+        return Detection(self.tpr, self.fpr, self.precision, self.auc)
 
 
 @dataclass
@@ -64,12 +84,12 @@ class _Flags:
         self.scores.append(float("nan") if score is None else score)
 
 
-def flags(row: ParticipantRow, left_out: str) -> dict[str, bool]:
-    """Return which detectors spoke of a participant in a round, and whether they flagged it.
+def _flags(row: ParticipantRow, left_out: str) -> dict[str, bool]:
+    """Return by detector whether it flagged a participant; only those that gave a verdict.
 
     Args:
         row: the participant in the round.
-        left_out: what it is called to have no weight in the rule, ``RULE`` or ``SELECTION``.
+        left_out: the detector that the rule counts as, ``RULE`` or ``SELECTION``.
     """
     said = {one.detector: one.flagged for one in row.verdicts}
     if row.outcome in (Outcome.ACCEPTED, Outcome.EXCLUDED):
@@ -80,14 +100,14 @@ def flags(row: ParticipantRow, left_out: str) -> dict[str, bool]:
 
 
 def detections(participants: Sequence[ParticipantRow], rule: str) -> list[DetectionRow]:
-    """Compare what rule, audit and detectors made of a round with the truth.
+    """Compare the flags of rule, audit and detectors in a round with the truth.
 
     Args:
-        participants: of one round; empty for round 0.
+        participants: those of one round; empty for round 0.
         rule: the rule with its parameters; of a pipeline the last step counts.
     """
     name = rule.rpartition("/")[2].partition(":")[0]
-    from fedsiege import rules  # brings torch, which reading results must not wait for
+    from fedsiege import rules  # imports torch, which reading results does not need
 
     last = rules.registry.get(name)
     sign = -1 if last.trusting else 1
@@ -97,24 +117,19 @@ def detections(participants: Sequence[ParticipantRow], rule: str) -> list[Detect
         scores: dict[str, float] = {one.detector: one.score for one in row.verdicts}
         if row.score is not None:
             scores[left_out] = sign * row.score
-        for detector, flagged in flags(row, left_out).items():
+        for detector, flagged in _flags(row, left_out).items():
             seen.setdefault(detector, _Flags()).add(row, flagged, scores.get(detector))
     return [
         DetectionRow(
-            participants[0].round, detector, detection(one.flagged, one.hostile, one.scores)
+            participants[0].round,
+            detector,
+            **vars(detection(one.flagged, one.hostile, one.scores)),
         )
         for detector, one in sorted(seen.items(), key=lambda item: _order(item[0]))
     ]
 
 
 def _order(detector: str) -> tuple[int, str]:
-    """Rule or selection, and audit come first."""
+    """Sort rule or selection, and audit, before the detectors of the audit."""
     known = NO_DETECTORS.index(detector) if detector in NO_DETECTORS else len(NO_DETECTORS)
     return known, detector
-
-
-def to_columns(rows: Iterable[DetectionRow]) -> Iterable[tuple[object, ...]]:
-    """Spell rows as ``HEADER`` says."""
-    for row in rows:
-        worth = row.worth
-        yield row.round, row.detector, worth.tpr, worth.fpr, worth.precision, worth.auc

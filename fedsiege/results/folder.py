@@ -2,70 +2,54 @@
 
 import json
 import math
-import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save
 
+from fedsiege.atomic import atomic_path, write_file
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.results import confusion, detection, history, participants
-from fedsiege.results.atomic import whole, write_whole
-from fedsiege.results.confusion import Confusion
+from fedsiege.results.confusion import ClassRow, Confusion, ConfusionRow
 from fedsiege.results.detection import DetectionRow
+from fedsiege.results.files import FROM_THE_START
 from fedsiege.results.history import HistoryRow
-from fedsiege.results.participants import ParticipantRow
-from fedsiege.results.table import Table
-
-_HEADERS = {
-    "history.csv": history.HEADER,
-    "participants.csv": participants.HEADER,
-    "classes.csv": confusion.CLASSES_HEADER,
-    "confusion.csv": confusion.CONFUSION_HEADER,
-    "detectors.csv": participants.VERDICTS_HEADER,
-    "detection.csv": detection.HEADER,
-}
-_THERE_AT_ONCE = ("history.csv", "participants.csv")
-
-
-def versions() -> str:
-    """Say in a line what computes here."""
-    return (
-        f"fedsiege {version('fedsiege')}, python {platform.python_version()}, "
-        f"torch {version('torch')}, numpy {version('numpy')}, {platform.platform()}"
-    )
+from fedsiege.results.infrastructure import IntrusionRow
+from fedsiege.results.participants import ParticipantRow, VerdictRow
+from fedsiege.results.record import R, Record, Table
+from fedsiege.results.run_info import Knowledge, RunInfo, RunState, Versions
 
 
 class ResultsFolder:
-    """Writes the results of one run.
+    """Writes the results of one run; ``results.files`` lists the files.
 
     Args:
         path: the folder; it is created, with its parents. It must be new or empty.
+        command: the command that started the run, word by word; empty if there was none.
 
     Raises:
-        InvalidValue: the folder is not empty, is no folder, or cannot be written to.
+        InvalidValue: the folder is not empty, is not a folder, or cannot be written to.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, command: Sequence[str] = ()) -> None:
         self.path = path
         self.rows: list[HistoryRow] = []
-        self._tables: dict[str, Table] = {}
+        self.info = RunInfo(command=tuple(command))
+        self._tables: dict[type[Record], Table[Any]] = {}
         self._recall: dict[int, list[float | None]] = {}
         self._class_samples: list[int] = []
         try:
             path.mkdir(parents=True, exist_ok=True)
             occupied = any(path.iterdir())
             if not occupied:
-                self._append("history.csv", [])
-                self._append("participants.csv", [])
+                for record in FROM_THE_START:
+                    self._append(record, [])
         except OSError as error:
             allowed = f"a folder to write to, but: {error.strerror}"
             raise InvalidValue("OUT", str(path), allowed) from error
@@ -75,7 +59,12 @@ class ResultsFolder:
 
     @classmethod
     def named_after(
-        cls, spec: ExperimentSpec, *, root: Path = Path("runs"), now: datetime | None = None
+        cls,
+        spec: ExperimentSpec,
+        *,
+        root: Path = Path("runs"),
+        now: datetime | None = None,
+        command: Sequence[str] = (),
     ) -> Self:
         """Create a folder of its own under ``root``: ``20261120-143000-mpaf-krum``.
 
@@ -85,6 +74,7 @@ class ResultsFolder:
             spec: the specification.
             root: the parent folder.
             now: the time in the name; None for the present.
+            command: as for the class.
         """
         attack = spec.attack_name.partition(":")[0] if spec.attack else "no-attack"
         name = spec.name or f"{attack}-{spec.rule.partition(':')[0]}"
@@ -102,33 +92,70 @@ class ResultsFolder:
             except OSError as error:
                 allowed = f"a folder to write to, but: {error.strerror}"
                 raise InvalidValue("OUT", str(path), allowed) from error
-            return cls(path)
+            return cls(path, command)
 
-    def write_spec(self, resolved: ResolvedSpec, *, dataset_reason: str = "") -> None:
-        """Write ``spec.yaml``.
+    def start(
+        self,
+        resolved: ResolvedSpec,
+        *,
+        dataset_reason: str = "",
+        initial_weights: str = "",
+        initial_weights_sha256: str = "",
+    ) -> None:
+        """Write ``spec.yaml`` and ``run.json``.
 
         Args:
-            resolved: what runs; its notes become comments.
+            resolved: what runs.
             dataset_reason: why this data set was chosen, one sentence; empty where it was named.
+            initial_weights: where the weights of round 0 come from.
+            initial_weights_sha256: SHA-256 of their checkpoint; empty if there is none.
+
+        Raises:
+            OSError: a file cannot be written; the error names it.
         """
-        comments = [
-            f"FedSiege experiment of {datetime.now().astimezone().isoformat(timespec='seconds')}.",
-            "Run it again with: fedsiege sim --spec spec.yaml",
-            versions(),
-        ]
-        if resolved.knowledge:
-            comments.append(f"knowledge of the attack: {resolved.knowledge}")
-        if dataset_reason:
-            comments.append(f"data set {resolved.spec.dataset}: {dataset_reason}")
-        comments += [f"note: {note}" for note in resolved.notes]
-        # splitlines, because whatever ends a line for YAML would end the comment
-        lines = [f"# {line}\n" for comment in comments for line in comment.splitlines()]
-        write_whole(self.path / "spec.yaml", ("".join(lines) + resolved.spec.to_yaml()).encode())
+        self.info = RunInfo(
+            state=RunState.RUNNING,
+            started=datetime.now().astimezone(),
+            versions=Versions.here(),
+            command=self.info.command,
+            knowledge=Knowledge.of(resolved.spec),
+            dataset_reason=dataset_reason,
+            initial_weights=initial_weights,
+            initial_weights_sha256=initial_weights_sha256,
+            notes=resolved.notes,
+        )
+        comment = "# Run it again with: fedsiege sim --spec spec.yaml\n"
+        write_file(self.path / "spec.yaml", (comment + resolved.spec.to_yaml()).encode())
+        self.info.write(self.path)
+
+    def end(self, state: RunState, reason: str = "", notes: Sequence[str] | None = None) -> None:
+        """Write ``run.json`` again, with how the run ended.
+
+        Args:
+            state: the state it ended in.
+            reason: why it failed; empty if it did not.
+            notes: all notes of the run; None for those of its start.
+
+        Raises:
+            OSError: it cannot be written; the error names it, and the file of the start stays.
+        """
+        now = datetime.now().astimezone()
+        started = self.info.started
+        ending = {
+            "state": state,
+            "reason": reason,
+            "ended": now,
+            "seconds": (now - started).total_seconds() if started else None,
+        }
+        if notes is not None:
+            ending["notes"] = tuple(notes)
+        self.info = self.info.model_copy(update=ending)
+        self.info.write(self.path)
 
     def add_round(
         self,
         row: HistoryRow,
-        people: Sequence[ParticipantRow] = (),
+        participants: Sequence[ParticipantRow] = (),
         tested: Confusion | None = None,
         found: Sequence[DetectionRow] = (),
     ) -> None:
@@ -136,42 +163,47 @@ class ResultsFolder:
 
         Args:
             row: the model after the round.
-            people: its participants, with what the detectors said of each.
+            participants: its participants, with the verdicts of the detectors.
             tested: the test by class; None if the model was not tested.
-            found: what the detectors' flags were worth.
+            found: the flags of the detectors compared with the truth.
         """
         number = row.round
-        self._append("participants.csv", (participants.to_columns(one) for one in people))
-        self._append("detectors.csv", participants.verdict_columns(people))
-        self._append("detection.csv", detection.to_columns(found))
+        self._append(ParticipantRow, participants)
+        self._append(VerdictRow, [said for one in participants for said in VerdictRow.of(one)])
+        self._append(DetectionRow, found)
         if tested is not None:
-            self._append("classes.csv", tested.class_rows(number))
-            self._append("confusion.csv", tested.confusion_rows(number))
+            self._append(ClassRow, tested.class_rows(number))
+            self._append(ConfusionRow, tested.confusion_rows(number))
             self._recall[number] = tested.recall
             self._class_samples = tested.samples.tolist()
-        self._append("history.csv", [history.to_columns(row, self.rows)])
+        row = row.after(self.rows)
+        self._append(HistoryRow, [row])
         self.rows.append(row)
 
-    def _append(self, name: str, rows: Iterable[Sequence[object]]) -> None:
-        """Append rows to a table, which is there from its first row on."""
-        rows = list(rows)
-        if name not in self._tables and (rows or name in _THERE_AT_ONCE):
-            self._tables[name] = Table(self.path / name, _HEADERS[name])
-        if rows:
-            self._tables[name].append(rows)
+    def add_intrusions(self, rows: Iterable[IntrusionRow]) -> None:
+        """Append to ``intrusions.csv``."""
+        self._append(IntrusionRow, rows)
 
-    def write_picture(self, title: str, subtitle: str) -> None:
+    def _append(self, record: type[R], rows: Iterable[R]) -> None:
+        """Append rows to a table, which is created with its first row."""
+        rows = list(rows)
+        if record not in self._tables and (rows or record in FROM_THE_START):
+            self._tables[record] = Table(self.path / record.file, record)
+        if rows:
+            self._tables[record].append(rows)
+
+    def write_plots(self, title: str, subtitle: str) -> None:
         """Draw the rounds so far into ``accuracy.png``, and ``recall.png`` where there is any.
 
-        See ``picture.draw_history`` and ``recall_picture.draw_recall``.
+        See ``plots.accuracy.draw_history`` and ``plots.recall.draw_recall``.
         """
         from fedsiege.results.plots.accuracy import draw_history
         from fedsiege.results.plots.recall import draw_recall
 
-        with whole(self.path / "accuracy.png") as partial:
+        with atomic_path(self.path / "accuracy.png") as partial:
             draw_history(self.rows, partial, title, subtitle, class_samples=self._class_samples)
         if self._recall:
-            with whole(self.path / "recall.png") as partial:
+            with atomic_path(self.path / "recall.png") as partial:
                 draw_recall(
                     self._recall,
                     partial,
@@ -207,10 +239,10 @@ class ResultsFolder:
         if weights.shape != (begin,):
             raise InvalidValue("weights", weights.shape, f"the layout asks for ({begin},)")
         data = save(tensors, metadata=dict(metadata or {}))
-        write_whole(self.path / "model.safetensors", _with_sorted_metadata(data))
+        write_file(self.path / "model.safetensors", _with_sorted_metadata(data))
 
     def close(self) -> None:
-        """Close the tables. What was added is on disk already."""
+        """Close the tables; their rows are on disk already."""
         for table in self._tables.values():
             table.close()
 

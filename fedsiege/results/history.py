@@ -3,76 +3,114 @@
 import enum
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Self
 
 from fedsiege.metrics import instability
-
-HEADER = (
-    "round",
-    "accuracy",
-    "loss",
-    "updates",
-    "rejected",
-    "seconds",
-    "quarantined",
-    "instability",
-    "asr",
-    "problem",
-    "close_reason",
-    "expected",
-    "missing_honest",
-    "missing_hostile",
-    "hostile_share",
-)
+from fedsiege.results.record import Column, Record, percent, rounded
 
 
 class CloseReason(enum.StrEnum):
-    """Why a round took no more updates, as the aggregator says."""
+    """Why a round took no more updates, as the aggregator reports it."""
 
     THRESHOLD = "threshold"
     EVERYONE_HEARD = "everyone_heard"
     DEADLINE = "deadline"
 
 
+def _points(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.2f}"
+
+
 @dataclass(frozen=True)
-class HistoryRow:
-    """The global model after a round.
+class HistoryRow(Record):
+    """The global model after a round; row 0 is the model before any."""
 
-    Attributes:
-        round: 0 is the model before any round.
-        accuracy: share of the held-out samples classified correctly, 0 to 1.
-        loss: mean cross entropy in nats; inf for outputs beyond float32, nan for outputs that are
-            no numbers.
-        updates: updates taken in.
-        rejected: participants whose update was refused.
-        seconds: from the opening of the round to the end of the test.
-        quarantined: participants whose update the audit kept from the rule.
-        asr: attack success rate: share of the triggered test samples, of other classes than the
-            target, that are classified as the target; None without a backdoor.
-        problem: what went wrong, for people: why the round kept the model it began with, or why the
-            model could not be tested; empty if nothing did.
-        close_reason: why the round took no more updates; None for round 0 and in older results.
-        expected: participants that were scheduled; None likewise, as all that follow.
-        missing_honest: scheduled honest participants whose update was neither taken in nor refused.
-        missing_hostile: the same of hostile participants.
-        hostile_share: share of the updates given to the rule that hostile participants sent, 0 to
-            1; None also where the rule was given none.
-    """
+    file: ClassVar[str] = "history.csv"
 
-    round: int
-    accuracy: float
-    loss: float
-    updates: int
-    rejected: int
-    seconds: float
-    quarantined: int = 0
-    asr: float | None = None
-    problem: str = ""
-    close_reason: CloseReason | None = None
-    expected: int | None = None
-    missing_honest: int | None = None
-    missing_hostile: int | None = None
-    hostile_share: float | None = None
+    round: Annotated[int, Column("Number of the round; 0 before any.", on_screen=str)]
+    accuracy: Annotated[
+        float, Column("Share of the held-out samples classified correctly, 0 to 1.")
+    ]
+    loss: Annotated[
+        float,
+        Column(
+            "Mean cross entropy in nats; inf for outputs beyond float32, nan for outputs that are "
+            "not numbers.",
+            on_screen=lambda loss: f"{loss:.4g}",
+        ),
+    ]
+    updates: Annotated[int, Column("Updates taken in.", on_screen=str)]
+    rejected: Annotated[int, Column("Participants whose update was refused.")]
+    seconds: Annotated[
+        float,
+        Column(
+            "Seconds from the opening of the round to the end of the test.",
+            on_screen=lambda seconds: f"{seconds:.2f}",
+            in_file=rounded(6),
+        ),
+    ]
+    quarantined: Annotated[
+        int, Column("Participants whose update the audit kept from the rule.")
+    ] = 0
+    instability: Annotated[
+        float | None,
+        Column(
+            "Standard deviation of the accuracy over the last ten rounds, 0 to 0.5; empty before "
+            "round 2.",
+            on_screen=_points,
+        ),
+    ] = None
+    asr: Annotated[
+        float | None,
+        Column(
+            "Attack success rate, 0 to 1: share of the triggered test samples, of other classes "
+            "than the target, that are classified as the target; empty without a backdoor.",
+            heading="ASR",
+            on_screen=percent(1),
+        ),
+    ] = None
+    problem: Annotated[
+        str,
+        Column(
+            "What went wrong: why the round kept the model it began with, or why the model could "
+            "not be tested; empty if nothing did.",
+            heading="wrong",
+            on_screen=lambda problem: "!" if problem else "",
+        ),
+    ] = ""
+    close_reason: Annotated[
+        CloseReason | None,
+        Column(
+            "Why the round took no more updates: threshold, everyone_heard or deadline; empty for "
+            "round 0.",
+            on_screen=None,
+        ),
+    ] = None
+    expected: Annotated[
+        int | None,
+        Column("Participants that were scheduled; empty for round 0.", on_screen=None),
+    ] = None
+    missing_honest: Annotated[
+        int | None,
+        Column(
+            "Scheduled honest participants whose update was neither taken in nor refused; empty "
+            "for round 0.",
+            heading="missing",
+        ),
+    ] = None
+    missing_hostile: Annotated[
+        int | None, Column("The same of hostile participants.", on_screen=None)
+    ] = None
+    hostile_share: Annotated[
+        float | None,
+        Column(
+            "Share of the updates given to the rule that hostile participants sent, 0 to 1; empty "
+            "where the rule was given none.",
+            heading="hostile",
+            on_screen=percent(0),
+        ),
+    ] = None
 
     @property
     def incomplete(self) -> bool:
@@ -81,42 +119,22 @@ class HistoryRow:
 
     @property
     def destroyed(self) -> bool:
-        """Whether the model's outputs are NaN, so that it names no class."""
+        """Whether the model's outputs are NaN, so that it predicts no class."""
         return math.isnan(self.loss) and not math.isnan(self.accuracy)
 
     @property
     def accuracy_text(self) -> str:
-        """The accuracy for people: ``93.2%``, or ``destroyed``."""
+        """The accuracy as text: ``93.2%``, or ``destroyed``."""
         return "destroyed" if self.destroyed else f"{self.accuracy:.1%}"
 
+    def after(self, before: Sequence["HistoryRow"]) -> Self:
+        """Return the row with the columns that follow from the rows before it.
 
-def to_columns(row: HistoryRow, before: Sequence[HistoryRow]) -> tuple[object, ...]:
-    """Spell a row as ``HEADER`` says.
-
-    Args:
-        row: the row.
-        before: the rows before it, for the instability, which is that of the accuracy over the last
-            ten rounds: ``fedsiege.metrics.instability``.
-    """
-    return (
-        row.round,
-        row.accuracy,
-        row.loss,
-        row.updates,
-        row.rejected,
-        round(row.seconds, 6),
-        row.quarantined,
-        instability_after([*before, row]),
-        row.asr,
-        row.problem,
-        row.close_reason,
-        row.expected,
-        row.missing_honest,
-        row.missing_hostile,
-        row.hostile_share,
-    )
-
-
-def instability_after(rows: Sequence[HistoryRow]) -> float | None:
-    """Return the instability after the last of these rows; the model before any is none of them."""
-    return instability([row.accuracy for row in rows if row.round > 0])
+        Args:
+            before: the rows before this one, round 0 first. Round 0 does not count for the
+                instability: see ``fedsiege.metrics.instability``.
+        """
+        accuracies = [row.accuracy for row in before if row.round > 0]
+        if self.round > 0:
+            accuracies.append(self.accuracy)
+        return replace(self, instability=instability(accuracies))

@@ -1,28 +1,14 @@
-"""``participants.csv`` and ``detectors.csv``: what became of each participant in each round."""
+"""``participants.csv`` and ``detectors.csv``: each participant in each round."""
 
 import enum
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
-HEADER = (
-    "index",
-    "identity",
-    "hostile",
-    "round",
-    "norm",
-    "outcome",
-    "accepted",
-    "flagged",
-    "score",
-    "standing",
-    "returns_in_round",
-    "quarantines",
-)
-VERDICTS_HEADER = ("round", "index", "detector", "score", "flagged")
+from fedsiege.results.record import Column, Record
 
 
 class Outcome(enum.StrEnum):
-    """What became of a participant in a round, as the aggregator says."""
+    """What became of a participant in a round, as the aggregator reports it."""
 
     NOT_SCHEDULED = "not_scheduled"
     MISSING = "missing"
@@ -33,14 +19,14 @@ class Outcome(enum.StrEnum):
     NOT_AGGREGATED = "not_aggregated"
 
 
-#: What becomes of an update that came and was not refused.
+#: Outcomes of an update that arrived and was not refused.
 TAKEN_IN = (Outcome.ACCEPTED, Outcome.EXCLUDED, Outcome.QUARANTINED, Outcome.NOT_AGGREGATED)
-#: What becomes of an update that the rule was given.
+#: Outcomes of an update that the rule was given.
 RULED_ON = tuple(one for one in TAKEN_IN if one is not Outcome.QUARANTINED)
 
 
 class Standing(enum.StrEnum):
-    """How a participant stands with the audit after a round, as the aggregator says."""
+    """The state of a participant in the audit after a round, as the aggregator reports it."""
 
     GOOD = "good"
     QUARANTINED = "quarantined"
@@ -53,8 +39,8 @@ class Verdict:
 
     Attributes:
         detector: its name.
-        score: the more suspect, the higher; 1 or more is flagged.
-        flagged: whether it holds the participant suspect.
+        score: the higher, the more suspect; 1 or more is flagged.
+        flagged: whether the detector holds the participant suspect.
     """
 
     detector: str
@@ -63,64 +49,72 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class ParticipantRow:
+class ParticipantRow(Record):
     """One participant in one round.
 
     Attributes:
-        index: the participant index.
-        identity: who enrolled under it.
-        hostile: the ground truth, which only the simulator knows.
-        round: the round, 1 or more.
-        norm: L2 norm of the update, or None if none was taken in.
-        outcome: what became of the update.
-        flagged: a detector of the audit holds the participant suspect. What a rule left out has the
-            outcome ``excluded``; whether that is an accusation, ``detection`` says.
-        score: the rule's score, in its own sense; None for rules that give none.
-        standing: with the audit; None without one.
-        returns_in_round: the first round in which its updates count again, 0 if they do.
-        quarantines: how often it was put into quarantine.
-        verdicts: what each detector said; empty without an audit.
+        verdicts: what each detector of the audit says, which is in ``detectors.csv``; empty without
+            an audit.
     """
 
-    index: int
-    identity: str
-    hostile: bool
-    round: int
-    norm: float | None
-    outcome: Outcome
-    flagged: bool
-    score: float | None = None
-    standing: Standing | None = None
-    returns_in_round: int = 0
-    quarantines: int = 0
+    file: ClassVar[str] = "participants.csv"
+
+    index: Annotated[int, Column("Participant index.")]
+    identity: Annotated[str, Column("Identity that enrolled under the index.")]
+    hostile: Annotated[bool, Column("Whether it is hostile: the truth, known to the simulator.")]
+    round: Annotated[int, Column("Number of the round, 1 or more.")]
+    norm: Annotated[float | None, Column("L2 norm of the update; empty if none was taken in.")]
+    outcome: Annotated[
+        Outcome,
+        Column(
+            "What became of the update: not_scheduled, missing, rejected, excluded (no weight in "
+            "the rule), accepted, quarantined (kept from the rule by the audit) or not_aggregated "
+            "(the rule could not aggregate the round)."
+        ),
+    ]
+    accepted: Annotated[bool, Column("Whether the update had weight in the rule.")] = field(
+        init=False
+    )
+    flagged: Annotated[
+        bool,
+        Column(
+            "Whether a detector of the audit holds the participant suspect. What a rule left out "
+            "is not flagged but excluded."
+        ),
+    ]
+    score: Annotated[
+        float | None,
+        Column("Score of the rule, in its own sense; empty for rules that give none."),
+    ] = None
+    standing: Annotated[
+        Standing | None,
+        Column("State in the audit: good, quarantined or probation; empty without an audit."),
+    ] = None
+    returns_in_round: Annotated[
+        int, Column("The first round in which its updates count again; 0 if they do.")
+    ] = 0
+    quarantines: Annotated[int, Column("How often it was quarantined so far.")] = 0
     verdicts: tuple[Verdict, ...] = ()
 
-    @property
-    def accepted(self) -> bool:
-        """Whether the update had weight."""
-        return self.outcome is Outcome.ACCEPTED
+    def __post_init__(self) -> None:
+        """Derive ``accepted``."""
+        object.__setattr__(self, "accepted", self.outcome is Outcome.ACCEPTED)
 
 
-def to_columns(row: ParticipantRow) -> tuple[object, ...]:
-    """Spell a row as ``HEADER`` says."""
-    return (
-        row.index,
-        row.identity,
-        row.hostile,
-        row.round,
-        row.norm,
-        row.outcome,
-        row.accepted,
-        row.flagged,
-        row.score,
-        row.standing,
-        row.returns_in_round,
-        row.quarantines,
-    )
+@dataclass(frozen=True)
+class VerdictRow(Record):
+    """What one detector of the audit says of one participant in one round."""
 
+    file: ClassVar[str] = "detectors.csv"
 
-def verdict_columns(rows: Iterable[ParticipantRow]) -> Iterator[tuple[object, ...]]:
-    """Spell what the detectors said of participants as ``VERDICTS_HEADER`` says."""
-    for row in rows:
-        for one in row.verdicts:
-            yield row.round, row.index, one.detector, one.score, one.flagged
+    round: Annotated[int, Column("Number of the round, 1 or more.")]
+    index: Annotated[int, Column("Participant index.")]
+    detector: Annotated[str, Column("Name of the detector.")]
+    score: Annotated[float, Column("The higher, the more suspect; 1 or more is flagged.")]
+    flagged: Annotated[bool, Column("Whether the detector holds the participant suspect.")]
+
+    @classmethod
+    def of(cls, participant: ParticipantRow) -> "list[VerdictRow]":
+        """Return what all detectors say of a participant."""
+        where = participant.round, participant.index
+        return [cls(*where, one.detector, one.score, one.flagged) for one in participant.verdicts]

@@ -1,9 +1,6 @@
-"""What a run shows, in figures."""
+"""The figures that follow from a run."""
 
-import contextlib
 import math
-import re
-import shlex
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,26 +8,22 @@ from pathlib import Path
 from typing import Any, Self
 
 from fedsiege.errors import InvalidValue
-from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import Detection, Discovery, attack_impact, rounds_to_target
-from fedsiege.results import Change, Confusion, Cost, DetectionRow, HistoryRow, Run
-from fedsiege.results.history import instability_after
-from fedsiege.results.invocation import program, shortened
-from fedsiege.results.run import is_run, read_spec
-
-#: Settings in which an attacked run may differ from the clean one that it is compared with.
-OF_THE_ATTACK = frozenset({"name", "attack", "attack_name", "scale", "intrusions", "leaked"})
-_UNATTACKED = re.compile(r"^attack: 0(\.0)?$", re.MULTILINE)
+from fedsiege.results.confusion import Confusion
+from fedsiege.results.cost import Change, Cost, clean_twin, differences
+from fedsiege.results.detection import DetectionRow
+from fedsiege.results.history import HistoryRow
+from fedsiege.results.run import Run
 
 
 @dataclass(frozen=True)
 class DetectorReport:
-    """How a detector did over a run.
+    """The figures of a detector over a run.
 
     Attributes:
         detector: its name, ``rule``, ``selection`` or ``audit``; see ``results.detection``.
         worth: each figure as its mean over the rounds in which it is defined.
-        discovery: how soon it found hostile participants out; None without any.
+        discovery: how soon it found hostile participants; None without any.
     """
 
     detector: str
@@ -40,7 +33,7 @@ class DetectorReport:
 
 @dataclass(frozen=True, eq=False)
 class RunReport:
-    """A run, and what follows from it.
+    """A run, and the figures that follow from it.
 
     Args:
         run: the results.
@@ -93,11 +86,11 @@ class RunReport:
     @property
     def instability(self) -> float | None:
         """Standard deviation of the accuracy over the last ten rounds."""
-        return instability_after(self.run.history)
+        return self.run.history[-1].instability
 
     @property
     def troubled(self) -> list[HistoryRow]:
-        """The rounds in which something went wrong: their accuracy says nothing of the rule."""
+        """The rounds with a problem: their accuracy says nothing about the rule."""
         return [row for row in self.run.history if row.problem]
 
     @property
@@ -118,7 +111,7 @@ class RunReport:
 
     @property
     def base_rate(self) -> float | None:
-        """How often the clean model, too, does what the attacker wants, 0 to 1; None if unknown."""
+        """The attack success rate of the clean twin, 0 to 1; None if unknown."""
         clean = self.clean
         same = clean is not None and clean.spec.attack_name == self.run.spec.attack_name
         return clean.history[-1].asr if clean is not None and same else None
@@ -131,8 +124,8 @@ class RunReport:
 
     @property
     def differences(self) -> list[str]:
-        """Settings, but for those of the attack, in which the clean run is another one."""
-        return [] if self.clean is None else _differences(self.run.spec, self.clean.spec)
+        """Settings, except those of the attack, in which the clean run differs."""
+        return [] if self.clean is None else differences(self.run.spec, self.clean.spec)
 
     @property
     def last_test(self) -> tuple[int, Confusion] | None:
@@ -141,18 +134,19 @@ class RunReport:
 
     @property
     def detectors(self) -> list[DetectorReport]:
-        """How each detector did, in the order of ``detection.csv``."""
+        """The figures of each detector, in the order of ``detection.csv``."""
         return detector_reports(self.run)
 
     def to_json(self) -> dict[str, Any]:
-        """Spell everything for programs; what is not defined, or not finite, is null."""
+        """Return all figures for JSON; what is not defined, or not finite, is null."""
         run, change, cost = self.run, self.change, self.cost
         counts, impact, clean = self.last_test, self.impact, self.clean_accuracies
         spelled: dict[str, Any] = _finite(
             {
                 "run": str(run.path),
                 "spec": run.spec.model_dump(),
-                "knowledge": knowledge(run.spec)[0],
+                "info": run.info.model_dump(mode="json"),
+                "knowledge": run.knowledge.level if run.knowledge else "none",
                 "accuracy": {
                     "before": change.before,
                     "after": change.after,
@@ -186,10 +180,9 @@ class RunReport:
                 ],
                 "rounds": [
                     {
-                        **vars(row),
+                        **row.to_json(),
                         "incomplete": row.incomplete,
                         "destroyed": row.destroyed,
-                        "instability": instability_after(run.history[: place + 1]),
                         "clean": clean[place] if place < len(clean) else None,
                         "impact": impact[place] if place < len(impact) else None,
                         "recall": run.tests[row.round].recall if row.round in run.tests else None,
@@ -207,7 +200,7 @@ class RunReport:
 
 
 def detector_reports(run: Run) -> list[DetectorReport]:
-    """Return how each detector did over a run, in the order of ``detection.csv``."""
+    """Return the figures of each detector over a run, in the order of ``detection.csv``."""
     by_name: dict[str, list[DetectionRow]] = {}
     for row in run.detections:
         by_name.setdefault(row.detector, []).append(row)
@@ -215,60 +208,6 @@ def detector_reports(run: Run) -> list[DetectorReport]:
         DetectorReport(name, _mean_worth(rows), run.discoveries.get(name))
         for name, rows in by_name.items()
     ]
-
-
-def knowledge(spec: ExperimentSpec) -> tuple[str, str]:
-    """Return what the attack of a run may see: the level and what it means.
-
-    A run of another version may name an attack that this one does not have: "unknown".
-    """
-    if not spec.attack:
-        return "none", "there is no attack"
-    from fedsiege import attacks  # brings torch
-
-    try:
-        level = attacks.parse(spec.attack_name).knows
-    except InvalidValue as error:
-        return "unknown", str(error)
-    return level.name.lower(), level.value
-
-
-def clean_twin(run: Run) -> Run | None:
-    """Look beside a run for the same without its attack; of several, the one with most rounds."""
-    found = []
-    for path in sorted(run.path.resolve().parent.iterdir()):
-        # Reading all settings of hundreds of runs takes seconds; a look at one line does not.
-        if is_run(path) and _UNATTACKED.search((path / "spec.yaml").read_text(errors="replace")):
-            # One of another version, or without any rounds yet, is not it.
-            with contextlib.suppress(InvalidValue):
-                if not _differences(run.spec, read_spec(path)):
-                    found.append(Run.read(path))
-
-    def worth(twin: Run) -> tuple[int, bool, str]:  # with the same target it has the base rate
-        same = twin.spec.attack_name == run.spec.attack_name
-        return len(twin.history), same, twin.path.name
-
-    return max(found, default=None, key=worth)
-
-
-def clean_command(run: Run) -> str:
-    """Return the command that makes the clean twin of a run, beside it, to be typed here."""
-    return shlex.join([*program(), "sim", *clean_options(run)])
-
-
-def clean_options(run: Run) -> list[str]:
-    """Return the options of ``sim`` that make the clean twin of a run, beside it."""
-    spec = shortened(run.path / "spec.yaml")
-    out = shortened(run.path.with_name(f"{run.path.name}-clean"))
-    options = [f"--spec={spec}", "--attack=0", f"--out={out}"]
-    if run.spec.intrusions:  # without hostile participants there is none to try them
-        options.append("--intrusions=")
-    return options
-
-
-def _differences(one: ExperimentSpec, other: ExperimentSpec) -> list[str]:
-    ours, theirs = one.model_dump(), other.model_dump()
-    return [key for key in ours if key not in OF_THE_ATTACK and ours[key] != theirs[key]]
 
 
 def _mean_worth(rows: Iterable[DetectionRow]) -> Detection:

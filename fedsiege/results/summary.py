@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from fedsiege.results import HistoryRow
+from fedsiege.results.history import HistoryRow
 from fedsiege.results.report import RunReport
 
 

@@ -23,9 +23,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from fedsiege import atomic
+from fedsiege.atomic import Content
 from fedsiege.errors import FedSiegeError, InvalidValue
-from services.identity import atomic
-from services.identity.atomic import Content
 from services.identity.bundle import AUTHORITY, CERTIFICATE, KEY, REVOKED, Clock, utc_now
 from services.identity.callers import NAME, Role, identity_uri
 from services.identity.signing import Signer, host_names, new_key, to_pem
@@ -137,7 +137,7 @@ class Authority:
         }
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            atomic.create(folder / _CA, files, 0o700)
+            atomic.create_folder(folder / _CA, files, 0o700)
         except FileExistsError as error:
             raise InvalidValue(
                 "FOLDER", str(folder), "there is a CA in it already; it stays as it is"
@@ -259,10 +259,10 @@ class Authority:
             now, revoked = self._clock(), self.revoked()
             good = [one for one in issued if one.serial not in revoked and one.expires > now]
             revoked |= {one.serial: now for one in good}
-            content = Content(self._signer.revoke(revoked, now).public_bytes(Encoding.PEM))
+            content = self._signer.revoke(revoked, now).public_bytes(Encoding.PEM)
             # Also if nothing is new: the last one may have been interrupted half-way.
             for folder in (self._home, *self.servers()):
-                atomic.replace(folder / REVOKED, content)
+                atomic.write_file(folder / REVOKED, content, 0o644)
             return good
 
     def servers(self) -> list[Path]:
@@ -329,9 +329,9 @@ class Authority:
         folder = self.folder / one.name
         if folder.is_dir():
             for name, content in files.items():
-                atomic.replace(folder / name, content)
+                atomic.write_file(folder / name, content.data, content.mode)
         else:
-            atomic.create(folder, files, 0o755)
+            atomic.create_folder(folder, files, 0o755)
         return one
 
 

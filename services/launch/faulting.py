@@ -16,12 +16,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fedsiege.experiment.faults import Fault, FaultPlan, Strike
-from fedsiege.results import ParticipantRow
-from fedsiege.results.table import Table
+from fedsiege.results import FaultRow, ParticipantRow
+from fedsiege.results.record import Table
 from services.launch.base import Fleet, FleetFailed
 from services.simulator.intervention import Intervention
 
-HEADER = ("round", "container", "participants", "fault", "seconds", "accepted")
 _PAST = {Fault.KILL: "killed", Fault.PAUSE: "paused", Fault.SLOW: "slowed"}
 
 
@@ -47,7 +46,7 @@ class Faulting(Intervention):
         self, fleet: Fleet, plan: FaultPlan, seed: int, table: Path, note: Callable[[str], None]
     ) -> None:
         self._fleet, self._plan, self._seed, self._note = fleet, plan, seed, note
-        self._table = Table(table, HEADER)
+        self._table = Table(table, FaultRow)
         self._clients = [worker.name for worker in fleet.workers if worker.kind == "client"]
         self._struck: dict[int, list[tuple[str, Fault, float]]] = defaultdict(list)
         self._over: set[int] = set()
@@ -123,12 +122,12 @@ class Faulting(Intervention):
             hosted[row.identity.rpartition("/")[0]].append(row)
         self._over.remove(round_number)
         self._table.append(
-            (
+            FaultRow(
                 round_number,
                 name,
                 " ".join(str(row.index) for row in hosted[name]),
                 fault,
-                round(seconds, 3),
+                seconds,
                 sum(row.accepted for row in hosted[name]),
             )
             for name, fault, seconds in self._struck.pop(round_number, ())
@@ -140,7 +139,7 @@ class Faulting(Intervention):
             kill.cancel()
         for number, struck in sorted(self._struck.items()):
             self._table.append(
-                (number, name, None, fault, round(seconds, 3), None)
+                FaultRow(number, name, None, fault, seconds, None)
                 for name, fault, seconds in struck
             )
         self._table.close()

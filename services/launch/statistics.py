@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fedsiege.results.table import Table
+from fedsiege.results import ContainerRow
+from fedsiege.results.record import Table
 from services.launch.base import Sample
 
-HEADER = ("seconds", "round", "container", "state", "cpu_seconds", "memory", "memory_peak")
 _MIB = 1 << 20
 
 
@@ -60,7 +60,7 @@ class Statistics:
     """
 
     def __init__(self, table: Path) -> None:
-        self._table = Table(table, HEADER)
+        self._table = Table(table, ContainerRow)
         self._usage: dict[str, Usage] = {}
 
     def add(self, seconds: float, round_number: int, samples: Iterable[Sample]) -> None:
@@ -69,12 +69,12 @@ class Statistics:
         for one in samples:
             usage = self._usage[one.container] = self._usage.get(one.container, Usage()).plus(one)
             rows.append(
-                (
-                    round(seconds, 3),
+                ContainerRow(
+                    seconds,
                     round_number,
                     one.container,
                     one.state,
-                    round(usage.cpu_seconds, 6),
+                    usage.cpu_seconds,
                     one.memory,
                     usage.peak,
                 )

@@ -10,6 +10,7 @@ from fedsiege.results import (
     CloseReason,
     Confusion,
     HistoryRow,
+    IntrusionRow,
     Outcome,
     ParticipantRow,
     Standing,
@@ -94,6 +95,20 @@ def confusion(entry: data_pb.AccuracyEntry) -> Confusion | None:
         return None
     counts = np.array(entry.confusion, np.int64).reshape(classes, classes)
     return Confusion(counts, np.array(entry.class_samples, np.int64))
+
+
+def intrusion_row(report: pb.IntrusionReport) -> IntrusionRow:
+    """Turn the report of the attacker into a row of the results."""
+    return IntrusionRow(
+        intrusion=report.intrusion,
+        tried=report.tried,
+        succeeded=report.succeeded,
+        seconds=report.seconds,
+        per_second=report.succeeded / report.seconds if report.seconds else 0.0,
+        refusals=" ".join(
+            f"{reason}:{report.refusals[reason]}" for reason in sorted(report.refusals)
+        ),
+    )
 
 
 def participant_row(

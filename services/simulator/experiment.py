@@ -10,13 +10,12 @@ from pathlib import Path
 
 import grpc
 
+from fedsiege.atomic import describe_error
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.roster import Cast
 from fedsiege.peer_text import plain
-from fedsiege.results import ResultsFolder, detections
-from fedsiege.results.atomic import in_words
-from fedsiege.results.intrusions import write_intrusions
+from fedsiege.results import ResultsFolder, RunState, detections
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
@@ -26,6 +25,7 @@ from services.simulator.attack_success import Probe
 from services.simulator.conversion import (
     confusion,
     history_row,
+    intrusion_row,
     participant_row,
     round_figures,
     to_message,
@@ -101,6 +101,7 @@ class Experiment:
         self._aggregator = aggregator
         self._data = data
         self._make_folder = make_folder
+        self._folder: ResultsFolder | None = None
         kind = Muster if resolved.spec.clients else OpenMuster
         self._cast = Cast(resolved.spec)
         self._muster = kind(experiment_id, resolved.spec, self._cast, workers, self.note)
@@ -212,17 +213,35 @@ class Experiment:
         except OSError as error:
             if error.errno is None:
                 log.exception("experiment %s", self.experiment_id)
-            self.problem = in_words(error)
+            self.problem = describe_error(error)
         except Exception as error:  # the last resort: an experiment that ends must say so
             log.exception("experiment %s", self.experiment_id)
             self.problem = f"{type(error).__name__}: {error}"
         finally:
             self.problem = plain(self.problem, MOST_CHARACTERS)
             self._muster.dismiss()
-            self.state, self.ended_at = state, time.time()
+            self.state, self.ended_at = self._record_end(state), time.time()
             self._restate()
             name = pb.ExperimentState.Name(state).removeprefix("EXPERIMENT_STATE_").lower()
             log.info("experiment %s %s %s", self.experiment_id, name, self.problem)
+
+    def _record_end(self, state: pb.ExperimentState.ValueType) -> pb.ExperimentState.ValueType:
+        """Write into ``run.json`` how the experiment ended, and return the state it ended in.
+
+        If that cannot be written, the experiment has failed.
+        """
+        if self._folder is None:
+            return state
+        name = pb.ExperimentState.Name(state).removeprefix("EXPERIMENT_STATE_").lower()
+        reason = self.problem if state == pb.EXPERIMENT_STATE_FAILED else ""
+        try:
+            self._folder.end(RunState(name), reason, self.notes)
+        except OSError as error:
+            log.warning("experiment %s: %s", self.experiment_id, describe_error(error))
+            if state == pb.EXPERIMENT_STATE_FINISHED:
+                self.problem = describe_error(error)
+                return pb.EXPERIMENT_STATE_FAILED
+        return state
 
     async def _siege(self) -> None:
         """Wait for workers, set up the federation, do the rounds, write the results."""
@@ -242,7 +261,13 @@ class Experiment:
         self.federation = federation
         with self._make_folder() as folder:
             self.results = str(folder.path)
-            folder.write_spec(self.resolved, dataset_reason=self._dataset_reason)
+            self._folder = folder
+            folder.start(
+                self.resolved,
+                dataset_reason=self._dataset_reason,
+                initial_weights=federation.described.spec.init,
+                initial_weights_sha256=federation.described.init_sha256,
+            )
             await probe.look(0, federation)
             follower = asyncio.create_task(federation.follow())
             recorder = asyncio.create_task(self._record(folder, federation, probe))
@@ -361,12 +386,12 @@ class Experiment:
         problems: list[OSError] = []
         try:
             if spec.intrusions:
-                write_intrusions(self._muster.intrusions, folder.path / "intrusions.csv")
+                folder.add_intrusions(map(intrusion_row, self._muster.intrusions))
         except OSError as error:
             problems.append(error)
         try:
             await asyncio.to_thread(
-                folder.write_picture,
+                folder.write_plots,
                 spec.name or f"{spec.model} on {spec.dataset}",
                 subtitle(self.resolved),
             )

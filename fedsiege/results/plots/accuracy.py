@@ -1,4 +1,4 @@
-"""The picture of a run: accuracy and attack success over the rounds, and the loss below."""
+"""The plot of a run: accuracy and attack success over the rounds, and the loss below."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedsiege.errors import InvalidValue
+from fedsiege.results.history import HistoryRow
 from fedsiege.results.plots import canvas
 from fedsiege.results.plots.canvas import INK, QUIET
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
-
-    from fedsiege.results import HistoryRow
 
 _ACCURACY = "#1d5fa8"
 _SUCCESS = "#9c2b6e"
@@ -31,7 +30,7 @@ _UNBALANCED = 0.03
 
 
 def draw_history(
-    rows: "Sequence[HistoryRow]",
+    rows: Sequence[HistoryRow],
     path: Path,
     title: str,
     subtitle: str,
@@ -55,7 +54,7 @@ def draw_history(
 
 
 def history_figure(
-    rows: "Sequence[HistoryRow]", title: str, subtitle: str, *, class_samples: Sequence[int] = ()
+    rows: Sequence[HistoryRow], title: str, subtitle: str, *, class_samples: Sequence[int] = ()
 ) -> "Figure":
     """Return what ``draw_history`` draws, as a figure."""
     # Importing matplotlib takes 0.3 s.
@@ -83,7 +82,7 @@ def history_figure(
         *_draw_shares(accuracy, rows),
         *_draw_guessing(accuracy, class_samples),
         *_mark_incomplete([accuracy, loss], rows),
-        *_mark_untold([accuracy, loss], rows),
+        *_mark_undrawn([accuracy, loss], rows),
     ]
     _draw_loss(loss, rows)
 
@@ -103,21 +102,23 @@ def history_figure(
     return figure
 
 
-def _told(row: "HistoryRow") -> bool:
+def _has_figures(row: HistoryRow) -> bool:
     """Whether the test of the model gave figures: it was tested, and its outputs are numbers."""
     return math.isfinite(row.accuracy) and not row.destroyed
 
 
-def _shares(rows: "Sequence[HistoryRow]") -> Iterator[tuple[str, str, list[float]]]:
+def _shares(rows: Sequence[HistoryRow]) -> Iterator[tuple[str, str, list[float]]]:
     """Return what is drawn in percent: its name, its colour, and a value per round or NaN."""
-    told = [100 * row.accuracy if _told(row) else math.nan for row in rows]
-    yield "accuracy", _ACCURACY, told
+    accuracy = [100 * row.accuracy if _has_figures(row) else math.nan for row in rows]
+    yield "accuracy", _ACCURACY, accuracy
     if any(row.asr is not None for row in rows):
-        success = [math.nan if row.asr is None or not _told(row) else 100 * row.asr for row in rows]
+        success = [
+            math.nan if row.asr is None or not _has_figures(row) else 100 * row.asr for row in rows
+        ]
         yield "attack success rate", _SUCCESS, success
 
 
-def _draw_shares(axes: "Axes", rows: "Sequence[HistoryRow]") -> Iterator["Artist"]:
+def _draw_shares(axes: "Axes", rows: Sequence[HistoryRow]) -> Iterator["Artist"]:
     """Draw accuracy and attack success rate, with gaps where there is none; yield the lines."""
     rounds = [row.round for row in rows]
     for (name, colour, percent), marker in zip(_shares(rows), "os", strict=False):
@@ -137,7 +138,7 @@ def _draw_shares(axes: "Axes", rows: "Sequence[HistoryRow]") -> Iterator["Artist
         )
 
 
-def _label_shares(figure: "Figure", axes: "Axes", rows: "Sequence[HistoryRow]") -> None:
+def _label_shares(figure: "Figure", axes: "Axes", rows: Sequence[HistoryRow]) -> None:
     """Write the first, the last and the lowest accuracy beside its point, and the last success."""
     taken: list[Bbox] = []
     for name, colour, percent in _shares(rows):
@@ -182,7 +183,7 @@ def _draw_guessing(axes: "Axes", class_samples: Sequence[int]) -> Iterator["Arti
         )
 
 
-def _mark_incomplete(several: "Sequence[Axes]", rows: "Sequence[HistoryRow]") -> Iterator["Artist"]:
+def _mark_incomplete(several: "Sequence[Axes]", rows: Sequence[HistoryRow]) -> Iterator["Artist"]:
     """Shade the rounds in which updates of honest participants were missing."""
     bands = [
         [row.round for row in some]
@@ -206,7 +207,7 @@ def _mark_incomplete(several: "Sequence[Axes]", rows: "Sequence[HistoryRow]") ->
                 yield shade
 
 
-def _mark_untold(several: "Sequence[Axes]", rows: "Sequence[HistoryRow]") -> Iterator["Artist"]:
+def _mark_undrawn(several: "Sequence[Axes]", rows: Sequence[HistoryRow]) -> Iterator["Artist"]:
     """Mark what cannot be drawn at the foot of each plot: why there is no accuracy, or no loss."""
     destroyed = [row.round for row in rows if row.destroyed]
     untested = [row.round for row in rows if not math.isfinite(row.accuracy)]
@@ -232,7 +233,7 @@ def _mark_untold(several: "Sequence[Axes]", rows: "Sequence[HistoryRow]") -> Ite
                 yield from marks
 
 
-def _draw_loss(axes: "Axes", rows: "Sequence[HistoryRow]") -> None:
+def _draw_loss(axes: "Axes", rows: Sequence[HistoryRow]) -> None:
     """Draw the loss, with gaps where it is not finite."""
     finite = [row.loss for row in rows if math.isfinite(row.loss)]
     axes.plot(

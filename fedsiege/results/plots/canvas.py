@@ -1,4 +1,4 @@
-"""The figure that the pictures of a run share: title, subtitle and key, fitted into it.
+"""The figure that the plots of a run share: title, subtitle and key, fitted into it.
 
 Every text is measured with matplotlib's renderer, so that none leaves the figure or covers another.
 """

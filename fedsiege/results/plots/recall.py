@@ -1,4 +1,4 @@
-"""The picture of the classes: the recall of each over the rounds."""
+"""The plot of the classes: the recall of each over the rounds."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence

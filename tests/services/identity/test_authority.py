@@ -11,8 +11,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from fedsiege import atomic
 from fedsiege.errors import FedSiegeError, InvalidValue
-from services.identity import atomic
 from services.identity.authority import Authority
 from services.identity.bundle import Bundle
 from services.identity.callers import Role, caller_in
@@ -239,17 +239,17 @@ def test_a_reader_never_sees_half_a_renewal(authority, monkeypatch):
     authority.issue("client-1")
     folder = authority.folder / "client-1"
     old = bundle(authority, "client-1")
-    put, seen = atomic.replace, {}
+    put, seen = atomic.write_file, {}
 
-    def put_and_read(path: Path, content: atomic.Content) -> None:
-        put(path, content)
+    def put_and_read(path: Path, data: bytes, mode: int) -> None:
+        put(path, data, mode)
         if path.parent == folder:
             try:
                 seen[path.name] = Bundle.read(folder, lambda: NOW)
             except InvalidValue as error:
                 seen[path.name] = str(error)
 
-    monkeypatch.setattr(atomic, "replace", put_and_read)
+    monkeypatch.setattr(atomic, "write_file", put_and_read)
     authority.renew("client-1")
     new = bundle(authority, "client-1")
     assert new.certificate != old.certificate
