@@ -7,14 +7,15 @@ the participants it hosts. Fake clients have shares too, which nobody uses.
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, overload
+from typing import Annotated, ClassVar, overload
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge, Le
 
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue
-from fedsiege.registry import Component, Registry
+from fedsiege.registry import Component, Registry, spell
 
 Labels = npt.NDArray[np.int64]
 #: Positions in the training set, int64.
@@ -24,13 +25,13 @@ _PURPOSE = "partition"
 
 
 class Partition(Component, abc.ABC):
-    """Base of all partitions. ``str(partition)`` is what ``create`` reads back."""
+    """Base of all partitions. ``str(partition)`` is what ``parse`` reads back."""
 
     #: Whether it can share out all there are, ``samples=0``.
     shares_out_all: ClassVar[bool] = True
 
     def __str__(self) -> str:
-        return self.name
+        return spell(self)
 
     def check_samples(self, samples: int) -> None:
         """Refuse a number of samples that this partition cannot give.
@@ -80,15 +81,12 @@ def names() -> list[str]:
     return registry.names()
 
 
-def create(text: str) -> Partition:
+def parse(text: str) -> Partition:
     """Create a partition from text: ``sample``, ``iid``, ``dirichlet:0.5``.
 
     Raises:
         InvalidValue: unknown name, or a parameter that is out of range or not taken.
     """
-    name, colon, parameter = text.partition(":")
-    if colon and "=" not in parameter:
-        text = f"{name}:alpha={parameter}"
     return registry.parse(text)
 
 
@@ -153,22 +151,16 @@ class Dirichlet(Partition):
     At alpha = 0.1 and ten equal classes, the largest class holds on average 0.67 of a participant
     with ``samples``, 0.6 to 0.67 with ``samples=0`` (the more participants, the more), and 0.9 to
     0.94 under ``dirichlet-prior``.
-
-    Attributes:
-        alpha: concentration, 1e-6 to 1e6. 0.1 is very skewed, 100 nearly iid.
     """
 
     name = "dirichlet"
     summary = "disjoint shares, class proportions from Dir(ALPHA, .., ALPHA), dirichlet:ALPHA"
 
-    alpha: float = 0.5
+    positional = "alpha"
 
-    def __post_init__(self) -> None:
-        if not 1e-6 <= self.alpha <= 1e6:
-            raise InvalidValue(f"{self.name}:alpha", self.alpha, "1e-6 to 1e6")
-
-    def __str__(self) -> str:
-        return f"{self.name}:{self.alpha}"
+    alpha: Annotated[
+        float, Ge(1e-6), Le(1e6), "concentration: 0.1 is very skewed, 100 nearly uniform"
+    ] = 0.5
 
     def assign(
         self, labels: Labels, participants: int, samples: int, seed: int
@@ -242,9 +234,6 @@ class DirichletPrior(Dirichlet):
     classes ``dirichlet-prior:1`` draws what ``dirichlet:0.1`` draws. Participants draw in the order
     of their indices, so that the last get what is left where nearly the whole set is dealt out. All
     else is as in Dirichlet.
-
-    Attributes:
-        alpha: concentration, 1e-6 to 1e6.
     """
 
     name = "dirichlet-prior"

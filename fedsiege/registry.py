@@ -8,7 +8,7 @@ A component is a frozen dataclass. Its fields are its parameters, each declared 
         name = "krum"
         summary = "the update closest to its neighbours"
 
-        f: Annotated[int | None, Field(ge=0, description="assumed hostile participants")] = None
+        f: Annotated[int | None, Ge(0), "assumed number of hostile participants"] = None
 
 From that declaration follow the check of every value, the error that says what is allowed, the
 reading of ``krum:f=20`` and the listing.
@@ -20,19 +20,20 @@ import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import (
+    Annotated,
     Any,
     ClassVar,
     Generic,
     Literal,
     Protocol,
     TypeVar,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
 )
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
 
 from fedsiege import grammar
 from fedsiege.errors import InvalidValue
@@ -52,8 +53,8 @@ Class = TypeVar("Class", bound=type[Named])
 _MOST_NEAR = 4
 #: What is allowed of each type that a parameter may have.
 _ALLOWED = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
-#: What a bound of pydantic's Field says.
-_BOUNDS = {"gt": "above {}", "ge": "{} or more", "lt": "below {}", "le": "{} or less"}
+#: What the bounds of annotated_types say.
+_BOUNDS = {"gt": " above {}", "ge": ", {} or more", "lt": ", below {}", "le": ", at most {}"}
 #: No conversions: 1 is not true, "3" is not 3, and NaN is no number.
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -76,7 +77,7 @@ class Parameter:
 
     Args:
         name: of the field.
-        hint: its annotation: ``Annotated[TYPE, Field(ge=.., description=..)]``, or a plain type.
+        hint: its annotation: ``Annotated[TYPE, Ge(..), .., "description"]``, or a plain type.
         default: its default.
 
     Attributes:
@@ -88,14 +89,14 @@ class Parameter:
     """
 
     def __init__(self, name: str, hint: Any, default: object = None) -> None:
-        field = FieldInfo.from_annotation(hint)
-        spelling = next((one for one in field.metadata if isinstance(one, Spelling)), None)
-        kind = _kind(field.annotation)
+        declared, *metadata = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        spelling = next((one for one in metadata if isinstance(one, Spelling)), None)
+        kind = _kind(declared)
         self.name = name
         self.type = kind.__name__ if isinstance(kind, type) else "str"
         self.default = str(default)
-        self.allowed = spelling.allowed if spelling else _allowed(kind, field.metadata)
-        self.description = field.description or ""
+        self.allowed = spelling.allowed if spelling else _allowed(kind, metadata)
+        self.description = next((one for one in metadata if isinstance(one, str)), "")
         self._read = spelling.read if spelling else None
         self._adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_STRICT)
 
@@ -147,16 +148,22 @@ class Component:
         """Raise InvalidValue where parameters that are allowed one by one do not go together."""
 
 
-@functools.cache
 def parameters(cls: type[Any]) -> tuple[Parameter, ...]:
     """Return the parameters that a dataclass declares, in the order of its fields."""
+    return _parameters(cast(Any, cls))  # mypy takes a class for unhashable
+
+
+@functools.cache  # looking them up at each creation would take longer than all else
+def _parameters(cls: Any) -> tuple[Parameter, ...]:
     hints = get_type_hints(cls, include_extras=True)
     return tuple(
         Parameter(field.name, hints[field.name], field.default) for field in dataclasses.fields(cls)
     )
 
 
-def read_settings(cls: type[Any], name: str, text: str | None) -> dict[str, Any]:
+def read_settings(
+    cls: type[Any], name: str, text: str | None, form: str | None = None
+) -> dict[str, Any]:
     """Return the parameters of a component that a text sets: ``key=value,key=value``.
 
     Args:
@@ -164,6 +171,7 @@ def read_settings(cls: type[Any], name: str, text: str | None) -> dict[str, Any]
         name: what it is called in errors.
         text: what is behind its colon; a lone value sets the positional parameter. None for
             nothing.
+        form: how it is to be written, for the error; None for ``name:key=value,key=value``.
 
     Raises:
         InvalidValue: text of another form, a parameter that there is not or that is given twice,
@@ -179,8 +187,9 @@ def read_settings(cls: type[Any], name: str, text: str | None) -> dict[str, Any]
     # Nothing behind the colon is not the same as no colon: a value may have got lost.
     for key, value in grammar.pairs(name, text or ",", "="):
         if not value:
-            form = f"{name}:{positional.upper()}" if positional else f"{name}:key=value,key=value"
-            raise InvalidValue(name, text, f"write it as {form if known else name}")
+            settings = positional.upper() if positional else "key=value,key=value"
+            form = form or (f"{name}:{settings}" if known else name)
+            raise InvalidValue(name, text, f"write it as {form}")
         if key not in known:
             raise InvalidValue(f"{name}:{key}", value, _takes(cls))
         found[key] = known[key].read(name, value)
@@ -310,6 +319,7 @@ def _allowed(kind: Any, metadata: list[Any]) -> str:
     bounds = {
         name: getattr(one, name) for one in metadata for name in _BOUNDS if hasattr(one, name)
     }
-    if "ge" in bounds and "le" in bounds:
-        return f"{_ALLOWED[kind]} from {bounds['ge']} to {bounds['le']}"
-    return ", ".join([_ALLOWED[kind], *(_BOUNDS[name].format(bounds[name]) for name in bounds)])
+    shown = {name: f"{x:g}" if isinstance(x, float) else str(x) for name, x in bounds.items()}
+    if "ge" in shown and "le" in shown:
+        return f"{_ALLOWED[kind]} from {shown['ge']} to {shown['le']}"
+    return _ALLOWED[kind] + "".join(_BOUNDS[name].format(shown[name]) for name in shown)

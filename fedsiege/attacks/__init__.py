@@ -27,29 +27,24 @@ from fedsiege.attacks.base import (
     StatefulAttack,
     registry,
 )
-from fedsiege.attacks.compromised.adaptive_alie import AdaptiveAlie
-from fedsiege.attacks.compromised.adaptive_ipm import AdaptiveIpm
+from fedsiege.attacks.compromised.adaptive import AdaptiveAlie, AdaptiveIpm
 from fedsiege.attacks.compromised.alie import Alie
+from fedsiege.attacks.compromised.bounded_shift import MinMax, MinSum
 from fedsiege.attacks.compromised.fang_krum import FangKrum
 from fedsiege.attacks.compromised.fang_trimmed_mean import FangTrimmedMean
 from fedsiege.attacks.compromised.gaussian import Gaussian
 from fedsiege.attacks.compromised.ipm import Ipm
 from fedsiege.attacks.compromised.mimic import Mimic
-from fedsiege.attacks.compromised.min_max import MinMax
-from fedsiege.attacks.compromised.min_sum import MinSum
 from fedsiege.attacks.compromised.scaling import Scaling
-from fedsiege.attacks.compromised.sign_flip import SignFlip
-from fedsiege.attacks.compromised.sign_flip_gradient import SignFlipGradient
+from fedsiege.attacks.compromised.sign_flip import SignFlip, SignFlipGradient
+from fedsiege.attacks.data_poisoning.base import Targeted
 from fedsiege.attacks.data_poisoning.label_flip import LabelFlip
-from fedsiege.attacks.data_poisoning.targeted import Targeted
 from fedsiege.attacks.fake.absent import Absent
 from fedsiege.attacks.fake.flooding import Flooding
 from fedsiege.attacks.fake.forged_metadata import ForgedMetadata
 from fedsiege.attacks.fake.free_rider import FreeRider
 from fedsiege.attacks.fake.history import History
-from fedsiege.attacks.fake.mpaf import Mpaf
-from fedsiege.attacks.fake.mpaf_matched import MpafMatched
-from fedsiege.attacks.fake.mpaf_spread import MpafSpread
+from fedsiege.attacks.fake.mpaf import Mpaf, MpafMatched, MpafSpread
 from fedsiege.attacks.fake.poisonedfl import PoisonedFL, PoisonedFLNoise
 from fedsiege.attacks.fake.random import Random
 from fedsiege.attacks.fake.replay import Replay

@@ -13,14 +13,12 @@ import abc
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, Literal
 
 from torch import Tensor
 
-from fedsiege.errors import InvalidValue, UnfitRound
-from fedsiege.ranges import is_finite
+from fedsiege.errors import UnfitRound
 from fedsiege.registry import Component, Registry
-from fedsiege.rules.base import require_whole_number
 from fedsiege.training.base import Shard
 
 
@@ -115,27 +113,7 @@ class Attack(Component, abc.ABC):
         """
         return 1
 
-    def require_positive(self, parameter: str, *, or_zero: bool = False) -> None:
-        """Check one of this attack's own parameters, for ``__post_init__``.
-
-        Raises:
-            InvalidValue: it is not a finite number above 0 (or 0 itself, if ``or_zero``).
-        """
-        value = getattr(self, parameter)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not is_finite(value) or value < 0 or (value == 0 and not or_zero):
-            allowed = "a finite number, 0 or more" if or_zero else "a finite number greater than 0"
-            raise InvalidValue(f"{self.name}:{parameter}", value, allowed)
-
-    def require_whole(self, parameter: str, least: int, most: int | None = None) -> None:
-        """Check one of this attack's own parameters, for ``__post_init__``.
-
-        Raises:
-            InvalidValue: it is not a whole number from least to most.
-        """
-        require_whole_number(f"{self.name}:{parameter}", getattr(self, parameter), least, most)
-
-    def check(self, setting: Setting) -> None:  # noqa: B027 - most attacks work in any
+    def check(self, setting: Setting) -> None:
         """Raise UnfitRound if it cannot work in such a round."""
 
     @abc.abstractmethod
@@ -184,19 +162,15 @@ class StatefulAttack(Attack):
 class CompromisedAttack(Attack):
     """Base of the attacks by participants that hold data, and could train on it as told.
 
-    Args:
-        knowledge: ``partial``: they take what they themselves would have sent for a sample of what
-            benign participants send; ``full``: they know what every benign participant sends.
-
     Raises:
         InvalidValue: another level.
     """
 
-    knowledge: str = "partial"
-
-    def __post_init__(self) -> None:
-        if self.knowledge not in LEVELS:
-            raise InvalidValue(f"{self.name}:knowledge", self.knowledge, " or ".join(LEVELS))
+    knowledge: Annotated[
+        Literal["partial", "full"],
+        "what is known of benign updates: partial, what the attackers themselves would have "
+        "sent; full, what every benign participant sends",
+    ] = "partial"
 
     @property
     def knows(self) -> Knowledge:

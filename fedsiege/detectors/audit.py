@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from fedsiege import grammar
 from fedsiege.detectors import base, quarantine
 from fedsiege.detectors.base import FLAGGED, Detector
 from fedsiege.detectors.quarantine import Ledger, Quarantine, empty_ledger
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.registry import spell
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.pipeline import SEPARATOR
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Audit:
 
     def spelled(self) -> str:
         """Write it as text that ``parse`` reads back."""
-        return SEPARATOR.join(spell(step) for step in (*self.detectors, self.quarantine))
+        return grammar.SEPARATOR.join(spell(step) for step in (*self.detectors, self.quarantine))
 
     def examine(
         self, updates: Tensor, context: RoundContext, state: AuditState | None = None
@@ -172,8 +172,8 @@ def parse(text: str) -> Audit:
     """
     detectors: list[Detector] = []
     terms: list[Quarantine] = []
-    for step in text.split(SEPARATOR):
-        if step.partition(":")[0].strip() == Quarantine.name:
+    for step in grammar.chain(text):
+        if grammar.component(step)[0] == Quarantine.name:
             terms.append(quarantine.registry.parse(step))
         else:
             detectors.append(base.registry.parse(step))

@@ -1,15 +1,14 @@
 """Who sends what another sends."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from fedsiege.detectors.base import Detector, registry
 from fedsiege.numerics.cosines import cosines
-from fedsiege.ranges import require_number
-from fedsiege.rules.base import require_whole_number
 from fedsiege.rules.context import RoundContext
 
 #: Cosines are good to this.
@@ -36,22 +35,13 @@ class Duplicate(Detector):
     of an honest participant has it flagged as well. Where most units of the model are dead, honest
     updates of one class can be parallel, and are flagged. It is blind to fakes that differ
     (mpaf-spread).
-
-    Args:
-        cosine: above 0 and below 1, the least that is flagged; above ``1 - 1e-6`` no cosine of
-            float32 products tells anything.
-        group: how many must be alike, 2 or more.
     """
 
     name: ClassVar[str] = "duplicate"
     summary: ClassVar[str] = "updates in the same direction as another's"
 
-    cosine: float = 0.99999
-    group: int = 2
-
-    def __post_init__(self) -> None:
-        require_number(f"{self.name}:cosine", self.cosine, above=0, most=1 - _RESOLUTION)
-        require_whole_number(f"{self.name}:group", self.group, least=2)
+    cosine: Annotated[float, Gt(0), Le(1 - _RESOLUTION), "least cosine that is flagged"] = 0.99999
+    group: Annotated[int, Ge(2), "number of updates that must be alike"] = 2
 
     @property
     def least(self) -> int:

@@ -1,14 +1,13 @@
 """Who pulls to one point, wherever the model goes."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from fedsiege.detectors.base import Detector, registry
-from fedsiege.ranges import require_number
-from fedsiege.rules.base import require_whole_number
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
 from fedsiege.rules.state import own
@@ -51,24 +50,16 @@ class FixedPoint(Detector):
     Nothing is said (the score is 0) of a participant's first round, of zeros, and where the model
     has not moved. Memory is by identity, for ``window`` rounds; ``4 d`` bytes for each identity and
     for each of these rounds' models.
-
-    Args:
-        residual: largest that is flagged, above 0, below 1.
-        window: over how many rounds two updates are compared, 1 or more.
-        remember: how many identities are remembered, 1 or more; see ``memory.absent``.
     """
 
     name: ClassVar[str] = "fixed-point"
     summary: ClassVar[str] = "updates that pull to one point, whatever the model does"
 
-    residual: float = 0.1
-    window: int = 10
-    remember: int = REMEMBERED
-
-    def __post_init__(self) -> None:
-        require_number(f"{self.name}:residual", self.residual, above=0, below=1)
-        require_whole_number(f"{self.name}:window", self.window, least=1)
-        require_whole_number(f"{self.name}:remember", self.remember, least=1)
+    residual: Annotated[float, Gt(0), Lt(1), "largest relative residual that is flagged"] = 0.1
+    window: Annotated[int, Ge(1), "largest number of rounds between the two updates compared"] = 10
+    remember: Annotated[
+        int, Ge(1), "number of participants remembered; those absent longest are forgotten first"
+    ] = REMEMBERED
 
     def judge(
         self, updates: Tensor, context: RoundContext, state: object | None

@@ -1,15 +1,14 @@
 """Who goes on as it did, too exactly to be learning, or turns round."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from fedsiege.detectors.base import Detector, registry
 from fedsiege.numerics.deviation import distinct, robust_z
-from fedsiege.ranges import require_number
-from fedsiege.rules.base import require_whole_number
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
 from fedsiege.rules.state import own
@@ -52,27 +51,21 @@ class History(Detector):
 
     After the over-consistency noted for FLDetector (Zhang et al., KDD 2022), which looks for the
     opposite.
-
-    Args:
-        z: largest allowed, above 0.
-        floor: least spread of the logarithms of the angles, above 0.
-        reverse: minus the cosine that is flagged, above 0, at most 1.
-        remember: how many identities are remembered, 1 or more; see ``memory.absent``.
     """
 
     name: ClassVar[str] = "history"
     summary: ClassVar[str] = "updates that repeat, or reverse, what their sender sent before"
 
-    z: float = 5.5
-    floor: float = 0.25
-    reverse: float = 0.5
-    remember: int = REMEMBERED
-
-    def __post_init__(self) -> None:
-        require_number(f"{self.name}:z", self.z, above=0)
-        require_number(f"{self.name}:floor", self.floor, above=0)
-        require_number(f"{self.name}:reverse", self.reverse, above=0, most=1)
-        require_whole_number(f"{self.name}:remember", self.remember, least=1)
+    z: Annotated[float, Gt(0), "modified z-score that is flagged"] = 5.5
+    floor: Annotated[
+        float, Gt(0), "least spread of the log angles that a deviation is measured by"
+    ] = 0.25
+    reverse: Annotated[float, Gt(0), Le(1), "minus the cosine to the own past that is flagged"] = (
+        0.5
+    )
+    remember: Annotated[
+        int, Ge(1), "number of participants remembered; those absent longest are forgotten first"
+    ] = REMEMBERED
 
     def judge(
         self, updates: Tensor, context: RoundContext, state: object | None

@@ -2,15 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from fedsiege.detectors.base import Detector, registry
 from fedsiege.detectors.duplicate import likeness
-from fedsiege.ranges import require_number
-from fedsiege.rules.base import require_whole_number
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.layerguard import LayerGuard, layers_of
 
@@ -31,24 +30,21 @@ class Layers(Detector):
 
     Wang et al., *LayerGuard: Poisoning-Resilient Federated Learning via Layer-Wise Similarity
     Analysis*, NeurIPS 2025, section 3.3, for the similarity.
-
-    Args:
-        neighbours: 1 or more (fewer if there are not that many others).
-        cosine: above 0 and below 1, the least similarity that is flagged.
-        share: of the layers, above 0, at most 1.
     """
 
     name: ClassVar[str] = "layers"
     summary: ClassVar[str] = "updates that are those of others in many layers"
 
-    neighbours: int = 2
-    cosine: float = 0.99999
-    share: float = 0.5
-
-    def __post_init__(self) -> None:
-        require_whole_number(f"{self.name}:neighbours", self.neighbours, least=1)
-        require_number(f"{self.name}:cosine", self.cosine, above=0, most=1 - 1e-6)
-        require_number(f"{self.name}:share", self.share, above=0, most=1)
+    neighbours: Annotated[
+        int,
+        Ge(1),
+        "number of most similar participants that a similarity is the mean of; fewer if there "
+        "are not that many",
+    ] = 2
+    cosine: Annotated[float, Gt(0), Le(1 - 1e-06), "least similarity that is flagged"] = 0.99999
+    share: Annotated[
+        float, Gt(0), Le(1), "share of the layers in which an update must be alike"
+    ] = 0.5
 
     @property
     def least(self) -> int:

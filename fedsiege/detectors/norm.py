@@ -1,14 +1,14 @@
 """Who sends more than the others."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.detectors.base import Detector, registry
 from fedsiege.numerics.deviation import FEWEST, distinct, robust_z
 from fedsiege.numerics.norms import row_norms
-from fedsiege.ranges import require_number
 from fedsiege.rules.context import RoundContext
 
 
@@ -29,21 +29,15 @@ class Norm(Detector):
     samples each and a trained model, to MPAF with lambda 1.
 
     Iglewicz and Hoaglin, *How to Detect and Handle Outliers*, 1993, for the modified z-score.
-
-    Args:
-        z: largest allowed, above 0.
-        floor: least spread of the logarithms, above 0; 0.25 lets anyone send e times the median.
     """
 
     name: ClassVar[str] = "norm"
     summary: ClassVar[str] = "updates much longer than the median"
 
-    z: float = 4.0
-    floor: float = 0.25
-
-    def __post_init__(self) -> None:
-        require_number(f"{self.name}:z", self.z, above=0)
-        require_number(f"{self.name}:floor", self.floor, above=0)
+    z: Annotated[float, Gt(0), "modified z-score that is flagged"] = 4.0
+    floor: Annotated[
+        float, Gt(0), "least spread of the log norms that a deviation is measured by"
+    ] = 0.25
 
     @property
     def least(self) -> int:

@@ -10,14 +10,14 @@ import enum
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege.errors import InvalidValue
 from fedsiege.registry import Component, Registry
-from fedsiege.rules.base import require_whole_number
 
 #: Doublings, at most: the cap is reached long before.
 _DOUBLINGS = 30
@@ -79,24 +79,19 @@ def empty_ledger() -> Ledger:
 
 @dataclass(frozen=True)
 class Quarantine(Component):
-    """The terms of quarantine and probation.
-
-    Args:
-        term: rounds of a first quarantine, the one with the flag included, 1 or more.
-        cap: rounds of the longest, ``term`` or more.
-        probation: unflagged rounds that end it, 1 or more.
-    """
+    """The terms of quarantine and probation."""
 
     name: ClassVar[str] = "quarantine"
     summary: ClassVar[str] = "how long those flagged are out, and on probation"
 
-    term: int = 4
-    cap: int = 64
-    probation: int = 8
+    term: Annotated[
+        int, Ge(1), "rounds of the first quarantine, the one with the flag included"
+    ] = 4
+    cap: Annotated[int, Ge(1), "rounds of the longest quarantine"] = 64
+    probation: Annotated[int, Ge(1), "unflagged rounds that end a probation"] = 8
 
-    def __post_init__(self) -> None:
-        for name in ("term", "cap", "probation"):
-            require_whole_number(f"{self.name}:{name}", getattr(self, name), least=1)
+    def check_together(self) -> None:
+        """Raise InvalidValue where parameters do not go together."""
         if self.cap < self.term:
             raise InvalidValue(f"{self.name}:cap", self.cap, f"{self.term}, the term, or more")
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Self
 
+from fedsiege import grammar
 from fedsiege.errors import InvalidValue
 
 _ALLOWED = "kill:SHARE,pause:SHARE,slow:SHARE, each once, shares from 0 to 1, together at most 1"
@@ -65,16 +66,12 @@ class FaultPlan:
                 or shares that add up to more than 1.
         """
         shares: dict[Fault, Fraction] = {}
-        for part in text.split(",") if text else ():
-            name, _, share = part.partition(":")
-            try:
-                fault, value = Fault(name.strip()), Fraction(share.strip())
-            except (ValueError, ZeroDivisionError):
-                raise InvalidValue("FAULTS", text, _ALLOWED) from None
-            if fault in shares or not 0 <= value <= 1:
-                raise InvalidValue("FAULTS", text, _ALLOWED)
-            shares[fault] = value
-        if sum(shares.values()) > 1:
+        try:
+            for name, share in grammar.pairs("FAULTS", text, ":"):
+                shares[Fault(name)] = Fraction(share or "")
+        except (ValueError, ZeroDivisionError):
+            raise InvalidValue("FAULTS", text, _ALLOWED) from None
+        if any(share < 0 for share in shares.values()) or sum(shares.values()) > 1:
             raise InvalidValue("FAULTS", text, _ALLOWED)
         return cls(MappingProxyType(shares))
 

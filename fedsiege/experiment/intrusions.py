@@ -6,8 +6,13 @@ What an admission mode is worth is measured by trying; ``services/attacker/intru
 import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Annotated
 
+from annotated_types import Ge, Le
+
+from fedsiege import grammar
 from fedsiege.errors import InvalidValue
+from fedsiege.registry import Parameter
 
 #: Name, what it is, and how often it is tried where no count is given.
 INTRUSIONS: Mapping[str, tuple[str, int]] = MappingProxyType(
@@ -21,7 +26,8 @@ INTRUSIONS: Mapping[str, tuple[str, int]] = MappingProxyType(
         "token-reuse": ("enrol identities with a token that is used up", 10),
     }
 )
-_MOST = 100_000
+#: How often one of them may be tried.
+_COUNT = Parameter("count", Annotated[int, Ge(1), Le(100_000)])
 
 
 def parse(text: str) -> dict[str, int]:
@@ -35,15 +41,12 @@ def parse(text: str) -> dict[str, int]:
         InvalidValue: an unknown name, a name twice, a count out of range.
     """
     wanted: dict[str, int] = {}
-    for item in filter(None, (part.strip() for part in text.split(","))):
-        name, colon, count = item.partition(":")
+    for name, count in grammar.pairs("INTRUSIONS", text, ":"):
+        if not name and count is None:  # a comma too many
+            continue
         if name not in INTRUSIONS:
             near = difflib.get_close_matches(name, INTRUSIONS, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise InvalidValue("INTRUSIONS", item, f"{hint}There are: {', '.join(INTRUSIONS)}")
-        if name in wanted:
-            raise InvalidValue("INTRUSIONS", item, "each name once")
-        if colon and not (count.isascii() and count.isdigit() and 1 <= int(count) <= _MOST):
-            raise InvalidValue("INTRUSIONS", item, f"a count from 1 to {_MOST} behind the colon")
-        wanted[name] = int(count) if colon else INTRUSIONS[name][1]
+            raise InvalidValue("INTRUSIONS", name, f"{hint}There are: {', '.join(INTRUSIONS)}")
+        wanted[name] = INTRUSIONS[name][1] if count is None else _COUNT.read("INTRUSIONS", count)
     return wanted

@@ -126,7 +126,7 @@ def _check_task(spec: ExperimentSpec) -> None:
     if spec.dataset not in sets:
         raise InvalidValue("DATASET", spec.dataset, no_such("data set", spec.dataset, sets))
     with _about("PARTITION", spec.partition, "partition"):
-        share = partitions.create(spec.partition)
+        share = partitions.parse(spec.partition)
     if spec.init == "pretrained" and spec.dataset != "auto":
         with _about("INIT", spec.init, "init"):
             models.shipped_checkpoint(spec.model, spec.dataset)

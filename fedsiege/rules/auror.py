@@ -1,15 +1,15 @@
 """Auror: who is in the minority in most of the features that tell two groups apart."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from fedsiege.numerics.matrix import column_blocks, sorted_columns
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.numerics.two_means import two_means
-from fedsiege.ranges import require_number
 from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 
@@ -36,27 +36,29 @@ class Auror(Rule):
     indicative features are looked for in the first 10 rounds only. Here they are of the round, and
     without alpha the means must be ``separation`` times the standard deviation within the clusters
     apart; for one normal distribution that quotient is 2.65.
-
-    Args:
-        alpha: the least distance of the means of an indicative feature, above 0; None for the
-            relative test.
-        separation: of the relative test, above 0.
-        majority: of the indicative features, 0.5 or more, below 1.
     """
 
     name: ClassVar[str] = "auror"
     summary: ClassVar[str] = "the mean without who is a minority in most telling coordinates"
     accuses: ClassVar[bool] = True
 
-    alpha: float | None = None
-    separation: float = 6.0
-    majority: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.alpha is not None:
-            require_number(f"{self.name}:alpha", self.alpha, above=0)
-        require_number(f"{self.name}:separation", self.separation, above=0)
-        require_number(f"{self.name}:majority", self.majority, least=0.5, below=1)
+    alpha: Annotated[
+        float | None,
+        Gt(0),
+        "least distance between the two means of an indicative coordinate; None for the "
+        "relative test",
+    ] = None
+    separation: Annotated[
+        float,
+        Gt(0),
+        "relative test: least distance of the means, in standard deviations within the clusters",
+    ] = 6.0
+    majority: Annotated[
+        float,
+        Ge(0.5),
+        Lt(1),
+        "share of the indicative coordinates that a participant may be suspicious in",
+    ] = 0.5
 
     def remark(self, n: int) -> str:
         """Say where there is no minority."""

@@ -7,14 +7,17 @@ the two nearest of three rows under Krum, where the first row wins; and the last
 """
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
+import numpy as np
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
-from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege import seeding
+from fedsiege.errors import UnfitRound
 from fedsiege.numerics.threads import row_blocks, share
 from fedsiege.registry import Component, Registry
 from fedsiege.rules.context import RoundContext
@@ -79,10 +82,10 @@ class Rule(Component, abc.ABC):
         self.check(n)
         return self
 
-    def check(self, n: int) -> None:  # noqa: B027 - most rules work with any n
+    def check(self, n: int) -> None:
         """Raise UnfitRound if this rule cannot work with n updates."""
 
-    def check_local_training(self) -> None:  # noqa: B027 - most rules assume nothing about it
+    def check_local_training(self) -> None:
         """Raise InvalidValue if this rule assumes training that no participant here does."""
 
     def remark(self, n: int) -> str:
@@ -188,20 +191,16 @@ class StatefulRule(Rule):
 
 @dataclass(frozen=True)
 class TolerantRule(Rule):
-    """Base of the rules that must be told how many hostile participants to tolerate.
-
-    Args:
-        f: the assumed number of hostile participants, 0 or more; None for ``floor(0.2 n)``.
-    """
+    """Base of the rules that must be told how many hostile participants to tolerate."""
 
     #: Whether this is the mean where nobody is assumed hostile.
     mean_without_hostile: ClassVar[bool] = False
 
-    f: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.f is not None:
-            require_whole_number(f"{self.name}:f", self.f, least=0)
+    f: Annotated[
+        int | None,
+        Ge(0),
+        "assumed number of hostile participants; None for a fifth of them, rounded down",
+    ] = None
 
     def tolerated(self, n: int) -> int:
         """Return f as it holds among n participants."""
@@ -232,18 +231,6 @@ class MinorityRule(TolerantRule):
             raise UnfitRound(
                 f"{self.name} with f={f} needs more than 2f = {2 * f} updates, there are {n}"
             )
-
-
-def require_whole_number(name: str, value: object, least: int, most: int | None = None) -> None:
-    """Raise InvalidValue unless a parameter is an int of at least ``least``, at most ``most``."""
-    if (
-        not isinstance(value, int)
-        or isinstance(value, bool)
-        or value < least
-        or (most is not None and value > most)
-    ):
-        span = f", {least} or more" if most is None else f" from {least} to {most}"
-        raise InvalidValue(name, value, f"a whole number{span}")
 
 
 def finite_rows(updates: Tensor) -> Tensor:
@@ -289,3 +276,38 @@ def keep_model(
     n, d = updates.shape
     zeros = torch.zeros(d, device=updates.device)
     return Aggregation(zeros, torch.zeros(n, dtype=torch.bool), scores, state)
+
+
+def with_noise(update: Tensor, deviation: float, purpose: str, context: RoundContext) -> Tensor:
+    """Return ``update + N(0, deviation^2 I)``, drawn from the run's seed and the round.
+
+    Args:
+        update: ``(d,)`` float32.
+        deviation: standard deviation of each coordinate, 0 or more; with 0 nothing is drawn.
+        purpose: what it is for: rules draw independently of each other.
+        context: gives the seed and the round number.
+    """
+    if deviation == 0:
+        return update
+    random = seeding.generator(context.seed, purpose, context.round_number)
+    noise = torch.from_numpy(random.standard_normal(len(update), np.float32))
+    return update + deviation * noise.to(update.device)
+
+
+def samples_cut(rule: str, counts: Sequence[int], bound: int, most: int | None = None) -> list[str]:
+    """Return a remark if participants report more samples than are believed; else nothing.
+
+    Args:
+        rule: its name; its parameter is ``bound``.
+        counts: the sample counts reported.
+        bound: the largest that is believed.
+        most: the largest that ``bound`` can be; None if there is none.
+    """
+    cut = [count for count in counts if count > bound]
+    if not cut:
+        return []
+    limit = "" if most is None else f", {most} at most"
+    return [
+        f"{rule} counts {bound} samples for {len(cut)} of {len(counts)} participants that report "
+        f"more, {max(cut)} at most; {rule}:bound=N changes that{limit}"
+    ]

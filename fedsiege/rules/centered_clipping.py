@@ -1,15 +1,15 @@
 """Centered clipping."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from fedsiege.numerics.distances import distances_to
 from fedsiege.numerics.matrix import weighted_sum
-from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, StatefulRule, registry, require_whole_number
+from fedsiege.rules.base import Aggregation, StatefulRule, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.state import own
 
@@ -37,24 +37,19 @@ class CenteredClipping(StatefulRule):
     section 4.
 
     The state is v, d numbers.
-
-    Args:
-        tau: the largest distance from v that counts in full, above 0; None for the median of the
-            distances, anew in each step. The paper's fixed tau fits updates of one known size.
-        steps: how often v moves in a round, 1 or more; the paper finds 1 to be enough.
     """
 
     name: ClassVar[str] = "centered-clipping"
     summary: ClassVar[str] = "the last aggregate, moved by updates whose distance to it is clipped"
     by_participant: ClassVar[bool] = False
 
-    tau: float | None = None
-    steps: int = 1
-
-    def __post_init__(self) -> None:
-        if self.tau is not None:
-            require_number(f"{self.name}:tau", self.tau, above=0)
-        require_whole_number(f"{self.name}:steps", self.steps, least=1)
+    tau: Annotated[
+        float | None,
+        Gt(0),
+        "largest distance to the centre that counts in full; None for the median distance, anew"
+        " in each step",
+    ] = None
+    steps: Annotated[int, Ge(1), "how often the centre moves in a round"] = 1
 
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Aggregate; every row counts, the scores are the distances to the last v.

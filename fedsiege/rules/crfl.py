@@ -1,16 +1,15 @@
 """CRFL: the global model itself is clipped and perturbed."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from fedsiege.numerics.means import weighted_mean
-from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, registry
+from fedsiege.rules.base import Aggregation, Rule, registry, with_noise
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.noise import with_noise
 
 
 @registry.register
@@ -25,21 +24,13 @@ class Crfl(Rule):
     Xie et al., *CRFL: Certifiably Robust Federated Learning against Backdoor Attacks*, ICML 2021,
     algorithm 1. The defaults are the authors' for MNIST (AI-secure/CRFL), whose code in addition
     lets rho rise from 2 by 0.1 a round until it is reached, and leaves the last model unperturbed.
-
-    Args:
-        bound: rho, the largest norm of the global model, above 0.
-        noise: standard deviation on each weight, 0 or more; its length is ``noise sqrt(d)``.
     """
 
     name: ClassVar[str] = "crfl"
     summary: ClassVar[str] = "the mean; then the global model is clipped and perturbed"
 
-    bound: float = 15.0
-    noise: float = 0.01
-
-    def __post_init__(self) -> None:
-        require_number(f"{self.name}:bound", self.bound, above=0)
-        require_number(f"{self.name}:noise", self.noise, least=0)
+    bound: Annotated[float, Gt(0), "largest L2 norm of the global model"] = 15.0
+    noise: Annotated[float, Ge(0), "standard deviation of the noise on each weight"] = 0.01
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts. It needs the global model."""

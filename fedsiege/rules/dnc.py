@@ -2,23 +2,22 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from fedsiege import seeding
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.matrix import column_blocks
 from fedsiege.numerics.means import weighted_mean
-from fedsiege.ranges import require_number
 from fedsiege.rules.base import (
     Aggregation,
     TolerantRule,
     keep_model,
     registry,
-    require_whole_number,
 )
 from fedsiege.rules.context import RoundContext
 
@@ -40,27 +39,17 @@ class DnC(TolerantRule):
     Shejwalkar and Houmansadr, *Manipulating the Byzantine*, NDSS 2021, algorithm 2. The numbers
     are those of public implementations [not checked against the paper], one of which takes the
     union in place of the intersection: a row out once would be back.
-
-    Args:
-        f: the assumed number of hostile participants, ``2 f < n``; None for ``floor(0.2 n)``.
-        iterations: 1 or more.
-        subsample: how many coordinates are drawn, 1 or more; all if the model has no more.
-        filter: rows out per hostile participant, above 0, and ``ceil(filter * f) < n``.
     """
 
     name: ClassVar[str] = "dnc"
     summary: ClassVar[str] = "the mean without the rows furthest along the top singular vector"
     mean_without_hostile: ClassVar[bool] = True
 
-    iterations: int = 1
-    subsample: int = 10_000
-    filter: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_whole_number(f"{self.name}:iterations", self.iterations, least=1)
-        require_whole_number(f"{self.name}:subsample", self.subsample, least=1)
-        require_number(f"{self.name}:filter", self.filter, above=0)
+    iterations: Annotated[int, Ge(1), "number of independent draws of coordinates"] = 1
+    subsample: Annotated[
+        int, Ge(1), "coordinates drawn in each iteration; all if the model has fewer"
+    ] = 10000
+    filter: Annotated[float, Gt(0), "rows left out per assumed hostile participant"] = 1.0
 
     def check(self, n: int) -> None:
         """Raise UnfitRound unless more than 2 f updates are there, and some would be left."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Ge, Le
 from torch import Tensor
 
-from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.errors import UnfitRound
 from fedsiege.numerics.running_sum import LARGEST_WEIGHT
-from fedsiege.ranges import samples_cut
-from fedsiege.rules.base import Aggregation, registry, require_whole_number
+from fedsiege.rules.base import Aggregation, registry, samples_cut
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.streaming import StreamingRule
 
@@ -27,10 +27,6 @@ class FedAvg(StreamingRule):
 
     McMahan et al., *Communication-Efficient Learning of Deep Networks from Decentralized Data*,
     AISTATS 2017, algorithm 1.
-
-    Args:
-        weighted: weigh each update by the sample count ``n_i`` that its participant reports.
-        bound: the largest ``n_i`` that is believed, 1 to 4096; counts below 1 count as 1.
     """
 
     name: ClassVar[str] = "fedavg"
@@ -38,14 +34,10 @@ class FedAvg(StreamingRule):
     measures: ClassVar[bool] = False
     by_coordinate: ClassVar[bool] = True
 
-    weighted: bool = False
-    bound: int = 1000
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.weighted, bool):
-            raise InvalidValue(f"{self.name}:weighted", self.weighted, "true or false")
-        # Beyond that a single row could be too large for the sum.
-        require_whole_number(f"{self.name}:bound", self.bound, least=1, most=LARGEST_WEIGHT)
+    weighted: Annotated[
+        bool, "weight each update by the sample count that its participant reports"
+    ] = False
+    bound: Annotated[int, Ge(1), Le(LARGEST_WEIGHT), "largest sample count that is believed"] = 1000
 
     def weight_of(self, norm: float, num_samples: int) -> float:
         """Return the believed sample count, or 1 if not weighted."""

@@ -1,15 +1,16 @@
 """FedNova: normalised averaging."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from fedsiege.errors import InvalidValue
 from fedsiege.numerics.means import median_of, weighted_mean
-from fedsiege.ranges import require_number, samples_cut
-from fedsiege.rules.base import Aggregation, Rule, keep_model, registry, require_whole_number
+from fedsiege.registry import Spelling
+from fedsiege.rules.base import Aggregation, Rule, keep_model, registry, samples_cut
 from fedsiege.rules.context import RoundContext
 
 
@@ -41,43 +42,31 @@ class FedNova(Rule):
     Optimization*, NeurIPS 2020, section 4. Formulas as in the authors' code, JYWa/FedNova, which
     zeroes the local momentum every round. (Flower's baseline divides by the sum of the scales,
     which cancels tau_eff.)
-
-    Args:
-        weighted: ``p_i = n_i / sum n`` by the sample counts reported, the paper's; if not,
-            ``p_i = 1 / n``.
-        bound: the largest ``n_i`` that is believed, 1 or more.
-        spread: how far ``tau_i`` may be from the median claim, as a factor, 1 or more.
-        momentum: rho of the participants' SGD, 0 or more, below 1.
-        mu: weight of their proximal term, 0 or more; not together with momentum, for which there is
-            no published formula. The participants of an experiment run plain SGD: there it must
-            be 0, and is for callers whose participants run the proximal step.
-        lr: their learning rate, above 0, with ``lr mu < 1``; it matters only if mu > 0.
-        optimizer: theirs, ``sgd``. What Adam adds up does not follow from the number of steps: it
-            divides each by the gradients it has seen, so there is no ``a_i``, and no formula.
     """
 
     name: ClassVar[str] = "fednova"
     summary: ClassVar[str] = "the mean of updates normalised by their (bounded) local steps"
 
-    weighted: bool = False
-    bound: int = 1000
-    spread: float = 10.0
-    momentum: float = 0.0
-    mu: float = 0.0
-    lr: float = 0.01
-    optimizer: str = "sgd"
+    weighted: Annotated[
+        bool, "weight each update by the sample count that its participant reports"
+    ] = False
+    bound: Annotated[int, Ge(1), "largest sample count that is believed"] = 1000
+    spread: Annotated[
+        float, Ge(1), "largest factor between a step count and the median step count"
+    ] = 10.0
+    momentum: Annotated[float, Ge(0), Lt(1), "momentum of the participants' SGD"] = 0.0
+    mu: Annotated[float, Ge(0), "weight of the participants' proximal term"] = 0.0
+    lr: Annotated[
+        float, Gt(0), "learning rate of the participants; it matters only if mu is above 0"
+    ] = 0.01
+    optimizer: Annotated[
+        Literal["sgd"],
+        Spelling("sgd: how much Adam adds up does not follow from the number of its steps"),
+        "optimiser of the participants",
+    ] = "sgd"
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.weighted, bool):
-            raise InvalidValue(f"{self.name}:weighted", self.weighted, "true or false")
-        require_whole_number(f"{self.name}:bound", self.bound, least=1)
-        require_number(f"{self.name}:spread", self.spread, least=1)
-        require_number(f"{self.name}:momentum", self.momentum, least=0, below=1)
-        require_number(f"{self.name}:mu", self.mu, least=0)
-        require_number(f"{self.name}:lr", self.lr, above=0)
-        if self.optimizer != "sgd":
-            allowed = "sgd: how much Adam adds up does not follow from the number of its steps"
-            raise InvalidValue(f"{self.name}:optimizer", self.optimizer, allowed)
+    def check_together(self) -> None:
+        """Raise InvalidValue where parameters do not go together."""
         if self.lr * self.mu >= 1:
             raise InvalidValue(f"{self.name}:mu", self.mu, f"below 1 / lr = {1 / self.lr:g}")
         if self.mu > 0 and self.momentum > 0:

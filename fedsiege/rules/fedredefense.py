@@ -1,23 +1,22 @@
 """FedREDefense: an update that no few images can reproduce did not come from training."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from fedsiege import models, seeding
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.numerics.norms import row_norms
-from fedsiege.ranges import require_number
 from fedsiege.rules.base import (
     Aggregation,
     StatefulRule,
     keep_model,
     registry,
-    require_whole_number,
 )
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.distillation import IMAGE, Distillation, Synthetic
@@ -66,31 +65,27 @@ class FedREDefense(StatefulRule):
 
     Memory, by identity: ``3136 classes + 4 classes^2`` bytes each. A banned identity that was
     forgotten may come back.
-
-    Args:
-        threshold: above 0, below 1; 1 is the error of doing nothing.
-        steps: 1 or more.
-        iterations: of the search, 1 or more.
-        rate: of Adam, above 0.
-        remember: how many identities are remembered, 1 or more; see ``memory.absent``.
     """
 
     name: ClassVar[str] = "fedredefense"
     summary: ClassVar[str] = "the mean of those whose updates few synthetic images reproduce (slow)"
     accuses: ClassVar[bool] = True
 
-    threshold: float = 0.6
-    steps: int = 5
-    iterations: int = 60
-    rate: float = 0.1
-    remember: int = REMEMBERED
-
-    def __post_init__(self) -> None:
-        require_number(f"{self.name}:threshold", self.threshold, above=0, below=1)
-        require_whole_number(f"{self.name}:steps", self.steps, least=1)
-        require_whole_number(f"{self.name}:iterations", self.iterations, least=1)
-        require_number(f"{self.name}:rate", self.rate, above=0)
-        require_whole_number(f"{self.name}:remember", self.remember, least=1)
+    threshold: Annotated[
+        float,
+        Gt(0),
+        Lt(1),
+        "largest relative reconstruction error of an accepted update; 1 is the error of doing "
+        "nothing",
+    ] = 0.6
+    steps: Annotated[
+        int, Ge(1), "steps of SGD on the synthetic images that are to reproduce an update"
+    ] = 5
+    iterations: Annotated[int, Ge(1), "steps of the search for the images"] = 60
+    rate: Annotated[float, Gt(0), "learning rate of Adam in the search"] = 0.1
+    remember: Annotated[
+        int, Ge(1), "number of participants remembered; those absent longest are forgotten first"
+    ] = REMEMBERED
 
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Aggregate; the scores are the errors, 1 for who is banned already.

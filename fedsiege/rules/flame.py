@@ -1,18 +1,17 @@
 """FLAME: clustering by direction, clipping to the median norm, noise."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege.numerics.cosines import cosines
 from fedsiege.numerics.hdbscan import majority_cluster
 from fedsiege.numerics.means import clipped_mean, median_of
 from fedsiege.numerics.norms import row_norms
-from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, registry
+from fedsiege.rules.base import Aggregation, Rule, registry, with_noise
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.noise import with_noise
 
 
 @registry.register
@@ -28,20 +27,17 @@ class Flame(Rule):
     Nguyen et al., *FLAME: Taming Backdoors in Federated Learning*, USENIX Security 2022, algorithm
     1. That a single cluster must be allowed, with ``min_samples`` 1, is from public code. (There,
     and in the paper, cosines are of local models; of updates they do not fade as the model grows.)
-
-    Args:
-        noise: lambda, 0 or more; 0.001 in the paper for images. The noise has the length
-            ``noise S sqrt(d)``.
     """
 
     name: ClassVar[str] = "flame"
     summary: ClassVar[str] = "the densest majority by direction, clipped, plus noise"
     accuses: ClassVar[bool] = True
 
-    noise: float = 0.001
-
-    def __post_init__(self) -> None:
-        require_number(f"{self.name}:noise", self.noise, least=0)
+    noise: Annotated[
+        float,
+        Ge(0),
+        "standard deviation of the noise on each coordinate, as a multiple of the median norm",
+    ] = 0.001
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate. The context gives seed and round of the noise."""

@@ -1,9 +1,10 @@
 """FLDetector: who does not follow the update that was to be expected of it."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege import seeding
@@ -11,7 +12,7 @@ from fedsiege.numerics.gap_statistic import more_than_one_cluster
 from fedsiege.numerics.lbfgs import hessian_times
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.numerics.two_means import two_means
-from fedsiege.rules.base import Aggregation, StatefulRule, registry, require_whole_number
+from fedsiege.rules.base import Aggregation, StatefulRule, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, Turnout, no_rows
 from fedsiege.rules.state import own
@@ -64,22 +65,18 @@ class FLDetector(StatefulRule):
     was absent for more than window rounds is not predicted in the first round after. So where a
     round is drawn from many more, nobody is predicted often enough to be judged, and the rule is
     silently the mean: with 10 of 400 a round, for 300 rounds and more. With 10 of 100 it judges.
-
-    Args:
-        window: 2 or more.
-        remember: how many identities are remembered, 1 or more; see ``memory.absent``.
     """
 
     name: ClassVar[str] = "fldetector"
     summary: ClassVar[str] = "the mean without those whose updates L-BFGS predicts worst"
     accuses: ClassVar[bool] = True
 
-    window: int = 10
-    remember: int = REMEMBERED
-
-    def __post_init__(self) -> None:
-        require_whole_number(f"{self.name}:window", self.window, least=2)
-        require_whole_number(f"{self.name}:remember", self.remember, least=1)
+    window: Annotated[
+        int, Ge(2), "number of rounds that a prediction and a score are made from"
+    ] = 10
+    remember: Annotated[
+        int, Ge(1), "number of participants remembered; those absent longest are forgotten first"
+    ] = REMEMBERED
 
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Aggregate; the scores are the mean distances. It needs the model.

@@ -1,17 +1,17 @@
 """FLTrust: trust in the direction that clean samples of the aggregator's own point to."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from fedsiege.errors import InvalidValue
 from fedsiege.numerics.cosines import products_with
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.numerics.norms import row_norms
-from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, keep_model, registry, require_whole_number
+from fedsiege.rules.base import Aggregation, Rule, keep_model, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.root_data import RootData
 from fedsiege.training import optimiser
@@ -35,14 +35,6 @@ class FLTrust(Rule):
     089487/SpecGuard-Defense, is of code that weighs by trust and does not rescale to ``||g_0||``,
     so that the length of an update stays its sender's choice. More than 165 rounds, and data that
     are not iid, have not been tried.
-
-    Args:
-        root: how many root samples, 1 or more; 100 in the paper.
-        lr: learning rate of the participants' training, above 0.
-        momentum: theirs, 0 or more, below 1; 0 with ``adam``.
-        epochs: theirs, 1 or more.
-        batch: theirs, 1 or more.
-        optimizer: theirs, ``sgd`` or ``adam``.
     """
 
     name: ClassVar[str] = "fltrust"
@@ -50,19 +42,15 @@ class FLTrust(Rule):
     accuses: ClassVar[bool] = True
     trusting: ClassVar[bool] = True
 
-    root: int = 100
-    lr: float = 0.001
-    momentum: float = 0.9
-    epochs: int = 2
-    batch: int = 4
-    optimizer: str = "sgd"
+    root: Annotated[int, Ge(1), "number of clean samples that the aggregator holds"] = 100
+    lr: Annotated[float, Gt(0), "learning rate of that training"] = 0.001
+    momentum: Annotated[float, Ge(0), Lt(1), "momentum of that training"] = 0.9
+    epochs: Annotated[int, Ge(1), "epochs of the aggregator's own training"] = 2
+    batch: Annotated[int, Ge(1), "batch size of that training"] = 4
+    optimizer: Annotated[Literal["sgd", "adam"], "optimiser of that training"] = "sgd"
 
-    def __post_init__(self) -> None:
-        require_whole_number(f"{self.name}:root", self.root, least=1)
-        require_whole_number(f"{self.name}:epochs", self.epochs, least=1)
-        require_whole_number(f"{self.name}:batch", self.batch, least=1)
-        require_number(f"{self.name}:lr", self.lr, above=0)
-        require_number(f"{self.name}:momentum", self.momentum, least=0, below=1)
+    def check_together(self) -> None:
+        """Raise InvalidValue where parameters do not go together."""
         try:
             self._optimiser()
         except InvalidValue as error:

@@ -1,9 +1,10 @@
 """FoolsGold: who always pulls in the direction of another is a sybil."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege.numerics.cosines import cosines
@@ -13,7 +14,6 @@ from fedsiege.rules.base import (
     StatefulRule,
     keep_model,
     registry,
-    require_whole_number,
 )
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
@@ -55,9 +55,6 @@ class FoolsGold(StatefulRule):
 
     History is kept by participant identity, absent ones keep theirs; ``4 d`` bytes for each. Only
     those who are there are compared: of sybils that take turns, one a round, none is like another.
-
-    Args:
-        remember: how many identities are remembered, 1 or more; see ``memory.absent``.
     """
 
     name: ClassVar[str] = "foolsgold"
@@ -65,10 +62,9 @@ class FoolsGold(StatefulRule):
     accuses: ClassVar[bool] = True
     trusting: ClassVar[bool] = True
 
-    remember: int = REMEMBERED
-
-    def __post_init__(self) -> None:
-        require_whole_number(f"{self.name}:remember", self.remember, least=1)
+    remember: Annotated[
+        int, Ge(1), "number of participants remembered; those absent longest are forgotten first"
+    ] = REMEMBERED
 
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Aggregate; the scores are the weights ``a_i``.

@@ -1,12 +1,12 @@
 """FoundationFL: copies of the most extreme update join the others before a robust rule."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.errors import UnfitRound
 from fedsiege.numerics.matrix import SORTED_BLOCK, column_blocks, sorted_columns
 from fedsiege.rules.base import Aggregation, TolerantRule, registry
 from fedsiege.rules.context import RoundContext
@@ -34,23 +34,15 @@ class FoundationFL(TolerantRule):
 
     Fang et al., *Do We Really Need to Design New Byzantine-robust Aggregation Rules?*, NDSS 2025,
     algorithm 1; the trim parameter is taken to be f [not checked against the paper].
-
-    Args:
-        f: how many values the trimmed mean trims on either side, ``2 f < n``; None for
-            ``floor(0.2 n)``. The median does not use it.
-        then: ``median`` or ``trimmed-mean``.
     """
 
     name: ClassVar[str] = "foundationfl"
     summary: ClassVar[str] = "median or trimmed mean after adding copies of the most extreme row"
     trusting: ClassVar[bool] = True
 
-    then: str = "median"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.then not in ("median", "trimmed-mean"):
-            raise InvalidValue(f"{self.name}:then", self.then, "median or trimmed-mean")
+    then: Annotated[
+        Literal["median", "trimmed-mean"], "rule applied to all rows, the copies included"
+    ] = "median"
 
     def check(self, n: int) -> None:
         """Raise UnfitRound unless more than 2 f updates are there."""

@@ -4,16 +4,16 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.cosines import cosines
 from fedsiege.numerics.means import weighted_mean
-from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, registry, require_whole_number
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 
 
@@ -44,11 +44,6 @@ class LayerGuard(Rule):
     Wang et al., *LayerGuard: Poisoning-Resilient Federated Learning via Layer-Wise Similarity
     Analysis*, NeurIPS 2025, sections 3.3 to 3.7, read; without its weights by sample counts, which
     are only claims, and with tensors of one number in the layer beside them.
-
-    Args:
-        neighbours: m, 1 or more (fewer if there are not that many others).
-        start: the first tau, above 0, at most 1.
-        step: 0.001 or more: each is a comparison per layer.
     """
 
     name: ClassVar[str] = "layerguard"
@@ -56,14 +51,14 @@ class LayerGuard(Rule):
     accuses: ClassVar[bool] = True
     trusting: ClassVar[bool] = True
 
-    neighbours: int = 2
-    start: float = 0.95
-    step: float = 0.05
-
-    def __post_init__(self) -> None:
-        require_whole_number(f"{self.name}:neighbours", self.neighbours, least=1)
-        require_number(f"{self.name}:start", self.start, above=0, most=1)
-        require_number(f"{self.name}:step", self.step, least=0.001)
+    neighbours: Annotated[
+        int,
+        Ge(1),
+        "number of most similar participants that a similarity is the mean of; fewer if there "
+        "are not that many",
+    ] = 2
+    start: Annotated[float, Gt(0), Le(1), "first similarity threshold tried"] = 0.95
+    step: Annotated[float, Ge(0.001), "by how much the threshold falls from try to try"] = 0.05
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; accepted is who has weight in any layer, scores the mean weight over layers.

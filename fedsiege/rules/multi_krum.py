@@ -1,14 +1,15 @@
 """Multi-Krum."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.sums import mean_of_rows
-from fedsiege.rules.base import Aggregation, registry, require_whole_number
+from fedsiege.rules.base import Aggregation, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.krum import Krum, krum_scores
 
@@ -20,22 +21,13 @@ class MultiKrum(Krum):
 
     Blanchard et al., *Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent*,
     NeurIPS 2017, section 5.
-
-    Args:
-        f: the assumed number of hostile participants, ``2 f + 3 <= n``; None for ``floor(0.2 n)``.
-        m: how many updates to average, 1 to n; None for ``n - f``.
     """
 
     name: ClassVar[str] = "multi-krum"
     summary: ClassVar[str] = "the mean of the m updates with the best Krum scores"
     mean_without_hostile: ClassVar[bool] = True
 
-    m: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.m is not None:
-            require_whole_number(f"{self.name}:m", self.m, least=1)
+    m: Annotated[int | None, Ge(1), "number of updates to average; None for n - f"] = None
 
     def check(self, n: int) -> None:
         """Raise UnfitRound unless at least 2 f + 3 and at least m updates are there."""

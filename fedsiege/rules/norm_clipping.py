@@ -3,14 +3,14 @@
 import statistics
 import sys
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.matrix import rows_of
 from fedsiege.numerics.norms import norm_of
-from fedsiege.ranges import require_number
 from fedsiege.rules.base import Aggregation, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.streaming import StreamingRule
@@ -25,20 +25,17 @@ class NormClipping(StreamingRule):
 
     Sun et al., *Can You Really Backdoor Federated Learning?*, 2019, arXiv 1911.07963, section 4,
     without noise.
-
-    Args:
-        bound: C, the largest L2 norm that counts in full, positive; None for the median norm of
-            the round, which is known only when all updates are in: then this rule does not stream.
     """
 
     name: ClassVar[str] = "norm-clipping"
     summary: ClassVar[str] = "the mean of updates clipped to a bound or to their median norm"
 
-    bound: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.bound is not None:
-            require_number(f"{self.name}:bound", self.bound, above=0)
+    bound: Annotated[
+        float | None,
+        Gt(0),
+        "largest L2 norm that counts in full; None for the median norm of the round, which "
+        "needs all updates at once",
+    ] = None
 
     @property
     def streams(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from fedsiege import grammar
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.numerics.matrix import column_blocks
 from fedsiege.registry import spell
@@ -24,8 +25,6 @@ from fedsiege.rules.fedavg import FedAvg
 from fedsiege.rules.fednova import FedNova
 from fedsiege.rules.pre import Mixed, PreAggregator
 
-#: Stands between the steps.
-SEPARATOR = "/"
 #: Columns are mixed and aggregated a quarter at a time, or this many numbers if that is more.
 _BLOCK = 2**20
 
@@ -70,7 +69,7 @@ class Pipeline(Rule):
     @property
     def name(self) -> str:  # type: ignore[override]  # of the instance, not of the class
         """The names of all steps: ``nnm/krum``."""
-        return SEPARATOR.join((*(step.name for step in self.pre), self.rule.name))
+        return grammar.SEPARATOR.join((*(step.name for step in self.pre), self.rule.name))
 
     @property
     def f(self) -> int | None:
@@ -85,7 +84,7 @@ class Pipeline(Rule):
 
     def spelled(self) -> str:
         """Write it as text that ``parse`` reads back."""
-        return SEPARATOR.join(spell(step) for step in (*self.pre, self.rule))
+        return grammar.SEPARATOR.join(spell(step) for step in (*self.pre, self.rule))
 
     def for_participants(self, n: int) -> Self:
         """Return this with f settled in all steps, and check that each can work with its rows."""
@@ -173,8 +172,8 @@ def parse(text: str, **defaults: object) -> Rule:
     Raises:
         InvalidValue: as ``create``; also text of another form.
     """
-    *steps, last = text.split(SEPARATOR)
-    name = last.partition(":")[0].strip()
+    *steps, last = grammar.chain(text)
+    name, _ = grammar.component(last)
     if name in before.names():
         raise InvalidValue("rule", text, f"{name} comes in front of a rule, as in {name}/median")
     rule = registry.parse(last, **defaults)

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from fedsiege.errors import InvalidValue
 from fedsiege.numerics.matrix import column_blocks
-from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, registry
+from fedsiege.rules.base import Aggregation, Rule, registry, with_noise
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.noise import with_noise
 
 #: Numbers of a block, in float64: a handful of them stay in the cache.
 _BLOCK = 2**16
@@ -38,23 +37,22 @@ class RFOut1d(Rule):
     outliers in federated learning for image classification*, Knowledge-Based Systems 245, 2022;
     code ari-dasci/S-RFOut, whose variant without ``if clip > 0`` (it multiplies all by 0) is not
     copied.
-
-    Args:
-        clip: the largest L2 norm of a filtered row, above 0; None for no clipping.
-        noise: the mean gets noise of standard deviation ``noise clip / n`` on each coordinate, 0 or
-            more; above 0 it needs clip.
     """
 
     name: ClassVar[str] = "rfout1d"
     summary: ClassVar[str] = "the mean after values beyond 3 standard deviations became the mean"
 
-    clip: float | None = None
-    noise: float = 0.0
+    clip: Annotated[
+        float | None, Gt(0), "largest L2 norm of a filtered row; None for no clipping"
+    ] = None
+    noise: Annotated[
+        float,
+        Ge(0),
+        "standard deviation of the noise on the mean, as a multiple of clip / n; needs clip",
+    ] = 0.0
 
-    def __post_init__(self) -> None:
-        if self.clip is not None:
-            require_number(f"{self.name}:clip", self.clip, above=0)
-        require_number(f"{self.name}:noise", self.noise, least=0)
+    def check_together(self) -> None:
+        """Raise InvalidValue where parameters do not go together."""
         if self.noise > 0 and self.clip is None:
             raise InvalidValue(f"{self.name}:noise", self.noise, "0 where clip is not given")
 

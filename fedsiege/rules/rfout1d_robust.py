@@ -1,13 +1,13 @@
 """RFOut-1d repaired: median and MAD, and outliers are dropped."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege.numerics.matrix import column_blocks, sorted_columns
-from fedsiege.ranges import require_number
 from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 
@@ -26,19 +26,17 @@ class RFOut1dRobust(Rule):
     for any n. Where more than half of the values are equal, MAD is 0 and only those count.
 
     Ours; the filter it repairs is from Rodriguez-Barroso et al., Knowledge-Based Systems 245, 2022.
-
-    Args:
-        deviations: how many robust standard deviations are tolerated, 0.68 or more, so that half of
-            the values always count.
     """
 
     name: ClassVar[str] = "rfout1d-robust"
     summary: ClassVar[str] = "the mean of each coordinate's values near its median, by MAD"
 
-    deviations: float = 3.0
-
-    def __post_init__(self) -> None:
-        require_number(f"{self.name}:deviations", self.deviations, least=0.68)
+    deviations: Annotated[
+        float,
+        Ge(0.68),
+        "robust standard deviations around the median that a value may lie off; from 0.68 on at"
+        " least half of the values count",
+    ] = 3.0
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts, the context is not used."""

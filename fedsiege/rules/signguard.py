@@ -2,17 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
 from fedsiege import seeding
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.means import clipped_mean, median_of
 from fedsiege.numerics.norms import row_norms
-from fedsiege.ranges import require_number
 from fedsiege.rules.base import Aggregation, Rule, keep_model, registry
 from fedsiege.rules.context import RoundContext
 
@@ -39,25 +39,19 @@ class SignGuard(Rule):
     quantile) confirmed against the authors' code, JianXu95/SignGuard. All rows, not 50 drawn,
     settle the bandwidth, so that the order of rows does not matter. Of fewer than 4 rows each would
     be a cluster of its own, and the one with the most positive signs the largest: they are refused.
-
-    Args:
-        lower: 0 or more, below 1.
-        upper: above 1.
-        share: of the coordinates, above 0, at most 1.
     """
 
     name: ClassVar[str] = "signguard"
     summary: ClassVar[str] = "the clipped mean of rows with usual norms and usual signs"
     accuses: ClassVar[bool] = True
 
-    lower: float = 0.1
-    upper: float = 3.0
-    share: float = 0.1
-
-    def __post_init__(self) -> None:
-        require_number(f"{self.name}:lower", self.lower, least=0, below=1)
-        require_number(f"{self.name}:upper", self.upper, above=1)
-        require_number(f"{self.name}:share", self.share, above=0, most=1)
+    lower: Annotated[
+        float, Ge(0), Lt(1), "least norm of an accepted update, as a share of the median norm"
+    ] = 0.1
+    upper: Annotated[
+        float, Gt(1), "largest norm of an accepted update, as a multiple of the median norm"
+    ] = 3.0
+    share: Annotated[float, Gt(0), Le(1), "share of the coordinates whose signs are compared"] = 0.1
 
     def check(self, n: int) -> None:
         """Raise UnfitRound unless at least 4 updates are there."""

@@ -2,21 +2,21 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
+from fedsiege.errors import InvalidValue
 from fedsiege.numerics.cosines import products_with
 from fedsiege.numerics.means import clipped_mean, median_of
 from fedsiege.numerics.norms import row_norms
-from fedsiege.ranges import require_number
 from fedsiege.rules.base import (
     Aggregation,
     StatefulRule,
     keep_model,
     registry,
-    require_whole_number,
 )
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.root_data import RootData
@@ -55,12 +55,6 @@ class SpecGuard(StatefulRule):
     lower of two middle norms for the median where ours takes their mean.
 
     Memory: ``4 d directions`` bytes; ``4 d root`` while the directions are computed.
-
-    Args:
-        root: how many root samples, 1 or more.
-        directions: 1 or more, at most root.
-        every: rounds, 1 or more.
-        keep: share of the rows, above 0, at most 1.
     """
 
     name: ClassVar[str] = "specguard"
@@ -68,17 +62,16 @@ class SpecGuard(StatefulRule):
     trusting: ClassVar[bool] = True
     by_participant: ClassVar[bool] = False
 
-    root: int = 100
-    directions: int = 5
-    every: int = 20
-    keep: float = 0.75
+    root: Annotated[int, Ge(1), "number of clean samples that the aggregator holds"] = 100
+    directions: Annotated[int, Ge(1), "number of singular vectors of the clean gradients"] = 5
+    every: Annotated[int, Ge(1), "rounds between two computations of the singular vectors"] = 20
+    keep: Annotated[float, Gt(0), Le(1), "share of the updates that are averaged"] = 0.75
 
-    def __post_init__(self) -> None:
-        require_whole_number(f"{self.name}:root", self.root, least=1)
-        require_whole_number(f"{self.name}:directions", self.directions, least=1)
-        require_number(f"{self.name}:directions", self.directions, most=self.root)
-        require_whole_number(f"{self.name}:every", self.every, least=1)
-        require_number(f"{self.name}:keep", self.keep, above=0, most=1)
+    def check_together(self) -> None:
+        """Raise InvalidValue where parameters do not go together."""
+        if self.directions > self.root:
+            allowed = f"{self.root} or less, the number of root samples"
+            raise InvalidValue(f"{self.name}:directions", self.directions, allowed)
 
     @property
     def root_samples(self) -> int:

@@ -1,17 +1,16 @@
 """Weak differential privacy: clipping and a little noise on the aggregate."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from fedsiege.numerics.means import clipped_mean, median_of
 from fedsiege.numerics.norms import row_norms
-from fedsiege.ranges import require_number
-from fedsiege.rules.base import Aggregation, Rule, registry
+from fedsiege.rules.base import Aggregation, Rule, registry, with_noise
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.noise import with_noise
 
 
 @registry.register
@@ -30,23 +29,19 @@ class WeakDp(Rule):
     default of 0.001: noise has the length ``noise sqrt(d)``, for LeNet-5 0.21 where 0.025 would
     give 5.3. Other public code adds noise to each update, of which ``1 / sqrt(n)`` is left in the
     mean.
-
-    Args:
-        bound: C, the largest L2 norm that counts in full, above 0; None for the median norm of the
-            round.
-        noise: standard deviation of the noise on each coordinate, 0 or more.
     """
 
     name: ClassVar[str] = "weak-dp"
     summary: ClassVar[str] = "clipping to a norm and a little noise on the aggregate"
 
-    bound: float | None = None
-    noise: float = 0.001
-
-    def __post_init__(self) -> None:
-        if self.bound is not None:
-            require_number(f"{self.name}:bound", self.bound, above=0)
-        require_number(f"{self.name}:noise", self.noise, least=0)
+    bound: Annotated[
+        float | None,
+        Gt(0),
+        "largest L2 norm that counts in full; None for the median norm of the round",
+    ] = None
+    noise: Annotated[
+        float, Ge(0), "standard deviation of the noise on each coordinate of the mean"
+    ] = 0.001
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts. The context gives seed and round of the noise."""

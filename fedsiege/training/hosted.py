@@ -55,7 +55,7 @@ class LocalTraining:
         if not 0 <= clip < float("inf"):
             raise InvalidValue("clip", clip, "a number above 0, or 0 for no clipping")
         self._data = datasets.load(dataset, data)
-        self._shares = partitions.create(share).assign(
+        self._shares = partitions.parse(share).assign(
             self._data.train_labels, participants, samples, seed
         )
         self._module = models.create(model).to(device)

@@ -3,16 +3,17 @@
 A peer is a ``Caller.name``: the name in its certificate, or the host it calls from.
 """
 
-import dataclasses
 import re
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, ClassVar, Self
 from weakref import WeakKeyDictionary
 
-from fedsiege.errors import InvalidValue
+from annotated_types import Ge
+
+from fedsiege.registry import Component, Spelling, read_settings
 from services.errors import Exhausted, Forbidden
 from services.identity.callers import Caller, Role
 
@@ -27,50 +28,48 @@ EVERYBODY = frozenset({"Check", "Watch", "List", "ServerReflectionInfo"})
 _UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one peer may take. Each is 1 or more.
+def _size(text: str) -> int:
+    """Return the number that ``2000`` or ``512MiB`` stands for.
 
-    Attributes:
-        enrollments: identities in one federation.
-        streams: calls open at once, of any kind.
-        bytes: bytes a second in messages, received and sent together.
-        messages: messages a second, received and sent together; opening a call counts as one.
-        total_streams: calls open at once by all peers together.
+    Raises:
+        ValueError: it is neither.
     """
+    number = re.fullmatch(r"([0-9]{1,15})(KiB|MiB|GiB|)", text)
+    if number is None:
+        raise ValueError(text)
+    return int(number[1]) * _UNITS[number[2]]
 
-    enrollments: int = 20_000
-    streams: int = 1_000
-    bytes: int = 2 << 30
-    messages: int = 50_000
-    total_streams: int = 20_000
 
-    def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if value < 1:
-                raise InvalidValue(f"limits: {name}", value, "1 or more")
+#: A limit, as a parameter.
+_Limit = Annotated[
+    int, Ge(1), Spelling("a whole number, 1 or more, such as 2000 or 512MiB", read=_size)
+]
+
+
+@dataclass(frozen=True)
+class Limits(Component):
+    """What one peer may take."""
+
+    name: ClassVar[str] = "limits"
+    summary: ClassVar[str] = "what one peer may take of a server"
+
+    enrollments: Annotated[_Limit, "identities in one federation"] = 20_000
+    streams: Annotated[_Limit, "calls open at once, of any kind"] = 1_000
+    bytes: Annotated[_Limit, "bytes a second in messages, received and sent together"] = 2 << 30
+    messages: Annotated[
+        _Limit, "messages a second, received and sent together; opening a call counts as one"
+    ] = 50_000
+    total_streams: Annotated[_Limit, "calls open at once by all peers together"] = 20_000
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``streams=2000,bytes=512MiB``; what is not named keeps its default.
 
         Raises:
-            InvalidValue: there is no such limit, or it is no whole number.
+            InvalidValue: there is no such limit, it is given twice, or it is no whole number.
         """
-        names = [field.name for field in dataclasses.fields(cls)]
-        found: dict[str, int] = {}
-        for part in filter(None, (part.strip() for part in text.split(","))):
-            name, _, value = (half.strip() for half in part.partition("="))
-            if name not in names:
-                raise InvalidValue("limits", part, f"LIMIT=NUMBER; limits are {', '.join(names)}")
-            if name in found:
-                raise InvalidValue("limits", text, f"{name} stands twice")
-            number = re.fullmatch(r"([0-9]{1,15})(KiB|MiB|GiB|)", value)
-            if number is None:
-                allowed = "a whole number, such as 2000, or 512MiB"
-                raise InvalidValue(f"limits: {name}", value, allowed)
-            found[name] = int(number[1]) * _UNITS[number[2]]
-        return cls(**found)
+        given = ",".join(part for part in text.split(",") if part.strip())
+        return cls(**read_settings(cls, cls.name, given or None, "streams=2000,bytes=512MiB"))
 
 
 class Bucket:

@@ -75,7 +75,7 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
         spec = spec.model_copy(update={"dataset": name})
     labels = datasets.load(spec.dataset, data).train_labels
     try:
-        partitions.create(spec.partition).check(labels, spec.clients or 1, spec.samples)
+        partitions.parse(spec.partition).check(labels, spec.clients or 1, spec.samples)
     except InvalidValue as error:
         raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
     return replace(resolved, spec=spec), reason

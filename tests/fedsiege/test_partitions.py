@@ -7,24 +7,25 @@ import pytest
 
 from fedsiege import partitions
 from fedsiege.errors import InvalidValue
+from tests.cases import each
 
 LABELS = np.random.default_rng(0).integers(0, 10, 6_000)
 SHARED_OUT = ["iid", "dirichlet:0.1", "dirichlet:1e-06", "dirichlet:100"]
 DISJOINT = [*SHARED_OUT, "dirichlet-prior:0.1", "dirichlet-prior:1e-06", "dirichlet-prior:100"]
 
 
-@pytest.mark.parametrize("text", ["sample", *DISJOINT])
+@each("text", ["sample", *DISJOINT])
 def test_shares_come_from_the_seed_alone(text: str) -> None:
     first, again, other = (
-        list(partitions.create(text).assign(LABELS, 20, 8, seed)) for seed in (1, 1, 2)
+        list(partitions.parse(text).assign(LABELS, 20, 8, seed)) for seed in (1, 1, 2)
     )
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-@pytest.mark.parametrize("text", ["sample", *DISJOINT])
+@each("text", ["sample", *DISJOINT])
 def test_each_participant_gets_the_number_asked_for(text: str) -> None:
-    shares = partitions.create(text).assign(LABELS, 20, 8, 0)
+    shares = partitions.parse(text).assign(LABELS, 20, 8, 0)
     assert len(shares) == 20
     for share in shares:
         assert share.shape == (8,)
@@ -32,22 +33,22 @@ def test_each_participant_gets_the_number_asked_for(text: str) -> None:
         assert 0 <= share.min() <= share.max() < len(LABELS)
 
 
-@pytest.mark.parametrize("text", DISJOINT)
-@pytest.mark.parametrize(("participants", "samples"), [(20, 8), (600, 10), (6_000, 1), (1, 6_000)])
+@each("text", DISJOINT)
+@each(("participants", "samples"), [(20, 8), (600, 10), (6_000, 1), (1, 6_000)])
 def test_no_sample_is_given_twice_and_the_last_one_can_be_given(
     text: str, participants: int, samples: int
 ) -> None:
-    shares = partitions.create(text).assign(LABELS, participants, samples, 0)
+    shares = partitions.parse(text).assign(LABELS, participants, samples, 0)
     dealt = np.concatenate(list(shares))
     assert len(np.unique(dealt)) == len(dealt) == participants * samples
 
 
-@pytest.mark.parametrize("text", SHARED_OUT)
-@pytest.mark.parametrize("participants", [1, 7, 1_000, 6_000])
+@each("text", SHARED_OUT)
+@each("participants", [1, 7, 1_000, 6_000])
 def test_zero_samples_share_out_everything_and_leave_nobody_empty(
     text: str, participants: int
 ) -> None:
-    shares = partitions.create(text).assign(LABELS, participants, 0, 0)
+    shares = partitions.parse(text).assign(LABELS, participants, 0, 0)
     assert len(shares) == participants
     assert min(len(share) for share in shares) >= 1
     assert np.array_equal(np.sort(np.concatenate(list(shares))), np.arange(len(LABELS)))
@@ -55,7 +56,7 @@ def test_zero_samples_share_out_everything_and_leave_nobody_empty(
 
 def test_shares_of_everything_are_equal_for_iid_and_vary_for_dirichlet() -> None:
     sizes = {
-        text: {len(share) for share in partitions.create(text).assign(LABELS, 7, 0, 0)}
+        text: {len(share) for share in partitions.parse(text).assign(LABELS, 7, 0, 0)}
         for text in ("iid", "dirichlet:0.5")
     }
     assert sizes["iid"] == {857, 858}
@@ -63,14 +64,14 @@ def test_shares_of_everything_are_equal_for_iid_and_vary_for_dirichlet() -> None
 
 
 def test_a_draw_depends_on_the_seed_and_the_participant_alone() -> None:
-    few = partitions.create("sample").assign(LABELS, 5, 16, 3)
-    many = partitions.create("sample").assign(LABELS, 5_000, 16, 3)
+    few = partitions.parse("sample").assign(LABELS, 5, 16, 3)
+    many = partitions.parse("sample").assign(LABELS, 5_000, 16, 3)
     assert all(np.array_equal(few[i], many[i]) for i in range(5))
     assert not np.array_equal(few[0], few[1])
 
 
 def test_draws_are_made_only_for_the_participants_looked_at() -> None:
-    shares = partitions.create("sample").assign(LABELS, 10**9, 4, 0)  # would never end otherwise
+    shares = partitions.parse("sample").assign(LABELS, 10**9, 4, 0)  # would never end otherwise
     assert shares[-1].shape == (4,)
     assert [len(share) for share in shares[5:7]] == [4, 4]
     with pytest.raises(IndexError):
@@ -78,14 +79,14 @@ def test_draws_are_made_only_for_the_participants_looked_at() -> None:
 
 
 def test_drawing_is_with_replacement() -> None:
-    share = partitions.create("sample").assign(LABELS[:10], 1, 100, 0)[0]
+    share = partitions.parse("sample").assign(LABELS[:10], 1, 100, 0)[0]
     assert set(share.tolist()) == set(range(10))
 
 
 def largest_class_share(
     text: str, samples: int, participants: int = 40, labels: partitions.Labels = LABELS
 ) -> float:
-    shares = partitions.create(text).assign(labels, participants, samples, 0)
+    shares = partitions.parse(text).assign(labels, participants, samples, 0)
     return float(np.mean([np.bincount(labels[s], minlength=10).max() / len(s) for s in shares]))
 
 
@@ -121,7 +122,7 @@ def test_the_older_drawing_is_bit_for_bit_the_one_of_the_committed_results() -> 
     }
     for alpha, digests in expected.items():
         for labels, digest in zip((LABELS, uneven), digests, strict=True):
-            shares = partitions.create(f"dirichlet-prior:{alpha}").assign(labels, 50, 60, 1)
+            shares = partitions.parse(f"dirichlet-prior:{alpha}").assign(labels, 50, 60, 1)
             dealt = b"".join(share.tobytes() for share in shares)
             assert hashlib.sha256(dealt).hexdigest()[:16] == digest
 
@@ -129,14 +130,14 @@ def test_the_older_drawing_is_bit_for_bit_the_one_of_the_committed_results() -> 
 def test_class_proportions_follow_the_prior_only_where_the_name_says_so() -> None:
     labels = np.repeat([0, 1], [1_000, 9_000])  # Hsu et al.: Dir(alpha * prior)
     for text, expected in (("dirichlet-prior:1000", 0.1), ("dirichlet:1000", 0.5)):
-        shares = partitions.create(text).assign(labels, 10, 100, 0)
+        shares = partitions.parse(text).assign(labels, 10, 100, 0)
         mean = np.mean([(labels[share] == 0).mean() for share in shares])
         assert mean == pytest.approx(expected, abs=0.03), text
 
 
 @pytest.mark.parametrize("samples", [50, 0])
 def test_a_share_is_not_sorted_by_class(samples: int) -> None:
-    share = partitions.create("dirichlet:100").assign(LABELS, 10, samples, 0)[0]
+    share = partitions.parse("dirichlet:100").assign(LABELS, 10, samples, 0)[0]
     changes = np.count_nonzero(np.diff(LABELS[share]))
     assert changes > len(share) / 2, "in batches of neighbours all would be of one class"
 
@@ -145,30 +146,30 @@ def test_a_share_is_not_sorted_by_class(samples: int) -> None:
     "text", ["sample", "iid", "dirichlet:0.1", "dirichlet:0.123456789", "dirichlet-prior:0.1"]
 )
 def test_a_partition_is_spelled_as_it_is_read(text: str) -> None:
-    assert str(partitions.create(text)) == text
+    assert str(partitions.parse(text)) == text
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "problem"),
     [
         ("dirchlet:1", "did you mean dirichlet"),
-        ("dirichlet:0", "dirichlet:alpha=0.0 .*1e-6 to 1e6"),
-        ("dirichlet-prior:0", "dirichlet-prior:alpha=0.0 .*1e-6 to 1e6"),
-        ("dirichlet:nan", "1e-6 to 1e6"),
-        ("dirichlet:-1", "1e-6 to 1e6"),
-        ("dirichlet:inf", "1e-6 to 1e6"),
-        ("dirichlet:much", "a number"),
+        ("dirichlet:0", "dirichlet:alpha='0' .*1e-06 to 1e\\+06"),
+        ("dirichlet-prior:0", "dirichlet-prior:alpha='0' .*1e-06 to 1e\\+06"),
+        ("dirichlet:nan", r"1e-06 to 1e\+06"),
+        ("dirichlet:-1", r"1e-06 to 1e\+06"),
+        ("dirichlet:inf", r"1e-06 to 1e\+06"),
+        ("dirichlet:much", "a finite number"),
         ("dirichlet:", "write it as"),
         ("dirichlet:beta=1", "it takes alpha"),
-        ("iid:3", "it takes no parameters"),
+        ("iid:3", "write it as iid"),
     ],
 )
 def test_impossible_texts_are_refused(text: str, problem: str) -> None:
     with pytest.raises(InvalidValue, match=problem):
-        partitions.create(text)
+        partitions.parse(text)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "participants", "samples", "problem"),
     [
         ("sample", 10, 0, "sample needs 1 or more; dirichlet and iid share out all"),
@@ -185,10 +186,10 @@ def test_impossible_requests_are_refused_with_the_numbers(
     text: str, participants: int, samples: int, problem: str
 ) -> None:
     with pytest.raises(InvalidValue, match=problem):
-        partitions.create(text).assign(LABELS, participants, samples, 0)
+        partitions.parse(text).assign(LABELS, participants, samples, 0)
 
 
 @pytest.mark.parametrize("text", ["sample", "iid", "dirichlet:1", "dirichlet-prior:1"])
 def test_an_empty_set_cannot_be_shared_out(text: str) -> None:
     with pytest.raises(InvalidValue, match="there must be samples"):
-        partitions.create(text).assign(LABELS[:0], 1, 1, 0)
+        partitions.parse(text).assign(LABELS[:0], 1, 1, 0)

@@ -1,40 +1,55 @@
+"""Components by name: what is declared is what is checked, read, listed and spelled."""
+
 import dataclasses
 import math
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
+from annotated_types import Ge, Gt, Le, Lt
 
 from fedsiege.errors import InvalidValue
-from fedsiege.registry import Parameter, Registry, spell
+from fedsiege.registry import Component, Parameter, Registry, Spelling, spell
+from tests.cases import each
 
 registry: Registry["Spade"] = Registry("tool")
 
 
 @registry.register
 @dataclasses.dataclass(frozen=True)
-class Spade:
-    """A thing with a parameter of every type."""
+class Spade(Component):
+    """A component with a parameter of every type."""
 
     name: ClassVar[str] = "spade"
     summary: ClassVar[str] = "digs"
 
-    depth: float = 1.5
+    depth: Annotated[float, Gt(0), "how deep it digs, in metres"] = 1.5
     holes: int | None = None
     wet: bool = False
     grip: str = "wood"
 
-    def __post_init__(self) -> None:
-        if self.depth <= 0:
-            raise InvalidValue("spade:depth", self.depth, "above 0")
+    def check_together(self) -> None:
+        if self.wet and self.holes == 13:
+            raise InvalidValue("spade:holes", self.holes, "not 13 where it is wet")
 
 
 @registry.register
 @dataclasses.dataclass(frozen=True)
-class Rake:
-    """A thing without parameters."""
+class Rake(Component):
+    """A component without parameters."""
 
     name: ClassVar[str] = "rake"
     summary: ClassVar[str] = "rakes"
+
+
+@dataclasses.dataclass(frozen=True)
+class Hose(Component):
+    """A component whose one parameter may stand alone."""
+
+    name: ClassVar[str] = "hose"
+    summary: ClassVar[str] = "waters"
+    positional: ClassVar[str] = "length"
+
+    length: Annotated[float, Ge(1), Le(99)] = 5.0
 
 
 def test_names_are_in_alphabetical_order():
@@ -48,16 +63,50 @@ def test_a_name_is_taken_once():
 
 
 def test_parameters_are_listed_with_type_and_default():
-    assert registry.parameters("rake") == []
-    assert registry.parameters("spade") == [
-        Parameter("depth", "float", "1.5"),
-        Parameter("holes", "int | None", "None"),
-        Parameter("wet", "bool", "False"),
-        Parameter("grip", "str", "wood"),
+    assert registry.parameters("rake") == ()
+    listed = [(p.name, p.type, p.default, p.description) for p in registry.parameters("spade")]
+    assert listed == [
+        ("depth", "float", "1.5", "how deep it digs, in metres"),
+        ("holes", "int", "None", ""),
+        ("wet", "bool", "False", ""),
+        ("grip", "str", "wood", ""),
     ]
 
 
-@pytest.mark.parametrize(
+def test_what_is_allowed_is_said_as_it_is_declared():
+    wanted: list[tuple[Any, str]] = [
+        (int, "a whole number"),
+        (bool, "true or false"),
+        (str | None, "text"),
+        (Annotated[float, Gt(0)], "a finite number above 0"),
+        (Annotated[float | None, Ge(0), Lt(1)], "a finite number, 0 or more, below 1"),
+        (Annotated[int, Ge(1), Le(9)], "a whole number from 1 to 9"),
+        (Annotated[Annotated[int, Ge(1)], "nested"], "a whole number, 1 or more"),
+        (Literal["one"], "one"),
+        (Literal["one", "two", "three"], "one, two or three"),
+        (Annotated[str, Spelling("anything blue")], "anything blue"),
+    ]
+    for hint, allowed in wanted:
+        assert Parameter("x", hint).allowed == allowed, hint
+
+
+def test_a_lone_value_sets_the_positional_parameter():
+    sheds: Registry[Component] = Registry("tool")
+    sheds.register(Hose)
+    assert sheds.parse("hose:7") == sheds.parse("hose: length = 7") == Hose(7.0)
+    assert spell(Hose(7.5)) == "hose:7.5"
+    for text, message in {
+        "hose:": "write it as hose:LENGTH",
+        "hose:0.5": "hose:length='0.5' is not possible: a finite number from 1 to 99",
+        "hose:long": "from 1 to 99",
+        "hose:width=2": "it takes length",
+    }.items():
+        with pytest.raises(InvalidValue) as caught:
+            sheds.parse(text)
+        assert message in str(caught.value), text
+
+
+@each(
     ("text", "thing"),
     [
         ("rake", Rake()),
@@ -69,14 +118,13 @@ def test_parameters_are_listed_with_type_and_default():
         ("spade:wet=TRUE", Spade(wet=True)),
         ("spade:wet=0", Spade(wet=False)),
         ("spade:grip=a=b", Spade(grip="a=b")),
-        ("spade:depth=inf", Spade(depth=math.inf)),
     ],
 )
 def test_text_is_read(text, thing):
     assert registry.parse(text) == thing
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "message"),
     [
         ("spad", "did you mean spade"),
@@ -92,11 +140,13 @@ def test_text_is_read(text, thing):
         ("spade:,", "write it as spade:key=value,key=value"),
         ("spade:depth=2,", "write it as spade:key=value,key=value"),
         ("rake:", "write it as rake"),
-        ("spade:depth=deep", "spade:depth='deep' is not possible: a number"),
+        ("spade:depth=deep", "spade:depth='deep' is not possible: a finite number above 0"),
         ("spade:holes=1.5", "spade:holes='1.5' is not possible: a whole number"),
         ("spade:wet=maybe", "spade:wet='maybe' is not possible: true or false"),
-        ("spade:depth=-1", "spade:depth=-1.0 is not possible: above 0"),
-        ("spade:depth=2,depth=3", "spade:depth='3' is not possible: it is already 2.0"),
+        ("spade:depth=-1", "spade:depth='-1' is not possible: a finite number above 0"),
+        ("spade:depth=inf", "spade:depth='inf' is not possible: a finite number above 0"),
+        ("spade:depth=2,depth=3", "spade:depth='3' is not possible: given twice, first as 2"),
+        ("spade:wet=yes,holes=13", "spade:holes=13 is not possible: not 13 where it is wet"),
         ("spade:name=x", "it takes depth"),
     ],
 )
@@ -114,6 +164,24 @@ def test_defaults_fill_in_what_the_thing_has_and_the_text_leaves_out():
 def test_defaults_are_checked_like_all_else():
     with pytest.raises(InvalidValue, match="above 0"):
         registry.parse("spade", depth=-9.0)
+
+
+def test_a_class_refuses_what_its_declaration_does_not_allow():
+    for values in (
+        {"depth": 0},
+        {"depth": math.nan},
+        {"depth": True},
+        {"depth": "2"},
+        {"holes": 1.5},
+        {"holes": True},
+        {"wet": 1},
+        {"grip": None},
+        {"wet": True, "holes": 13},
+    ):
+        with pytest.raises(InvalidValue, match="spade:"):
+            Spade(**values)
+        with pytest.raises(InvalidValue, match="spade:"):
+            dataclasses.replace(Spade(), **values)
 
 
 def test_things_are_created_by_keyword():

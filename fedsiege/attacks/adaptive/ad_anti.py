@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fedsiege.attacks.adaptive.disguise import Disguised
 from fedsiege.attacks.base import Broadcast, StatefulAttack, registry
-from fedsiege.attacks.fake.history import last_step
+from fedsiege.attacks.vectors import last_step
 from fedsiege.rules.state import own
 
 #: How much of the moving average is kept in a round.

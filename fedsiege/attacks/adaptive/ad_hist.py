@@ -10,8 +10,7 @@ from torch import Tensor
 from fedsiege.attacks.adaptive.ad_anti import KEPT
 from fedsiege.attacks.adaptive.disguise import Disguised
 from fedsiege.attacks.base import Broadcast, StatefulAttack, registry
-from fedsiege.attacks.fake.history import last_step
-from fedsiege.attacks.fake.mpaf_matched import unit
+from fedsiege.attacks.vectors import last_step, unit
 from fedsiege.rules.state import own
 from fedsiege.seeding import generator
 

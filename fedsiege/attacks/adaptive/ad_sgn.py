@@ -10,7 +10,7 @@ from torch import Tensor
 from fedsiege import models
 from fedsiege.attacks.adaptive.disguise import Directed, weight_layers
 from fedsiege.attacks.base import Broadcast, registry
-from fedsiege.attacks.fake.history import last_step
+from fedsiege.attacks.vectors import last_step
 from fedsiege.seeding import generator
 
 

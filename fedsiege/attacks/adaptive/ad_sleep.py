@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege.attacks.adaptive.disguise import disguise
 from fedsiege.attacks.base import Broadcast, registry
-from fedsiege.attacks.fake.history import last_step
 from fedsiege.attacks.fake.poisonedfl import Campaign, PoisonedFLNoise
+from fedsiege.attacks.vectors import last_step
 
 
 @registry.register
@@ -22,11 +23,6 @@ class AdSleep(PoisonedFLNoise):
     does no harm, and agrees with everyone (in the first round: zeros). After that they are
     ``poisonedfl-noise``, whose campaign begins with that, without any disguise.
 
-    Args:
-        c: as of ``poisonedfl``.
-        noise: as of ``poisonedfl-noise``; while they behave, noise relative to ``G``.
-        rounds: how long they behave, 1 or more.
-
     Raises:
         InvalidValue: a parameter is out of its range.
 
@@ -36,11 +32,7 @@ class AdSleep(PoisonedFLNoise):
     name: ClassVar[str] = "ad-sleep"
     summary: ClassVar[str] = "adaptive: behaves for some rounds, then poisonedfl-noise"
 
-    rounds: int = 8
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require_whole("rounds", 1)
+    rounds: Annotated[int, Ge(1), "number of rounds without an attack"] = 8
 
     def advance(
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None

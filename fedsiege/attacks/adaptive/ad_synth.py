@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.attacks.adaptive.disguise import with_profile
 from fedsiege.attacks.adaptive.synthetic import synthetic_steps
 from fedsiege.attacks.base import Attack, Broadcast, registry
-from fedsiege.attacks.fake.history import last_step
-from fedsiege.attacks.fake.mpaf_matched import unit
+from fedsiege.attacks.vectors import last_step, unit
 
 
 @registry.register
@@ -27,9 +27,6 @@ class AdSynth(Attack):
 
     In the first round, and once the model is not finite, it sends zeros.
 
-    Args:
-        norm: length of an update relative to the last global step, greater than 0.
-
     Raises:
         InvalidValue: norm is not a finite number greater than 0.
 
@@ -39,10 +36,9 @@ class AdSynth(Attack):
     name: ClassVar[str] = "ad-synth"
     summary: ClassVar[str] = "adaptive: trained on noise with wrong labels (first: zeros)"
 
-    norm: float = 8.0
-
-    def __post_init__(self) -> None:
-        self.require_positive("norm")
+    norm: Annotated[float, Gt(0), "length of an update, as a multiple of the last global step"] = (
+        8.0
+    )
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``, every row another."""

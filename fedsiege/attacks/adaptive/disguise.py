@@ -8,16 +8,17 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from fedsiege import models
 from fedsiege.attacks.adaptive.synthetic import synthetic_steps
 from fedsiege.attacks.base import Attack, Broadcast
-from fedsiege.attacks.fake.history import last_step
-from fedsiege.attacks.fake.mpaf_matched import unit
+from fedsiege.attacks.vectors import last_step, unit
 from fedsiege.seeding import generator, lot
 
 #: Singular directions that hold most of an honest update.
@@ -47,29 +48,28 @@ class Layer:
 class Disguised(Attack):
     """Base of the adaptive fakes that go in a direction of theirs, in disguise.
 
-    Args:
-        norm: length of an update relative to the last global step, greater than 0.
-        noise: gamma, each fake's own noise of the round relative to the direction, greater than 0.
-        spread: the same that stays from round to round, 0 or more: it hides that all go one way
-            from whoever compares their past. With 2 their cosines are about 0.2.
-        groups: among how many groups of fakes it differs, by index; 0: from each to each. With a
-            few there are several axes along which they stand out, none much more than another.
-
     Raises:
         InvalidValue: norm or noise is not a finite number greater than 0, spread is negative, or
             groups is no whole number or negative.
     """
 
-    norm: float = 8.0
-    noise: float = 0.5
-    spread: float = 0.0
-    groups: int = 0
-
-    def __post_init__(self) -> None:
-        self.require_positive("norm")
-        self.require_positive("noise")
-        self.require_positive("spread", or_zero=True)
-        self.require_whole("groups", least=0)
+    norm: Annotated[float, Gt(0), "length of an update, as a multiple of the last global step"] = (
+        8.0
+    )
+    noise: Annotated[
+        float, Gt(0), "length of each fake's own noise of the round, as a multiple of the direction"
+    ] = 0.5
+    spread: Annotated[
+        float,
+        Ge(0),
+        "length of the noise that stays from round to round, as a multiple of the direction; it"
+        " hides the common direction from comparisons of the past",
+    ] = 0.0
+    groups: Annotated[
+        int,
+        Ge(0),
+        "number of groups of fakes that share the lasting noise; 0 for noise of each fake's own",
+    ] = 0
 
     def dressed(
         self, broadcast: Broadcast, participants: Sequence[int], direction: Tensor

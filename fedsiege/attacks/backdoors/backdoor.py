@@ -3,14 +3,14 @@
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, PoisoningAttack
-from fedsiege.attacks.data_poisoning.classes import require_class
-from fedsiege.attacks.data_poisoning.concentration import choose, count, require_share
-from fedsiege.attacks.data_poisoning.targeted import Targeted
+from fedsiege.attacks.data_poisoning.base import Label, Share, Targeted, choose, count
 from fedsiege.training.base import Shard
 
 
@@ -21,24 +21,16 @@ class BackdoorAttack(PoisoningAttack, Targeted):
     ``g = boost * (X_b - w_t)``, with X_b the weights after training on the poisoned samples. What
     the other inputs are taken for should not change, or the attack would be noticed.
 
-    Args:
-        target: the class that the attacker wants, 0 to 9.
-        concentration: in (0, 1], the share of an attacker's samples that are poisoned; rounded, and
-            one at least.
-        boost: gamma, by which the update is multiplied before it is sent, greater than 0.
-
     Raises:
         InvalidValue: a parameter is out of its range.
     """
 
-    target: int = 2
-    concentration: float = 0.5
-    boost: float = 1.0
-
-    def __post_init__(self) -> None:
-        require_class(self, "target")
-        require_share(self, "concentration")
-        self.require_positive("boost")
+    target: Annotated[Label, "class that the attacker wants"] = 2
+    concentration: Annotated[
+        Share,
+        "share of an attacker's samples that are poisoned; rounded, at least one",
+    ] = 0.5
+    boost: Annotated[float, Gt(0), "factor on the update before it is sent"] = 1.0
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return what training on the poisoned samples gave, boosted."""

@@ -1,8 +1,9 @@
 """BadNets: a small white square is the backdoor's trigger."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from fedsiege.attacks.backdoors.backdoor import TriggerAttack
@@ -21,12 +22,6 @@ class BadNets(TriggerAttack):
     A pattern-key backdoor. Every attacker stamps some of its samples, whatever their class, and
     labels them as the target.
 
-    Args:
-        target: the class that the attacker wants, 0 to 9.
-        concentration: in (0, 1], the share of an attacker's samples that are poisoned.
-        boost: gamma, by which the update is multiplied before it is sent, greater than 0.
-        size: side of the square in pixels, 1 to 26.
-
     Raises:
         InvalidValue: a parameter is out of its range.
 
@@ -37,11 +32,7 @@ class BadNets(TriggerAttack):
     name: ClassVar[str] = "badnets"
     summary: ClassVar[str] = "backdoor: a white square makes it the target class"
 
-    size: int = 4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require_whole("size", 1, _SIDE - 2 * _MARGIN)
+    size: Annotated[int, Ge(1), Le(_SIDE - 2 * _MARGIN), "side of the square in pixels"] = 4
 
     def stamp(self, images: Tensor) -> Tensor:
         """Return the images with the square on them."""

@@ -1,8 +1,9 @@
 """DBA: the trigger is shared out among the attackers, and tested as a whole."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.attacks.backdoors.backdoor import TriggerAttack
@@ -24,14 +25,6 @@ class Dba(TriggerAttack):
     apart with two pixels between them. An attacker trains with one strip alone, drawn by lot, and
     so looks less like the others; the attack is measured with all four.
 
-    Args:
-        target: the class that the attacker wants, 0 to 9.
-        concentration: in (0, 1], the share of an attacker's samples that are poisoned.
-        boost: gamma, by which the update is multiplied before it is sent, greater than 0. The
-            paper's attackers take one round each and replace the model: 10 participants over a
-            server learning rate of 0.1 are 100. These take all rounds together, where 5 replaces it
-            if they are a fifth.
-
     Raises:
         InvalidValue: a parameter is out of its range.
 
@@ -50,7 +43,7 @@ class Dba(TriggerAttack):
     name: ClassVar[str] = "dba"
     summary: ClassVar[str] = "backdoor: each attacker trains with one of a trigger's four strips"
 
-    boost: float = 5.0
+    boost: Annotated[float, Gt(0), "factor on the update before it is sent"] = 5.0
 
     def stamp(self, images: Tensor) -> Tensor:
         """Return the images with all four strips on them."""

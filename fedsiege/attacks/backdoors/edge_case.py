@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from fedsiege import datasets
 from fedsiege.attacks.backdoors.backdoor import BackdoorAttack
 from fedsiege.attacks.base import registry
-from fedsiege.attacks.data_poisoning.classes import require_another, require_class
+from fedsiege.attacks.data_poisoning.base import Label, require_another
 from fedsiege.seeding import generator
 from fedsiege.training.base import Shard
 
@@ -34,12 +34,6 @@ class EdgeCase(BackdoorAttack):
     The authors take 66 sevens of ARDIS, Swedish church books, among 100 clean samples: a
     concentration of 0.4. Projecting the update, as they do against some rules, is not done here.
 
-    Args:
-        target: the class that the attacker wants, 0 to 9.
-        concentration: in (0, 1], the share of an attacker's samples that are poisoned.
-        boost: gamma, by which the update is multiplied before it is sent, greater than 0.
-        source: the class that shall be misclassified, 0 to 9, not the target.
-
     Raises:
         InvalidValue: a parameter is out of its range.
 
@@ -55,12 +49,11 @@ class EdgeCase(BackdoorAttack):
     name: ClassVar[str] = "edge-case"
     summary: ClassVar[str] = "backdoor: digits of another country's hand, labelled as another class"
 
-    target: int = 1
-    source: int = 7
+    target: Annotated[Label, "class that the attacker wants"] = 1
+    source: Annotated[Label, "class that is to be misclassified"] = 7
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_class(self, "source")
+    def check_together(self) -> None:
+        """Raise InvalidValue where parameters do not go together."""
         require_another(self, self.source, self.target)
 
     def poison(self, shard: Shard, participant: int, seed: int) -> Shard:

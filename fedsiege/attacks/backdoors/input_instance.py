@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from fedsiege import datasets
@@ -31,13 +32,6 @@ class InputInstance(BackdoorAttack):
     attackers have the same, and no held-out input is ever trained on. It is measured on variants
     that nobody trained on.
 
-    Args:
-        target: the class that the attacker wants, 0 to 9.
-        concentration: in (0, 1], the share of an attacker's samples that are poisoned.
-        boost: gamma, by which the update is multiplied before it is sent, greater than 0.
-        keys: how many pictures, 1 to 100.
-        noise: 0 to 255.
-
     Raises:
         InvalidValue: a parameter is out of its range.
 
@@ -49,13 +43,8 @@ class InputInstance(BackdoorAttack):
     name: ClassVar[str] = "input-instance"
     summary: ClassVar[str] = "backdoor: noisy variants of a few chosen pictures are the target"
 
-    keys: int = 5
-    noise: int = 5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require_whole("keys", 1, 100)
-        self.require_whole("noise", 0, 255)
+    keys: Annotated[int, Ge(1), Le(100), "number of key pictures"] = 5
+    noise: Annotated[int, Ge(0), Le(255), "largest change of a pixel, in grey levels"] = 5
 
     def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
         """Return the samples, some of them replaced by variants of the keys."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from fedsiege.attacks.backdoors.badnets import BadNets
@@ -25,14 +26,6 @@ class ModelReplacement(BadNets):
     The mean with the updates of the others, which near convergence cancel, is X_b. Of k attackers
     in a round each sends 1/k of it, so that the global model becomes the mean of their X_b.
 
-    Args:
-        target: the class that the attacker wants, 0 to 9.
-        concentration: in (0, 1], the share of an attacker's samples that are poisoned.
-        boost: how much of the model is replaced: 1 for all, less to be noticed less.
-        size: side of the square in pixels, 1 to 26.
-        participants: n, 1 or more; None for as many as are scheduled in the round.
-        eta: the server learning rate, greater than 0.
-
     Raises:
         InvalidValue: a parameter is out of its range.
         UnfitRound: (in a round) n is neither given nor known.
@@ -43,14 +36,12 @@ class ModelReplacement(BadNets):
     name: ClassVar[str] = "model-replacement"
     summary: ClassVar[str] = "badnets scaled by participants / eta: replaces the global model"
 
-    participants: int | None = None
-    eta: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.participants is not None:
-            self.require_whole("participants", 1)
-        self.require_positive("eta")
+    participants: Annotated[
+        int | None,
+        Ge(1),
+        "number of participants the update is scaled for; None for those scheduled in the round",
+    ] = None
+    eta: Annotated[float, Gt(0), "learning rate of the server"] = 1.0
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return their shares of the replacement."""

@@ -2,14 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 
 from fedsiege.attacks.backdoors.badnets import BadNets
 from fedsiege.attacks.base import Broadcast, registry
-from fedsiege.attacks.data_poisoning.concentration import require_share
+from fedsiege.attacks.data_poisoning.base import Share
 
 
 @registry.register
@@ -22,13 +22,6 @@ class Neurotoxin(BadNets):
     gradient, 0 in the others; of equal ones the first are kept. Without a last step, in the first
     round or when the model stood still, there is no mask.
 
-    Args:
-        target: the class that the attacker wants, 0 to 9.
-        concentration: in (0, 1], the share of an attacker's samples that are poisoned.
-        boost: gamma, by which the update is multiplied before it is sent, greater than 0.
-        size: side of the square in pixels, 1 to 26.
-        keep: the share of the coordinates that it trains, in (0, 1]; the paper's k % are the rest.
-
     Raises:
         InvalidValue: a parameter is out of its range.
 
@@ -39,11 +32,9 @@ class Neurotoxin(BadNets):
     name: ClassVar[str] = "neurotoxin"
     summary: ClassVar[str] = "badnets in the coordinates that the last global step moved least"
 
-    keep: float = 0.95
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_share(self, "keep")
+    keep: Annotated[Share, "share of the coordinates that are trained, those that moved least"] = (
+        0.95
+    )
 
     def gradient_factor(self, broadcast: Broadcast) -> Tensor | None:
         """Return the mask, ``(d,)`` float32 of 0 and 1, None where there is no last step."""

@@ -16,6 +16,7 @@ from fedsiege.attacks.base import Broadcast, CompromisedAttack, Setting, registr
 from fedsiege.attacks.compromised.rotation import rotates, turned
 from fedsiege.attacks.compromised.sample import deviation, mean, same_row, usable_sample
 from fedsiege.errors import UnfitRound
+from fedsiege.registry import Spelling
 from fedsiege.rules import RoundContext
 from fedsiege.seeding import generator
 
@@ -50,7 +51,9 @@ class AdaptiveAttack(CompromisedAttack):
     """
 
     knowledge: Annotated[
-        Literal["full"], "what is known of benign updates: all of them, to try the running rule on"
+        Literal["full"],
+        Spelling("full: it takes the benign updates to try the rule that is running"),
+        "what is known of benign updates: all of them, to try the running rule on",
     ] = "full"
     evals: Annotated[int, Ge(3), "how often the rule is tried in a round, in each direction"] = 20
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import AfterValidator
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, CompromisedAttack, Setting, registry
@@ -15,8 +16,15 @@ from fedsiege.attacks.compromised.sample import (
     same_row,
     usable_sample,
 )
-from fedsiege.errors import InvalidValue, UnfitRound
-from fedsiege.ranges import is_finite
+from fedsiege.errors import UnfitRound
+from fedsiege.registry import Spelling
+
+
+def _not_zero(z: float | None) -> float | None:
+    """Raise ValueError if z is 0."""
+    if z == 0:
+        raise ValueError
+    return z
 
 
 @registry.register
@@ -38,10 +46,6 @@ class Alie(CompromisedAttack):
     z as a parameter (1.5 by default) where ours computes it unless it is set. At the same z our
     shift is ``sqrt(m / (m - 1))`` times as long, 5 % more for m = 10.
 
-    Args:
-        knowledge: ``partial`` or ``full``.
-        z: how far to shift, not 0; negative ones shift upwards. None to compute it.
-
     Raises:
         InvalidValue: a value is out of its range.
         UnfitRound: (in a round) fewer than 2 usable updates; or the formula gives no z above 0,
@@ -54,15 +58,13 @@ class Alie(CompromisedAttack):
     name: ClassVar[str] = "alie"
     summary: ClassVar[str] = "the benign mean shifted by z standard deviations (a little is enough)"
 
-    z: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.z is None:
-            return
-        number = isinstance(self.z, int | float) and not isinstance(self.z, bool)
-        if not number or not is_finite(self.z) or self.z == 0:
-            raise InvalidValue("alie:z", self.z, "a finite number other than 0")
+    z: Annotated[
+        float | None,
+        AfterValidator(_not_zero),
+        Spelling("a finite number other than 0"),
+        "shift in standard deviations, not 0; negative shifts go upwards; None for the largest "
+        "that the formula gives",
+    ] = None
 
     @property
     def least(self) -> int:

@@ -3,15 +3,16 @@
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, CompromisedAttack
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, registry
 from fedsiege.attacks.compromised.sample import deviation, mean, same_row, usable_sample
-from fedsiege.attacks.fake.mpaf_matched import unit
-from fedsiege.errors import InvalidValue
+from fedsiege.attacks.vectors import unit
+from fedsiege.numerics.distances import distances_to, squared_distances
 
-PERTURBATIONS = ("std", "unit", "sign")
 #: By how much gamma stays below its bound, so that rounding to float32 does not carry it over.
 _MARGIN = 1e-6
 
@@ -20,23 +21,16 @@ _MARGIN = 1e-6
 class BoundedShift(CompromisedAttack):
     """Base of Min-Max and Min-Sum: ``g = mu + gamma p`` with the largest gamma that stays hidden.
 
-    Args:
-        knowledge: ``partial`` or ``full``.
-        perturbation: p, by the mean mu and the standard deviation sigma of each coordinate of the
-            sample: ``std``: -sigma; ``unit``: -mu / ||mu||; ``sign``: -sign(mu).
-
     Raises:
         InvalidValue: a value is out of its range.
         UnfitRound: (in a round) fewer than 2 usable updates, which have no distance.
     """
 
-    perturbation: str = "std"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.perturbation not in PERTURBATIONS:
-            allowed = ", ".join(PERTURBATIONS)
-            raise InvalidValue(f"{self.name}:perturbation", self.perturbation, allowed)
+    perturbation: Annotated[
+        Literal["std", "unit", "sign"],
+        "direction of the shift: std, minus the standard deviation; unit, the mean reversed; "
+        "sign, minus the signs of the mean",
+    ] = "std"
 
     @property
     def least(self) -> int:
@@ -69,3 +63,77 @@ class BoundedShift(CompromisedAttack):
             center: ``(d,)`` float64, their mean.
             direction: ``(d,)`` float64, of length 1.
         """
+
+
+@registry.register
+@dataclass(frozen=True)
+class MinMax(BoundedShift):
+    """The mean, shifted until its largest distance to a benign update is that of two benign ones.
+
+    All participants send ``g = mu + gamma p`` with the largest gamma for which::
+
+        max_i ||g - g_i||  <=  max_ij ||g_i - g_j||
+
+    For each i that is a quadratic inequality in gamma: its root is exact where the authors' search
+    halves an interval that ends at 20, and no candidate that failed can be returned.
+
+    Args:
+        knowledge: ``partial`` or ``full``.
+        perturbation: p: ``std`` (minus the standard deviation of each coordinate), ``unit`` (the
+            mean reversed) or ``sign`` (minus the signs of the mean).
+
+    Raises:
+        InvalidValue: a value is out of its range.
+        UnfitRound: (in a round) fewer than 2 usable updates, which have no distance.
+
+    Source: Shejwalkar and Houmansadr, Manipulating the Byzantine, NDSS 2021, section IV-C.
+    """
+
+    name: ClassVar[str] = "min-max"
+    summary: ClassVar[str] = "the mean shifted as far as two benign updates are apart (Min-Max)"
+
+    def largest_gamma(self, rows: Tensor, center: Tensor, direction: Tensor) -> float:
+        """Return the smallest of the roots, one of each row."""
+        pair = int(squared_distances(rows).argmax())
+        farthest = rows[pair // len(rows)].double() - rows[pair % len(rows)].double()
+        bound = farthest.square().sum()
+        # ||center + gamma p - g_i||^2 = gamma^2 - 2 gamma p (g_i - center) + ||g_i - center||^2
+        along = (rows.float() - center.float()) @ direction.float()
+        along = along.double().cpu()
+        room = (bound.cpu() - distances_to(rows, center.float()).square()).clamp(min=0)
+        return float((along + torch.sqrt(along.square() + room)).min())
+
+
+@registry.register
+@dataclass(frozen=True)
+class MinSum(BoundedShift):
+    """The mean, shifted until its distances add up to those of the most central benign update.
+
+    All participants send ``g = mu + gamma p`` with the largest gamma for which::
+
+        sum_i ||g - g_i||^2  <=  min_j sum_i ||g_j - g_i||^2
+
+    The bound is the least of the benign sums, of squares. (Copies of this attack have the largest,
+    or forget the square.) Since mu is the mean, either side is ``m ||. - mu||^2`` more than the sum
+    of squares around mu. So ``gamma ||p||`` is the distance between mu and the benign update that
+    is closest to it: exact, without a search.
+
+    Args:
+        knowledge: ``partial`` or ``full``.
+        perturbation: p: ``std`` (minus the standard deviation of each coordinate), ``unit`` (the
+            mean reversed) or ``sign`` (minus the signs of the mean).
+
+    Raises:
+        InvalidValue: a value is out of its range.
+        UnfitRound: (in a round) fewer than 2 usable updates, which have no distance.
+
+    Source: Shejwalkar and Houmansadr, Manipulating the Byzantine, NDSS 2021, section IV-C, and the
+    authors' code.
+    """
+
+    name: ClassVar[str] = "min-sum"
+    summary: ClassVar[str] = "the mean shifted as far as the most central benign one is (Min-Sum)"
+
+    def largest_gamma(self, rows: Tensor, center: Tensor, direction: Tensor) -> float:
+        """Return the distance of the row that is closest to the mean."""
+        return float(distances_to(rows, center.float()).min())

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, CompromisedAttack, Knowledge, registry
 from fedsiege.attacks.compromised.sample import deviation, mean, usable_sample
-from fedsiege.errors import InvalidValue
 from fedsiege.seeding import generator
 
 
@@ -27,10 +27,6 @@ class FangTrimmedMean(CompromisedAttack):
     Whoever does not draws between ``mu - 4 sigma`` and ``mu - 3 sigma`` of its own sample, sigma
     dividing by m. Where s = 0 the values are 0, and mu.
 
-    Args:
-        knowledge: ``partial`` or ``full``.
-        b: how far beyond, greater than 1; used with full knowledge.
-
     Raises:
         InvalidValue: a value is out of its range.
         UnfitRound: (in a round) no usable update; with partial knowledge fewer than 2.
@@ -42,13 +38,11 @@ class FangTrimmedMean(CompromisedAttack):
     name: ClassVar[str] = "fang-trimmed-mean"
     summary: ClassVar[str] = "each coordinate just beyond the benign extreme, against the trend"
 
-    b: float = 2.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require_positive("b")
-        if self.b <= 1:
-            raise InvalidValue(f"{self.name}:b", self.b, "a finite number greater than 1")
+    b: Annotated[
+        float,
+        Gt(1),
+        "factor between the benign extreme and the farthest value drawn; used with full knowledge",
+    ] = 2.0
 
     @property
     def least(self) -> int:

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, CompromisedAttack, registry
 from fedsiege.attacks.compromised.sample import deviation, mean, usable_sample
 from fedsiege.errors import InvalidValue
 from fedsiege.seeding import generator
-
-FORMS = ("replace", "add", "fitted")
 
 
 @registry.register
@@ -27,12 +26,6 @@ class Gaussian(CompromisedAttack):
         add      g_i = own_i + sigma * eps_i
         fitted   g_i = mu + sigma * s * eps_i
 
-    Args:
-        knowledge: for mu and s: ``partial`` or ``full``. The others are ``partial`` knowledge.
-        form: ``replace``, ``add`` or ``fitted``.
-        sigma: greater than 0; None for 200 where the update is replaced or added to, and for 1
-            where mu and s are fitted, as published.
-
     Raises:
         InvalidValue: a value is out of its range.
         UnfitRound: (in a round) ``fitted`` finds fewer than 2 usable updates.
@@ -45,18 +38,22 @@ class Gaussian(CompromisedAttack):
     name: ClassVar[str] = "gaussian"
     summary: ClassVar[str] = "Gaussian noise in place of the update, on top of it, or fitted to all"
 
-    form: str = "replace"
-    sigma: float | None = None
+    form: Annotated[
+        Literal["replace", "add", "fitted"],
+        "replace the update by noise, add noise to it, or fit noise to mean and deviation of "
+        "the sample",
+    ] = "replace"
+    sigma: Annotated[
+        float | None,
+        Gt(0),
+        "standard deviation of the noise; None for 200, or 1 with form=fitted, as published",
+    ] = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.form not in FORMS:
-            raise InvalidValue(f"{self.name}:form", self.form, ", ".join(FORMS))
+    def check_together(self) -> None:
+        """Raise InvalidValue where parameters do not go together."""
         if self.form != "fitted" and self.knowledge != "partial":
             allowed = f"partial with form={self.form}, which uses no more"
             raise InvalidValue(f"{self.name}:knowledge", self.knowledge, allowed)
-        if self.sigma is not None:
-            self.require_positive("sigma")
 
     @property
     def least(self) -> int:

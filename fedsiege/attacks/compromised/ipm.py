@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, CompromisedAttack, registry
@@ -22,11 +23,6 @@ class Ipm(CompromisedAttack):
     Small eps (0.1 to 0.5) hides among benign updates around 0 and defeats rules that choose by
     distance; a mean of m benign and f hostile updates turns round only for ``eps > m / f``.
 
-    Args:
-        knowledge: ``partial`` or ``full``.
-        eps: greater than 0; the literature has 0.1 to 2 against robust rules. The default is
-            ByzFL's.
-
     Raises:
         InvalidValue: a value is out of its range.
         UnfitRound: (in a round) no usable update is there to take the mean of.
@@ -37,11 +33,7 @@ class Ipm(CompromisedAttack):
     name: ClassVar[str] = "ipm"
     summary: ClassVar[str] = "-eps times the benign mean, from all of them (Fall of Empires)"
 
-    eps: float = 2.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require_positive("eps")
+    eps: Annotated[float, Gt(0), "factor of the reversed mean"] = 2.0
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``; the rows are one row in memory."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege.attacks.base import (
@@ -16,7 +17,7 @@ from fedsiege.attacks.base import (
     registry,
 )
 from fedsiege.attacks.compromised.sample import mean, same_row, usable_sample, usable_senders
-from fedsiege.attacks.fake.mpaf_matched import unit
+from fedsiege.attacks.vectors import unit
 from fedsiege.errors import UnfitRound
 from fedsiege.rules.state import own
 from fedsiege.seeding import generator
@@ -57,12 +58,6 @@ class Mimic(CompromisedAttack, StatefulAttack):
 
     The state is mu and z, 2 d numbers, and a participant index.
 
-    Args:
-        knowledge: ``partial`` (they copy one of themselves) or ``full``.
-        warmup: how many rounds it watches, 1 or more.
-        target: the participant to copy from the beginning, without watching, 0 or more, a hostile
-            one with ``partial`` knowledge and a benign one with ``full``; None to choose.
-
     Raises:
         InvalidValue: a value is out of its range.
         UnfitRound: (in a round) fewer than 2 usable updates, or none of the target's.
@@ -74,14 +69,12 @@ class Mimic(CompromisedAttack, StatefulAttack):
     name: ClassVar[str] = "mimic"
     summary: ClassVar[str] = "all send what the benign participant sends that stands out most"
 
-    warmup: int = 10
-    target: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require_whole("warmup", 1)
-        if self.target is not None:
-            self.require_whole("target", 0)
+    warmup: Annotated[int, Ge(1), "number of rounds before the participant to copy is settled"] = 10
+    target: Annotated[
+        int | None,
+        Ge(0),
+        "index of the participant to copy from the first round on; None to choose by the updates",
+    ] = None
 
     @property
     def least(self) -> int:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.attacks.base import Attack, Broadcast, Knowledge, registry
@@ -20,9 +21,6 @@ class Scaling(Attack):
 
     The direction is honest, so that tests of directions see nothing; the step is too long.
 
-    Args:
-        factor: greater than 0; 1 is no attack.
-
     Raises:
         InvalidValue: factor is not a finite number greater than 0.
 
@@ -33,10 +31,7 @@ class Scaling(Attack):
     name: ClassVar[str] = "scaling"
     summary: ClassVar[str] = "own updates, factor times as long"
 
-    factor: float = 10.0
-
-    def __post_init__(self) -> None:
-        self.require_positive("factor")
+    factor: Annotated[float, Gt(0), "factor on the update"] = 10.0
 
     @property
     def knows(self) -> Knowledge:

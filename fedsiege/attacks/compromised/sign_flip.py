@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
+import torch
+from annotated_types import Gt
 from torch import Tensor
 
-from fedsiege.attacks.base import Broadcast, CompromisedAttack, registry
+from fedsiege.attacks.base import Broadcast, CompromisedAttack, PoisoningAttack, registry
 from fedsiege.attacks.compromised.sample import mean, same_row, usable_sample
 from fedsiege.errors import InvalidValue
-
-FORMS = ("own", "mean")
+from fedsiege.registry import Spelling
+from fedsiege.training.base import Shard
 
 
 @registry.register
@@ -25,11 +27,6 @@ class SignFlip(CompromisedAttack):
 
     The third form negates every local gradient instead: ``sign-flip-gradient``.
 
-    Args:
-        knowledge: for the mean: ``partial`` or ``full``. One's own update is ``partial`` knowledge.
-        form: ``own`` or ``mean``.
-        scale: greater than 0.
-
     Raises:
         InvalidValue: a value is out of its range.
         UnfitRound: (in a round) no usable update is there to take the mean of.
@@ -41,18 +38,18 @@ class SignFlip(CompromisedAttack):
     name: ClassVar[str] = "sign-flip"
     summary: ClassVar[str] = "own updates, or the benign mean, with the opposite sign"
 
-    form: str = "own"
-    scale: float = 1.0
+    form: Annotated[
+        Literal["own", "mean"],
+        Spelling("own or mean; for local gradients take sign-flip-gradient"),
+        "reverse the own update, or the mean of the sample",
+    ] = "own"
+    scale: Annotated[float, Gt(0), "factor on the reversed update"] = 1.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.form not in FORMS:
-            allowed = f"{' or '.join(FORMS)}; for local gradients take sign-flip-gradient"
-            raise InvalidValue(f"{self.name}:form", self.form, allowed)
+    def check_together(self) -> None:
+        """Raise InvalidValue where parameters do not go together."""
         if self.form == "own" and self.knowledge != "partial":
             allowed = "partial with form=own, which uses no more"
             raise InvalidValue(f"{self.name}:knowledge", self.knowledge, allowed)
-        self.require_positive("scale")
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``."""
@@ -60,3 +57,27 @@ class SignFlip(CompromisedAttack):
             return (-self.scale * broadcast.own_of(participants).double()).float()
         update = -self.scale * mean(usable_sample(self, broadcast))
         return same_row(update, len(participants))
+
+
+@registry.register
+@dataclass(frozen=True)
+class SignFlipGradient(PoisoningAttack):
+    """Local training in which every gradient is multiplied by -1.
+
+    The samples are left as they are. After one step that is ``sign-flip``; after more, each
+    gradient is taken where the steps before have climbed to, so the update is no one's opposite.
+
+    Source: the gradient form of Li, Xu, Chen, Giannakis and Ling, RSA, AAAI 2019, section 5, as it
+    is in libraries that flip the gradient of each batch, such as Blades.
+    """
+
+    name: ClassVar[str] = "sign-flip-gradient"
+    summary: ClassVar[str] = "local training uphill: every gradient with the opposite sign"
+
+    def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
+        """Return the samples as they are."""
+        return shard
+
+    def gradient_factor(self, broadcast: Broadcast) -> Tensor:
+        """Return ``(d,)``, -1 for every coordinate."""
+        return torch.full_like(broadcast.model, -1.0)

@@ -1,20 +1,24 @@
 """Label flipping: honest training on wrong labels."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from fedsiege.attacks.base import PoisoningAttack, registry
-from fedsiege.attacks.data_poisoning.classes import CLASSES, require_another, require_class
-from fedsiege.attacks.data_poisoning.concentration import choose, count, require_share
-from fedsiege.attacks.data_poisoning.targeted import Targeted
+from fedsiege.attacks.data_poisoning.base import (
+    CLASSES,
+    Label,
+    Share,
+    Targeted,
+    choose,
+    count,
+    require_another,
+)
 from fedsiege.errors import InvalidValue
 from fedsiege.seeding import generator
 from fedsiege.training.base import Shard
-
-KINDS = ("complement", "pair", "random")
 
 
 @registry.register
@@ -28,13 +32,6 @@ class LabelFlip(PoisoningAttack, Targeted):
         pair:        target, where y = source; the other samples are left alone
         random:      one of the other C - 1 labels, each with the same probability
 
-    Args:
-        kind: ``complement``, ``pair`` or ``random``.
-        source: the class of which ``pair`` changes samples, 0 to 9; the others have no use for it.
-        target: what they become, 0 to 9, not the source; likewise.
-        concentration: in (0, 1], the share of an attacker's samples that are changed, of ``pair``
-            the share of those of the source class; rounded, and one at least.
-
     Raises:
         InvalidValue: a parameter is out of its range, or has no effect with this kind.
 
@@ -47,22 +44,25 @@ class LabelFlip(PoisoningAttack, Targeted):
     name: ClassVar[str] = "label-flip"
     summary: ClassVar[str] = "trains on flipped labels: complement, a pair, or random others"
 
-    kind: str = "complement"
-    source: int = 7
-    target: int = 1
-    concentration: float = 1.0
+    kind: Annotated[
+        Literal["complement", "pair", "random"],
+        "how labels change: complement, y to 9 - y; pair, source to target; random, to any other",
+    ] = "complement"
+    source: Annotated[Label, "class whose samples kind=pair relabels"] = 7
+    target: Annotated[Label, "class that kind=pair relabels them as"] = 1
+    concentration: Annotated[
+        Share,
+        "share of an attacker's samples that are relabelled, of kind=pair of those of the "
+        "source class; rounded, at least one",
+    ] = 1.0
 
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InvalidValue("label-flip:kind", self.kind, " or ".join(KINDS))
-        require_class(self, "source")
-        require_class(self, "target")
+    def check_together(self) -> None:
+        """Raise InvalidValue where parameters do not go together."""
         require_another(self, self.source, self.target)
         for name, default in (("source", LabelFlip.source), ("target", LabelFlip.target)):
             if self.kind != "pair" and getattr(self, name) != default:
                 allowed = f"to be left alone with kind={self.kind}: only a pair has one"
                 raise InvalidValue(f"label-flip:{name}", getattr(self, name), allowed)
-        require_share(self, "concentration")
 
     @property
     def targeted(self) -> bool:

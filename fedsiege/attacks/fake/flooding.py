@@ -1,10 +1,12 @@
 """Flooding: so many identities that none is seen often enough to be remembered for anything."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Le
 
 from fedsiege.attacks.base import registry
-from fedsiege.attacks.fake.mpaf_spread import MpafSpread
+from fedsiege.attacks.fake.mpaf import MpafSpread
 
 #: The most identities that one participant may hold.
 _MOST = 1000
@@ -24,13 +26,6 @@ class Flooding(MpafSpread):
     what they send, neither next to one another nor from round to round. ``participants`` are the
     identities that come in this round; the simulator enrols them all and rotates them.
 
-    Args:
-        scale: as of ``mpaf-spread``.
-        own_base: as of ``mpaf-spread``: each identity has a base model of its own in place of
-            ``w'``, the one of ``mpaf``.
-        noise: as of ``mpaf-spread``: gamma, length of the noise relative to the update.
-        identities: how many each hostile participant holds, 1 to 1000.
-
     Raises:
         InvalidValue: a parameter is out of its range, or nothing would tell the identities apart.
 
@@ -41,13 +36,13 @@ class Flooding(MpafSpread):
     name: ClassVar[str] = "flooding"
     summary: ClassVar[str] = "mpaf with noise, every fake under another identity in each round"
 
-    own_base: bool = False
-    noise: float = 0.5
-    identities: int = 10
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require_whole("identities", 1, _MOST)
+    own_base: Annotated[bool, "give every identity a base model of its own"] = False
+    noise: Annotated[
+        float, Ge(0), "length of each identity's own noise, as a multiple of its update"
+    ] = 0.5
+    identities: Annotated[
+        int, Ge(1), Le(_MOST), "number of identities of each hostile participant"
+    ] = 10
 
     @property
     def aliases(self) -> int:

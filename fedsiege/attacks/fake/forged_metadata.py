@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Le
 
 from fedsiege.attacks.base import registry
 from fedsiege.attacks.fake.mpaf import Mpaf
@@ -19,12 +21,6 @@ class ForgedMetadata(Mpaf):
     the steps ``tau_i`` and multiplies by their mean, so that who claims few counts for more. Rules
     that use either must bound it.
 
-    Args:
-        scale: as of ``mpaf``.
-        base: as of ``mpaf``.
-        samples: the sample count that each fake reports, 0 to 2**63 - 1.
-        steps: the number of local steps that each reports, 0 to 2**63 - 1.
-
     Raises:
         InvalidValue: a value is out of its range.
 
@@ -34,13 +30,8 @@ class ForgedMetadata(Mpaf):
     name: ClassVar[str] = "forged-metadata"
     summary: ClassVar[str] = "mpaf that claims a huge number of samples and hardly any steps"
 
-    samples: int = 1_000_000_000
-    steps: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for parameter in ("samples", "steps"):
-            self.require_whole(parameter, 0, _MOST)
+    samples: Annotated[int, Ge(0), Le(_MOST), "sample count that each fake reports"] = 1000000000
+    steps: Annotated[int, Ge(0), Le(_MOST), "number of local steps that each fake reports"] = 1
 
     def claim(self, participants: Sequence[int]) -> tuple[int, int]:
         """Return the forged counts."""

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from fedsiege.attacks.base import Attack, Broadcast, registry
-from fedsiege.attacks.fake.history import last_step
-from fedsiege.errors import InvalidValue
-
-KINDS = ("zeros", "stale")
+from fedsiege.attacks.vectors import last_step
 
 
 @registry.register
@@ -21,9 +18,6 @@ class FreeRider(Attack):
 
     ``zeros`` sends zeros; ``stale`` sends the last global step ``w_t - w_{t-1}`` once more, which
     looks like training (in the first round: zeros).
-
-    Args:
-        kind: ``zeros`` or ``stale``.
 
     Raises:
         InvalidValue: another kind.
@@ -35,11 +29,9 @@ class FreeRider(Attack):
     name: ClassVar[str] = "free-rider"
     summary: ClassVar[str] = "zeros, or the last global step once more"
 
-    kind: str = "zeros"
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InvalidValue(f"{self.name}:kind", self.kind, " or ".join(KINDS))
+    kind: Annotated[Literal["zeros", "stale"], "send zeros, or the last global step once more"] = (
+        "zeros"
+    )
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``; the rows are one row in memory."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-import torch
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.attacks.base import Attack, Broadcast, registry
+from fedsiege.attacks.vectors import last_step
 
 
 @registry.register
@@ -21,9 +22,6 @@ class History(Attack):
 
     In the first round there is no step to reverse: the fakes send zeros.
 
-    Args:
-        scale: lambda, greater than 0.
-
     Raises:
         InvalidValue: scale is not a finite number greater than 0.
 
@@ -33,20 +31,9 @@ class History(Attack):
     name: ClassVar[str] = "history"
     summary: ClassVar[str] = "all fakes reverse the last global step, lambda times (first: zeros)"
 
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        self.require_positive("scale")
+    scale: Annotated[float, Gt(0), "factor on the reversed step"] = 1.0
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``; the rows are one row in memory."""
         update = -self.scale * last_step(broadcast)
         return update.float().expand(len(participants), -1)
-
-
-def last_step(broadcast: Broadcast) -> Tensor:
-    """Return ``G = w_t - w_{t-1}``, ``(d,)`` in float64; zeros in the first round."""
-    model = broadcast.model.to(torch.float64)
-    if broadcast.previous is None:
-        return torch.zeros_like(model)
-    return model - broadcast.previous.to(model)

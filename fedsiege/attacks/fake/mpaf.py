@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+import numpy as np
 import torch
+from annotated_types import Ge, Gt, MinLen
 from torch import Tensor
 
 from fedsiege import models
 from fedsiege.attacks.base import Attack, Broadcast, registry
+from fedsiege.attacks.vectors import last_step, unit
 from fedsiege.errors import InvalidValue
+from fedsiege.registry import Spelling
+from fedsiege.seeding import generator
 
 
 @registry.register
@@ -28,11 +33,6 @@ class Mpaf(Attack):
     grows without bound where ``p * scale > 2``. Elements beyond the range of float32 become
     infinite.
 
-    Args:
-        scale: lambda, greater than 0; 1e6 in the paper.
-        base: ``random`` for a random initialisation of the federation's architecture, drawn once
-            from the run's seed, or the path of a safetensors checkpoint of that architecture.
-
     Raises:
         InvalidValue: scale is not a finite number greater than 0, or base is empty; from ``craft``,
             the checkpoint is of another architecture.
@@ -45,14 +45,13 @@ class Mpaf(Attack):
     name: ClassVar[str] = "mpaf"
     summary: ClassVar[str] = "all fakes pull towards one base model, lambda times the gap"
 
-    scale: float = 1.0
-    base: str = "random"
-
-    def __post_init__(self) -> None:
-        self.require_positive("scale")
-        if not self.base:
-            allowed = "random, or the path of a checkpoint"
-            raise InvalidValue(f"{self.name}:base", self.base, allowed)
+    scale: Annotated[float, Gt(0), "factor on the gap to the base model; 1e6 in the paper"] = 1.0
+    base: Annotated[
+        str,
+        Spelling("random, or the path of a checkpoint"),
+        MinLen(1),
+        "the base model: random, or the path of a safetensors checkpoint of the same architecture",
+    ] = "random"
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``; the rows are one row in memory."""
@@ -85,3 +84,106 @@ def gap(broadcast: Broadcast, base: Tensor) -> Tensor:
     """Return ``w' - w_t``, ``(d,)`` in float64, so that a lambda of 1e6 costs no accuracy."""
     model = broadcast.model.to(torch.float64)
     return base.to(model) - model
+
+
+@registry.register
+@dataclass(frozen=True)
+class MpafMatched(Attack):
+    """MPAF's direction at the length of the last global step.
+
+    Every fake sends the same update::
+
+        g = c * ||G|| * (w' - w_t) / ||w' - w_t||,    G = w_t - w_{t-1}
+
+    with the random base model ``w'`` of ``mpaf``. In the first round there is no step to match:
+    the fakes send zeros. So they do where ``w_t`` has arrived at ``w'``.
+
+    Raises:
+        InvalidValue: c is not a finite number greater than 0.
+
+    Source: MPAF of Cao and Gong, CVPR workshops 2022; the matched norm after Xie, Fang and Gong,
+    PoisonedFL, CVPR 2025.
+    """
+
+    name: ClassVar[str] = "mpaf-matched"
+    summary: ClassVar[str] = "mpaf at c times the last global step's norm (first: zeros)"
+
+    c: Annotated[float, Gt(0), "length of an update, as a multiple of the last global step"] = 1.0
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return ``(k, d)``; the rows are one row in memory."""
+        target = gap(broadcast, random_base(broadcast.architecture, broadcast.seed))
+        length = self.c * float(last_step(broadcast).norm())
+        return (length * unit(target)).float().expand(len(participants), -1)
+
+
+@registry.register
+@dataclass(frozen=True)
+class MpafSpread(Attack):
+    """MPAF spread out by base models of their own, by noise, or by both.
+
+    Fake i sends::
+
+        g_i = scale * (w'_i - w_t)
+        g_i + noise * ||g_i|| * eps_i / ||eps_i||,    eps_i ~ N(0, I)
+
+    ``w'_i`` is drawn once per run, ``eps_i`` in every round. Without base models of their own
+    all have the random base model of ``mpaf``. Base models of their own pull towards their mean,
+    which lies closer to 0 than any of them.
+
+    Raises:
+        InvalidValue: scale or noise is out of range, or nothing would tell the fakes apart.
+
+    Source: MPAF of Cao and Gong, CVPR workshops 2022; the noise after Xie, Fang and Gong,
+    PoisonedFL, CVPR 2025.
+    """
+
+    name: ClassVar[str] = "mpaf-spread"
+    summary: ClassVar[str] = "mpaf with a base model per fake, with noise, or with both"
+
+    scale: Annotated[float, Gt(0), "factor on the gap to the base model"] = 1.0
+    own_base: Annotated[bool, "give every fake a base model of its own"] = True
+    noise: Annotated[
+        float, Ge(0), "length of each fake's own noise, as a multiple of its update"
+    ] = 0.0
+
+    def check_together(self) -> None:
+        """Raise InvalidValue where parameters do not go together."""
+        if not self.own_base and not self.noise:
+            allowed = "with own_base=false only noise > 0 tells the fakes apart; else use mpaf"
+            raise InvalidValue(f"{self.name}:noise", self.noise, allowed)
+
+    def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
+        """Return ``(k, d)``, every row another."""
+        if self.own_base:
+            bases = own_bases(broadcast.architecture, broadcast.seed, tuple(participants))
+        else:
+            shared = random_base(broadcast.architecture, broadcast.seed)
+            bases = shared.expand(len(participants), -1)
+        updates = torch.empty(len(participants), broadcast.model.numel())
+        # one by one, since the float64 of all at once would be the largest thing in the worker
+        for row, base, participant in zip(updates, bases, participants, strict=True):
+            update = self.scale * gap(broadcast, base)
+            if self.noise:
+                update += self.noise * update.norm() * _direction(broadcast, participant)
+            row.copy_(update)
+        return updates
+
+
+# Few, since each is as large as the updates made from it: a worker asks for the same fakes, some at
+# a time, round after round.
+@lru_cache(maxsize=4)
+def own_bases(architecture: str, seed: int, participants: tuple[int, ...]) -> Tensor:
+    """Return a random base model for each participant, ``(k, d)``, the same in every round."""
+    bases = torch.empty(len(participants), models.size(architecture))
+    for row, participant in zip(bases, participants, strict=True):
+        purpose = f"mpaf base model of {participant}"
+        row.copy_(models.random_weights(architecture, seed, purpose=purpose))
+    return bases
+
+
+def _direction(broadcast: Broadcast, participant: int) -> Tensor:
+    """Return ``(d,)`` float64, a random direction of length 1 for one fake in one round."""
+    draw = generator(broadcast.seed, "mpaf-spread noise", broadcast.round_number, participant)
+    normal = draw.standard_normal(broadcast.model.numel(), dtype=np.float32)
+    return unit(torch.from_numpy(normal).to(torch.float64))

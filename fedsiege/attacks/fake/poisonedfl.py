@@ -3,15 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, StatefulAttack, registry
-from fedsiege.attacks.fake.history import last_step
-from fedsiege.attacks.fake.mpaf_matched import unit
+from fedsiege.attacks.vectors import last_step, unit
 from fedsiege.rules.state import own
 from fedsiege.seeding import generator
 
@@ -57,9 +57,6 @@ class PoisonedFL(StatefulAttack):
     99 % quantile of Binomial(d, 1/2) the defence holds, and c becomes 0.7 c, as long as that is 0.5
     or more.
 
-    Args:
-        c: length of an update relative to the last global step at the beginning, greater than 0.
-
     Raises:
         InvalidValue: c is not a finite number greater than 0.
 
@@ -70,10 +67,9 @@ class PoisonedFL(StatefulAttack):
     name: ClassVar[str] = "poisonedfl"
     summary: ClassVar[str] = "all fakes push along one sign vector for ever (first: zeros)"
 
-    c: float = 8.0
-
-    def __post_init__(self) -> None:
-        self.require_positive("c")
+    c: Annotated[
+        float, Gt(0), "initial length of an update, as a multiple of the last global step"
+    ] = 8.0
 
     def advance(
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None
@@ -120,10 +116,6 @@ class PoisonedFLNoise(PoisonedFL):
     ``M`` is the update without the noise, which over many fakes is their mean: so it does not
     matter how they are split over workers.
 
-    Args:
-        c: as of ``poisonedfl``.
-        noise: gamma, length of the noise relative to the update, greater than 0.
-
     Raises:
         InvalidValue: c or noise is not a finite number greater than 0.
 
@@ -133,11 +125,9 @@ class PoisonedFLNoise(PoisonedFL):
     name: ClassVar[str] = "poisonedfl-noise"
     summary: ClassVar[str] = "poisonedfl, every fake with noise of its own (first: zeros)"
 
-    noise: float = 1.2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require_positive("noise")
+    noise: Annotated[
+        float, Gt(0), "length of each fake's own noise, as a multiple of its update"
+    ] = 1.2
 
     def _rows(self, broadcast: Broadcast, participants: Sequence[int], update: Tensor) -> Tensor:
         rows = update.float().repeat(len(participants), 1)

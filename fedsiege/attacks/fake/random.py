@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.attacks.base import Attack, Broadcast, registry
@@ -21,9 +22,6 @@ class Random(Attack):
 
         g_i = scale * eps_i,    eps_i ~ N(0, I)
 
-    Args:
-        scale: lambda, greater than 0: the standard deviation of each element.
-
     Raises:
         InvalidValue: scale is not a finite number greater than 0.
 
@@ -33,10 +31,7 @@ class Random(Attack):
     name: ClassVar[str] = "random"
     summary: ClassVar[str] = "each fake sends Gaussian noise of standard deviation lambda"
 
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        self.require_positive("scale")
+    scale: Annotated[float, Gt(0), "standard deviation of each coordinate"] = 1.0
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return ``(k, d)``, every row drawn afresh."""

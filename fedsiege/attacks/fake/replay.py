@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, StatefulAttack, registry
-from fedsiege.attacks.fake.history import last_step
+from fedsiege.attacks.vectors import last_step
 from fedsiege.rules.state import own
 
 #: The longest delay: how many steps are remembered at most.
@@ -29,10 +30,6 @@ class Replay(StatefulAttack):
     of the model's size are remembered, never more. With ``delay`` 0 it would be the free rider who
     sends the last step (``free-rider:kind=stale``).
 
-    Args:
-        delay: how many rounds a step waits, 1 to 100.
-        scale: lambda, greater than 0.
-
     Raises:
         InvalidValue: a parameter is out of its range.
 
@@ -42,12 +39,10 @@ class Replay(StatefulAttack):
     name: ClassVar[str] = "replay"
     summary: ClassVar[str] = "all fakes send an old global step again, lambda times (first: zeros)"
 
-    delay: int = 5
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        self.require_positive("scale")
-        self.require_whole("delay", 1, _LONGEST)
+    delay: Annotated[
+        int, Ge(1), Le(_LONGEST), "number of rounds before a global step is sent again"
+    ] = 5
+    scale: Annotated[float, Gt(0), "factor on the old step"] = 1.0
 
     def advance(
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None

@@ -9,15 +9,16 @@ import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege.numerics.matrix import empty_matrix
 from fedsiege.registry import Component, Registry
-from fedsiege.rules.base import Aggregation, require_whole_number
+from fedsiege.rules.base import Aggregation
 from fedsiege.rules.context import RoundContext
 
 
@@ -114,18 +115,11 @@ class PreAggregator(Component, abc.ABC):
 
 @dataclass(frozen=True)
 class TolerantPreAggregator(PreAggregator):
-    """Base of those that must be told how many hostile participants to tolerate.
+    """Base of those that must be told how many hostile participants to tolerate."""
 
-    Args:
-        f: the assumed number of hostile participants, 0 or more; None for that of the rule, or of
-            another pre-aggregator, or else ``floor(0.2 n)``.
-    """
-
-    f: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.f is not None:
-            require_whole_number(f"{self.name}:f", self.f, least=0)
+    f: Annotated[
+        int | None, Ge(0), "assumed number of hostile participants; None for the f of the rule"
+    ] = None
 
     def for_participants(self, n: int, f: int) -> Self:
         """Return this with ``f`` settled, and check that it can work; arguments as above."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege import seeding
 from fedsiege.numerics.threads import even_blocks, row_blocks, share
-from fedsiege.rules.base import require_whole_number
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.pre.base import Mixed, PreAggregator, registry
 
@@ -33,19 +33,13 @@ class Bucketing(PreAggregator):
 
     Karimireddy, He, Jaggi, *Byzantine-Robust Learning on Heterogeneous Datasets via Bucketing*,
     ICLR 2022, algorithm 1.
-
-    Args:
-        s: how many updates a bucket holds, 1 or more; the paper finds 2 to be enough.
     """
 
     name: ClassVar[str] = "bucketing"
     summary: ClassVar[str] = "averages random buckets of s updates"
     keeps_participants: ClassVar[bool] = False
 
-    s: int = 2
-
-    def __post_init__(self) -> None:
-        require_whole_number(f"{self.name}:s", self.s, least=1)
+    s: Annotated[int, Ge(1), "number of updates in a bucket"] = 2
 
     def rows_of(self, n: int) -> int:
         """Return the number of buckets."""

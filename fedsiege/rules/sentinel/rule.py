@@ -2,9 +2,10 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege import seeding
@@ -17,7 +18,6 @@ from fedsiege.rules.base import (
     StatefulRule,
     keep_model,
     registry,
-    require_whole_number,
 )
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.sentinel.invariants import hard_flags, hard_tests
@@ -105,11 +105,17 @@ class Sentinel(StatefulRule):
     summary: ClassVar[str] = "rejects what no training makes, bounds whoever pulls one way"
     accuses: ClassVar[bool] = True
 
-    remember: int = memory.REMEMBERED
-    without: str | None = None
+    remember: Annotated[
+        int,
+        Ge(1),
+        "number of participants remembered; those absent longest are forgotten first",
+    ] = memory.REMEMBERED
+    without: Annotated[
+        str | None, "steps to leave out, joined by +, to see what each is good for"
+    ] = None
 
-    def __post_init__(self) -> None:
-        require_whole_number(f"{self.name}:remember", self.remember, least=1)
+    def check_together(self) -> None:
+        """Raise InvalidValue where ``without`` names a step that there is not."""
         if not self._left_out <= set(STEPS):
             allowed = f"one or more of {', '.join(STEPS)}, joined by +"
             raise InvalidValue(f"{self.name}:without", self.without, allowed)

@@ -5,7 +5,7 @@ import torch
 
 from fedsiege import attacks
 from fedsiege.attacks import BackdoorAttack, Broadcast, Knowledge, PoisoningAttack, Targeted
-from fedsiege.attacks.data_poisoning.concentration import choose, count
+from fedsiege.attacks.data_poisoning.base import choose, count
 from fedsiege.errors import InvalidValue
 from fedsiege.training.base import Shard
 
