@@ -22,7 +22,7 @@ async def test_the_updates_of_a_round_are_those_of_adam(town):
     spec = spec_of(clients=3, trainer="loop", lr=0.01)
     outcome = await town.run(spec, clients=[3])
     data = datasets.load("digits", DATA)
-    shares = partitions.create("sample").assign(data.train_labels, 3, spec.samples, spec.seed)
+    shares = partitions.parse("sample").assign(data.train_labels, 3, spec.samples, spec.seed)
     trainer = LoopTrainer(models.create("net"), LocalAdam(0.01, spec.epochs, spec.batch))
     shards = [
         Shard(

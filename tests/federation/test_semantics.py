@@ -34,7 +34,7 @@ async def test_an_update_is_the_difference_to_the_rounds_own_model(town):
     spec = ExperimentSpec(dataset="digits", rounds=3, clients=3, attack=0, trainer="loop")
     outcome = await town.run(spec, clients=[3])
     data = datasets.load("digits", DATA)
-    shares = partitions.create("sample").assign(data.train_labels, 3, spec.samples, spec.seed)
+    shares = partitions.parse("sample").assign(data.train_labels, 3, spec.samples, spec.seed)
     trainer = LoopTrainer(models.create("net"), LocalSGD(spec.lr, spec.momentum, spec.epochs, 4))
     shards = [
         Shard(

@@ -28,7 +28,7 @@ def deviations(text: str, samples: int, n: int, hostile: Sequence[int]) -> np.nd
     marked = np.isin(np.arange(n), hostile)
     differences = []
     for seed in SEEDS:
-        figures = measured(partitions.create(text).assign(LABELS, n, samples, seed))
+        figures = measured(partitions.parse(text).assign(LABELS, n, samples, seed))
         differences.append(figures[marked].mean(axis=0) - figures[~marked].mean(axis=0))
     mean, spread = np.mean(differences, axis=0), np.std(differences, axis=0)
     away = np.abs(mean) > 1e-9

@@ -90,7 +90,7 @@ def test_a_destroyed_model_does_not_stop_them(text: str, broken: float) -> None:
 def shards() -> list[Shard]:
     """Ten participants with forty digits each."""
     data = datasets.load("digits", Path("."))
-    shares = partitions.create("iid").assign(data.train_labels, 10, 40, 0)
+    shares = partitions.parse("iid").assign(data.train_labels, 10, 40, 0)
     return [
         Shard(
             datasets.to_tensor(data.train_images[share]),

@@ -26,7 +26,7 @@ def honest(request: pytest.FixtureRequest) -> list[tuple[torch.Tensor, torch.Ten
     The model follows those who are honest in every test: what an audit that works leaves in.
     """
     data = datasets.load("digits", Path())
-    shares = partitions.create(request.param).assign(data.train_labels, N, 30, 1)
+    shares = partitions.parse(request.param).assign(data.train_labels, N, 30, 1)
     shards = [
         Shard(
             datasets.to_tensor(data.train_images[share]),

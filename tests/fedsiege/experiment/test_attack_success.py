@@ -107,7 +107,7 @@ class Siege:
         self.trainer = CohortTrainer(models.create("lenet5"), self.sgd)
         self.shards = [
             Shard(datasets.to_tensor(data.train_images[s]), torch.from_numpy(data.train_labels[s]))
-            for s in partitions.create("iid").assign(data.train_labels, 10, 0, seed=1)
+            for s in partitions.parse("iid").assign(data.train_labels, 10, 0, seed=1)
         ]
         # undisturbed for ten rounds
         self.history = [models.random_weights("lenet5", 1)]

@@ -22,7 +22,7 @@ SGD = LocalSGD(learning_rate=0.05, momentum=0.0, epochs=2, batch_size=10)
 @functools.cache
 def shards() -> list[Shard]:
     data = datasets.load("digits", Path())
-    shares = partitions.create("dirichlet-prior:0.5").assign(data.train_labels, N, SAMPLES, SEED)
+    shares = partitions.parse("dirichlet-prior:0.5").assign(data.train_labels, N, SAMPLES, SEED)
     return [
         Shard(datasets.to_tensor(data.train_images[s]), torch.from_numpy(data.train_labels[s]))
         for s in shares
