@@ -23,6 +23,7 @@ from benchmarks.processes import Process, running
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.rpc.channel import PAST_PROXIES
+from services.rpc.settings import of as spec_message
 
 NAME = "FedSiege"
 #: Participants who only send back what they get, and those who train.
@@ -53,7 +54,7 @@ class Federation:
         Raises:
             ContenderError: it did not finish, or an update of a round is missing.
         """
-        spec = pb.ExperimentSpec(attack=0.0, dataset="digits", deadline=_PATIENCE, **settings)
+        spec = spec_message({"attack": 0.0, "dataset": "digits", "deadline": _PATIENCE, **settings})
         request = pb.StartExperimentRequest(spec=spec)
         with self._guarded(
             self.simulator.StartExperiment.future(request, timeout=_PATIENCE, wait_for_ready=True)

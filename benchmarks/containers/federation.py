@@ -20,6 +20,7 @@ from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.identity.bundle import Bundle
 from services.rpc.channel import PAST_PROXIES
+from services.rpc.settings import of as spec_message
 
 AGGREGATOR, SIMULATOR = "aggregator:50051", "simulator:50052"
 #: What workers run: the client as the image has it, and those of this package.
@@ -148,7 +149,7 @@ class Federation:
     def start(self, **settings: Any) -> str:
         """Start an experiment; return its identifier. Settings are fields of ExperimentSpec."""
         chosen: dict[str, Any] = {"attack": 0.0, "dataset": "digits", "deadline": _PATIENCE}
-        request = pb.StartExperimentRequest(spec=pb.ExperimentSpec(**{**chosen, **settings}))
+        request = pb.StartExperimentRequest(spec=spec_message({**chosen, **settings}))
         started = self.control.StartExperiment(request, timeout=_PATIENCE, wait_for_ready=True)
         return started.experiment.experiment_id
 

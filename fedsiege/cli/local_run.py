@@ -336,7 +336,7 @@ class _LocalRun:
         async with connect(endpoints.simulator, self._credentials.tls()) as channel:
             stub = rpc.SimulatorServiceStub(channel)
             last = experiment.describe()
-            with self._screen.rounds(last.spec.rounds) as show:
+            with self._screen.rounds(experiment.resolved.spec.rounds) as show:
                 async for event in stub.WatchExperiment(request):
                     if event.HasField("entry"):
                         self._rows.append(history_row(event.entry, event.figures))

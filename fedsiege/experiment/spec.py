@@ -20,7 +20,7 @@ from fedsiege.errors import InvalidValue
 from fedsiege.experiment import intrusions
 from fedsiege.experiment.faults import FaultPlan
 from fedsiege.experiment.plain_yaml import read_yaml
-from fedsiege.experiment.settings import MOST, Settings, count, setting
+from fedsiege.experiment.settings import MOST, Settings, count, declared, setting
 
 
 class ExperimentSpec(Settings):
@@ -198,6 +198,12 @@ class ExperimentSpec(Settings):
         from fedsiege import attacks  # brings torch, which a help text must not wait for
 
         return self.hostile * attacks.parse(self.attack_name).aliases if self.hostile else 0
+
+    @property
+    def training(self) -> dict[str, object]:
+        """The settings that participants train by, by name."""
+        names = {name for name in type(self).model_fields if declared(type(self), name, "training")}
+        return self.model_dump(include=names, exclude_none=True)
 
     def to_yaml(self) -> str:
         """Write all settings as YAML that ``from_yaml`` reads back."""

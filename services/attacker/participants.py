@@ -17,6 +17,7 @@ from fedsiege.attacks import Attack, Broadcast, Knowledge, PoisoningAttack, Stat
 from fedsiege.training.base import Shard
 from fedsiege.training.hosted import LocalTraining
 from fedsiege.v1 import simulator_pb2 as pb
+from services.rpc import settings
 from services.rpc.tensors import Floats
 from services.worker.submitting import Update
 from services.worker.training import local_training
@@ -59,12 +60,11 @@ class HostileCrew(Crew):
         if self._attack.knows is Knowledge.NONE:
             self._rehearse()
             return method
-        task = pb.TrainingTask()
-        task.CopyFrom(join.attack.training)
-        if isinstance(self._attack, PoisoningAttack):
-            task.clip = 0.0  # who wants its poison to count does not make itself small
-        self._training = local_training(join, task, self._data, self._alter)
-        how = self._training.prepare(join.participant_indices, task.trainer or "auto")
+        spec = settings.read(join.attack.training.settings)
+        if isinstance(self._attack, PoisoningAttack):  # a clipped poison would count less
+            spec = spec.model_copy(update={"clip": 0.0})
+        self._training = local_training(join, spec, self._data, self._alter)
+        how = self._training.prepare(join.participant_indices, spec.trainer)
         return f"{method}; {how}"
 
     def _rehearse(self) -> None:

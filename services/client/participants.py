@@ -7,6 +7,7 @@ import torch
 
 from fedsiege import models
 from fedsiege.v1 import simulator_pb2 as pb
+from services.rpc import settings
 from services.rpc.tensors import Floats
 from services.worker.submitting import Update
 from services.worker.training import local_training
@@ -32,9 +33,10 @@ class BenignCrew(Crew):
     def prepare(self, join: pb.Join) -> str:
         """Load the data set, take each participant's samples, choose how to train."""
         torch.set_num_threads(1)
-        self._training = local_training(join, join.training, self._data)
+        spec = settings.read(join.training.settings)
+        self._training = local_training(join, spec, self._data)
         self._size = models.size(join.model)
-        return self._training.prepare(join.participant_indices, join.training.trainer or "auto")
+        return self._training.prepare(join.participant_indices, spec.trainer)
 
     def updates(
         self, round_number: int, weights: Floats, indices: Sequence[int]

@@ -15,6 +15,7 @@ from fedsiege.experiment.roster import Cast
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.peer_text import plain
 from fedsiege.v1 import simulator_pb2 as pb
+from services.rpc import settings
 from services.rpc.ration import Ration
 from services.simulator.workers import AttachedWorker, Workers, share_out
 
@@ -188,17 +189,7 @@ class Muster:
             participant_indices=share,
             device=spec.device,
         )
-        training = pb.TrainingTask(
-            partition=spec.partition,
-            samples=spec.samples,
-            learning_rate=spec.lr,
-            momentum=spec.momentum,
-            epochs=spec.epochs,
-            batch_size=spec.batch,
-            trainer=spec.trainer,
-            clip=spec.clip,
-            optimizer=pb.LocalOptimizer.Value(f"LOCAL_OPTIMIZER_{spec.optimizer.upper()}"),
-        )
+        training = pb.TrainingTask(settings=settings.write(spec, training=True))
         if kind == pb.WORKER_KIND_CLIENT:
             join.training.CopyFrom(training)
             return join

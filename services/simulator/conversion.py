@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.peer_text import plain
 from fedsiege.results import (
     CloseReason,
@@ -22,20 +21,6 @@ from fedsiege.v1 import simulator_pb2 as pb
 
 #: Characters of what went wrong in a round.
 LONGEST_PROBLEM = 1_000
-
-
-def from_message(message: pb.ExperimentSpec) -> ExperimentSpec:
-    """Read a specification; fields that are not set take their default.
-
-    Raises:
-        InvalidValue: a value is out of its range.
-    """
-    return ExperimentSpec.of({field.name: value for field, value in message.ListFields()})
-
-
-def to_message(spec: ExperimentSpec) -> pb.ExperimentSpec:
-    """Spell a specification as a message; what is None stays unset."""
-    return pb.ExperimentSpec(**spec.model_dump(exclude_none=True))
 
 
 def round_figures(

@@ -20,6 +20,7 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from services.errors import Refusal
+from services.rpc import settings
 from services.simulator.assignment import JOIN_PATIENCE, NO_DEADLINE, Muster
 from services.simulator.attack_success import Probe
 from services.simulator.conversion import (
@@ -28,7 +29,6 @@ from services.simulator.conversion import (
     intrusion_row,
     participant_row,
     round_figures,
-    to_message,
 )
 from services.simulator.intervention import Intervention
 from services.simulator.open_assignment import OpenMuster
@@ -124,7 +124,7 @@ class Experiment:
         """Say what it is and where it stands."""
         message = pb.Experiment(
             experiment_id=self.experiment_id,
-            spec=to_message(self.resolved.spec),
+            spec=settings.write(self.resolved.spec),
             state=self.state,
             historical_accuracy=self.history if with_history else [],
             figures=self.figures if with_history else [],

@@ -19,7 +19,7 @@ from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.errors import Exhausted, Forbidden, Malformed, NotFound, Refusal
 from services.identity import callers
-from services.simulator.conversion import from_message
+from services.rpc import settings
 from services.simulator.experiment import Experiment
 from services.simulator.workers import AttachedWorker, Workers
 
@@ -195,7 +195,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         self, request: pb.StartExperimentRequest, context: Any
     ) -> pb.StartExperimentResponse:
         """Start an experiment in a results folder of its own."""
-        resolved, reason = await asyncio.to_thread(self._resolve, from_message(request.spec))
+        resolved, reason = await asyncio.to_thread(self._resolve, settings.read(request.spec))
         experiment = await self.start(resolved, reason, None)
         return pb.StartExperimentResponse(experiment=experiment.describe())
 

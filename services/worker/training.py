@@ -2,22 +2,15 @@
 
 from pathlib import Path
 
-from fedsiege.errors import InvalidValue
+from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.training import optimiser
 from fedsiege.training.hosted import Alter, LocalTraining
 from fedsiege.v1 import simulator_pb2 as pb
 
-#: The names of the contract's optimisers.
-_OPTIMISERS = {
-    pb.LOCAL_OPTIMIZER_UNSPECIFIED: "sgd",
-    pb.LOCAL_OPTIMIZER_SGD: "sgd",
-    pb.LOCAL_OPTIMIZER_ADAM: "adam",
-}
-
 
 def local_training(
     join: pb.Join,
-    task: pb.TrainingTask,
+    spec: ExperimentSpec,
     data: Path,
     alter: Alter = lambda shard, _: shard,
 ) -> LocalTraining:
@@ -25,7 +18,7 @@ def local_training(
 
     Args:
         join: the assignment.
-        task: how participants train.
+        spec: how participants train, as ``settings.read`` reads the task.
         data: the folder of the data sets.
         alter: what is made of a participant's samples before it trains on them.
 
@@ -33,24 +26,22 @@ def local_training(
         InvalidValue: the assignment cannot be done.
         MissingData: the data set is not there.
     """
-    if task.optimizer not in _OPTIMISERS:
-        raise InvalidValue("optimizer", task.optimizer, "1 for sgd or 2 for adam; 0 is sgd, too")
     return LocalTraining(
         join.model,
         join.dataset,
         data,
-        task.partition,
-        task.samples,
+        spec.partition,
+        spec.samples,
         join.num_participants,
         join.seed,
         optimiser.create(
-            _OPTIMISERS[task.optimizer],
-            task.learning_rate,
-            task.momentum,
-            task.epochs,
-            task.batch_size,
+            spec.optimizer,
+            spec.lr,
+            spec.momentum,
+            spec.epochs,
+            spec.batch,
         ),
-        clip=task.clip,
+        clip=spec.clip,
         device=join.device or "cpu",
         alter=alter,
     )

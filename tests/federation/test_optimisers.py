@@ -55,4 +55,4 @@ async def test_the_compromised_train_with_it_too(town, attack):
     outcome = await town.run(spec, clients=[4], attackers=[2])
     assert [entry.updates for entry in outcome.history[1:]] == [6, 6, 6]
     assert not outcome.experiment.problem
-    assert "optimizer=adam" in outcome.experiment.spec.rule
+    assert "optimizer=adam" in outcome.experiment.spec["rule"]

@@ -16,6 +16,7 @@ from fedsiege.training.base import Shard
 from fedsiege.v1 import simulator_pb2 as pb
 from services.attacker.participants import HostileCrew
 from services.client.participants import BenignCrew
+from services.rpc import settings
 
 NET = 13_106
 
@@ -23,9 +24,8 @@ NET = 13_106
 NOWHERE = Path("nowhere")
 EVERYONE = range(20)
 HOSTILE = [1, 4, 9, 17]
-TRAINING = pb.TrainingTask(
-    partition="sample", samples=4, learning_rate=0.01, epochs=1, batch_size=2, trainer="cohort"
-)
+SETTINGS = {"lr": 0.01, "momentum": 0, "epochs": 1, "batch": 2, "trainer": "cohort"}
+TRAINING = pb.TrainingTask(settings=settings.of(SETTINGS))
 
 
 def join(attack: str) -> pb.Join:
@@ -228,7 +228,7 @@ def test_a_model_that_does_not_exist_is_named():
 def test_who_poisons_does_not_clip_itself(attack, bound):
     """Honest participants clip themselves; so do those who turn what an honest one would send."""
     told = join(attack)
-    told.attack.training.clip = 1e-3
+    told.attack.training.settings["clip"] = 1e-3
     clipped = HostileCrew(NOWHERE)
     clipped.prepare(told)
     clipped.expect(ORDER)

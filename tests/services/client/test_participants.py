@@ -9,7 +9,9 @@ from fedsiege import models
 from fedsiege.errors import InvalidValue
 from fedsiege.v1 import simulator_pb2 as pb
 from services.client.participants import BenignCrew
+from services.rpc import settings
 from services.worker.submitting import Update
+from tests.cases import each
 
 NET = 13_106
 
@@ -23,16 +25,9 @@ def join(indices: list[int], **training: object) -> pb.Join:
         num_participants=6,
         participant_indices=indices,
         training=pb.TrainingTask(
-            **{
-                "partition": "sample",
-                "samples": 5,
-                "learning_rate": 0.01,
-                "momentum": 0.9,
-                "epochs": 2,
-                "batch_size": 4,
-                "trainer": "cohort",
-                **training,
-            }
+            settings=settings.of(
+                {"samples": 5, "lr": 0.01, "epochs": 2, "batch": 4, "trainer": "cohort", **training}
+            )
         ),
     )
 
@@ -118,13 +113,12 @@ def test_two_with_the_same_samples_take_them_in_different_orders(weights):
 
 
 def test_the_optimiser_is_the_one_asked_for_and_sgd_where_none_is(weights):
-    """As in messages from before there was a choice."""
     silent, sgd, adam = (
         updates(crew_of([2], momentum=0.0, **asked), weights, [2])[2].delta
         for asked in (
             {},
-            {"optimizer": pb.LOCAL_OPTIMIZER_SGD},
-            {"optimizer": pb.LOCAL_OPTIMIZER_ADAM},
+            {"optimizer": "sgd"},
+            {"optimizer": "adam"},
         )
     )
     np.testing.assert_array_equal(silent, sgd)
@@ -138,17 +132,18 @@ def test_a_participant_that_is_not_hosted_is_an_error(weights):
         list(crew_of([0]).updates(1, weights, [1]))
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "training", "words"),
     [
         ({"dataset": "digitz"}, {}, "digits"),
         ({"model": "nett"}, {}, "net"),
         ({}, {"partition": "dirichlet:0"}, "dirichlet"),
-        ({}, {"learning_rate": -1.0}, "learning_rate"),
-        ({}, {"momentum": 1.5}, "momentum"),
-        ({}, {"optimizer": 7}, "optimizer=7 is not possible: 1 for sgd or 2 for adam"),
-        ({}, {"optimizer": pb.LOCAL_OPTIMIZER_ADAM}, "momentum=0.9 is not possible: 0 with adam"),
-        ({}, {"trainer": "magic"}, "auto, cohort or loop"),
+        ({}, {"lr": -1.0}, "LR"),
+        ({}, {"momentum": 1.5}, "MOMENTUM"),
+        ({}, {"optimizer": "rmsprop"}, "OPTIMIZER='rmsprop' is not possible: sgd or adam"),
+        ({}, {"optimizer": "adam", "momentum": 0.9}, "MOMENTUM=0.9 is not possible: 0, or unset"),
+        ({}, {"trainer": "magic"}, "TRAINER='magic'"),
+        ({}, {"weight_decoy": 0.1}, "weight_decoy=0.1 is not possible: there is no such setting"),
     ],
 )
 def test_what_cannot_be_prepared_is_named(fields, training, words):

@@ -11,6 +11,7 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
+from services.rpc import settings
 from services.rpc.tensors import encode_update
 
 Code = grpc.StatusCode
@@ -140,7 +141,7 @@ class Simulator:
         return name in [one.worker for one in await self.workers()]
 
     async def start(self, **fields: object) -> pb.Experiment:
-        spec = pb.ExperimentSpec(**{**SMALL, **fields})
+        spec = settings.of({**SMALL, **fields})
         response = await self.stub.StartExperiment(pb.StartExperimentRequest(spec=spec))
         return response.experiment
 

@@ -3,109 +3,16 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from fedsiege.errors import InvalidValue
-from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import Outcome, ParticipantRow, Standing, Verdict
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.conversion import (
     confusion,
-    from_message,
     history_row,
     participant_row,
     round_figures,
-    to_message,
 )
-
-quick = settings(max_examples=50, deadline=None, derandomize=True)
-
-counts = st.integers(1, 1_000_000)
-above_zero = st.floats(1e-300, 1e300)
-specs = st.fixed_dictionaries(
-    {},
-    optional={
-        "name": st.text(st.characters(categories=["L", "N"]), max_size=100),
-        "attack": st.floats(0, 1),
-        "attack_name": st.text(max_size=20),
-        "scale": above_zero,
-        "clients": st.just(0) | st.integers(100, 1_000_000),
-        "min_clients": counts,
-        "samples": st.integers(0, 1_000_000),
-        "rounds": counts,
-        "threshold": st.integers(1, 100),
-        "rule": st.text(max_size=20),
-        "model": st.text(max_size=20),
-        "lr": above_zero,
-        "momentum": st.floats(0, 1, exclude_max=True),
-        "epochs": counts,
-        "batch": counts,
-        "dataset": st.text(max_size=20),
-        "partition": st.text(max_size=20),
-        "init": st.sampled_from(["pretrained", "random"]),
-        "seed": st.integers(0, 2**64 - 1),
-        "deadline": st.floats(1e-9, 86_400),
-        "device": st.sampled_from(["cpu", "cuda"]),
-        "trainer": st.sampled_from(["auto", "cohort", "loop"]),
-    },
-)
-
-
-@quick
-@given(specs)
-def test_a_specification_survives_the_wire_bit_for_bit(settings):
-    spec = ExperimentSpec.of(settings)
-    message = pb.ExperimentSpec.FromString(to_message(spec).SerializeToString())
-    assert from_message(message) == spec
-
-
-def test_what_is_not_set_takes_its_default():
-    assert from_message(pb.ExperimentSpec()) == ExperimentSpec()
-    # Set to what protobuf calls the default of the type is set all the same.
-    spec = from_message(pb.ExperimentSpec(attack=0, samples=0, seed=0))
-    assert (spec.attack, spec.samples, spec.seed) == (0.0, 0, 0)
-    assert from_message(pb.ExperimentSpec(samples=0)).samples != ExperimentSpec().samples
-
-
-def test_adam_survives_the_wire_without_a_momentum():
-    spec = from_message(pb.ExperimentSpec(optimizer="adam"))
-    assert (spec.optimizer, spec.momentum) == ("adam", 0.0)
-    assert from_message(to_message(spec)) == spec
-
-
-def test_message_and_specification_have_the_same_fields():
-    fields = {field.name for field in pb.ExperimentSpec.DESCRIPTOR.fields}
-    assert fields == set(ExperimentSpec.model_fields)
-
-
-@pytest.mark.parametrize(
-    ("fields", "name"),
-    [
-        ({"attack": 1.5}, "ATTACK"),
-        ({"attack": float("nan")}, "ATTACK"),
-        ({"clients": 1_000_001}, "CLIENTS"),
-        ({"min_clients": 0}, "MIN_CLIENTS"),
-        ({"rounds": 2**32 - 1}, "ROUNDS"),
-        ({"threshold": 0}, "THRESHOLD"),
-        ({"threshold": 101}, "THRESHOLD"),
-        ({"momentum": 1.0}, "MOMENTUM"),
-        ({"optimizer": "rmsprop"}, "OPTIMIZER"),
-        ({"optimizer": "adam", "momentum": 0.9}, "MOMENTUM"),
-        ({"lr": -1.0}, "LR"),
-        ({"lr": float("inf")}, "LR"),
-        ({"deadline": 0.0}, "DEADLINE"),
-        ({"init": "zeros"}, "INIT"),
-        ({"device": "tpu"}, "DEVICE"),
-        ({"name": "two\nlines"}, "NAME"),
-        ({"name": "../../etc/passwd\x00"}, "NAME"),
-    ],
-)
-def test_a_value_out_of_range_is_named(fields, name):
-    with pytest.raises(InvalidValue) as caught:
-        from_message(pb.ExperimentSpec(**fields))
-    assert caught.value.name == name
 
 
 def person(index: int, outcome: Outcome, *, hostile: bool = False) -> ParticipantRow:

@@ -17,7 +17,7 @@ from services.identity import callers
 from services.identity.authority import Authority
 from services.identity.callers import Role
 from services.identity.tls import Tls
-from services.rpc import calls, server
+from services.rpc import calls, server, settings
 from services.rpc.channel import connect
 from services.rpc.guard import Limits
 from services.rpc.server import serving
@@ -234,7 +234,7 @@ async def test_a_renewed_certificate_is_used_without_a_restart(doors, authority)
         await until_attached(control, "ann")
 
         async def failed() -> None:
-            spec = pb.ExperimentSpec(clients=1, attack=0, dataset="digits", rounds=1)
+            spec = settings.of({"clients": 1, "attack": 0, "dataset": "digits", "rounds": 1})
             started = await control.StartExperiment(pb.StartExperimentRequest(spec=spec))
             request = pb.WatchExperimentRequest(experiment_id=started.experiment.experiment_id)
             async for _ in control.WatchExperiment(request, timeout=LONG):
@@ -252,4 +252,4 @@ async def test_a_renewed_certificate_is_used_without_a_restart(doors, authority)
 def test_impossible_limits_are_refused_before_anything_starts(capsys):
     with pytest.raises(SystemExit):
         main(["--limits=strems=1"])
-    assert "limits are enrollments, streams" in capsys.readouterr().err
+    assert "it takes enrollments, streams" in capsys.readouterr().err

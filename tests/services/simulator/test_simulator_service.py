@@ -3,6 +3,7 @@
 import pytest
 
 from fedsiege.v1 import simulator_pb2 as pb
+from services.rpc import settings
 from services.simulator import service as service_module
 from tests.services.conftest import refusal
 from tests.services.simulator.puppets import Code, has_problem, until
@@ -40,9 +41,9 @@ async def test_an_experiment_says_what_it_waits_for_and_can_be_cancelled(simulat
     started = await simulator.start(name="mine", seed=2**64 - 1)
     assert started.state == pb.EXPERIMENT_STATE_WAITING
     assert started.hostile_indices == [1, 3]
-    assert started.spec.name == "mine"
-    assert started.spec.seed == 2**64 - 1
-    assert started.spec.threshold == 5, "settled"
+    spec = settings.read(started.spec)
+    assert (spec.name, spec.seed) == ("mine", 2**64 - 1)
+    assert spec.threshold == 5, "resolved"
     await until(lambda: has_problem(simulator, started.experiment_id, "3 places on client"))
     await simulator.attached("a", 3)
     await until(

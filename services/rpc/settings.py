@@ -1,0 +1,78 @@
+"""Settings of an experiment as a ``google.protobuf.Struct``, which is plain JSON on the wire."""
+
+import re
+from collections.abc import Mapping
+from typing import get_args
+
+from google.protobuf.struct_pb2 import Struct
+
+from fedsiege.errors import InvalidValue
+from fedsiege.experiment.spec import ExperimentSpec
+
+#: Whole numbers from here on share a float64, which JSON numbers are, with their neighbours.
+INEXACT = 2**53
+
+
+def read(message: Struct) -> ExperimentSpec:
+    """Return the specification that a message gives; settings that are absent take their default.
+
+    Names are those of the fields, in snake_case or in the camelCase of protobuf's JSON. A null
+    counts as absent. Whole numbers may arrive as 100.0, and any number as text.
+
+    Raises:
+        InvalidValue: there is no such setting, a value is out of its range, or a whole number is
+            too large to have arrived as it was written.
+    """
+    settings: dict[str, object] = {}
+    for given, value in message.items():
+        name = given if given in ExperimentSpec.model_fields else _snake_case(given)
+        if value is None:
+            continue
+        if name in settings:
+            raise InvalidValue(given, value, "this setting stands twice")
+        settings[name] = _whole(name, value)
+    return ExperimentSpec.of(settings)
+
+
+def write(spec: ExperimentSpec, *, training: bool = False) -> Struct:
+    """Return a specification as a message; what is None stays absent.
+
+    Args:
+        spec: the specification.
+        training: whether to write only the settings that participants train by.
+    """
+    settings = spec.training if training else spec.model_dump(exclude_none=True)
+    return of(settings)
+
+
+def of(settings: Mapping[str, object]) -> Struct:
+    """Return settings by name as a message; whole numbers that a float64 blurs become text."""
+    message = Struct()
+    message.update(
+        {
+            name: str(value) if isinstance(value, int) and abs(value) >= INEXACT else value
+            for name, value in settings.items()
+        }
+    )
+    return message
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
+
+
+def _whole(name: str, value: object) -> object:
+    """Return 100 for 100.0 where a setting is a whole number.
+
+    Raises:
+        InvalidValue: it is so large that neighbouring numbers would have arrived alike.
+    """
+    field = ExperimentSpec.model_fields.get(name)
+    if field is None or not isinstance(value, float) or not value.is_integer():
+        return value
+    if int not in (field.annotation, *get_args(field.annotation)):
+        return value
+    if abs(value) >= INEXACT:
+        allowed = f'as text, "{name}": "...", from 2**53 on: a JSON number is not exact there'
+        raise InvalidValue(name.upper(), value, allowed)
+    return int(value)
