@@ -15,11 +15,12 @@ from benchmarks.rules.cases import CASES, Case, Size
 from benchmarks.rules.contenders import NUMPY, OURS_NAME, SORT, TORCH, Workers, benchmark
 from fedsiege import rules
 from fedsiege.rules import pre
+from tests.cases import each
 
 SMALL = Size(20, 300)
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@each("case", CASES.values())
 def test_every_case_is_a_rule_of_ours(case: Case) -> None:
     text = case.name.format(f=4)
     step = pre.parse(text) if case.title in pre.names() else rules.parse(text)

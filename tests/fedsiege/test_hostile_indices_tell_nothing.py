@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 
 from fedsiege import partitions, seeding
 from fedsiege.experiment.hostile import hostile_indices
+from tests.cases import each
 
 SEEDS = range(150)
 #: Standard errors that the mean difference between hostile and benign may be away from 0.
@@ -35,8 +35,8 @@ def deviations(text: str, samples: int, n: int, hostile: Sequence[int]) -> np.nd
     return np.divide(mean * len(SEEDS) ** 0.5, spread, out=np.zeros(4), where=away)
 
 
-@pytest.mark.parametrize("n", [10, 40])
-@pytest.mark.parametrize(
+@each("n", [10, 40])
+@each(
     ("text", "data_set_given_out"),
     [
         ("sample", 0.5),

@@ -14,6 +14,7 @@ from fedsiege.attacks import Broadcast
 from fedsiege.attacks.base import PoisoningAttack, StatefulAttack
 from fedsiege.rules import RoundContext, StatefulRule, pre
 from fedsiege.training.base import Shard
+from tests.cases import each
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
@@ -99,9 +100,9 @@ def context_of(text: str, number: int, device: str) -> RoundContext:
     )
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@each("device", DEVICES)
+@each("layout", LAYOUTS)
+@each("dtype", DTYPES)
 @pytest.mark.parametrize("text", [*RULES, *PRE])
 def test_a_rule_changes_nothing_and_any_dtype_and_layout_gives_the_same(
     text: str, dtype: torch.dtype, layout: Callable[[torch.Tensor], torch.Tensor], device: str
@@ -120,8 +121,8 @@ def test_a_rule_changes_nothing_and_any_dtype_and_layout_gives_the_same(
         torch.testing.assert_close(result.update, expected.update, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@each("layout", LAYOUTS)
+@each("dtype", DTYPES)
 @pytest.mark.parametrize("name", detectors.names())
 def test_a_detector_changes_nothing_and_any_dtype_and_layout_gives_the_same(
     name: str, dtype: torch.dtype, layout: Callable[[torch.Tensor], torch.Tensor]
@@ -168,8 +169,8 @@ ATTACKS = [
 ]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@each("layout", LAYOUTS)
+@each("dtype", DTYPES)
 @pytest.mark.parametrize("text", ATTACKS)
 def test_an_attack_changes_nothing_and_any_dtype_and_layout_gives_the_same(
     text: str, dtype: torch.dtype, layout: Callable[[torch.Tensor], torch.Tensor]

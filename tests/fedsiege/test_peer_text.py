@@ -3,18 +3,18 @@
 import logging
 
 import grpc
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fedsiege.peer_text import plain
 from services.errors import Refusal
 from services.rpc import process
+from tests.cases import each
 
 FORGED = "no\n12:00:00 simulator  INFO    all is well\r\x1b[2J\x1b]0;gone\x07\x9b1A\u202e\x00"
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "shown"),
     [
         ("", ""),

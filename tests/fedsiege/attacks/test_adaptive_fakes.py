@@ -12,6 +12,7 @@ from fedsiege.attacks import Attack, Broadcast, StatefulAttack
 from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.cohort import CohortTrainer
 from fedsiege.training.optimiser import LocalSGD
+from tests.cases import each
 
 ADAPTIVE = [
     "ad-anti",
@@ -50,7 +51,7 @@ def walk(broken: float = 0.0, breaks: int = ROUNDS) -> list[Broadcast]:
     return [Broadcast(t, path[t - 1], before[t - 1], "net", 1) for t in range(1, ROUNDS + 1)]
 
 
-@pytest.mark.parametrize("text", ADAPTIVE)
+@each("text", ADAPTIVE)
 def test_they_begin_with_zeros_and_end_with_rows_that_differ(text: str) -> None:
     rounds = sent(attacks.parse(text), walk(), [2, 5, 9])
     for rows in rounds:
@@ -63,7 +64,7 @@ def test_they_begin_with_zeros_and_end_with_rows_that_differ(text: str) -> None:
     assert cosines.max() < 0.999
 
 
-@pytest.mark.parametrize("text", ADAPTIVE)
+@each("text", ADAPTIVE)
 def test_the_split_over_workers_changes_nothing(text: str) -> None:
     together = sent(attacks.parse(text), walk(), [2, 5, 9])
     apart = [sent(attacks.parse(text), walk(), part) for part in ([2], [5, 9], [])]
@@ -71,7 +72,7 @@ def test_the_split_over_workers_changes_nothing(text: str) -> None:
         assert torch.equal(rows, torch.cat(parts))
 
 
-@pytest.mark.parametrize("text", ADAPTIVE)
+@each("text", ADAPTIVE)
 def test_what_was_broadcast_stays_as_it_was(text: str) -> None:
     broadcasts, same = walk(), walk()
     sent(attacks.parse(text), broadcasts, [2])
@@ -79,8 +80,8 @@ def test_what_was_broadcast_stays_as_it_was(text: str) -> None:
         assert torch.equal(heard.model, as_it_was.model)
 
 
-@pytest.mark.parametrize("text", ADAPTIVE)
-@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf, 3e38])
+@each("text", ADAPTIVE)
+@each("broken", [math.nan, math.inf, -math.inf, 3e38])
 def test_a_destroyed_model_does_not_stop_them(text: str, broken: float) -> None:
     rounds = sent(attacks.parse(text), walk(broken, breaks=3), [1, 2])
     assert [rows.shape for rows in rounds] == [(2, 13_106)] * ROUNDS

@@ -9,6 +9,7 @@ import torch
 from fedsiege import attacks
 from fedsiege.attacks import Broadcast, Knowledge
 from fedsiege.errors import InvalidValue
+from tests.cases import each
 
 #: Those whose rows are made for one architecture and need one that there is (test_adaptive_fakes).
 ADAPTIVE = [
@@ -86,7 +87,7 @@ def test_the_public_names_are_those_of_all():
     assert all(hasattr(attacks, name) for name in attacks.__all__)
 
 
-@pytest.mark.parametrize("cls", list(attacks.registry), ids=lambda cls: cls.name)
+@each("cls", attacks.registry)
 def test_they_are_summed_up_in_a_line(cls):
     assert 0 < len(cls.summary) < 90
 
@@ -140,18 +141,18 @@ def test_lambda_beyond_float32_leaves_finite_what_is_finite(hear):
     assert updates[0].tolist() == [0.0, pytest.approx(-1e40 / 2**20), math.inf]
 
 
-@pytest.mark.parametrize("text", VARIANTS)
-@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf, 3e38])
+@each("text", VARIANTS)
+@each("broken", [math.nan, math.inf, -math.inf, 3e38])
 def test_a_destroyed_model_does_not_stop_the_fakes(text, broken, hear):
     broadcast = hear([broken, 1.0, 0.0], previous=[-3e38, 0.0, 0.0])
     updates = attacks.parse(text).craft(broadcast, [1, 2])
     assert updates.shape == (2, 3)
 
 
-@pytest.mark.parametrize(("name", "parameter"), POSITIVE)
-@pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, True, "much"])
+@each(("name", "parameter"), POSITIVE)
+@each("value", [0, -1.0, math.nan, math.inf, True, "much"])
 def test_strength_must_be_a_finite_number_above_zero(name, parameter, value):
-    with pytest.raises(InvalidValue, match="finite number greater than 0") as caught:
+    with pytest.raises(InvalidValue, match="finite number above 0") as caught:
         attacks.create(name, **{parameter: value})
     assert caught.value.name == f"{name}:{parameter}"
 
@@ -167,14 +168,12 @@ def test_counts_are_whole_numbers_within_their_range(name, parameter, most):
         assert getattr(attacks.create(name, **{parameter: value}), parameter) == value
 
 
-@pytest.mark.parametrize("cls", list(attacks.registry), ids=lambda cls: cls.name)
+@each("cls", attacks.registry)
 def test_each_participant_is_one_but_for_those_that_stay_away_or_flood(cls):
     assert cls().aliases == {"absent": 0, "flooding": 10}.get(cls.name, 1)
 
 
-@pytest.mark.parametrize(
-    "text", [*ADAPTIVE, *VARIANTS, "mpaf:scale=1e6,base=models/other.safetensors"]
-)
+@each("text", [*ADAPTIVE, *VARIANTS, "mpaf:scale=1e6,base=models/other.safetensors"])
 def test_spelt_out_they_read_back(text):
     attack = attacks.parse(text)
     assert attacks.parse(attacks.spell(attack)) == attack

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fedsiege import attacks
+from tests.cases import each
 
 PERTURBATIONS = ["std", "unit", "sign"]
 #: On a line: mean 2, sample deviation 2.
@@ -44,8 +45,8 @@ def test_min_max_in_the_plane(tell):
     assert crafted[0].tolist() == pytest.approx([4 - 7**0.5, 0], abs=1e-5)
 
 
-@pytest.mark.parametrize("perturbation", PERTURBATIONS)
-@pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
+@each("perturbation", PERTURBATIONS)
+@each("scale", [1e-3, 1, 1e3])
 def test_min_max_never_returns_a_candidate_that_failed(perturbation, scale, tell):
     """And comes within 1e-4 of the bound: authors' copies return the last one tried, which may."""
     for seed in range(5):
@@ -57,8 +58,8 @@ def test_min_max_never_returns_a_candidate_that_failed(perturbation, scale, tell
         assert 1 - 1e-4 < float(found / largest) <= 1
 
 
-@pytest.mark.parametrize("perturbation", PERTURBATIONS)
-@pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
+@each("perturbation", PERTURBATIONS)
+@each("scale", [1e-3, 1, 1e3])
 def test_min_sum_keeps_to_the_least_of_the_benign_sums_of_squares(perturbation, scale, tell):
     """The largest sum, or sums without the square, would let it go further."""
     for seed in range(5):

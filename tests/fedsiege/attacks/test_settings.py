@@ -14,6 +14,7 @@ from fedsiege.attacks import Knowledge, Setting
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
+from tests.cases import each
 
 COMPROMISED = [cls.name for cls in attacks.registry if cls().knows is not Knowledge.NONE]
 VARIANTS = [
@@ -29,8 +30,8 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize("text", VARIANTS)
-@pytest.mark.parametrize(
+@each("text", VARIANTS)
+@each(
     ("benign", "hostile"),
     [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (4, 2), (2, 3), (5, 3), (9, 4), (4, 5)],
 )
@@ -51,7 +52,7 @@ def test_what_is_refused_beforehand_is_what_would_fail_in_a_round(text, benign, 
         assert str(failed.value) == str(refused)
 
 
-@pytest.mark.parametrize("name", [n for n in COMPROMISED if not n.startswith("adaptive")])
+@each("name", [n for n in COMPROMISED if not n.startswith("adaptive")])
 def test_partial_knowledge_goes_by_its_own_updates_alone(name, tell):
     """Whatever lies beside them: what benign participants send is not looked at."""
     rows = torch.randn(16, 6, generator=torch.Generator().manual_seed(0))
@@ -65,7 +66,7 @@ def test_partial_knowledge_goes_by_its_own_updates_alone(name, tell):
     assert torch.equal(*sent)
 
 
-@pytest.mark.parametrize(
+@each(
     ("settings", "problem"),
     [
         ({"attack": 0.6, "attack_name": "alie"}, "60 of 100 participants are hostile"),
@@ -89,7 +90,7 @@ def test_an_experiment_is_refused_before_anything_starts(settings, problem):
     assert refused.value.value == settings["attack_name"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("settings", "problem"),
     [
         # One or two of 50: one has no deviation, two are too few to shift anything.
@@ -117,7 +118,7 @@ def test_where_who_will_be_there_is_not_known_what_can_never_work_is_refused(set
     assert refused.value.name == "ATTACK_NAME"
 
 
-@pytest.mark.parametrize(
+@each(
     "settings",
     [
         {"attack": 0, "attack_name": "alie"},

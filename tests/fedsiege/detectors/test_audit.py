@@ -10,6 +10,7 @@ from fedsiege import detectors
 from fedsiege.detectors import Audit, AuditState, Detector, Ledger, Quarantine
 from fedsiege.errors import InvalidValue
 from fedsiege.rules import RoundContext
+from tests.cases import each
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def test_text(text, spelled):
     assert detectors.parse(spelled) == read
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "said"),
     [
         ("nrom", "did you mean norm"),

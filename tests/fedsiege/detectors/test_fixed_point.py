@@ -9,6 +9,7 @@ from fedsiege import detectors
 from fedsiege.detectors.fixed_point import residual_of
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.rules import RoundContext
+from tests.cases import each
 
 D = 200
 
@@ -23,7 +24,7 @@ def context(number: int, model: torch.Tensor, *who: int) -> RoundContext:
     return RoundContext(round_number=number, model=model, participants=participants)
 
 
-@pytest.mark.parametrize(
+@each(
     ("moved", "first", "second", "expected"),
     [
         # to (4, 3) from (0, 0) and, a way of (1, 0) later, from (1, 0): on the point

@@ -7,6 +7,7 @@ from fedsiege.detectors import Ledger, Quarantine, Record, Standing
 from fedsiege.detectors.quarantine import empty_ledger
 from fedsiege.errors import InvalidValue
 from fedsiege.rules.state import from_bytes, to_bytes
+from tests.cases import each
 
 TERMS = Quarantine(term=2, cap=8, probation=2)
 GOOD, OUT, BACK = Standing.GOOD, Standing.QUARANTINED, Standing.PROBATION
@@ -85,7 +86,7 @@ LIVES = {
 }
 
 
-@pytest.mark.parametrize("life", LIVES.values(), ids=LIVES.keys())
+@each("life", LIVES.values())
 def test_a_life(life):
     ledger = empty_ledger()
     for number, (deed, standing) in enumerate(life, 1):

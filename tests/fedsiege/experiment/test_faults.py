@@ -8,6 +8,7 @@ import pytest
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.faults import Fault, FaultPlan
+from tests.cases import each
 
 PLAN = FaultPlan.parse("kill:0.2,pause:0.1,slow:0.1")
 
@@ -28,7 +29,7 @@ def test_a_plan_may_be_empty(text):
     assert plan.draw(0, 1, 50) == []
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "kill",

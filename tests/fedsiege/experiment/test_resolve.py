@@ -13,6 +13,7 @@ from fedsiege import attacks, models
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
+from tests.cases import each
 
 
 def resolved(**settings: object) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def test_a_scale_in_the_attack_wins_and_is_noted() -> None:
     assert notes(attack_name="mpaf:scale=3") == ""
 
 
-@pytest.mark.parametrize(
+@each(
     ("settings", "note"),
     [
         (
@@ -157,7 +158,7 @@ def test_what_is_worth_knowing_is_noted(settings: dict[str, object], note: str) 
     assert bool(notes(**settings)) == bool(note)
 
 
-@pytest.mark.parametrize(
+@each(
     ("settings", "text"),
     [
         ({"rule": "krun"}, "RULE='krun' is not possible: did you mean krum?"),

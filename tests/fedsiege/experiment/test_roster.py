@@ -9,6 +9,7 @@ from fedsiege.experiment.hostile import hostile_indices
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.roster import Cast
 from fedsiege.experiment.spec import ExperimentSpec
+from tests.cases import each
 
 
 def cast_of(**settings: object) -> Cast:
@@ -47,7 +48,7 @@ def test_identities_are_counted_in_the_specification():
     assert ExperimentSpec(attack=0, attack_name="flooding").identities == 0
 
 
-@pytest.mark.parametrize("name", attacks.names())
+@each("name", attacks.names())
 def test_every_attack_says_how_many_identities_it_holds(name):
     assert attacks.create(name).aliases == {"flooding": 10, "absent": 0}.get(name, 1)
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec, hostile_count, settings_from_yaml
+from tests.cases import each
 
 FIELDS = list(ExperimentSpec.model_fields)
 
@@ -78,7 +79,7 @@ def test_reading_it_costs_no_torch() -> None:
     assert run.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize(
+@each(
     ("key", "value"),
     [
         ("attack", 0),
@@ -148,7 +149,7 @@ IMPOSSIBLE: dict[str, list[object]] = {
 }
 
 
-@pytest.mark.parametrize(("key", "value"), [(k, v) for k, vs in IMPOSSIBLE.items() for v in vs])
+@each(("key", "value"), [(k, v) for k, vs in IMPOSSIBLE.items() for v in vs])
 def test_an_impossible_value_is_named_with_what_is_allowed(key: str, value: object) -> None:
     with pytest.raises(InvalidValue) as caught:
         ExperimentSpec.of({key: value})
@@ -236,7 +237,7 @@ def test_the_text_is_plain_yaml_in_the_order_of_the_fields() -> None:
     assert values["name"] == "7"
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "error"),
     [
         ("attack: 1.5", "ATTACK=1.5 is not possible: a fraction"),
@@ -285,8 +286,8 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("text", ODD)
-@pytest.mark.parametrize("field", FIELDS)
+@each("text", ODD)
+@each("field", FIELDS)
 def test_a_file_reads_a_value_as_the_command_line_does_or_refuses_it(field: str, text: str) -> None:
     from_file: object
     try:

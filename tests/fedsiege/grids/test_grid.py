@@ -15,9 +15,10 @@ from fedsiege.cli.screen import Screen
 from fedsiege.errors import InvalidValue
 from fedsiege.grids import grid as grid_module
 from fedsiege.grids import report
-from fedsiege.grids.cell import CellFigures
+from fedsiege.grids.cells import CellFigures
 from fedsiege.grids.grid import Cell, CellFailed, Grid, run_cells, to_yaml
-from fedsiege.grids.layout import Levels, in_words
+from fedsiege.grids.layout import Levels, describe
+from tests.cases import each
 
 SMALL = """
 about: rules against an attack
@@ -51,7 +52,7 @@ def test_a_grid_is_read_back_as_it_was_written() -> None:
     assert Grid.from_yaml(to_yaml(grid)) == grid
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "named"),
     [
         ("base: {}", "vary"),
@@ -322,10 +323,10 @@ def test_cells_whose_rounds_lacked_honest_updates_have_a_mark_that_is_explained(
 
 def test_what_came_of_a_cell_is_told_in_words() -> None:
     (cell, *_) = figures_of(Grid.from_yaml(SMALL), (0.912, 0.8, 0.1, 0.85))
-    assert in_words(cell) == "accuracy 91.2%"
-    assert in_words(replace(cell, asr=0.25)) == "accuracy 91.2%, attack success 25.0%"
-    assert in_words(replace(cell, destroyed=True, asr=0.25)) == "accuracy destroyed"
-    lacking = in_words(replace(cell, incomplete_rounds=3))
+    assert describe(cell) == "accuracy 91.2%"
+    assert describe(replace(cell, asr=0.25)) == "accuracy 91.2%, attack success 25.0%"
+    assert describe(replace(cell, destroyed=True, asr=0.25)) == "accuracy destroyed"
+    lacking = describe(replace(cell, incomplete_rounds=3))
     assert lacking == "accuracy 91.2%, 3 rounds closed without all honest updates"
 
 

@@ -11,8 +11,9 @@ from matplotlib.image import imread
 
 from fedsiege.errors import InvalidValue
 from fedsiege.grids import heatmap
-from fedsiege.grids.cell import CellFigures
+from fedsiege.grids.cells import CellFigures
 from fedsiege.grids.grid import Grid
+from tests.cases import each
 from tests.fedsiege.results.plots.lettering import check, texts
 
 LONG_RULE = "norm/duplicate/history/fixed-point/layers"
@@ -92,7 +93,7 @@ def test_marks_and_scale_are_explained_in_the_picture() -> None:
         assert text in marked
 
 
-@pytest.mark.parametrize("percent", range(101))
+@each("percent", range(101))
 def test_figures_stand_out_from_the_colour_of_their_cell(percent: int) -> None:
     colour = colormaps["viridis"](percent / 100)[:3]
     text = to_rgb(heatmap.ink(percent / 100))

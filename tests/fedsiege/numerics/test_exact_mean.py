@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.numerics.exact_mean import exact_mean, mean_if_finite
 from fedsiege.rules import RunningSum
+from tests.cases import each
 
 LARGEST = float(np.finfo(np.float32).max)
 values: st.SearchStrategy[float] = st.one_of(
@@ -45,8 +46,8 @@ def test_any_numbers(updates: torch.Tensor, data: st.DataObject) -> None:
     assert_same_bits(updates, weights, [weight + 1 for weight in weights])
 
 
-@pytest.mark.parametrize("n", [1, 15, 16, 17, 300])
-@pytest.mark.parametrize("scale", [1e-9, 1e-2, 1e6])
+@each("n", [1, 15, 16, 17, 300])
+@each("scale", [1e-9, 1e-2, 1e6])
 def test_matrices_of_several_blocks(n: int, scale: float) -> None:
     updates = scale * torch.randn(n, 20_000, generator=torch.Generator().manual_seed(n))
     updates[:, 100:400] = 0

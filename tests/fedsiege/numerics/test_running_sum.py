@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.numerics import running_sum
 from fedsiege.rules import RunningSum
+from tests.cases import each
 
 Term = tuple[np.float32, float]  # value and weight
 
@@ -140,7 +141,7 @@ def test_nothing_has_no_mean() -> None:
         RunningSum(3).mean()
 
 
-@pytest.mark.parametrize(
+@each(
     ("row", "weight", "mass"),
     [
         ([1.0], 1.0, None),

@@ -1,11 +1,11 @@
 """Which rules accuse the participants that they give no weight, and which only select."""
 
-import pytest
 import torch
 
 from fedsiege import models, rules
 from fedsiege.rules import RoundContext, Rule
 from fedsiege.training.base import Shard
+from tests.cases import each
 
 #: They leave a row out because a test finds it suspect, and none where the test finds none so.
 ACCUSING = {
@@ -26,7 +26,7 @@ def test_rules_that_accuse_say_so() -> None:
     assert {name for name in rules.names() if _class(name).accuses} == ACCUSING
 
 
-@pytest.mark.parametrize("name", sorted(set(rules.names()) - ACCUSING - {"caf"}))
+@each("name", sorted(set(rules.names()) - ACCUSING - {"caf"}))
 def test_a_rule_that_accuses_no_participant_leaves_out_a_number_that_is_fixed(name: str) -> None:
     """However far out some rows are; caf, which looks for the best number, is told beside it."""
     left_out = set()

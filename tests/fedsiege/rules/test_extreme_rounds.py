@@ -8,6 +8,7 @@ import torch
 from fedsiege import models, rules
 from fedsiege.rules import FoolsGold, RoundContext, StatefulRule
 from fedsiege.training.base import Shard
+from tests.cases import each
 
 LARGEST = torch.finfo(torch.float32).max
 #: Rules that work on a real model, and quicker here than by default.
@@ -19,8 +20,8 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("turn", [1, -1])
-@pytest.mark.parametrize("text", TEXTS)
+@each("turn", [1, -1])
+@each("text", TEXTS)
 def test_one_participant_harms_nobody_for_rounds(text: str, turn: int) -> None:
     """It sends the largest number in every coordinate, with the same or with another sign."""
     rule, memory = rules.parse(text), None

@@ -1,9 +1,9 @@
 import numpy as np
-import pytest
 import torch
 
 from fedsiege.rules import FedAvg, Meamed
 from fedsiege.rules.meamed import mean_around_median
+from tests.cases import each
 
 
 def by_hand(rows: np.ndarray, count: int) -> np.ndarray:
@@ -20,8 +20,8 @@ def test_each_coordinate_keeps_the_values_nearest_to_its_median() -> None:
     torch.testing.assert_close(Meamed(f=1)(updates).update, expected)
 
 
-@pytest.mark.parametrize("count", [2, 5, 11, 12, 20, 21])
-@pytest.mark.parametrize("n", [21, 22])
+@each("count", [2, 5, 11, 12, 20, 21])
+@each("n", [21, 22])
 def test_any_number_of_values(n: int, count: int) -> None:
     rows = np.random.default_rng(n).standard_normal((n, 500)) ** 3
     found = mean_around_median(torch.from_numpy(rows), count)

@@ -12,6 +12,7 @@ from fedsiege.rules import RoundContext
 from fedsiege.rules.centered_clipping import Center
 from fedsiege.rules.specguard import SpecGuardState
 from fedsiege.rules.state import own
+from tests.cases import each
 
 D = 6
 SMALL = ["foolsgold", "fldetector", "specguard", "centered-clipping"]
@@ -72,8 +73,8 @@ def test_a_state_of_models_with_other_classes_is_refused() -> None:
         played(IMAGES, fewer)
 
 
-@pytest.mark.parametrize("value", [torch.nan, torch.inf])
-@pytest.mark.parametrize(
+@each("value", [torch.nan, torch.inf])
+@each(
     ("text", "field"),
     [
         ("foolsgold", "history"),

@@ -6,6 +6,7 @@ from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.rules import Pipeline, RoundContext, pipeline, pre
+from tests.cases import each
 
 
 def rows(n: int = 20, d: int = 30) -> torch.Tensor:
@@ -37,7 +38,7 @@ def test_it_is_created_from_python_too() -> None:
     assert rules.create("krum", f=2, pre=[]) == rules.create("krum", f=2)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "name", "part"),
     [
         ("nnn/krum", "pre-aggregator", "did you mean nnm"),
@@ -110,7 +111,7 @@ def test_by_columns_or_at_once_is_the_same(
     assert found.scores is None
 
 
-@pytest.mark.parametrize("name", rules.names())
+@each("name", rules.names())
 def test_a_rule_that_works_by_coordinate_says_so_truly(name: str) -> None:
     rule, updates = rules.create(name), rows()
     if not rule.by_coordinate:
@@ -193,7 +194,7 @@ def test_mixing_saves_a_rule_that_heterogeneity_breaks(steps: str) -> None:
     assert error(f"{steps}/trimmed-mean:f=7") < 0.8 * error("trimmed-mean:f=7")
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "n", "out", "expected"),
     [
         ("bulyan:f=4", 16, 4, "bulyan:f=3"),  # no lower than it has to be

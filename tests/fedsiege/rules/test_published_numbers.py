@@ -1,8 +1,7 @@
 """Defaults that are the papers' or the authors' code's: another one is another rule."""
 
-import pytest
-
 from fedsiege import rules
+from tests.cases import each
 
 DEFAULTS = {
     "auror": {"majority": 0.5},
@@ -21,7 +20,7 @@ DEFAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", DEFAULTS)
+@each("name", DEFAULTS)
 def test_the_numbers_are_the_published_ones(name: str) -> None:
     rule = rules.create(name)
     assert {key: getattr(rule, key) for key in DEFAULTS[name]} == DEFAULTS[name]

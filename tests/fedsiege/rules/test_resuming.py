@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
 from fedsiege import models, rules
 from fedsiege.rules import Aggregation, RoundContext, StatefulRule, state
 from fedsiege.training.base import Shard
+from tests.cases import each
 
 REMEMBERING = [cls.name for cls in rules.registry if issubclass(cls, StatefulRule)]
 #: Rules that work on a real model, and quicker here than by default.
@@ -66,7 +66,7 @@ def same(one: Tensor | None, other: Tensor | None) -> bool:
     return one is other is None or (one is not None and other is not None and one.equal(other))
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@each("text", TEXTS)
 def test_a_rule_goes_on_from_bytes_to_the_same_bits(text: str) -> None:
     for one, other in zip(played(text, kept), played(text, put_aside), strict=True):
         assert same(one.update, other.update)
@@ -74,7 +74,7 @@ def test_a_rule_goes_on_from_bytes_to_the_same_bits(text: str) -> None:
         assert same(one.scores, other.scores)
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@each("text", TEXTS)
 def test_what_it_remembers_matters(text: str) -> None:
     """Begun anew in the last round it comes to something else: so the test above says something."""
     last, anew = played(text, kept)[-1], played(text, forgotten)[-1]

@@ -5,10 +5,11 @@ import torch
 
 from fedsiege import rules
 from fedsiege.errors import InvalidValue, UnfitRound
+from tests.cases import each
 from tests.fedsiege.rules.cases import TOLERANT, aggregate, honest_updates
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "n", "numbers"),
     [
         ("trimmed-mean:f=3", 6, ["f=3", "6 updates", "there are 6"]),
@@ -47,8 +48,8 @@ def test_rows_left_out_do_not_count_for_f() -> None:
         rules.parse("krum:f=20")(updates)
 
 
-@pytest.mark.parametrize("name", TOLERANT)
-@pytest.mark.parametrize(("n", "f"), [(3, 0), (7, 1), (14, 2), (99, 19), (100, 20)])
+@each("name", TOLERANT)
+@each(("n", "f"), [(3, 0), (7, 1), (14, 2), (99, 19), (100, 20)])
 def test_f_is_a_fifth_of_the_participants_where_nobody_says(name: str, n: int, f: int) -> None:
     if name == "smea" and n > 25:
         pytest.skip("more subsets than it can compare")
@@ -60,7 +61,7 @@ def test_f_is_a_fifth_of_the_participants_where_nobody_says(name: str, n: int, f
     assert torch.equal(aggregate(rule, updates).update, settled.update)
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "krum:f=-1",

@@ -11,6 +11,7 @@ from fedsiege import rules
 from fedsiege.numerics.distances import distances_to
 from fedsiege.rules import CAF, MDA, SMEA, Bulyan, DnC, Krum, MultiKrum, squared_distances
 from fedsiege.rules.pre.nnm import nearest
+from tests.cases import each
 from tests.fedsiege.rules.cases import NAMES, TEXTS, aggregate
 
 #: Rules whose result depends on the size of updates by definition.
@@ -35,8 +36,8 @@ def a_round(n: int = 16, d: int = 40, hostile: int = 3) -> torch.Tensor:
     return rows
 
 
-@pytest.mark.parametrize("factor", FACTORS)
-@pytest.mark.parametrize("text", INVARIANT)
+@each("factor", FACTORS)
+@each("text", INVARIANT)
 def test_a_scale_invariant_rule_is_invariant(text: str, factor: float) -> None:
     updates = a_round()
     rule = rules.parse(text)
@@ -46,10 +47,8 @@ def test_a_scale_invariant_rule_is_invariant(text: str, factor: float) -> None:
     torch.testing.assert_close(found, usual.update.double(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("factor", [1e38, 3e38])
-@pytest.mark.parametrize(
-    "rule", [Krum(f=3), MultiKrum(f=3), Bulyan(f=3), MDA(f=3), SMEA(f=3), CAF(f=3)]
-)
+@each("factor", [1e38, 3e38])
+@each("rule", [Krum(f=3), MultiKrum(f=3), Bulyan(f=3), MDA(f=3), SMEA(f=3), CAF(f=3)])
 def test_up_to_the_largest_float32(rule: rules.Rule, factor: float) -> None:
     updates = a_round()
     updates /= updates.abs().max()
@@ -134,8 +133,8 @@ REFERENCES: dict[str, tuple[rules.Rule, Callable[[np.ndarray], set[int]]]] = {
 }
 
 
-@pytest.mark.parametrize("loud", [1.0, 1e8, 1e12, 1e15, 1e30])
-@pytest.mark.parametrize("name", REFERENCES)
+@each("loud", [1.0, 1e8, 1e12, 1e15, 1e30])
+@each("name", REFERENCES)
 def test_one_loud_row_does_not_decide_which_others_are_accepted(name: str, loud: float) -> None:
     """Fifteen rows, two of them fakes, one of them scaled up: all against float64 by definition."""
     rule, reference = REFERENCES[name]
@@ -150,8 +149,8 @@ def test_one_loud_row_does_not_decide_which_others_are_accepted(name: str, loud:
         assert name == "caf" or not accepted & {0, 1}, f"seed {seed}"  # to CAF they have a weight
 
 
-@pytest.mark.parametrize("where", [0, 7, 14])
-@pytest.mark.parametrize("loud", [1e8, 1e12, 1e15])
+@each("where", [0, 7, 14])
+@each("loud", [1e8, 1e12, 1e15])
 def test_neighbours_are_found_beside_a_loud_row(loud: float, where: int) -> None:
     updates = a_round(15)
     updates[where] *= loud
@@ -181,10 +180,8 @@ def test_dnc_scores_beside_a_loud_row(loud: float) -> None:
     assert int(result.accepted.sum()) == 12
 
 
-@pytest.mark.parametrize("loud", [1e8, 1e12, 1e15, 1e30])
-@pytest.mark.parametrize(
-    "text", ["flame:noise=0", "layerguard", "foolsgold", "sentinel", "signguard", "auror"]
-)
+@each("loud", [1e8, 1e12, 1e15, 1e30])
+@each("text", ["flame:noise=0", "layerguard", "foolsgold", "sentinel", "signguard", "auror"])
 def test_what_judges_directions_judges_others_the_same_however_loud_one_is(
     text: str, loud: float
 ) -> None:

@@ -6,6 +6,7 @@ import torch
 from fedsiege import rules
 from fedsiege.errors import UnfitRound
 from fedsiege.rules import RoundContext, Rule, TolerantRule
+from tests.cases import each
 
 #: They work with any number of updates, and on real models: see their own tests.
 TRAINING = {"fedredefense", "fltrust", "specguard"}
@@ -33,8 +34,8 @@ def refusal(rule: Rule, n: int) -> str:
     return ""
 
 
-@pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("d", [1, 4])
+@each("text", TEXTS)
+@each("d", [1, 4])
 def test_what_is_refused_beforehand_is_refused_in_the_round_and_nothing_else(
     text: str, d: int
 ) -> None:
@@ -54,7 +55,7 @@ def test_what_is_refused_beforehand_is_refused_in_the_round_and_nothing_else(
         assert result.accepted.shape == (n,)
 
 
-@pytest.mark.parametrize("name", [c.name for c in rules.registry if issubclass(c, TolerantRule)])
+@each("name", [c.name for c in rules.registry if issubclass(c, TolerantRule)])
 def test_who_is_the_mean_where_nobody_is_assumed_hostile_says_so(name: str) -> None:
     """As where nobody sets f and there are four: a fifth of them is nobody."""
     updates = torch.randn(4, 30, generator=torch.Generator().manual_seed(0))

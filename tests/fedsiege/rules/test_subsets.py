@@ -10,6 +10,7 @@ from fedsiege.errors import UnfitRound
 from fedsiege.numerics.covariance import CenteredProducts
 from fedsiege.numerics.distances import squared_distances
 from fedsiege.rules import CAF, MDA, SMEA, FedAvg, Rule
+from tests.cases import each
 
 
 def rows(n: int, d: int, seed: int, hostile: int = 0, scale: float = 1.0) -> torch.Tensor:
@@ -31,9 +32,9 @@ def variance(kept: np.ndarray) -> float:
 SIZES = [(1, 0), (4, 1), (5, 2), (9, 2), (10, 4), (16, 2)]
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e4])
-@pytest.mark.parametrize(("n", "f"), SIZES)
-@pytest.mark.parametrize(("rule", "key"), [(MDA, diameter), (SMEA, variance)])
+@each("scale", [1.0, 1e4])
+@each(("n", "f"), SIZES)
+@each(("rule", "key"), [(MDA, diameter), (SMEA, variance)])
 def test_the_best_of_all_subsets_is_found(rule, key, n: int, f: int, scale: float) -> None:
     updates = rows(n, 30, seed=n, hostile=f, scale=scale)
     exact = updates.double().numpy()

@@ -5,6 +5,7 @@ import torch
 
 from fedsiege import rules
 from fedsiege.rules.base import finite_rows
+from tests.cases import each
 from tests.fedsiege.rules.cases import CASES, aggregate, honest_updates
 
 TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -18,9 +19,9 @@ def test_a_row_is_usable_up_to_the_largest_number_of_its_type(dtype: torch.dtype
     assert finite_rows(rows.to(dtype)).tolist() == [True, True, False, False, False]
 
 
-@pytest.mark.parametrize("poison", POISONS)
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("text", CASES)
+@each("poison", POISONS)
+@each("dtype", TYPES)
+@each("text", CASES)
 def test_one_value_that_is_not_finite_leaves_its_row_out(
     text: str, dtype: torch.dtype, poison: float
 ) -> None:

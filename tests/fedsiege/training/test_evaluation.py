@@ -12,6 +12,7 @@ from fedsiege import datasets, models
 from fedsiege.errors import InvalidValue
 from fedsiege.training import evaluation
 from fedsiege.training.evaluation import Evaluator, Score
+from tests.cases import each
 
 COUNT = 237  # the last batch is not full
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 28, 28), dtype=np.uint8)
@@ -83,8 +84,8 @@ def test_a_sample_with_an_undefined_logit_counts_as_wrong() -> None:
     assert not score.recall.any()
 
 
-@pytest.mark.parametrize("name", models.names())
-@pytest.mark.parametrize("factor", [1e6, 1e20, 1e38, float("nan"), float("inf")])
+@each("name", models.names())
+@each("factor", [1e6, 1e20, 1e38, float("nan"), float("inf")])
 def test_destroyed_weights_never_crash(name: str, factor: float) -> None:
     score = Evaluator(name, IMAGES, LABELS)(factor * models.random_weights(name, 0))
     assert 0 <= score.accuracy <= 1

@@ -8,6 +8,7 @@ import torch
 from fedsiege.errors import InvalidValue
 from fedsiege.training import optimiser
 from fedsiege.training.optimiser import LocalAdam, LocalOptimiser, LocalSGD
+from tests.cases import each
 
 KINDS: list[type[LocalOptimiser]] = [LocalSGD, LocalAdam]
 
@@ -20,8 +21,8 @@ def test_those_of_adam_differ_in_the_optimiser_alone() -> None:
     assert LocalAdam() == LocalAdam(0.001, epochs=2, batch_size=4, weight_decay=0.0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
+@each("kind", KINDS)
+@each(
     ("name", "value"),
     [
         ("learning_rate", 0.0),

@@ -14,6 +14,7 @@ from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum
 from services.aggregator import collecting
 from services.aggregator.collecting import MatrixCollector, SumCollector, new_matrix
 from services.errors import Exhausted
+from tests.cases import each
 
 D = 6
 
@@ -39,10 +40,8 @@ def rows(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.intp)
 
 
-@pytest.mark.parametrize(
-    "present", [(0, 1, 2, 3, 4), (1, 3), (4,), (0, 4), (0, 1, 2), (2, 3, 4), (1, 2, 4)]
-)
-@pytest.mark.parametrize("streamed", [True, False], ids=["into the row", "from elsewhere"])
+@each("present", [(0, 1, 2, 3, 4), (1, 3), (4,), (0, 4), (0, 1, 2), (2, 3, 4), (1, 2, 4)])
+@each("streamed", [True, False])
 def test_gaps_are_closed_in_place_and_in_order(present, streamed):
     matrix = np.full((5, D), 99, np.float32)
     collector = MatrixCollector(matrix, "cpu")

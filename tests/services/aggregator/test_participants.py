@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.participants import Participants, check_credential
 from services.errors import Duplicate, Exhausted, Malformed, NotFound, ServiceError, Unauthenticated
+from tests.cases import each
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -83,7 +84,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSALS)
+@each("case", REFUSALS)
 def test_one_that_cannot_be_enrolled_keeps_out_the_whole_request(case):
     wanted, kind, reason = REFUSALS[case]
     roll = Participants(8)

@@ -11,6 +11,7 @@ from services.identity import callers
 from services.identity.bundle import utc_now
 from services.identity.callers import Caller, Role, VerifiedCallers, identity_uri
 from services.identity.signing import Signer, new_key
+from tests.cases import each
 
 
 class Context:
@@ -46,7 +47,7 @@ def certificate_with(*uris: str) -> x509.Certificate:
     return builder.sign(signer.key, signer.certificate.signature_hash_algorithm)
 
 
-@pytest.mark.parametrize(
+@each(
     "uris",
     [
         (),

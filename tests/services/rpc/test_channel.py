@@ -3,12 +3,12 @@
 import itertools
 
 import grpc
-import pytest
 
 from services.rpc import channel
+from tests.cases import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("code", "heals"),
     [(code, code.name in ("UNAVAILABLE", "CANCELLED")) for code in grpc.StatusCode],
 )

@@ -12,6 +12,7 @@ from services.identity.callers import Caller, Role
 from services.rpc import guard as guard_module
 from services.rpc.guard import BURST, Guard, Limits, Peer
 from services.simulator import service as simulator
+from tests.cases import each
 
 ANN, BEN = Caller("ann"), Caller("ben")
 
@@ -57,12 +58,12 @@ def test_limits_are_read(text, limits):
     assert Limits.parse(text) == limits
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "words"),
     [
-        ("strems=1", "limits are enrollments, streams, bytes"),
-        ("5", "LIMIT=NUMBER"),
-        ("streams", "whole number"),
+        ("strems=1", "it takes enrollments, streams, bytes"),
+        ("5", "write it as streams=2000,bytes=512MiB"),
+        ("streams", "write it as streams=2000"),
         ("streams=-1", "whole number"),
         ("streams=1.5", "whole number"),
         ("streams=many", "'many'"),
@@ -198,7 +199,7 @@ def test_refused_peers_are_not_remembered():
 # --- roles
 
 
-@pytest.mark.parametrize(
+@each(
     ("role", "method", "reason"),
     [
         (Role.PARTICIPANT, "OpenRound", "CONTROL_ONLY"),

@@ -8,6 +8,7 @@ import pytest
 
 from services.rpc.channel import channel_options
 from services.rpc.proxies import Route
+from tests.cases import each
 
 #: Nothing listens there.
 DEAD = "http://somebody:secret@127.0.0.1:9"
@@ -35,8 +36,8 @@ def test_own_services_are_reached_directly(monkeypatch, address, variable):
     assert ("grpc.enable_http_proxy", 0) in channel_options(address)
 
 
-@pytest.mark.parametrize("variable", VARIABLES)
-@pytest.mark.parametrize("address", ["siege.example.org:50051", "8.8.8.8:1", "[2600::1]:1"])
+@each("variable", VARIABLES)
+@each("address", ["siege.example.org:50051", "8.8.8.8:1", "[2600::1]:1"])
 def test_the_proxy_before_a_remote_one_is_named_without_its_password(address, variable):
     route = Route.to(address, {variable: DEAD})
     assert str(route) == f"{address} through the proxy 127.0.0.1:9 of {variable}"
@@ -47,8 +48,8 @@ def test_grpc_is_left_to_take_a_remote_peer_through_the_proxy(monkeypatch):
     assert "grpc.enable_http_proxy" not in dict(channel_options("siege.example.org:50051"))
 
 
-@pytest.mark.parametrize("name", ["no_grpc_proxy", "no_proxy", "NO_PROXY"])
-@pytest.mark.parametrize(
+@each("name", ["no_grpc_proxy", "no_proxy", "NO_PROXY"])
+@each(
     ("address", "listed"),
     [
         ("siege.example.org:1", "example.org"),

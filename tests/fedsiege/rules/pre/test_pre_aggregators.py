@@ -4,6 +4,7 @@ import torch
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.rules import RoundContext, pre
 from fedsiege.rules.pre import ARC, NNM, Clipping, Mixed
+from tests.cases import each
 
 NOTHING = RoundContext()
 ALL = ["arc", "bucketing", "clipping", "nnm"]
@@ -35,8 +36,8 @@ def test_what_all_promise(text: str) -> None:
     assert torch.equal(updates, before)
 
 
-@pytest.mark.parametrize("text", ALL)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@each("text", ALL)
+@each("dtype", [torch.float64, torch.bfloat16])
 def test_other_floating_point_types(text: str, dtype: torch.dtype) -> None:
     updates = rows().to(dtype)
     expected = transformed(text, updates.float()).rows
@@ -144,8 +145,8 @@ def test_an_impossible_parameter_is_refused_by_its_name(text: str) -> None:
     assert refused.value.name == text.partition("=")[0]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-@pytest.mark.parametrize(("n", "s"), [(1, 2), (7, 1), (7, 3), (100, 2), (300, 7), (5, 9)])
+@each("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@each(("n", "s"), [(1, 2), (7, 1), (7, 3), (100, 2), (300, 7), (5, 9)])
 def test_buckets_are_the_same_by_rows_and_by_columns(dtype: torch.dtype, n: int, s: int) -> None:
     updates = torch.randn(n, 3000, generator=torch.Generator().manual_seed(0)).to(dtype)
     mixed = pre.create("bucketing", s=s).transform(updates, RoundContext())

@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import normalize
 
 from fedsiege.rules.sentinel.faction import find_faction
+from tests.cases import each
 
 D = 2000
 
@@ -47,8 +48,8 @@ def test_the_order_of_rows_does_not_matter() -> None:
     assert find_faction(rows @ rows.T, everyone, nobody).equal(shuffled < 20)
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("n", [12, 30, 50])
+@each("seed", range(6))
+@each("n", [12, 30, 50])
 def test_participants_with_a_class_each_are_none(n: int, seed: int) -> None:
     assert not any(found(classes(n, seed=7 + 10 * seed)))
 

@@ -8,6 +8,7 @@ from fedsiege import rules
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.rules import Aggregation, RoundContext, Sentinel
 from fedsiege.rules.sentinel import STEPS, SentinelState
+from tests.cases import each
 
 LAYOUT = (("fc.weight", (10, 30)), ("fc.bias", (10,)))
 D = 310
@@ -134,7 +135,7 @@ def test_it_needs_the_layout() -> None:
         aggregate(honest(5)[:, :300])
 
 
-@pytest.mark.parametrize("step", STEPS)
+@each("step", STEPS)
 def test_every_step_can_be_left_out(step: str) -> None:
     rule = rules.parse(f"sentinel:without={step}")
     assert rules.parse(rules.spell(rule)) == rule

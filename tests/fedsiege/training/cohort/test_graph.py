@@ -10,6 +10,7 @@ from torch import nn
 from fedsiege import models
 from fedsiege.errors import InvalidValue
 from fedsiege.training.cohort.graph import trace
+from tests.cases import each
 
 
 class Function(nn.Module):
@@ -111,7 +112,7 @@ def test_ways_to_flatten(rows):
     assert len(graph.calls) == 4
 
 
-@pytest.mark.parametrize(
+@each(
     "rows",
     [
         lambda x: x.view(-1, -1),
@@ -134,7 +135,7 @@ def sequence(**modules):
     return nn.Sequential(OrderedDict(**modules, flatten=nn.Flatten(), fc=nn.Linear(784, 10)))
 
 
-@pytest.mark.parametrize(
+@each(
     ("layer", "reason"),
     [
         (nn.PReLU(), "there is no rule for it"),
@@ -149,7 +150,6 @@ def sequence(**modules):
         (nn.MaxPool2d(1, return_indices=True), "return_indices"),
         (nn.Linear(28, 28), "its rule takes rows, not images"),
     ],
-    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
 def test_a_layer_that_the_engine_cannot_run_is_named(layer, reason):
     with pytest.raises(InvalidValue) as error:
@@ -164,7 +164,7 @@ def test_layers_that_do_nothing_are_known(layer):
     assert names(sequence(tried=layer))[0].startswith("tried")
 
 
-@pytest.mark.parametrize(
+@each(
     ("function", "reason"),
     [
         (lambda self, x: finish(self, F.dropout(x)), "it drops at random"),

@@ -15,9 +15,10 @@ from fedsiege.training.cohort import CohortTrainer, convolution, linear
 from fedsiege.training.cohort.layer import Block, Stacked, channels_last
 from fedsiege.training.cohort.linear import LowRankLinear, StackedLinear, coefficients
 from fedsiege.training.optimiser import LocalAdam, LocalSGD
+from tests.cases import each
 
 
-@pytest.mark.parametrize("shape", list(itertools.product((1, 2), (1, 3), (1, 4), (1, 5))))
+@each("shape", list(itertools.product((1, 2), (1, 3), (1, 4), (1, 5))))
 def test_channels_last_has_its_strides_even_where_sizes_are_one(shape):
     _, channels, height, width = shape
     images = torch.randn(shape)
