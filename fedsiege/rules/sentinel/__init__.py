@@ -1,19 +1,15 @@
-"""Sentinel: a rule and detector against fake clients that needs neither their number nor root data.
+"""Sentinel: a rule against fake clients that needs neither their number nor clean data.
 
-- rule.py        the rule: its steps in order
-- state.py       what it remembers of each identity, and for how long
-- products.py    the one pass over the matrix that leaves ``n x n`` numbers
-- layers.py      which parts of an update are a layer's weights and biases
-- measures.py    what real training leaves behind in each layer, measured
-- spectrum.py    how much of a matrix is in its two largest singular values
-- dead_set.py    coordinates that no honest participant moves
-- invariants.py  hard tests: who breaks what the cohort shows
-- energy.py      who is alone with its direction
-- faction.py     whether a minority pulls one way of its own
-- camps.py       whether there are two camps, and which is the larger
-- consensus.py   whether there is a common direction, and what is left without it
-- direction.py   who points away from it
-- similarity.py  less weight for those who are alike
+Read ``rule.py`` first: it applies the steps in order. The steps are in
+
+- state.py       what is remembered of each participant, and for how long
+- pool.py        unit updates, their moving averages, and the products of all pairs
+- layers.py      the layers of a model, and the features of an update in each of them
+- hard_tests.py  tests of single updates for properties that all training shares
+- directions.py  tests and weights by direction: energy, consensus, similarity
+- clusters.py    clusters of updates with a common direction
+
+``docs/sentinel.md`` describes the method, ``docs/sentinel-development.md`` how it was found.
 """
 
 from fedsiege.rules.sentinel.rule import STEPS, Sentinel

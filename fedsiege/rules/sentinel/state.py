@@ -1,4 +1,4 @@
-"""What sentinel remembers of each identity, and for how long."""
+"""What sentinel remembers of each participant, and for how long."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,20 @@ from torch import Tensor
 from fedsiege.rules import memory
 from fedsiege.rules.memory import NOBODY, Memory, Turnout
 
-#: Whoever moved in one of so many rounds, and was not suspected then, still has a say when absent.
+#: An absent participant stays in the pool for this many rounds after its last update.
 POOL_ROUNDS = 10
 
 
 @dataclass(frozen=True)
 class SentinelState(Memory):
-    """The memory; in ``seen`` only rounds in which one moved count.
+    """The memory of k participants; ``seen`` is the last round with an update other than zero.
 
     Attributes:
-        momenta: ``(k, d)`` float32, the moving average E of the unit updates of each.
-        lengths: ``(k,)`` float64, of the last update of each.
+        momenta: ``(k, d)`` float32, the moving average E of the unit updates.
+        lengths: ``(k,)`` float64, the L2 norm of the last update.
         reputations: ``(k,)`` float64, R: 0 good to 1 bad.
-        flagged: ``(k,)`` bool, who had no weight when last here.
-        usual: the length that updates were compared with when last the model moved; 0 before.
+        flagged: ``(k,)`` bool, whether the last update had no weight.
+        usual: the length that updates were compared with when the model moved last; 0 before.
     """
 
     momenta: Tensor
@@ -39,24 +39,24 @@ class SentinelState(Memory):
 
 @dataclass(frozen=True)
 class Attendance:
-    """Who is here, who is away, and who of them has a say.
+    """The participants that are present in a round, and those that are absent and remembered.
 
     Attributes:
-        turnout: who is here, and who is remembered.
-        voting: ``(a,)`` bool, who of those away still has a say.
+        turnout: the comparison of the memory with the participants present.
+        counted: ``(a,)`` bool, which of the absent participants are in the pool.
     """
 
     turnout: Turnout
-    voting: Tensor
+    counted: Tensor
 
     @classmethod
     def of(cls, before: SentinelState, present: Tensor, remember: int) -> "Attendance":
-        """Compare the memory with who is here.
+        """Return the attendance of a round.
 
         Args:
-            before: the memory.
-            present: ``(n,)`` int64, identities.
-            remember: how many identities are remembered, see ``memory.absent``.
+            before: the memory before the round.
+            present: ``(n,)`` int64, the identities present.
+            remember: the number of identities to remember, see ``memory.absent``.
         """
         turnout = before.turnout(present, remember)
         recent = turnout.rounds - before.seen[turnout.away] <= POOL_ROUNDS
@@ -64,36 +64,38 @@ class Attendance:
 
     @property
     def pool(self) -> Tensor:
-        """``(P,)`` int64, the identities of those here, then of those away who have a say."""
+        """``(P,)`` int64, the identities of the pool: those present, then those absent."""
         n = len(self.turnout.places)
-        return torch.cat([self.turnout.identities[:n], self.turnout.identities[n:][self.voting]])
+        return torch.cat([self.turnout.identities[:n], self.turnout.identities[n:][self.counted]])
 
     def lengths(self, before: SentinelState) -> Tensor:
-        """Return ``(v,)`` float64: the lengths of the last updates of those away who have a say.
+        """Return ``(v,)`` float64: the lengths of the last updates of the pool's absent members.
 
         Args:
-            before: the memory.
+            before: the memory before the round.
         """
-        return before.lengths[self.turnout.away[self.voting]]
+        return before.lengths[self.turnout.away[self.counted]]
 
     def suspects(self, before: SentinelState) -> Tensor:
-        """Return ``(P,)`` bool: who of the pool had no weight when last here; newcomers had.
+        """Return ``(P,)`` bool: whether the last update of each pool member had no weight.
+
+        It is False for new participants.
 
         Args:
-            before: the memory.
+            before: the memory before the round.
         """
         found = torch.zeros(len(self.pool), dtype=torch.bool)
         self.turnout.recall_into(found[: len(self.turnout.places)], before.flagged)
         return found
 
     def reputations(self, before: SentinelState, hard: Tensor) -> Tensor:
-        """Return ``(n,)`` float64: ``R <- 0.8 R + 0.2`` where flagged by a hard test, else 0.8 R.
+        """Return ``(n,)`` float64: ``R <- 0.8 R + 0.2`` if a hard test flags, else ``0.8 R``.
 
-        Four rounds of that in a row lead above 0.5; two clean ones from there back below.
+        Four flagged rounds in a row raise R above 0.5; two clean rounds then lower it below.
 
         Args:
-            before: the memory.
-            hard: ``(n,)`` bool.
+            before: the memory before the round.
+            hard: ``(n,)`` bool, the flags of the hard tests.
         """
         past = torch.zeros(len(hard), dtype=torch.float64)
         self.turnout.recall_into(past, before.reputations)
@@ -111,11 +113,11 @@ class Attendance:
         """Return the memory after this round.
 
         Args:
-            before: the memory.
-            momenta: ``(n + a, d)``, of those present and those away.
-            lengths: ``(n,)`` of the updates of those present.
-            reputations: ``(n,)`` of those present.
-            flagged: ``(n,)`` bool, who of them had no weight.
+            before: the memory before the round.
+            momenta: ``(n + a, d)``, of the participants present and those absent.
+            lengths: ``(n,)``, the lengths of this round's updates.
+            reputations: ``(n,)``, of the participants present.
+            flagged: ``(n,)`` bool, whether their updates had no weight.
             usual: the length that updates were compared with.
         """
         turnout = self.turnout

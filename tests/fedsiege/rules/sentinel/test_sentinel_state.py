@@ -118,7 +118,7 @@ def test_who_is_away_has_a_say_for_ten_rounds_unless_it_was_flagged() -> None:
     present = torch.tensor([7, 8, 9])
     for rounds, voting in ((1, [False, True, True, True, True]), (POOL_ROUNDS, None), (11, None)):
         later = dataclasses.replace(first, rounds=rounds)
-        found = Attendance.of(later, present, remember=100).voting.tolist()
+        found = Attendance.of(later, present, remember=100).counted.tolist()
         expected = voting or [False] + [rounds < 11] * 4
         assert found == expected, rounds
 

@@ -1,4 +1,4 @@
-"""The common direction, and what is left without it."""
+"""Energy, consensus, direction and similarity."""
 
 import math
 
@@ -6,10 +6,18 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from fedsiege.numerics.cosines import cosines
 from fedsiege.rules import GeometricMedian
-from fedsiege.rules.sentinel.consensus import find_consensus, geometric_median, residuals
-from fedsiege.rules.sentinel.direction import against_centre, against_consensus
-from fedsiege.rules.sentinel.similarity import similarity_weights
+from fedsiege.rules.sentinel.directions import (
+    against_centre,
+    against_consensus,
+    energies,
+    energy_flags,
+    find_consensus,
+    geometric_median,
+    residuals,
+    similarity_weights,
+)
 
 
 def directions(*degrees: float) -> torch.Tensor:
@@ -82,21 +90,21 @@ def test_of_who_is_the_common_direction_nothing_is_left() -> None:
     assert not residuals(gram, found.cosines).any()
 
 
-@pytest.mark.parametrize(("crowded", "one"), [(True, 4**-1.2), (False, 0.25)])
-def test_k_of_one_direction_weigh_what_one_does_or_less(crowded: bool, one: float) -> None:
+@pytest.mark.parametrize(("steep", "one"), [(True, 4**-1.2), (False, 0.25)])
+def test_k_of_one_direction_weigh_what_one_does_or_less(steep: bool, one: float) -> None:
     rows = torch.cat([torch.eye(6).double(), torch.eye(6).double()[:1].repeat(3, 1)])
-    weights = similarity_weights(rows @ rows.T, everyone(9), crowded=crowded)
+    weights = similarity_weights(rows @ rows.T, everyone(9), steep=steep)
     assert weights.tolist() == pytest.approx([one, 1, 1, 1, 1, 1, one, one, one])
-    weights = similarity_weights(rows @ rows.T, torch.arange(9) < 6, crowded=crowded)
+    weights = similarity_weights(rows @ rows.T, torch.arange(9) < 6, steep=steep)
     assert weights[:6].tolist() == pytest.approx([1] * 6)
 
 
-def test_a_crowd_that_spreads_out_does_not_gain() -> None:
+def test_a_cluster_that_spreads_out_does_not_gain() -> None:
     """Twenty with cosines of 0.2 pull with 20 a sqrt(0.2): less, counting squares less still."""
     gram = torch.full((20, 20), 0.2).double().fill_diagonal_(1)
     spread = similarity_weights(gram, everyone(20))[0].item()
     assert spread == pytest.approx((1 + 19 * 0.2**1.5) ** -1.2)
-    assert spread < 0.6 * similarity_weights(gram, everyone(20), crowded=False)[0].item()
+    assert spread < 0.6 * similarity_weights(gram, everyone(20), steep=False)[0].item()
 
 
 def test_opposites_are_not_alike() -> None:
@@ -165,3 +173,70 @@ def test_the_second_look_is_without_those_flagged_in_the_first() -> None:
     against_centre(cosines_with, everyone(4), torch.full((4,), 0.5).double())
     assert asked == [[0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5, 0.0]]
     assert math.isclose(sum(asked[1]), 1.5)
+
+
+def all_candidates(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.ones(n, dtype=torch.bool), torch.arange(n)
+
+
+def similar(n: int, d: int = 3000, seed: int = 0) -> torch.Tensor:
+    """Rows that vary in five directions."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, 5, generator=generator) @ torch.randn(5, d, generator=generator)
+
+
+def noise(n: int, d: int = 3000) -> torch.Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(9))
+
+
+def test_energy_is_the_projection_on_the_singular_vectors_of_the_others() -> None:
+    rows = torch.nn.functional.normalize(similar(30) + 2 * noise(30), dim=1)
+    found = energies(cosines(rows), *all_candidates(30))
+    others = rows[torch.arange(30) % 8 != 0].double()  # 0, 8, 16 and 24 are judged together
+    directions = torch.linalg.svd(others, full_matrices=False).Vh[:10]
+    expected = (directions @ rows[0].double()).square().sum().item()
+    assert expected > 0.1
+    assert found[0].item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_noise_is_alone_and_who_shares_directions_is_not() -> None:
+    found = energies(cosines(torch.cat([noise(8), similar(12)])), *all_candidates(20))
+    assert energy_flags(found).tolist() == [True] * 8 + [False] * 12
+    assert found[:8].max() < 0.06
+    assert found[8:].min() > 0.2
+
+
+def test_who_has_a_class_alone_has_something_in_common_still() -> None:
+    """A tenth of its energy lies where the others are: far below their median, but no noise."""
+    rows = torch.nn.functional.normalize(torch.cat([noise(1), similar(29)]), dim=1)
+    rows[0] = 0.95 * rows[0] + 0.1**0.5 * rows[1]
+    found = energies(cosines(rows), *all_candidates(30))
+    assert found[0] < 0.2 * found[1:].median()
+    assert not energy_flags(found).any()
+
+
+@pytest.mark.parametrize("n", [64, 65, 66, 200])
+def test_no_update_is_compared_with_itself(n: int) -> None:
+    rows = torch.cat([similar(n - 5), noise(5)])
+    order = torch.arange(n).flip(0)  # the five are asked first
+    found = energies(cosines(rows), torch.ones(n, dtype=torch.bool), order)
+    assert energy_flags(found).nonzero().flatten().tolist() == list(range(n - 5, n))
+
+
+def test_only_candidates_judge_and_are_judged() -> None:
+    candidates = torch.arange(12) < 8
+    found = energies(cosines(torch.cat([similar(8), noise(4)])), candidates, torch.arange(12))
+    assert found[8:].isnan().all()
+    again = energies(cosines(similar(8)), *all_candidates(8))
+    torch.testing.assert_close(found[:8], again, atol=1e-5, rtol=0)
+
+
+def test_too_few_tell_nothing() -> None:
+    found = energies(cosines(similar(4)), *all_candidates(4))
+    assert found.isnan().all()
+    assert not energy_flags(found).any()
+
+
+def test_identical_rows_have_one_direction() -> None:
+    found = energies(torch.ones(6, 6).double(), *all_candidates(6))
+    assert found.tolist() == pytest.approx([1.0] * 6)

@@ -1,12 +1,12 @@
-"""From energy to direction, and the vote guard over them."""
+"""The steps from energy to direction, and the vote guard."""
 
 import dataclasses
 
 import torch
 from torch.nn.functional import normalize
 
-from fedsiege.rules.sentinel.judgement import Judgement, judge
-from fedsiege.rules.sentinel.products import Pool, gather
+from fedsiege.rules.sentinel.pool import Pool, build_pool
+from fedsiege.rules.sentinel.rule import DirectionResult, compare_directions
 from fedsiege.rules.sentinel.state import Attendance, SentinelState
 
 D = 2000
@@ -23,13 +23,13 @@ def around(direction: torch.Tensor, n: int, spread: float, seed: int = 1) -> tor
 def pool_of(rows: torch.Tensor) -> Pool:
     before = SentinelState.empty(rows)
     attendance = Attendance.of(before, torch.arange(len(rows)), remember=100)
-    return gather(rows, rows.double().norm(dim=1), before, attendance, decay=0.8)
+    return build_pool(rows, rows.double().norm(dim=1), before, attendance, decay=0.8)
 
 
-def judged(rows: torch.Tensor, without: tuple[str, ...] = (), flagged: int = 0) -> Judgement:
-    """Judge rows of which the first are flagged already."""
+def result(rows: torch.Tensor, without: tuple[str, ...] = (), flagged: int = 0) -> DirectionResult:
+    """Compare rows of which the first are flagged already."""
     order = torch.arange(len(rows))
-    return judge(pool_of(rows), order < flagged, order < 0, order, without)
+    return compare_directions(pool_of(rows), order < flagged, order < 0, order, without)
 
 
 AXIS = torch.eye(D)[0]
@@ -38,14 +38,14 @@ HONEST = around(AXIS, 24, spread=1.0)
 
 def test_who_points_away_from_a_common_direction() -> None:
     rows = torch.cat([around(-AXIS, 9, 0.5, seed=3), HONEST])
-    found = judged(rows, without=("faction",))
+    found = result(rows, without=("faction",))
     assert found.consensus
     assert found.direction.tolist() == [True] * 9 + [False] * 24
-    assert judged(rows).faction.equal(found.direction)  # which sees them first
+    assert result(rows).cluster.equal(found.direction)  # which sees them first
 
 
 def test_noise_among_participants_with_common_directions() -> None:
-    found = judged(torch.cat([random_rows(6, seed=4), HONEST]))
+    found = result(torch.cat([random_rows(6, seed=4), HONEST]))
     assert found.energy.tolist() == [True] * 6 + [False] * 24
     assert not found.direction[6:].any()
 
@@ -53,14 +53,14 @@ def test_noise_among_participants_with_common_directions() -> None:
 def test_a_hidden_minority_that_pulls_one_way_weighs_what_one_does_or_less() -> None:
     """Orthogonal to what all want, but of one mind: the direction test cannot see it."""
     hidden = around(AXIS + torch.eye(D)[1], 10, spread=0.3, seed=5)
-    found = judged(torch.cat([hidden, HONEST]))
+    found = result(torch.cat([hidden, HONEST]))
     assert not (found.energy | found.direction).any()
     assert found.weights[:10].sum() < 1.0
     assert found.weights[10:].min() > 5 * found.weights[:10].max()
-    before = judged(torch.cat([hidden, HONEST]), without=("crowding",))
+    before = result(torch.cat([hidden, HONEST]), without=("crowding",))
     assert before.weights[:10].sum() < 1.6
     assert before.weights[10:].min() > 0.5
-    assert judged(torch.cat([hidden, HONEST]), without=("similarity",)).weights.tolist() == [1] * 34
+    assert result(torch.cat([hidden, HONEST]), without=("similarity",)).weights.tolist() == [1] * 34
 
 
 def test_who_is_alike_in_this_round_alone_is_alike() -> None:
@@ -70,8 +70,8 @@ def test_who_is_alike_in_this_round_alone_is_alike() -> None:
     pasts[24:, 24:] = torch.eye(4)
     turns = dataclasses.replace(pool, momenta=pasts)
     nobody, order = torch.zeros(28, dtype=torch.bool), torch.arange(28)
-    assert judge(turns, nobody, nobody, order).weights[24:].max() < 0.2
-    assert judge(turns, nobody, nobody, order, ["present"]).weights[24:].min() > 0.5
+    assert compare_directions(turns, nobody, nobody, order).weights[24:].max() < 0.2
+    assert compare_directions(turns, nobody, nobody, order, ["present"]).weights[24:].min() > 0.5
 
 
 def test_who_was_suspected_is_suspected_more_easily() -> None:
@@ -79,8 +79,8 @@ def test_who_was_suspected_is_suspected_more_easily() -> None:
     rows = torch.cat([around(AXIS, 20, spread=1.8, seed=5), classes(30)])
     nobody, order = torch.zeros(50, dtype=torch.bool), torch.arange(50)
     pool = pool_of(rows)
-    assert not judge(pool, nobody, nobody, order).faction.any()
-    assert judge(pool, nobody, order < 20, order).faction.equal(order < 20)
+    assert not compare_directions(pool, nobody, nobody, order).cluster.any()
+    assert compare_directions(pool, nobody, order < 20, order).cluster.equal(order < 20)
 
 
 def classes(n: int, seed: int = 6) -> torch.Tensor:
@@ -92,13 +92,13 @@ def test_without_a_common_direction_who_pulls_back_is_away_from_the_centre() -> 
     honest = classes(30)
     back = -normalize(honest.mean(dim=0), dim=0)
     rows = torch.cat([around(back, 6, spread=0.3, seed=8), honest])
-    found = judged(rows, without=("faction",))
+    found = result(rows, without=("faction",))
     assert not found.consensus
     assert found.direction.tolist() == [True] * 6 + [False] * 30
 
 
-def test_flagged_ones_neither_judge_nor_are_judged() -> None:
-    found = judged(torch.cat([around(-AXIS, 24, 0.1, seed=3), HONEST]), flagged=24)
+def test_flagged_ones_neither_judge_nor_are_result() -> None:
+    found = result(torch.cat([around(-AXIS, 24, 0.1, seed=3), HONEST]), flagged=24)
     assert found.consensus
     assert not found.direction.any()
     assert not found.energy.any()
@@ -113,38 +113,39 @@ def test_a_direction_test_that_leaves_half_flags_nobody_and_there_is_no_consensu
         pool.updates, pool.momenta, turned, pool.norms, pool.averages, pool.members, pool.lengths
     )
     nobody, order = torch.zeros(24, dtype=torch.bool), torch.arange(24)
-    assert judge(pool, nobody, nobody, order).consensus
-    guarded = judge(turned_pool, nobody, nobody, order)
+    assert compare_directions(pool, nobody, nobody, order).consensus
+    guarded = compare_directions(turned_pool, nobody, nobody, order)
     assert not guarded.consensus
     assert not guarded.direction.any()
-    assert judge(turned_pool, nobody, nobody, order, ["vote-guard"]).direction[:12].all()
+    unguarded = compare_directions(turned_pool, nobody, nobody, order, ["vote-guard"])
+    assert unguarded.direction[:12].all()
     assert guarded.weights.max() < 0.5  # of M itself, in which all are alike
 
 
 def test_an_energy_test_that_leaves_half_flags_nobody() -> None:
     rows = torch.cat([random_rows(20, seed=4), around(AXIS, 21, spread=0.1)])
-    assert judged(rows).energy.tolist() == [True] * 20 + [False] * 21
-    assert not judged(rows[:40]).energy.any()
-    assert judged(rows[:40], without=("vote-guard",)).energy.sum() == 20
+    assert result(rows).energy.tolist() == [True] * 20 + [False] * 21
+    assert not result(rows[:40]).energy.any()
+    assert result(rows[:40], without=("vote-guard",)).energy.sum() == 20
 
 
 def test_small_pools_are_not_tested() -> None:
-    assert not judged(torch.cat([random_rows(3, seed=4), HONEST[:16]])).energy.any()
-    assert not judged(torch.cat([-HONEST[:2], HONEST[2:7]])).direction.any()
-    assert judged(torch.cat([-HONEST[:2], HONEST[2:8]])).direction.sum() == 2
+    assert not result(torch.cat([random_rows(3, seed=4), HONEST[:16]])).energy.any()
+    assert not result(torch.cat([-HONEST[:2], HONEST[2:7]])).direction.any()
+    assert result(torch.cat([-HONEST[:2], HONEST[2:8]])).direction.sum() == 2
 
 
 def test_steps_can_be_left_out() -> None:
     rows = torch.cat([random_rows(6, seed=4), around(-AXIS, 6, 0.5, seed=3), HONEST])
-    assert judged(rows).energy.any()
-    assert judged(rows).faction.any()
-    assert judged(rows, without=("faction",)).direction.any()
-    assert not judged(rows, without=("energy",)).energy.any()
-    assert not judged(rows, without=("faction", "direction")).direction.any()
-    assert not judged(rows, without=("faction",)).faction.any()
+    assert result(rows).energy.any()
+    assert result(rows).cluster.any()
+    assert result(rows, without=("faction",)).direction.any()
+    assert not result(rows, without=("energy",)).energy.any()
+    assert not result(rows, without=("faction", "direction")).direction.any()
+    assert not result(rows, without=("faction",)).cluster.any()
 
 
-def test_nobody_is_left_to_judge() -> None:
-    found = judged(HONEST, flagged=24)
+def test_no_candidate_is_left() -> None:
+    found = result(HONEST, flagged=24)
     assert not found.consensus
     assert not (found.energy | found.direction).any()

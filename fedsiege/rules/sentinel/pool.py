@@ -1,4 +1,4 @@
-"""The one pass over the matrix that leaves ``n x n`` numbers."""
+"""The pool of a round: unit updates, their moving averages, and the products of all pairs."""
 
 from dataclasses import dataclass
 
@@ -12,24 +12,25 @@ from fedsiege.rules.sentinel.state import Attendance, SentinelState
 #: Columns and rows that are multiplied at a time.
 _WIDTH = 2048
 _TILE = 128
-#: What counts as no length.
+#: The smallest length or square to divide by.
 _NOTHING = 1e-30
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Directions of a round: of those present, then of those away who still have a say.
+    """The directions of a round: of the participants present, then of the absent ones counted.
 
-    Unit vectors: u of updates and M of momenta. Of those away u is M.
+    u are the unit updates, M the unit vectors along their moving averages E. For an absent
+    participant u is M.
 
     Attributes:
         updates: ``(P, P)`` float64 on the CPU, ``u_i . u_j``.
         momenta: ``(P, P)`` float64 on the CPU, ``M_i . M_j``.
-        rows: ``(n, d)`` the updates of those present, not of length 1.
+        rows: ``(n, d)``, the updates of the participants present, of any length.
         norms: ``(n,)`` float64 on the CPU, their lengths.
-        averages: ``(n + a, d)`` float32, E of those present and all remembered.
-        members: ``(P,)`` int64, where the pool stands in it.
-        lengths: ``(P,)`` float64, the lengths of E there.
+        averages: ``(n + a, d)`` float32, E of the participants present and all remembered.
+        members: ``(P,)`` int64, the rows of ``averages`` that belong to the pool.
+        lengths: ``(P,)`` float64, the lengths of these rows.
     """
 
     updates: Tensor
@@ -45,7 +46,7 @@ class Pool:
 
         Args:
             weights: ``(P,)`` float64.
-            cosines: ``(P,)`` float64, ``M_i . c``, which is the answer for those away.
+            cosines: ``(P,)`` float64, ``M_i . c``, the result for absent participants.
         """
         n = len(self.rows)
         found = cosines.clone()
@@ -70,32 +71,32 @@ class Pool:
         return along / length, momenta / length
 
     def _sum_of_momenta(self, weights: Tensor) -> Tensor:
-        everyone = torch.zeros(len(self.averages), dtype=torch.float64)
-        everyone[self.members] = weights / self.lengths
-        return _sum_of(self.averages, everyone)
+        coefficients = torch.zeros(len(self.averages), dtype=torch.float64)
+        coefficients[self.members] = weights / self.lengths
+        return _sum_of(self.averages, coefficients)
 
 
-def gather(
+def build_pool(
     rows: Tensor, norms: Tensor, before: SentinelState, attendance: Attendance, decay: float
 ) -> Pool:
-    """Bring the momenta forward, ``E <- decay E + (1 - decay) u``, and multiply all with all.
+    """Update the moving averages, ``E <- decay E + (1 - decay) u``, and multiply all pairs.
 
-    Products are of float32 in column blocks, added up in float64.
+    It reads the updates once. Products of column blocks are in float32, their sums in float64.
 
     Args:
-        rows: ``(n, d)`` floating point, the updates of those present.
+        rows: ``(n, d)`` floating point, the updates of the participants present.
         norms: ``(n,)`` float64 on the CPU, their lengths.
-        before: the memory.
-        attendance: who is here.
+        before: the memory before the round.
+        attendance: the participants present and absent.
         decay: 0 to 1.
     """
     n, d = rows.shape
     device = rows.device
     turnout = attendance.turnout
     count = len(turnout.identities)
-    members = torch.cat([torch.arange(n), n + attendance.voting.nonzero().flatten()])
+    members = torch.cat([torch.arange(n), n + attendance.counted.nonzero().flatten()])
     averages = empty_matrix(count, d, device)
-    # Newcomers have nobody's past, 0 times; who is away stays as it was.
+    # The factor of a new participant's past is 0, that of an absent participant's is 1.
     sources = torch.cat([turnout.places.clamp(min=0), turnout.away]).to(device)
     factors = torch.cat([decay * turnout.known, torch.ones(count - n)])
     factors = factors.to(device, torch.float32)[:, None]
@@ -124,26 +125,26 @@ def gather(
 
 
 def _add_products(gram: Tensor, block: Tensor) -> None:
-    """Add ``B B^T`` to a Gram matrix, below its diagonal only."""
+    """Add ``B B^T`` to the lower triangle of a Gram matrix."""
     for tile in column_blocks(len(block), _TILE):
         gram[tile, : tile.stop] += products(block[tile], block[: tile.stop]).cpu()
 
 
 def _normalised(gram: Tensor) -> Tensor:
-    """Return the cosines, from a Gram matrix of which what lies below the diagonal is read."""
+    """Return the cosines from the lower triangle of a Gram matrix."""
     whole = gram.tril() + gram.tril(-1).T
     scale = whole.diagonal().clamp(min=_NOTHING).rsqrt()
     return (whole * scale[:, None] * scale).clamp(-1, 1).fill_diagonal_(1.0)
 
 
 def _sum_of(matrix: Tensor, weights: Tensor) -> Tensor:
-    """Return ``(d,)`` float32: the sum of the rows with any weights."""
+    """Return ``(d,)`` float32, the sum of the rows with weights of any size."""
     total = weights.abs().sum().clamp(min=_NOTHING)
     return weighted_sum(matrix, weights / total) * float(total)
 
 
 def _products_with(matrix: Tensor, direction: Tensor) -> Tensor:
-    """Return ``(n,)`` float64 on the CPU, the products of the rows with a direction."""
+    """Return ``(n,)`` float64 on the CPU, the product of each row with a direction."""
     found = torch.zeros(len(matrix), dtype=torch.float64, device=matrix.device)
     for columns in column_blocks(matrix.shape[1], _WIDTH):
         found += (matrix[:, columns].float() @ direction[columns]).double()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from fedsiege.rules.sentinel import products
+from fedsiege.rules.sentinel import pool as module
 from fedsiege.rules.sentinel.state import Attendance, SentinelState
 
 
@@ -23,11 +23,11 @@ def memory(identities: list[int], momenta: torch.Tensor) -> SentinelState:
 
 def pool_of(
     updates: torch.Tensor, before: SentinelState | None = None, present: list[int] | None = None
-) -> products.Pool:
+) -> module.Pool:
     before = before or SentinelState.empty(updates)
     identities = torch.arange(len(updates)) if present is None else torch.tensor(present)
     attendance = Attendance.of(before, identities, remember=100)
-    return products.gather(updates, updates.double().norm(dim=1), before, attendance, decay=0.8)
+    return module.build_pool(updates, updates.double().norm(dim=1), before, attendance, decay=0.8)
 
 
 def test_newcomers_have_the_direction_of_their_first_update() -> None:
@@ -79,8 +79,8 @@ def test_products_with_directions_are_those_of_the_vectors() -> None:
 def test_blocks_and_tiles_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
     before = memory(list(range(5, 15)), rows(10, seed=1))
     whole = pool_of(rows(10), before)
-    monkeypatch.setattr(products, "_WIDTH", 77)
-    monkeypatch.setattr(products, "_TILE", 4)
+    monkeypatch.setattr(module, "_WIDTH", 77)
+    monkeypatch.setattr(module, "_TILE", 4)
     blocks = pool_of(rows(10), before)
     torch.testing.assert_close(blocks.updates, whole.updates, atol=1e-6, rtol=0)
     torch.testing.assert_close(blocks.momenta, whole.momenta, atol=1e-6, rtol=0)
