@@ -13,6 +13,8 @@ import pytest
 from fedsiege.cli import sim
 
 ROOT = Path(__file__).parent.parent
+BUF = ROOT / "node_modules/.bin/buf"
+BUF_VERSION = re.search(r"^BUF_VERSION := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1]
 FEDSIEGE = f"{sys.executable} -m fedsiege.cli.main"
 #: Prints the arguments and the settings that it got, in place of the real program.
 ECHO = f"""#!{sys.executable}
@@ -177,3 +179,33 @@ def options_of(app, words: list[str]) -> dict:
     import typer
 
     return typer.main.get_command(app).make_context("sim", words).params
+
+
+@pytest.mark.skipif(not BUF.exists(), reason="buf is not here; make proto installs it")
+def test_a_break_of_the_contract_is_refused_unless_it_is_listed(clone):
+    """Once listed in the words of buf it passes; another one does not."""
+    for name in (".venv/bin/python", "node_modules/.bin/buf"):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+    (clone / ".venv/bin/python").symlink_to("/bin/true")
+    (clone / "node_modules/.bin/buf").symlink_to(BUF)
+    package = clone / "protos/fedsiege/v1"
+    package.mkdir(parents=True)
+    shutil.copy(ROOT / "protos/buf.yaml", clone / "protos")
+    text = 'syntax = "proto3";\n// P.\npackage fedsiege.v1;\n// M.\nmessage M {\n'
+    (package / "a.proto").write_text(f"{text}  int32 a = 1;\n  int32 b = 2;\n}}\n")
+    listed = clone / "protos/breaking-once.txt"
+    listed.write_text("# None.\n")
+    for words in (["init", "-q"], ["add", "protos"], ["commit", "-q", "-m", "first"]):
+        person = ["-c", "user.name=t", "-c", "user.email=t@t"]
+        subprocess.run(["git", *person, *words], cwd=clone, check=True)
+    proto = ("-o", f"node_modules/.buf-{BUF_VERSION}", "proto")
+    assert make(clone, *proto).returncode == 0
+    (package / "a.proto").write_text(f"{text}  int32 a = 1;\n}}\n")
+    refused = make(clone, *proto)
+    assert refused.returncode != 0
+    sentence = 'Previously present field "2" with name "b" on message "M" was deleted.'
+    assert sentence in refused.stdout.splitlines()
+    listed.write_text(f"# Meant.\n\n{sentence}\n")
+    assert make(clone, *proto).returncode == 0
+    (package / "a.proto").write_text(f"{text}  int64 a = 1;\n}}\n")
+    assert make(clone, *proto).returncode != 0, "another break is none that was meant"
