@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fedsiege.errors import InvalidValue
-from fedsiege.experiment import environment
+from fedsiege.experiment import assignments, environment
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results.summary import round_line
@@ -91,17 +91,22 @@ async def _renew(
 def from_environment(variables: Mapping[str, str]) -> ExperimentSpec:
     """Read an experiment from variables named like those of ``make sim``; empty ones do not count.
 
-    Without CLIENTS the number of participants is open: whoever is there, and whoever comes.
+    ``SETTINGS`` holds more of them in one text, ``ATTACK=0.3 RULE=krum``, for callers that cannot
+    pass every variable on; it comes before the others. Without CLIENTS the number of participants
+    is open.
 
     Raises:
-        InvalidValue: a value is out of its range.
+        InvalidValue: a value is out of its range, or SETTINGS names a setting that there is not.
     """
-    settings: dict[str, object] = {"clients": 0}
-    for name in ExperimentSpec.model_fields:
-        value = variables.get(name.upper(), "")
-        if value and name != "name":  # NAME means too many things to too many programs
-            settings[name] = value
-    return ExperimentSpec.of(settings)
+    names = ExperimentSpec.model_fields
+    words = assignments.split(variables.get("SETTINGS", ""))
+    return ExperimentSpec.of(
+        {
+            "clients": 0,
+            **assignments.from_plain_variables(variables, names),
+            **assignments.parse(words, names),
+        }
+    )
 
 
 def unread(variables: Mapping[str, str]) -> Iterator[str]:

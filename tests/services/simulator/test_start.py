@@ -18,6 +18,24 @@ def test_variables_are_those_of_make():
     assert from_environment({"CLIENTS": "12", "NAME": "host"}) == ExperimentSpec(clients=12)
 
 
+def test_settings_in_one_text_are_read_as_make_writes_them():
+    given = {"SETTINGS": "ATTACK=0.3 'NAME=two words' RULE=", "ATTACK": "0.1", "SEED": "7"}
+    wanted = ExperimentSpec(clients=0, attack=0.3, name="two words", seed=7)
+    assert from_environment(given) == wanted
+    for text, words in (
+        (
+            "ATACK=0.3",
+            "ATACK='0.3' is not possible: there is no such variable, did you mean ATTACK?",
+        ),
+        ("ATTACK=2", "ATTACK='2' is not possible: a fraction from 0 to 1"),
+        ("fedavg", "SETTINGS='fedavg' is not possible: settings as NAME=value"),
+        ("'NAME=two", 'SETTINGS="\'NAME=two" is not possible: settings as NAME=value'),
+    ):
+        with pytest.raises(InvalidValue) as caught:
+            from_environment({"SETTINGS": text})
+        assert str(caught.value).startswith(words), text
+
+
 def test_the_impossible_is_refused_before_anything_starts(monkeypatch, capsys):
     with pytest.raises(InvalidValue, match="ATTACK"):
         from_environment({"ATTACK": "2"})
