@@ -51,7 +51,8 @@ def pairs(about: str, text: str, mark: str) -> Iterator[tuple[str, str | None]]:
     for part in text.split(",") if text.strip() else ():
         name, value = _halves(part, mark)
         if name and name in seen:
-            raise InvalidValue(f"{about}:{name}", value, f"given twice, first as {seen[name]}")
+            first = f", first as {seen[name]}" if seen[name] else ""
+            raise InvalidValue(f"{about}:{name}", value, f"given twice{first}")
         seen[name] = value
         yield name, value
 

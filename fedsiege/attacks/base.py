@@ -13,7 +13,7 @@ import abc
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from torch import Tensor
 
@@ -99,6 +99,9 @@ class Setting:
 class Attack(Component, abc.ABC):
     """Base of all attacks: a frozen dataclass of parameters and one function."""
 
+    #: Whether it tries the running rule out before it sends anything.
+    tries_rule: ClassVar[bool] = False
+
     @property
     def knows(self) -> Knowledge:
         """What it must be handed."""
@@ -112,6 +115,31 @@ class Attack(Component, abc.ABC):
         0, it never does.
         """
         return 1
+
+    @property
+    def targeted(self) -> bool:
+        """Whether it wants inputs to be taken for certain classes, so that it has a success rate.
+
+        See ``fedsiege.experiment.attack_success``.
+        """
+        return False
+
+    def probe(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Return the inputs that the attack is measured on, and the classes that it wants for them.
+
+        Inputs whose true label is the target already are left out: they prove nothing.
+
+        Args:
+            images: ``(M, 1, 28, 28)`` float32 held-out inputs, -1 black to 1 white, which no
+                participant trains on. Not changed.
+            labels: ``(M,)`` int64, their true labels.
+            seed: the run's seed.
+
+        Returns:
+            Inputs ``(K, 1, 28, 28)`` and targets ``(K,)`` int64; K is 0 unless it is targeted, and
+            may be 0 then.
+        """
+        return images[:0], labels[:0]
 
     def check(self, setting: Setting) -> None:
         """Raise UnfitRound if it cannot work in such a round."""

@@ -1,43 +1,27 @@
-"""Auditing: who among the participants is suspect, and what becomes of them.
+"""Auditing: which participants are suspect, and what becomes of them.
 
-To add a detector, write one file like ``norm.py`` and import it below.
+To add a detector, write one file like ``norm.py`` and import it below: that registers it.
 """
 
-from fedsiege.detectors import quarantine
-from fedsiege.detectors.audit import Audit, AuditState, Examination, parse
-from fedsiege.detectors.base import FLAGGED, Detector, registry
-from fedsiege.detectors.duplicate import Duplicate
-from fedsiege.detectors.fixed_point import FixedPoint
-from fedsiege.detectors.history import History
-from fedsiege.detectors.layers import Layers
-from fedsiege.detectors.norm import Norm
-from fedsiege.detectors.quarantine import Ledger, Quarantine, Record, Standing
-from fedsiege.registry import spell
+from fedsiege.detectors import quarantine as quarantine
+from fedsiege.detectors.audit import Audit as Audit
+from fedsiege.detectors.audit import AuditState as AuditState
+from fedsiege.detectors.audit import Examination as Examination
+from fedsiege.detectors.audit import parse as parse
+from fedsiege.detectors.base import FLAGGED as FLAGGED
+from fedsiege.detectors.base import Detector as Detector
+from fedsiege.detectors.base import registry as registry
+from fedsiege.detectors.duplicate import Duplicate as Duplicate
+from fedsiege.detectors.fixed_point import FixedPoint as FixedPoint
+from fedsiege.detectors.history import History as History
+from fedsiege.detectors.layers import Layers as Layers
+from fedsiege.detectors.norm import Norm as Norm
+from fedsiege.detectors.quarantine import Ledger as Ledger
+from fedsiege.detectors.quarantine import Quarantine as Quarantine
+from fedsiege.detectors.quarantine import Record as Record
+from fedsiege.detectors.quarantine import Standing as Standing
+from fedsiege.registry import spell as spell
 
 create = registry.create
 names = registry.names
 parameters = registry.parameters
-
-__all__ = [
-    "FLAGGED",
-    "Audit",
-    "AuditState",
-    "Detector",
-    "Duplicate",
-    "Examination",
-    "FixedPoint",
-    "History",
-    "Layers",
-    "Ledger",
-    "Norm",
-    "Quarantine",
-    "Record",
-    "Standing",
-    "create",
-    "names",
-    "parameters",
-    "parse",
-    "quarantine",
-    "registry",
-    "spell",
-]

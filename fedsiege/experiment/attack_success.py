@@ -9,7 +9,6 @@ from torch import Tensor
 
 from fedsiege import datasets, models
 from fedsiege.attacks.base import Attack
-from fedsiege.attacks.data_poisoning.base import Targeted
 from fedsiege.errors import InvalidValue
 
 #: Samples at a time, as in fedsiege/training/evaluation.py.
@@ -18,7 +17,7 @@ _BATCH = 100
 
 def measurable(attack: Attack) -> bool:
     """Return whether an attack has a target, so that its success is a number."""
-    return isinstance(attack, Targeted) and attack.targeted
+    return attack.targeted
 
 
 class AttackSuccess:
@@ -51,7 +50,7 @@ class AttackSuccess:
     ) -> None:
         if len(images) != len(labels):
             raise InvalidValue("labels", len(labels), f"one per image, and there are {len(images)}")
-        if not (isinstance(attack, Targeted) and attack.targeted):
+        if not attack.targeted:
             raise InvalidValue("attack", attack.name, "one with a target, to measure its success")
         truth = torch.from_numpy(labels.astype(np.int64))
         probe, targets = attack.probe(datasets.to_tensor(images), truth, seed)

@@ -41,12 +41,19 @@ def parse(text: str) -> dict[str, int]:
         InvalidValue: an unknown name, a name twice, a count out of range.
     """
     wanted: dict[str, int] = {}
-    for name, count in grammar.pairs("INTRUSIONS", text, ":"):
-        if not name and count is None:  # a comma too many
-            continue
-        if name not in INTRUSIONS:
-            near = difflib.get_close_matches(name, INTRUSIONS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise InvalidValue("INTRUSIONS", name, f"{hint}There are: {', '.join(INTRUSIONS)}")
-        wanted[name] = INTRUSIONS[name][1] if count is None else _COUNT.read("INTRUSIONS", count)
+    try:
+        for name, count in grammar.pairs("intrusions", text, ":"):
+            if name or count is not None:  # a comma too many is no intrusion
+                wanted[name] = _count(name, count)
+    except InvalidValue as error:
+        raise InvalidValue("INTRUSIONS", text, f"at {error.name}, {error.allowed}") from error
     return wanted
+
+
+def _count(name: str, count: str | None) -> int:
+    """Return how often to try an intrusion, from the text behind its colon."""
+    if name not in INTRUSIONS:
+        near = difflib.get_close_matches(name, INTRUSIONS, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise InvalidValue(name, count, f"{hint}There are: {', '.join(INTRUSIONS)}")
+    return INTRUSIONS[name][1] if count is None else _COUNT.read(name, count)

@@ -241,7 +241,6 @@ def _possible_rounds(spec: ExperimentSpec, scheduled: int) -> Iterator[tuple[int
 def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any registered attack
     """Say what has no effect or is not known to it, and where shares are no whole numbers."""
     from fedsiege import attacks
-    from fedsiege.attacks.compromised.adaptive import AdaptiveAttack
     from fedsiege.attacks.data_poisoning.base import count
 
     default = attacks.parse(ExperimentSpec.model_fields["attack_name"].default, scale=spec.scale)
@@ -255,7 +254,7 @@ def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any
     if not spec.attack and spec.scale != ExperimentSpec.model_fields["scale"].default:
         yield f"SCALE={spec.scale:g} has no effect: ATTACK=0"
     yield from _notes_on_leaked(spec)
-    if spec.audit and spec.attack and isinstance(attack, AdaptiveAttack):
+    if spec.audit and spec.attack and attack.tries_rule:
         yield f"{attack.name} searches against the rule alone, as if there were no AUDIT"
     share: float = getattr(attack, "concentration", 0.0)
     of_all = share > 0 and getattr(attack, "kind", "") != "pair"
@@ -317,9 +316,7 @@ def _notes_on_training(
     local: dict[str, Any],
 ) -> Iterator[str]:
     """Say where a rule is told to reckon with another training than the participants'."""
-    from fedsiege.rules import Pipeline
-
-    last = rule.rule if isinstance(rule, Pipeline) else rule
+    last = rule.last
     for name, value in local.items():
         if (assumed := getattr(last, name, value)) != value:
             yield (
@@ -334,12 +331,10 @@ def _notes_on_memory(
     updates: int,
 ) -> Iterator[str]:
     """Say where participants come too seldom for a rule that must have seen them often."""
-    from fedsiege.rules import FLDetector, Pipeline
-
-    last = rule.rule if isinstance(rule, Pipeline) else rule
-    if not isinstance(last, FLDetector):
+    last, window = rule.last, rule.last.judges_after
+    if not window:
         return
-    every, window = spec.clients / updates, last.window
+    every = spec.clients / updates
     if every > window:
         yield (
             f"{last.name} is hardly more than the mean: each participant is there every "

@@ -62,6 +62,27 @@ class Rule(Component, abc.ABC):
     #: Whether a coordinate of the update depends on nothing but that coordinate of the rows, and
     #: nothing is said of single rows. Then some columns can be aggregated at a time.
     by_coordinate: ClassVar[bool] = False
+    #: Whether it remembers something about each participant. Such a rule cannot stand behind
+    #: bucketing, whose rows are of no participant.
+    by_participant: ClassVar[bool] = False
+
+    @property
+    def last(self) -> "Rule":
+        """The rule that aggregates the rows: itself, or the end of a pipeline."""
+        return self
+
+    @property
+    def uses_reports(self) -> bool:
+        """Whether it weighs updates by the sample or step counts that participants report."""
+        return False
+
+    @property
+    def judges_after(self) -> int:
+        """After how many predicted rounds it judges a participant; 0 if at once.
+
+        A round is predicted if the participant took part within that many rounds before it.
+        """
+        return 0
 
     @property
     def streams(self) -> bool:
@@ -72,6 +93,10 @@ class Rule(Component, abc.ABC):
     def root_samples(self) -> int:
         """How many clean samples the aggregator has to hand in as the context's root."""
         return 0
+
+    def assuming(self, f: int) -> Self:
+        """Return this rule with f hostile participants, where it must assume some and sets none."""
+        return self
 
     def for_participants(self, n: int) -> Self:
         """Return this rule with what depends on n settled, and check that it can work.
@@ -168,10 +193,6 @@ class StatefulRule(Rule):
 
     What they remember is one frozen dataclass of tensors and numbers, handed in and given back;
     ``fedsiege.rules.state`` turns it into bytes and back.
-
-    Attributes:
-        by_participant: whether it is something about each participant. Such a rule cannot stand
-            behind bucketing, whose rows are of no participant.
     """
 
     by_participant: ClassVar[bool] = True
@@ -201,6 +222,10 @@ class TolerantRule(Rule):
         Ge(0),
         "assumed number of hostile participants; None for a fifth of them, rounded down",
     ] = None
+
+    def assuming(self, f: int) -> Self:
+        """Return this rule with that f, unless it sets its own."""
+        return replace(self, f=f) if self.f is None else self
 
     def tolerated(self, n: int) -> int:
         """Return f as it holds among n participants."""

@@ -39,6 +39,11 @@ class FedAvg(StreamingRule):
     ] = False
     bound: Annotated[int, Ge(1), Le(LARGEST_WEIGHT), "largest sample count that is believed"] = 1000
 
+    @property
+    def uses_reports(self) -> bool:
+        """Whether it weighs updates by the sample counts that participants report."""
+        return self.weighted
+
     def weight_of(self, norm: float, num_samples: int) -> float:
         """Return the believed sample count, or 1 if not weighted."""
         return float(min(max(num_samples, 1), self.bound)) if self.weighted else 1.0

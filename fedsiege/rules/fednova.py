@@ -72,6 +72,11 @@ class FedNova(Rule):
         if self.mu > 0 and self.momentum > 0:
             raise InvalidValue(f"{self.name}:mu", self.mu, "0 where there is momentum")
 
+    @property
+    def uses_reports(self) -> bool:
+        """True: it divides by the step counts that participants report."""
+        return True
+
     def check_local_training(self) -> None:
         """Raise InvalidValue if mu is above 0, which reckons with a proximal step."""
         if self.mu > 0:

@@ -78,6 +78,11 @@ class FLDetector(StatefulRule):
         int, Ge(1), "number of participants remembered; those absent longest are forgotten first"
     ] = REMEMBERED
 
+    @property
+    def judges_after(self) -> int:
+        """After as many predicted rounds as the window has."""
+        return self.window
+
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Aggregate; the scores are the mean distances. It needs the model.
 

@@ -16,13 +16,9 @@ from fedsiege.rules.base import (
     ASSUMED_HOSTILE_SHARE,
     Aggregation,
     Rule,
-    StatefulRule,
-    TolerantRule,
     registry,
 )
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.fedavg import FedAvg
-from fedsiege.rules.fednova import FedNova
 from fedsiege.rules.pre import Mixed, PreAggregator
 
 #: Columns are mixed and aggregated a quarter at a time, or this many numbers if that is more.
@@ -54,13 +50,10 @@ class Pipeline(Rule):
 
     def __post_init__(self) -> None:
         merging = [step.name for step in self.pre if not step.keeps_participants]
-        if merging and isinstance(self.rule, StatefulRule) and self.rule.by_participant:
+        if merging and self.rule.by_participant:
             allowed = f"{self.rule.name} remembers participants, and {merging[0]} merges them"
             raise InvalidValue("rule", self.spelled(), allowed)
-        counts = isinstance(self.rule, FedNova) or (
-            isinstance(self.rule, FedAvg) and self.rule.weighted
-        )
-        if merging and counts:
+        if merging and self.rule.uses_reports:
             allowed = (
                 f"{self.rule.name} weighs by what participants report, and {merging[0]} merges them"
             )
@@ -78,6 +71,11 @@ class Pipeline(Rule):
         return next((f for f in numbers if f is not None), None)
 
     @property
+    def last(self) -> Rule:
+        """The rule behind the pre-aggregators."""
+        return self.rule
+
+    @property
     def root_samples(self) -> int:
         """How many clean samples of the aggregator's own the rule needs."""
         return self.rule.root_samples
@@ -93,9 +91,7 @@ class Pipeline(Rule):
         for step in self.pre:
             steps.append(step.for_participants(rows, f))
             rows = step.rows_of(rows)
-        rule = self.rule
-        if isinstance(rule, TolerantRule) and rule.f is None:
-            rule = replace(rule, f=f)
+        rule = self.rule.assuming(f)
         try:
             return replace(self, pre=tuple(steps), rule=rule.for_participants(rows))
         except UnfitRound as error:

@@ -10,12 +10,12 @@ from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, PoisoningAttack
-from fedsiege.attacks.data_poisoning.base import Label, Share, Targeted, choose, count
+from fedsiege.attacks.data_poisoning.base import Label, Share, choose, count
 from fedsiege.training.base import Shard
 
 
 @dataclass(frozen=True)
-class BackdoorAttack(PoisoningAttack, Targeted):
+class BackdoorAttack(PoisoningAttack):
     """Base of the backdoors: training on some poisoned samples, the update made longer if wanted.
 
     ``g = boost * (X_b - w_t)``, with X_b the weights after training on the poisoned samples. What
@@ -31,6 +31,11 @@ class BackdoorAttack(PoisoningAttack, Targeted):
         "share of an attacker's samples that are poisoned; rounded, at least one",
     ] = 0.5
     boost: Annotated[float, Gt(0), "factor on the update before it is sent"] = 1.0
+
+    @property
+    def targeted(self) -> bool:
+        """True: it wants the target class."""
+        return True
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return what training on the poisoned samples gave, boosted."""

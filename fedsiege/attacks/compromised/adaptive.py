@@ -50,6 +50,8 @@ class AdaptiveAttack(CompromisedAttack):
             the attacker does not have, or it cannot work with the round.
     """
 
+    tries_rule: ClassVar[bool] = True
+
     knowledge: Annotated[
         Literal["full"],
         Spelling("full: it takes the benign updates to try the rule that is running"),

@@ -1,6 +1,5 @@
-"""What attacks on the training data share: labels, which samples are poisoned, what success is."""
+"""What attacks on the training data share: labels, and which samples are poisoned."""
 
-import abc
 from typing import Annotated
 
 import torch
@@ -17,31 +16,6 @@ CLASSES = 10
 Label = Annotated[int, Ge(0), Le(CLASSES - 1)]
 #: A share that is not nothing, as a parameter.
 Share = Annotated[float, Gt(0), Le(1)]
-
-
-class Targeted(abc.ABC):
-    """Base of the attacks that have a success rate, see ``fedsiege.experiment.attack_success``."""
-
-    @property
-    def targeted(self) -> bool:
-        """Whether the attack, as parameterised, has a target."""
-        return True
-
-    @abc.abstractmethod
-    def probe(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """Return the inputs that the attack is measured on, and the classes that it wants for them.
-
-        Inputs whose true label is the target already are left out: they prove nothing.
-
-        Args:
-            images: ``(M, 1, 28, 28)`` float32 held-out inputs, -1 black to 1 white, which no
-                participant trains on. Not changed.
-            labels: ``(M,)`` int64, their true labels.
-            seed: the run's seed.
-
-        Returns:
-            Inputs ``(K, 1, 28, 28)`` and targets ``(K,)`` int64; K may be 0.
-        """
 
 
 def require_another(attack: Attack, source: int, target: int) -> None:

@@ -11,7 +11,6 @@ from fedsiege.attacks.data_poisoning.base import (
     CLASSES,
     Label,
     Share,
-    Targeted,
     choose,
     count,
     require_another,
@@ -23,7 +22,7 @@ from fedsiege.training.base import Shard
 
 @registry.register
 @dataclass(frozen=True)
-class LabelFlip(PoisoningAttack, Targeted):
+class LabelFlip(PoisoningAttack):
     """Every attacker trains as told, with the labels of some of its samples changed.
 
     With C = 10 classes, label y becomes by ``kind``::
@@ -86,8 +85,8 @@ class LabelFlip(PoisoningAttack, Targeted):
 
     def probe(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Return the inputs it concerns as they are, and what they shall be taken for."""
-        if self.kind == "random":
-            return images[:0], labels[:0]
+        if not self.targeted:
+            return super().probe(images, labels, seed)
         concerned = self._concerned(labels)
         return images[concerned], self._flip(labels[concerned])
 

@@ -1,30 +1,18 @@
 """Pre-aggregation: what is done to the updates of a round before a rule sees them.
 
-To add one, write a file like ``clipping.py`` and import it below.
+To add a pre-aggregator, write one file like ``clipping.py`` and import it below: that registers it.
 """
 
-from fedsiege.rules.pre.arc import ARC
-from fedsiege.rules.pre.base import Mixed, PreAggregator, TolerantPreAggregator, registry
-from fedsiege.rules.pre.bucketing import Bucketing
-from fedsiege.rules.pre.clipping import Clipping
-from fedsiege.rules.pre.nnm import NNM
+from fedsiege.rules.pre.arc import ARC as ARC
+from fedsiege.rules.pre.base import Mixed as Mixed
+from fedsiege.rules.pre.base import PreAggregator as PreAggregator
+from fedsiege.rules.pre.base import TolerantPreAggregator as TolerantPreAggregator
+from fedsiege.rules.pre.base import registry as registry
+from fedsiege.rules.pre.bucketing import Bucketing as Bucketing
+from fedsiege.rules.pre.clipping import Clipping as Clipping
+from fedsiege.rules.pre.nnm import NNM as NNM
 
 create = registry.create
 names = registry.names
 parameters = registry.parameters
 parse = registry.parse
-
-__all__ = [
-    "ARC",
-    "NNM",
-    "Bucketing",
-    "Clipping",
-    "Mixed",
-    "PreAggregator",
-    "TolerantPreAggregator",
-    "create",
-    "names",
-    "parameters",
-    "parse",
-    "registry",
-]
