@@ -83,10 +83,6 @@ def test_all_of_them_are_listed():
     assert listed == sorted(ADAPTIVE + FAKES)
 
 
-def test_the_public_names_are_those_of_all():
-    assert all(hasattr(attacks, name) for name in attacks.__all__)
-
-
 @each("cls", attacks.registry)
 def test_they_are_summed_up_in_a_line(cls):
     assert 0 < len(cls.summary) < 90

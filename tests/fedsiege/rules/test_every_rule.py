@@ -42,11 +42,6 @@ def test_a_rule_in_the_folder_is_registered() -> None:
     assert rules.names() == known, "import the new rule in fedsiege/rules/__init__.py"
 
 
-@each("name", rules.__all__)
-def test_public_names_exist(name: str) -> None:
-    assert hasattr(rules, name)
-
-
 @each("rule", RULES)
 def test_a_spelled_rule_reads_back(rule: rules.Rule) -> None:
     assert rules.parse(rules.spell(rule)) == rule
