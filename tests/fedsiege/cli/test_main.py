@@ -1,4 +1,4 @@
-"""The command people type, run as they run it: a process of its own, four services, real gRPC."""
+"""The command line: runs in processes of their own with real gRPC, refusals in this process."""
 
 import csv
 import hashlib
@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 
 from fedsiege import models
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.results import RunInfo
 
 FEDSIEGE = [sys.executable, "-m", "fedsiege.cli.main"]
 SMALL = ["--dataset=digits", "--clients=10", "--attack=0.3"]
@@ -87,8 +88,8 @@ def test_sim_runs_everything_and_leaves_its_results(tmp_path):
         ("--lr=nan", "LR='nan'"),
     ],
 )
-def test_the_impossible_is_refused_before_anything_starts(tmp_path, argument, words):
-    done = fedsiege("sim", argument, cwd=tmp_path)
+def test_the_impossible_is_refused_before_anything_starts(typed, tmp_path, argument, words):
+    done = typed("sim", argument)
     assert done.returncode == 2
     assert words in " ".join(done.stderr.split()), done.stderr
     assert "Traceback" not in done.stderr
@@ -160,18 +161,18 @@ def test_services_do_not_outlive_a_parent_that_is_killed(endless):
         time.sleep(0.05)
 
 
-def test_every_setting_is_an_option_with_its_help(tmp_path):
-    done = fedsiege("sim", "--help", cwd=tmp_path)
+def test_every_setting_is_an_option_with_its_help(typed):
+    done = typed("sim", "--help")
     assert done.returncode == 0
     for name in ExperimentSpec.model_fields:
         assert f"--{name.replace('_', '-')}" in done.stdout
 
 
 @pytest.mark.parametrize("what", ["rules", "attacks", "detectors"])
-def test_listings_name_everything_with_its_parameters(tmp_path, what):
+def test_listings_name_everything_with_its_parameters(typed, what):
     from fedsiege import attacks, detectors, rules
 
-    done = fedsiege(what, cwd=tmp_path)
+    done = typed(what)
     assert done.returncode == 0
     listed = {"rules": rules, "attacks": attacks, "detectors": detectors}[what]
     for name in listed.names():
@@ -180,13 +181,13 @@ def test_listings_name_everything_with_its_parameters(tmp_path, what):
         assert "term=4" in done.stdout, "and the terms of quarantine"
 
 
-def test_show_finds_a_run_by_its_name_and_prints_it(tmp_path, write_run):
+def test_show_finds_a_run_by_its_name_and_prints_it(typed, tmp_path, write_run):
     write_run(tmp_path / "runs" / "siege")
-    done = fedsiege("show", "siege", "--target=0.95", "--json", cwd=tmp_path)
+    done = typed("show", "siege", "--target=0.95", "--json")
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
     assert (shown["target"], shown["rounds_to_target"]) == (0.95, None)
-    done = fedsiege("show", "sieg", cwd=tmp_path)
+    done = typed("show", "sieg")
     assert done.returncode == 2
     assert "did you mean siege?" in done.stderr
     assert "Traceback" not in done.stderr
@@ -237,13 +238,13 @@ def test_a_run_begins_with_a_checkpoint_that_the_classifier_command_made(tmp_pat
         ("--init=pretraind", "pretrained, random, or a safetensors file"),
     ],
 )
-def test_a_file_to_begin_with_is_checked_before_anything_starts(tmp_path, argument, words):
+def test_a_file_to_begin_with_is_checked_before_anything_starts(typed, tmp_path, argument, words):
     (tmp_path / "notes.safetensors").write_text("notes")
     ones = torch.ones(models.size("net"))
     models.write_checkpoint(tmp_path / "destroyed.safetensors", "net", ones * torch.inf, {})
     ones = torch.ones(models.size("lenet5"))
     models.write_checkpoint(tmp_path / "lenet5.safetensors", "lenet5", ones, {})
-    done = fedsiege("sim", *SMALL, argument, "--out=here", cwd=tmp_path)
+    done = typed("sim", *SMALL, argument, "--out=here")
     assert done.returncode == 2
     said = " ".join(done.stderr.split())
     assert said.startswith(f"INIT='{argument.removeprefix('--init=')}' is not possible: ")
@@ -280,9 +281,9 @@ def test_a_dead_proxy_in_the_environment_stops_no_run(tmp_path, monkeypatch):
     ],
 )
 def test_what_would_have_no_effect_or_no_data_is_refused_and_leaves_no_folder(
-    tmp_path, arguments, words
+    typed, tmp_path, arguments, words
 ):
-    done = fedsiege("sim", *SMALL, *arguments, "--out=here", cwd=tmp_path)
+    done = typed("sim", *SMALL, *arguments, "--out=here")
     assert done.returncode == 2, done.stdout
     assert words in " ".join(done.stderr.split()), done.stderr
     assert "Traceback" not in done.stderr
@@ -290,8 +291,8 @@ def test_what_would_have_no_effect_or_no_data_is_refused_and_leaves_no_folder(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_device_that_is_not_there_is_refused_and_leaves_no_folder(tmp_path):
-    done = fedsiege("sim", *SMALL, "--device=cuda", "--out=here", cwd=tmp_path)
+def test_a_device_that_is_not_there_is_refused_and_leaves_no_folder(typed, tmp_path):
+    done = typed("sim", *SMALL, "--device=cuda", "--out=here")
     assert done.returncode == 2, done.stdout
     assert "DEVICE='cuda' is not possible: cpu, or cuda where" in " ".join(done.stderr.split())
     assert list(tmp_path.iterdir()) == []
@@ -302,9 +303,7 @@ def test_what_has_no_effect_is_noted(tmp_path):
     arguments += ["--attack-name=alie", "--leaked=3", "--workers=9", "--baseline=run"]
     done = fedsiege("sim", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    notes = [
-        line for line in (tmp_path / "here/spec.yaml").read_text().splitlines() if "note" in line
-    ]
+    notes = RunInfo.read(tmp_path / "here").notes
     for note in (
         "ATTACK_NAME=alie has no effect: ATTACK=0",
         "LEAKED=3 has no effect: ",
@@ -314,17 +313,17 @@ def test_what_has_no_effect_is_noted(tmp_path):
         assert any(note in line for line in notes), note
 
 
-def test_a_misspelt_variable_is_refused_with_the_nearest(tmp_path, monkeypatch):
+def test_a_misspelt_variable_is_refused_with_the_nearest(typed, tmp_path, monkeypatch):
     monkeypatch.setenv("FEDSIEGE_ATTAK", "0.3")
-    done = fedsiege("sim", *SMALL, "--out=here", cwd=tmp_path)
+    done = typed("sim", *SMALL, "--out=here")
     assert done.returncode == 2
     words = "FEDSIEGE_ATTAK='0.3' is not possible: there is no such variable, did you mean "
     assert f"{words}FEDSIEGE_ATTACK?" in " ".join(done.stderr.split())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_setting_that_a_command_does_not_read_is_noted(tmp_path, monkeypatch):
+def test_a_setting_that_a_command_does_not_read_is_noted(typed, monkeypatch):
     monkeypatch.setenv("FEDSIEGE_ATTACK", "0.3")
-    done = fedsiege("grid", "none.yaml", cwd=tmp_path)
+    done = typed("grid", "none.yaml")
     said = "FEDSIEGE_ATTACK has no effect on fedsiege grid: its file has the settings"
     assert said in done.stderr

@@ -1,30 +1,16 @@
 """``fedsiege serve``: where it listens, and what it says of a port that it cannot listen on."""
 
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from services.rpc.server import why_not
 
 SERVE = [sys.executable, "-m", "fedsiege.cli.main", "serve"]
-
-
-def serve(port: int, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*SERVE, f"--port={port}"],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "500"},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -41,8 +27,8 @@ def taken():
 
 
 @pytest.mark.parametrize("port", [-1, 65_535, 70_000])
-def test_a_port_out_of_range_has_a_sentence(tmp_path, port):
-    done = serve(port, tmp_path)
+def test_a_port_out_of_range_has_a_sentence(typed, tmp_path, port):
+    done = typed("serve", f"--port={port}")
     assert (done.returncode, done.stderr) == (
         2,
         f"PORT={port} is not possible: a port from 1 to 65534, as the simulator takes the next; "
@@ -52,8 +38,8 @@ def test_a_port_out_of_range_has_a_sentence(tmp_path, port):
 
 
 @pytest.mark.parametrize(("below", "service"), [(0, "aggregator"), (1, "simulator")])
-def test_a_port_in_use_has_a_sentence(tmp_path, taken, below, service):
-    done = serve(taken - below, tmp_path)
+def test_a_port_in_use_has_a_sentence(typed, tmp_path, taken, below, service):
+    done = typed("serve", f"--port={taken - below}")
     assert (done.returncode, done.stderr) == (
         2,
         f"PORT={taken - below} is not possible: 127.0.0.1:{taken}, for the {service}, is in use: "
