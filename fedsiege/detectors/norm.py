@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fedsiege.detectors.base import Detector, registry
 from fedsiege.numerics.deviation import FEWEST, distinct, robust_z
-from fedsiege.numerics.norms import row_norms
+from fedsiege.numerics.distances import row_norms
 from fedsiege.rules.context import RoundContext
 
 

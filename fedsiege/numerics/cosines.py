@@ -4,9 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedsiege.numerics.distances import products
+from fedsiege.numerics.distances import products, row_norms
 from fedsiege.numerics.matrix import column_blocks, rows_of
-from fedsiege.numerics.norms import row_norms
 
 #: Columns that are multiplied at a time.
 _WIDTH = 2048

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from fedsiege.numerics.matrix import column_blocks
+from fedsiege.numerics.means import sum_with_bound
 from fedsiege.numerics.running_sum import LARGEST, QUANTUM, RunningSum
-from fedsiege.numerics.sums import sum_with_bound
 from fedsiege.numerics.threads import share
 
 #: Numbers that are looked at again at a time.

@@ -3,8 +3,8 @@
 To add a rule, write one file like ``median.py`` and import it below: that registers it.
 """
 
+from fedsiege.numerics.distances import norm_of as norm_of
 from fedsiege.numerics.distances import squared_distances as squared_distances
-from fedsiege.numerics.norms import norm_of as norm_of
 from fedsiege.numerics.running_sum import RunningSum as RunningSum
 from fedsiege.registry import spell as spell
 from fedsiege.rules.auror import Auror as Auror

@@ -7,9 +7,9 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
+from fedsiege.numerics.clusters import two_means
 from fedsiege.numerics.matrix import column_blocks, sorted_columns
 from fedsiege.numerics.means import weighted_mean
-from fedsiege.numerics.two_means import two_means
 from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from fedsiege import models, seeding
 from fedsiege.errors import UnfitRound
+from fedsiege.numerics.distances import row_norms
 from fedsiege.numerics.means import weighted_mean
-from fedsiege.numerics.norms import row_norms
 from fedsiege.rules.base import (
     Aggregation,
     StatefulRule,

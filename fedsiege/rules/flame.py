@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge
 from torch import Tensor
 
+from fedsiege.numerics.clusters import majority_cluster
 from fedsiege.numerics.cosines import cosines
-from fedsiege.numerics.hdbscan import majority_cluster
+from fedsiege.numerics.distances import row_norms
 from fedsiege.numerics.means import clipped_mean, median_of
-from fedsiege.numerics.norms import row_norms
 from fedsiege.rules.base import Aggregation, Rule, registry, with_noise
 from fedsiege.rules.context import RoundContext
 

@@ -8,10 +8,9 @@ from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege import seeding
-from fedsiege.numerics.gap_statistic import more_than_one_cluster
+from fedsiege.numerics.clusters import more_than_one_cluster, two_means
 from fedsiege.numerics.lbfgs import hessian_times
 from fedsiege.numerics.means import weighted_mean
-from fedsiege.numerics.two_means import two_means
 from fedsiege.rules.base import Aggregation, StatefulRule, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, Turnout, no_rows

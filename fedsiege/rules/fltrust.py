@@ -9,8 +9,8 @@ from torch import Tensor
 
 from fedsiege.errors import InvalidValue
 from fedsiege.numerics.cosines import products_with
+from fedsiege.numerics.distances import row_norms
 from fedsiege.numerics.means import weighted_mean
-from fedsiege.numerics.norms import row_norms
 from fedsiege.rules.base import Aggregation, Rule, keep_model, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.root_data import RootData

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.distances import squared_distances
-from fedsiege.numerics.sums import mean_of_rows
+from fedsiege.numerics.means import mean_of_rows
 from fedsiege.rules.base import Aggregation, MinorityRule, registry
 from fedsiege.rules.context import RoundContext
 

@@ -8,7 +8,7 @@ from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege.errors import UnfitRound
-from fedsiege.numerics.sums import mean_of_rows
+from fedsiege.numerics.means import mean_of_rows
 from fedsiege.rules.base import Aggregation, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.krum import Krum, krum_scores

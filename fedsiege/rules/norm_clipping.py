@@ -9,8 +9,8 @@ from annotated_types import Gt
 from torch import Tensor
 
 from fedsiege.errors import UnfitRound
+from fedsiege.numerics.distances import norm_of
 from fedsiege.numerics.matrix import rows_of
-from fedsiege.numerics.norms import norm_of
 from fedsiege.rules.base import Aggregation, registry
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.streaming import StreamingRule

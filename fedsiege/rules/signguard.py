@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fedsiege import seeding
 from fedsiege.errors import UnfitRound
+from fedsiege.numerics.distances import row_norms
 from fedsiege.numerics.means import clipped_mean, median_of
-from fedsiege.numerics.norms import row_norms
 from fedsiege.rules.base import Aggregation, Rule, keep_model, registry
 from fedsiege.rules.context import RoundContext
 

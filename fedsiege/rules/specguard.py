@@ -10,8 +10,8 @@ from torch import Tensor
 
 from fedsiege.errors import InvalidValue
 from fedsiege.numerics.cosines import products_with
+from fedsiege.numerics.distances import row_norms
 from fedsiege.numerics.means import clipped_mean, median_of
-from fedsiege.numerics.norms import row_norms
 from fedsiege.rules.base import (
     Aggregation,
     StatefulRule,

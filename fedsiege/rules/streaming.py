@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fedsiege.numerics.distances import norm_of
 from fedsiege.numerics.exact_mean import exact_mean, mean_if_finite
 from fedsiege.numerics.matrix import rows_of
-from fedsiege.numerics.norms import norm_of
 from fedsiege.rules.base import Aggregation, Rule
 from fedsiege.rules.context import RoundContext
 

@@ -7,8 +7,8 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
+from fedsiege.numerics.distances import row_norms
 from fedsiege.numerics.means import clipped_mean, median_of
-from fedsiege.numerics.norms import row_norms
 from fedsiege.rules.base import Aggregation, Rule, registry, with_noise
 from fedsiege.rules.context import RoundContext
 

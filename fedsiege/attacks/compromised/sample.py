@@ -5,7 +5,7 @@ from torch import Tensor
 
 from fedsiege.attacks.base import Broadcast, CompromisedAttack
 from fedsiege.errors import UnfitRound
-from fedsiege.numerics.sums import mean_of_rows
+from fedsiege.numerics.means import mean_of_rows
 from fedsiege.rules.base import finite_rows
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.numerics.distances import row_norms
 from fedsiege.numerics.means import median_of, weighted_mean
-from fedsiege.numerics.norms import row_norms
 from fedsiege.rules import memory
 from fedsiege.rules.base import (
     Aggregation,

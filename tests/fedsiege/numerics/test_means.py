@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fedsiege.numerics import means
-from fedsiege.numerics.norms import row_norms
+from fedsiege.numerics.distances import row_norms
 from fedsiege.rules.base import keep_model
 
 

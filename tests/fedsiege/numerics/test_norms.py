@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fedsiege.numerics.norms import norm_of
+from fedsiege.numerics.distances import norm_of
 
 
 @pytest.mark.parametrize("d", [1, 8191, 8192, 8193, 44_426])

@@ -5,8 +5,7 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from fedsiege.numerics.gap_statistic import more_than_one_cluster
-from fedsiege.numerics.two_means import two_means
+from fedsiege.numerics.clusters import more_than_one_cluster, two_means
 
 
 def test_a_split_by_hand() -> None:
