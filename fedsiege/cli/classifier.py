@@ -1,7 +1,7 @@
 """``fedsiege classifier``: the base model that a run begins with, trained on the screen."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,7 +44,12 @@ def classifier(
     if dataset == "auto":
         name, reason = datasets.resolve(dataset, data)
         screen.warn(reason)
-    changes = {"epochs": epochs, "learning_rate": lr, "momentum": momentum, "batch_size": batch}
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "learning_rate": lr,
+        "momentum": momentum,
+        "batch_size": batch,
+    }
     recipe = recipe_for(name, **changes)
     path = out or Path(f"{model}-{name}.safetensors")
     _check_new(path)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import get_args
+from typing import Any, get_args
 
 from google.protobuf.struct_pb2 import Struct
 
@@ -45,7 +45,7 @@ def write(spec: ExperimentSpec, *, training: bool = False) -> Struct:
     return of(settings)
 
 
-def of(settings: Mapping[str, object]) -> Struct:
+def of(settings: Mapping[str, Any]) -> Struct:  # whatever a setting may be
     """Return settings by name as a message; whole numbers that a float64 blurs become text."""
     message = Struct()
     message.update(

@@ -3,7 +3,9 @@
 import pytest
 
 from fedsiege import attacks, detectors, rules
-from fedsiege.cli import main
+from fedsiege.cli.attacks import attacks as list_attacks
+from fedsiege.cli.detectors import detectors as list_detectors
+from fedsiege.cli.rules import rules as list_rules
 from fedsiege.detectors import quarantine
 from fedsiege.rules import pre
 
@@ -23,9 +25,9 @@ def lines(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("command", "registries"),
     [
-        (main.rules, [rules.registry, pre.registry]),
-        (main.attacks, [attacks.registry]),
-        (main.detectors, [detectors.registry, quarantine.registry]),
+        (list_rules, [rules.registry, pre.registry]),
+        (list_attacks, [attacks.registry]),
+        (list_detectors, [detectors.registry, quarantine.registry]),
     ],
     ids=["rules", "attacks", "detectors"],
 )
@@ -42,9 +44,9 @@ def test_each_has_a_line_with_its_parameters_and_what_it_is(command, registries,
 @pytest.mark.parametrize(
     ("command", "registries"),
     [
-        (main.rules, [rules.registry, pre.registry]),
-        (main.attacks, [attacks.registry]),
-        (main.detectors, [detectors.registry, quarantine.registry]),
+        (list_rules, [rules.registry, pre.registry]),
+        (list_attacks, [attacks.registry]),
+        (list_detectors, [detectors.registry, quarantine.registry]),
     ],
     ids=["rules", "attacks", "detectors"],
 )
@@ -63,7 +65,7 @@ def test_a_window_of_80_columns_shows_every_word_unbroken(command, registries, m
             parameters = [f"{one.name}={one.default}" for one in registry.parameters(thing.name)]
             shown = [word.removesuffix(",") for word in blocks[thing.name]]
             wanted = [word.removesuffix(",") for word in thing.summary.split()]
-            knows = shown[1:2] if command is main.attacks else []
+            knows = shown[1:2] if command is list_attacks else []
             assert shown == [thing.name, *knows, *wanted, *parameters]
 
 
@@ -71,4 +73,4 @@ def test_a_window_of_80_columns_shows_every_word_unbroken(command, registries, m
     ("name", "level"), [("mpaf", "none"), ("alie", "partial"), ("adaptive-ipm", "full")]
 )
 def test_an_attack_says_what_it_knows(name, level, lines):
-    assert lines(main.attacks)[name].split()[1] == level
+    assert lines(list_attacks)[name].split()[1] == level
