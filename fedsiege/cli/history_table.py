@@ -22,13 +22,13 @@ def history_table(
     """Return the table; columns that are empty in all rows, and some of the rows, are left out.
 
     Args:
-        rows: the history, round 0 first.
+        rows: the history, round 0 first; at least that one.
         compared: by heading, columns to put behind the accuracy; a short one ends with empty cells.
         without: names of columns of ``history.csv`` to leave out.
         style: as for ``ScreenTable``.
     """
     hidden = {*without, *(() if any(row.incomplete for row in rows) else ("hostile_share",))}
-    known = HistoryRow.columns()
+    known = type(rows[0]).columns()
     columns: dict[str, list[str]] = {}
     for name in dict.fromkeys((*_FIRST, *known)):
         column = known[name]

@@ -1,9 +1,5 @@
-"""The files of a run's folder: which there are, what each holds, and their documentation.
+"""The files of a run's folder: which there are, and what each holds."""
 
-``python -m fedsiege.results.files > docs/results.md`` writes the documentation anew.
-"""
-
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedsiege.results.confusion import ClassRow, ConfusionRow
@@ -12,7 +8,6 @@ from fedsiege.results.history import HistoryRow
 from fedsiege.results.infrastructure import ContainerRow, FaultRow, IntrusionRow
 from fedsiege.results.participants import ParticipantRow, VerdictRow
 from fedsiege.results.record import Record
-from fedsiege.results.run_info import RunInfo
 
 
 @dataclass(frozen=True)
@@ -61,45 +56,3 @@ def files() -> list[ResultFile]:
     """Return all files that a run may leave."""
     tables = [ResultFile(record.file, holds) for record, holds in TABLES.items()]
     return [*DOCUMENTS[:2], *tables, *DOCUMENTS[2:]]
-
-
-def documentation() -> str:
-    """Return ``docs/results.md``: the files of a run, and the columns of its tables."""
-    lines = [
-        "# The files of a run",
-        "",
-        "<!-- Written by `python -m fedsiege.results.files > docs/results.md`; do not edit. -->",
-        "",
-        "A run leaves a folder. The tables grow round by round and reach the disk at once, so a "
-        "run that is",
-        "killed leaves valid files; the other files appear complete or not at all. A table without "
-        "rows is absent,",
-        "except `history.csv` and `participants.csv`. `fedsiege show` reads a folder back.",
-        "",
-        *_table("file", "holds", {f"`{one.name}`": one.holds for one in files()}),
-        "",
-        "Truth values are `true` and `false`; what is absent is empty; `inf` and `nan` are numbers "
-        "like others.",
-        "",
-        "## run.json",
-        "",
-        *_table(
-            "field",
-            "meaning",
-            {f"`{name}`": one.description or "" for name, one in RunInfo.model_fields.items()},
-        ),
-    ]
-    for record, holds in TABLES.items():
-        texts = {f"`{name}`": column.text for name, column in record.columns().items()}
-        lines += ["", f"## {record.file}", "", f"{holds[0].upper()}{holds[1:]}.", ""]
-        lines += _table("column", "meaning", texts)
-    return "\n".join(lines) + "\n"
-
-
-def _table(left: str, right: str, texts: Mapping[str, str]) -> list[str]:
-    rows = [f"| {name} | {text} |" for name, text in texts.items()]
-    return [f"| {left} | {right} |", "|---|---|", *rows]
-
-
-if __name__ == "__main__":
-    print(documentation(), end="")  # noqa: T201 - it is redirected into the file

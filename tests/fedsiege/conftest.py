@@ -33,12 +33,14 @@ def _write(
     asked = {"attack": 0.4, "clients": 5, "rounds": 3, "audit": "norm", "rule": "krum:f=1"}
     spec = ExperimentSpec.of({**asked, **settings})
     with ResultsFolder(path) as folder:
-        folder.write_spec(ResolvedSpec(spec))
+        folder.start(ResolvedSpec(spec))
         for number, accuracy in enumerate(accuracies):
             people = [_person(i, number, bool(spec.attack)) for i in range(5)] if number else []
             right = round(8 * accuracy)
             tested = Confusion(np.array([[right, 8 - right], [1, 0]]), np.array([8, 2]))
-            row = HistoryRow(number, accuracy, 1 - accuracy, 5, 0, 0.1, number // 3, 0.1 * number)
+            row = HistoryRow(
+                number, accuracy, 1 - accuracy, 5, 0, 0.1, number // 3, asr=0.1 * number
+            )
             folder.add_round(row, people, tested, detections(people, spec.rule))
     return path
 

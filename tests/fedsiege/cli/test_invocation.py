@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fedsiege.results import Run, invocation
-from fedsiege.results.report import clean_command
+from fedsiege.cli import invocation
+from fedsiege.cli.invocation import clean_command
+from fedsiege.results import Run
 from tests.fedsiege.conftest import WriteRun
 
 
@@ -78,3 +79,11 @@ def test_show_suggests_a_command_that_works_where_it_was_typed(
         [*program, "sim", "--help"], cwd=tmp_path, env=environment, capture_output=True, check=False
     )
     assert again.returncode == 0
+
+
+def test_the_command_for_the_twin_makes_it(tmp_path: Path, write_run: WriteRun) -> None:
+    run = Run.read(write_run(tmp_path / "a run", intrusions="replay"))
+    assert clean_command(run) == (
+        f"fedsiege sim '--spec={tmp_path}/a run/spec.yaml' --attack=0 "
+        f"'--out={tmp_path}/a run-clean' --intrusions="
+    )

@@ -99,7 +99,7 @@ def test_on_a_terminal_a_bar_counts_the_rounds() -> None:
 def test_the_cells_of_a_grid_are_counted_with_the_time_left(screen: Captured) -> None:
     terminal = Captured(terminal=True, width=100)
     for one in (screen, terminal):
-        with one.cells(3, there=1) as show:
+        with one.cells(3, complete=1) as show:
             for cell in ("none, median", "mpaf, median", "alie, median"):
                 show(cell, "accuracy 50.0%")
     assert screen.lines == [
@@ -189,7 +189,7 @@ def test_the_success_of_a_backdoor_is_told_everywhere(screen: Captured) -> None:
     for row in rows:
         assert f"attack success {row.asr:.1%}" in round_line(row, 1)
     screen.print_history(rows)
-    assert "round accuracy change success loss updates rejected seconds" in screen.lines
+    assert "round accuracy change ASR loss updates rejected seconds" in screen.lines
     assert "1 92.0% -1.0 29.0% 0.5 100 3 0.25" in screen.lines
     spec = RESOLVED.spec.model_copy(update={"attack_name": "badnets"})
     clean = replace(clean, spec=spec.model_copy(update={"attack": 0.0}))
@@ -210,8 +210,8 @@ CUT = HistoryRow(
 def test_a_round_without_all_honest_updates_is_marked(screen: Captured) -> None:
     assert "deadline closed it without 24 honest updates (100% hostile)" in round_line(CUT, 1)
     screen.print_history([*history(0.094), CUT])
-    assert "round accuracy change loss updates rejected missing hostile seconds" in screen.lines
-    assert "1 9.4% +0.0 2.3 6 0 24 100% 2.50" in screen.lines
+    assert "round accuracy change loss updates rejected seconds missing hostile" in screen.lines
+    assert "1 9.4% +0.0 2.3 6 2.50 24 100%" in screen.lines
     screen.print_summary(RunReport(run_of([*history(0.094), CUT])))
     text = " ".join(screen.lines)
     assert "incomplete honest updates missing in 1 of 1 rounds, closed by: deadline (1)" in text
@@ -228,7 +228,7 @@ def test_a_destroyed_model_has_no_accuracy(screen: Captured) -> None:
     rows = [*history(0.93), HistoryRow(1, 0.0, math.nan, 100, 0, 0.25)]
     assert round_line(rows[1], 1).startswith("round 1/1: accuracy destroyed, ")
     screen.print_history(rows)
-    assert "1 destroyed nan 100 0 0.25" in screen.lines
+    assert "1 destroyed nan 100 0.25" in screen.lines
     screen.print_summary(RunReport(run_of(rows)))
     assert "at the end accuracy destroyed, in round 1 of 10" in screen.lines
     assert not any("points" in line for line in screen.lines)

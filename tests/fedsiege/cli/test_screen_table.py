@@ -69,7 +69,7 @@ def test_the_history_loses_no_heading_and_no_figure(width: int) -> None:
             12,
             123.45,
             3,
-            0.985,
+            asr=0.985,
             close_reason=CloseReason.DEADLINE,
             expected=120,
             missing_honest=17,
@@ -83,7 +83,7 @@ def test_the_history_loses_no_heading_and_no_figure(width: int) -> None:
     lines = output.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     words = [word for line in lines for word in line.split()]
-    headings = ["round", "accuracy", "change", "success", "loss", "updates", "rejected"]
+    headings = ["round", "accuracy", "change", "ASR", "loss", "updates", "rejected"]
     headings += ["quarantined", "missing", "hostile", "seconds"]
     assert set(headings) <= set(words)
     for figure in ("93.2%", "destroyed", "98.5%", "1.234e-09", "100", "12", "3", "17", "33%"):

@@ -180,5 +180,5 @@ def test_a_run_with_every_column_is_whole_at_80_columns(
     second = next(line for line in shown.lines[at + 1 :] if line.startswith("round "))
     assert [*first.split(), *second.split()[1:]] == [
         *headings.split(),
-        *("missing", "hostile", "wrong"),
+        *("wrong", "missing", "hostile"),
     ]

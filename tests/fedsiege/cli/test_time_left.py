@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedsiege.cli.time_left import Pace, spelled
+from fedsiege.cli.time_left import TimeLeft, duration_text
 
 
 class Clock:
@@ -15,22 +15,22 @@ class Clock:
 
 def test_what_is_left_takes_as_long_as_what_is_done_did_on_average() -> None:
     clock = Clock()
-    pace = Pace(5, clock=clock)
+    left = TimeLeft(5, clock=clock)
     said = []
     for seconds in (10, 30, 0, 40, 7):
         clock.now += seconds
-        said.append(pace.advance())
+        said.append(left.advance())
     assert said == ["about 40 s left", "about 60 s left", "about 27 s left", "about 20 s left", ""]
-    assert pace.done == 5
+    assert left.done == 5
 
 
 def test_what_was_there_before_took_no_time_that_counts() -> None:
     clock = Clock()
-    pace = Pace(5, there=2, clock=clock)
+    left = TimeLeft(5, complete=2, clock=clock)
     clock.now += 100  # to read them
-    assert [pace.advance(), pace.advance()] == ["", ""]
+    assert [left.advance(), left.advance()] == ["", ""]
     clock.now += 60
-    assert pace.advance() == "about 2 min left"
+    assert left.advance() == "about 2 min left"
 
 
 @pytest.mark.parametrize(
@@ -44,5 +44,5 @@ def test_what_was_there_before_took_no_time_that_counts() -> None:
         (7200, "2 h 0 min"),
     ],
 )
-def test_spelled(seconds: float, text: str) -> None:
-    assert spelled(seconds) == text
+def test_durations_as_text(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

@@ -9,9 +9,9 @@ import pytest
 from fedsiege.cli import grid
 from fedsiege.cli.screen import Screen
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.grids import detection
-from fedsiege.grids.cell import CellFigures
-from fedsiege.grids.grid import Cell
+from fedsiege.grids.cells import CellFigures, write_detection
+from fedsiege.grids.grid import Cell, Grid
+from fedsiege.grids.report import LEGEND, audited
 from fedsiege.metrics import Detection, Discovery
 from fedsiege.results.report import DetectorReport
 
@@ -37,17 +37,17 @@ def report(name: str, tpr: float | None, auc: float | None = None) -> DetectorRe
 def test_the_audit_in_short() -> None:
     rule, norm, copies = report("rule", 0.1), report("norm", 1.0, 0.994), report("duplicate", 0, 0)
     audit = report("audit", 0.996)
-    assert detection.audited(figures_of(rule, audit, norm)) == "100 / 1.2 (0.99)"
-    assert detection.audited(figures_of(rule, audit, norm, copies)) == "100 / 1.2"
+    assert audited(figures_of(rule, audit, norm)) == "100 / 1.2 (0.99)"
+    assert audited(figures_of(rule, audit, norm, copies)) == "100 / 1.2"
     taken = report("selection", 0.1)
-    assert detection.audited(figures_of(taken, audit, norm)) == "100 / 1.2 (0.99)"
-    assert detection.audited(figures_of(rule, report("audit", None), norm)) == ("- / 1.2 (0.99)")
-    assert detection.audited(figures_of(rule)) == ""
+    assert audited(figures_of(taken, audit, norm)) == "100 / 1.2 (0.99)"
+    assert audited(figures_of(rule, report("audit", None), norm)) == ("- / 1.2 (0.99)")
+    assert audited(figures_of(rule)) == ""
 
 
 def test_what_is_not_defined_is_left_blank(tmp_path: Path) -> None:
     path = tmp_path / "detection.csv"
-    detection.write_table(["attack", "audit"], [figures_of(report("norm", None))], path)
+    write_detection(Grid.from_yaml(AUDITED), [figures_of(report("norm", None))], path)
     (row,) = csv.DictReader(path.read_text().splitlines())
     assert row == {
         "attack": "mpaf",
@@ -78,6 +78,7 @@ def test_a_cell_has_detection_rates_where_its_rule_accuses(
 
 
 @pytest.mark.timeout(240)  # it runs four experiments, each in processes of its own
+@pytest.mark.slow
 def test_a_grid_of_audits_tells_what_they_found(tmp_path: Path) -> None:
     out = grid.run(AUDITED, "audits", tmp_path / "grid", [], Screen())
     rows = list(csv.DictReader((out / "detection.csv").read_text().splitlines()))
@@ -93,4 +94,4 @@ def test_a_grid_of_audits_tells_what_they_found(tmp_path: Path) -> None:
     table = (out / "table.md").read_text()
     assert "| attack | norm | norm/duplicate |" in table  # no column for what has no audit
     assert "| mpaf | 100 / 0.0 (1.00) | 100 / 0.0 |" in table
-    assert detection.LEGEND in table
+    assert LEGEND in table

@@ -50,7 +50,14 @@ def said(figure: Figure) -> str:
     return "\n".join(one.get_text() for one in texts(figure))
 
 
-@pytest.mark.parametrize("label", ["", f"{LONG_RULE} ", "W" * 60], ids=["short", "long", "word"])
+@pytest.mark.parametrize(
+    "label",
+    [
+        pytest.param("", id="short", marks=pytest.mark.slow),
+        pytest.param(f"{LONG_RULE} ", id="long"),
+        pytest.param("W" * 60, id="word", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize(
     "sizes", [(1,), (3, 1), (1, 30), (25, 4), (3, 2, 5), (4, 3, 2, 3)], ids=str
 )

@@ -7,7 +7,6 @@ import torch
 
 from fedsiege import models, rules
 from fedsiege.errors import UnfitRound
-from fedsiege.metrics import Detection
 from fedsiege.results import Outcome, ParticipantRow, Standing, Verdict, detections
 from fedsiege.results.detection import DetectionRow
 from fedsiege.rules import RoundContext
@@ -32,7 +31,7 @@ def test_a_rule_flags_those_without_weight_of_those_it_was_given(rule: str, name
         person(5, True, Outcome.MISSING),
         person(6, True, Outcome.NOT_SCHEDULED),
     ]
-    assert detections(people, rule) == [DetectionRow(4, name, Detection(0.5, 0.5, 0.5, 0.75))]
+    assert detections(people, rule) == [DetectionRow(4, name, 0.5, 0.5, 0.5, 0.75)]
 
 
 @pytest.mark.parametrize(
@@ -55,16 +54,14 @@ def test_an_audit_is_judged_by_all_that_were_taken_in_and_each_detector_by_its_v
         person(3, False, Outcome.EXCLUDED, **good),
     ]
     rule, audit, norm = detections(people, "median")
-    assert rule == DetectionRow(4, "selection", Detection(0.0, 0.5, 0.0, None))
-    assert audit == DetectionRow(4, "audit", Detection(0.5, 0.0, 1.0, None))
-    assert norm == DetectionRow(4, "norm", Detection(0.5, 0.0, 1.0, 0.5))
+    assert rule == DetectionRow(4, "selection", 0.0, 0.5, 0.0, None)
+    assert audit == DetectionRow(4, "audit", 0.5, 0.0, 1.0, None)
+    assert norm == DetectionRow(4, "norm", 0.5, 0.0, 1.0, 0.5)
 
 
 def test_without_an_audit_there_is_no_audit() -> None:
     people = [person(0, False, Outcome.ACCEPTED)]
-    assert detections(people, "fedavg") == [
-        DetectionRow(4, "selection", Detection(None, 0.0, None, None))
-    ]
+    assert detections(people, "fedavg") == [DetectionRow(4, "selection", None, 0.0, None, None)]
 
 
 def test_a_round_that_the_rule_could_not_aggregate_does_not_count_for_it() -> None:
@@ -81,8 +78,8 @@ def test_the_audit_of_a_round_without_an_aggregation_counts() -> None:
         person(2, False, Outcome.NOT_AGGREGATED, standing=Standing.GOOD),
     ]
     assert detections(people, "krum:f=1") == [
-        DetectionRow(4, "audit", Detection(0.5, 0.0, 1.0, None)),
-        DetectionRow(4, "norm", Detection(1.0, None, 1.0, None)),
+        DetectionRow(4, "audit", 0.5, 0.0, 1.0, None),
+        DetectionRow(4, "norm", 1.0, None, 1.0, None),
     ]
 
 

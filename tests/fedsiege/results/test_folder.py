@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+from fedsiege.atomic import describe_error
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.metrics import Detection
 from fedsiege.results import (
     Confusion,
     DetectionRow,
@@ -29,7 +29,6 @@ from fedsiege.results import (
     Standing,
     Verdict,
 )
-from fedsiege.results.atomic import in_words
 
 NOON = datetime(2026, 11, 20, 12, 0, 0)
 
@@ -247,7 +246,7 @@ def test_a_test_by_class_is_written_without_the_pairs_that_did_not_occur(
 
 def test_what_detectors_said_and_what_it_was_worth(folder: ResultsFolder) -> None:
     verdicts = (Verdict("norm", 1.5, True), Verdict("duplicate", math.inf, False))
-    found = [DetectionRow(1, "norm", Detection(1.0, 0.25, None, 0.5))]
+    found = [DetectionRow(1, "norm", 1.0, 0.25, None, 0.5)]
     folder.add_round(history(0.9, 0.8)[1], [participant(verdicts=verdicts)], found=found)
     assert (folder.path / "detectors.csv").read_text() == (
         "round,index,detector,score,flagged\n1,7,norm,1.5,true\n1,7,duplicate,inf,false\n"
@@ -264,7 +263,9 @@ def test_a_round_in_the_history_is_complete(
     order: list[str] = []
     append = folder._append
     monkeypatch.setattr(
-        folder, "_append", lambda name, rows: (order.append(name), append(name, rows))
+        folder,
+        "_append",
+        lambda record, rows: (order.append(record.file), append(record, rows)),
     )
     folder.add_round(history(0.9)[0], [participant()], tested)
     assert order[-1] == "history.csv"
@@ -276,19 +277,12 @@ def test_a_round_in_the_history_is_complete(
 
 def test_the_spec_can_be_fed_back(folder: ResultsFolder) -> None:
     spec = ExperimentSpec(name="a: b # c", attack=0.3, rule="krum:f=30", threshold=90, lr=1e-7)
-    notes = ("krum assumes f=30", "two\nlines\x85and\u2028more: [")
-    folder.write_spec(ResolvedSpec(spec, notes), dataset_reason="MNIST is not there")
-    text = (folder.path / "spec.yaml").read_text()
-    assert ExperimentSpec.from_yaml(text) == spec
-    comments = [line for line in text.splitlines() if line.startswith("#")]
-    for word in ("fedsiege ", "python 3.", "torch ", "numpy ", "data set auto: MNIST is not there"):
-        assert any(word in line for line in comments), word
-    assert "# note: krum assumes f=30" in comments
-    assert "# more: [" in comments
+    folder.start(ResolvedSpec(spec))
+    assert ExperimentSpec.from_yaml((folder.path / "spec.yaml").read_text()) == spec
 
 
 def test_the_spec_is_one_plain_yaml_document(folder: ResultsFolder) -> None:
-    folder.write_spec(ResolvedSpec(ExperimentSpec()))
+    folder.start(ResolvedSpec(ExperimentSpec()))
     values = yaml.safe_load((folder.path / "spec.yaml").read_text())
     assert values == ExperimentSpec().model_dump()
 
@@ -325,14 +319,15 @@ def test_a_model_that_does_not_fit_the_layout_is_refused(folder: ResultsFolder, 
 
 
 def test_nothing_half_written_is_left(folder: ResultsFolder) -> None:
-    folder.write_spec(ResolvedSpec(ExperimentSpec()))
+    folder.start(ResolvedSpec(ExperimentSpec()))
     folder.write_model([("weight", (1,))], np.zeros(1, np.float32))
     folder.add_round(history(0.9)[0])
-    folder.write_picture("title", "subtitle")
-    names = {"accuracy.png", "history.csv", "model.safetensors", "participants.csv", "spec.yaml"}
+    folder.write_plots("title", "subtitle")
+    names = {"accuracy.png", "history.csv", "model.safetensors"}
+    names |= {"participants.csv", "run.json", "spec.yaml"}
     assert {p.name for p in folder.path.iterdir()} == names
     folder.add_round(history(0.9, 0.9)[1], tested=Confusion(np.eye(2, dtype=int), np.ones(2, int)))
-    folder.write_picture("title", "subtitle")
+    folder.write_plots("title", "subtitle")
     names |= {"classes.csv", "confusion.csv", "recall.png"}
     assert {p.name for p in folder.path.iterdir()} == names
 
@@ -352,23 +347,21 @@ def test_the_pictures_are_of_the_data_and_mark_what_went_wrong(
     folder.add_round(history(0.9)[0], tested=tested)
     folder.add_round(HistoryRow(1, 0.9, 0.1, 4, 0, 0.1, missing_honest=1), tested=tested)
     folder.add_round(HistoryRow(2, 0.0, math.nan, 5, 0, 0.1), tested=tested)
-    folder.write_picture("title", "subtitle")
+    folder.write_plots("title", "subtitle")
     assert told == {"class_samples": [80, 20], "incomplete": {1}, "destroyed": {2}}
 
 
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(
     folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder.write_spec(ResolvedSpec(ExperimentSpec(name="old")))
+    folder.start(ResolvedSpec(ExperimentSpec(name="old")))
 
-    def break_off(path: Path, data: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(data[:10])
+    def fail(_: int) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(Path, "write_bytes", break_off)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        folder.write_spec(ResolvedSpec(ExperimentSpec(name="new")))
+        folder.start(ResolvedSpec(ExperimentSpec(name="new")))
     assert ExperimentSpec.from_yaml((folder.path / "spec.yaml").read_text()).name == "old"
 
 
@@ -407,7 +400,7 @@ def test_a_row_for_which_there_is_no_room_is_not_there_in_part(
 ) -> None:
     first, second, third = history(0.5, 0.6, 0.7)
     folder.add_round(first)
-    table = folder._tables["history.csv"]
+    table = folder._tables[HistoryRow]
     file, before = table._file, (folder.path / "history.csv").read_bytes()
     table._file = FullDisk(file, room)  # type: ignore[assignment]
     with pytest.raises(OSError, match="No space left") as caught:
@@ -422,14 +415,14 @@ def test_a_row_for_which_there_is_no_room_is_not_there_in_part(
 def test_a_file_for_which_there_is_no_room_leaves_nothing_and_is_named(
     folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fill(path: Path, data: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(data[:10])
+    def fill(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", fill)
+    monkeypatch.setattr(os, "fsync", fill)
     with pytest.raises(OSError, match="No space left") as caught:
-        folder.write_spec(ResolvedSpec(ExperimentSpec()))
+        folder.start(ResolvedSpec(ExperimentSpec()))
     assert caught.value.filename == str(folder.path / "spec.yaml")
     assert {one.name for one in folder.path.iterdir()} == {"history.csv", "participants.csv"}
-    assert in_words(caught.value).startswith(f"{folder.path}/spec.yaml cannot be written: no space")
+    assert describe_error(caught.value).startswith(
+        f"{folder.path}/spec.yaml cannot be written: no space"
+    )

@@ -11,7 +11,9 @@ from fedsiege.errors import InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import Detection, Discovery
 from fedsiege.results import Run
-from fedsiege.results.report import DetectorReport, RunReport, clean_command, clean_twin, knowledge
+from fedsiege.results.cost import clean_twin
+from fedsiege.results.report import DetectorReport, RunReport
+from fedsiege.results.run_info import Knowledge, record_clean_twin
 
 WriteRun = Callable[..., Path]
 
@@ -72,6 +74,22 @@ def test_of_several_twins_the_longest_counts(tmp_path: Path, write_run: WriteRun
     assert twin.path == longest
 
 
+def test_a_recorded_twin_is_found_wherever_it_is(tmp_path: Path, write_run: WriteRun) -> None:
+    path = write_run(tmp_path / "run")
+    twin = write_run(tmp_path / "elsewhere" / "twin", attack=0)
+    assert clean_twin(Run.read(path)) is None
+    record_clean_twin(path, twin)
+    run = Run.read(path)
+    assert run.info.clean_twin == "../elsewhere/twin"
+    found = clean_twin(run)
+    assert found is not None
+    assert found.path == twin
+    longer = write_run(tmp_path / "longer", (0.9, 0.8, 0.7, 0.6, 0.5), attack=0)
+    found = clean_twin(run)
+    assert found is not None
+    assert found.path == longer, "of several, the one with most rounds"
+
+
 @pytest.mark.parametrize("settings", [{"seed": 1}, {"rule": "median"}, {"attack": 0.1}])
 def test_a_run_that_differs_in_more_than_the_attack_is_no_twin(
     tmp_path: Path, write_run: WriteRun, settings: dict[str, object]
@@ -100,14 +118,6 @@ def test_a_clean_run_is_not_attacked(tmp_path: Path, write_run: WriteRun) -> Non
 def test_a_target_out_of_range_is_refused(tmp_path: Path, write_run: WriteRun) -> None:
     with pytest.raises(InvalidValue, match="target"):
         RunReport.of(write_run(tmp_path / "run"), 1.5)
-
-
-def test_the_command_for_the_twin_makes_it(tmp_path: Path, write_run: WriteRun) -> None:
-    run = Run.read(write_run(tmp_path / "a run", intrusions="replay"))
-    assert clean_command(run) == (
-        f"fedsiege sim '--spec={tmp_path}/a run/spec.yaml' --attack=0 "
-        f"'--out={tmp_path}/a run-clean' --intrusions="
-    )
 
 
 def test_json_holds_it_all_and_nothing_that_json_has_no_number_for(
@@ -144,10 +154,11 @@ def test_a_run_without_any_test_by_class_or_detector(tmp_path: Path, write_run: 
 @pytest.mark.parametrize(
     ("settings", "level"),
     [
-        ({"attack": 0}, "none"),
+        ({"attack": 0}, None),
         ({"attack_name": "mpaf"}, "none"),
         ({"attack_name": "from-the-future"}, "unknown"),
     ],
 )
-def test_the_level_of_knowledge(settings: dict[str, object], level: str) -> None:
-    assert knowledge(ExperimentSpec.of(settings))[0] == level
+def test_the_level_of_knowledge(settings: dict[str, object], level: str | None) -> None:
+    known = Knowledge.of(ExperimentSpec.of(settings))
+    assert (known and known.level) == level

@@ -9,7 +9,7 @@ import pytest
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.metrics import Detection, Discovery
+from fedsiege.metrics import Discovery
 from fedsiege.results import DetectionRow, HistoryRow, ResultsFolder, Run
 from fedsiege.results.run import is_run
 
@@ -17,8 +17,12 @@ from fedsiege.results.run import is_run
 def test_a_run_comes_back_as_it_was_written(tmp_path: Path, write_run: Callable[..., Path]) -> None:
     run = Run.read(write_run(tmp_path / "run"))
     assert run.spec.rule == "krum:f=1"
-    assert run.history[0] == HistoryRow(0, 0.9, 1 - 0.9, 5, 0, 0.1, 0, 0.0)
-    assert run.history[3] == HistoryRow(3, 0.6, 1 - 0.6, 5, 0, 0.1, 1, pytest.approx(0.3))
+    assert run.history[0] == HistoryRow(0, 0.9, 1 - 0.9, 5, 0, 0.1, 0, asr=0.0)
+    assert run.history[3] == HistoryRow(
+        *(3, 0.6, 1 - 0.6, 5, 0, 0.1, 1),
+        instability=pytest.approx(math.sqrt(42 / 3) / 30),
+        asr=pytest.approx(0.3),
+    )
     assert list(run.tests) == [0, 1, 2, 3]
     assert run.tests[2].counts.tolist() == [[4, 4], [1, 0]]
     assert run.tests[2].samples.tolist() == [8, 2]
@@ -26,9 +30,9 @@ def test_a_run_comes_back_as_it_was_written(tmp_path: Path, write_run: Callable[
     in_round_3 = [one for one in run.detections if one.round == 3]
     assert in_round_3 == [
         # of the four that the rule was given, it left out the wrong one, with the lowest score
-        DetectionRow(3, "selection", Detection(0.0, 1 / 3, 0.0, 1.0)),
-        DetectionRow(3, "audit", Detection(0.5, 0.0, 1.0, None)),
-        DetectionRow(3, "norm", Detection(0.5, 0.0, 1.0, 0.75)),
+        DetectionRow(3, "selection", 0.0, 1 / 3, 0.0, 1.0),
+        DetectionRow(3, "audit", 0.5, 0.0, 1.0, None),
+        DetectionRow(3, "norm", 0.5, 0.0, 1.0, 0.75),
     ]
     # participant 1 is never found, so half of them are not found sooner than ever
     assert run.discoveries == dict.fromkeys(("selection", "audit", "norm"), Discovery(None, 0.5))
@@ -92,17 +96,22 @@ def test_a_run_of_an_older_version_lacks_only_what_it_did_not_write(tmp_path: Pa
     assert (run.tests, run.detections, run.discoveries) == ({}, (), {})
 
 
+#: The columns that even the oldest ``history.csv`` has.
+COLUMNS = "round,accuracy,loss,updates,rejected,seconds\n"
+
+
 @pytest.mark.parametrize(
     ("spec", "history", "words"),
     [
         (None, "round\n", "spec.yaml cannot be read"),
         ("attack: 2\n", "round\n", "ATTACK=2"),
-        ("attack: 0\n", "round,accuracy\n", "it has none yet"),
+        ("attack: 0\n", COLUMNS, "it has none yet"),
         (
             "attack: 0\n",
-            "round,accuracy\nzero,1\n",
+            f"{COLUMNS}zero,1,1,1,1,1\n",
             "a folder of results, but history.csv, line 2: .*'zero'",
         ),
+        ("attack: 0\n", "round,accuracy\n", "line 1: the header has no column 'loss'"),
         (
             "attack: 0\n",
             "step,accuracy\n0,1\n",
@@ -128,7 +137,7 @@ DAMAGE = {
     "a row in the middle is cut": (3, lambda line: line[:12] + "\n", r"\d+ cells, .* has 15"),
     "a row is too long": (3, lambda line: "1," + line, "16 cells, where the header has 15"),
     "a round is missing": (3, lambda line: "", "round 2, where round 1 is expected"),
-    "bytes that are no text": (3, lambda line: "\udcff" + line, "is no text"),
+    "bytes that are no text": (3, lambda line: "\udcff" + line, "is not UTF-8"),
     "a reason that there is none": (
         3,
         lambda line: line.replace(",,,,,,", ",,tired,,,,", 1),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedsiege.results import Run
-from fedsiege.results.table import Table
+from fedsiege.results.record import Table
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
@@ -148,9 +148,9 @@ async def test_a_full_disk_is_named_and_leaves_what_was_finished(
 
     def append_unless_full(table: Table, rows) -> None:
         rows = list(rows)
-        initial = full == "history.csv" and rows[:1] and rows[0][0] == 0
-        if rows and rows[0][0] not in ("round", "index") and not initial:
-            no_room(table._file.name)
+        initial = full == "history.csv" and rows[:1] and rows[0].round == 0
+        if rows and not initial:
+            no_room(str(table.path))
         append(table, rows)
 
     def replace_unless_full(source: Path, target: Path) -> None:

@@ -9,9 +9,8 @@ import pytest
 
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.grids import redraw, report
-from fedsiege.grids.cell import CellFigures
-from fedsiege.grids.cell_table import read_cells, write_cells
+from fedsiege.grids import report
+from fedsiege.grids.cells import Attempts, CellFigures, read_figures, write_cells
 from fedsiege.grids.grid import Cell, Grid
 from fedsiege.results import HistoryRow, ResultsFolder
 
@@ -23,7 +22,9 @@ def cells() -> list[CellFigures]:
     first, second, third, fourth = (cell.labels for cell in GRID)
     return [
         CellFigures(first, 0.9, 0.9125, 0.1, 2.5, 5, 0, {}),
-        CellFigures(second, 0.8, 0.8, 0.8, 1.0, 4, 1, {"sybils": (10, 3, 2.5)}, 0.5, 0.25, 0.125),
+        CellFigures(
+            second, 0.8, 0.8, 0.8, 1.0, 4, 1, {"sybils": Attempts(10, 3, 2.5)}, 0.5, 0.25, 0.125
+        ),
         CellFigures(third, 0.0, 0.0, 0.0, 1.0, 4, 1, {}, knowledge="full", destroyed=True),
         CellFigures(fourth, 0.7, 0.7, 0.7, 1.0, 4, 1, {}, incomplete_rounds=12),
     ]
@@ -31,7 +32,7 @@ def cells() -> list[CellFigures]:
 
 def test_cells_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     write_cells(GRID, cells()[::-1], tmp_path / "cells.csv")
-    assert list(read_cells(GRID, tmp_path / "cells.csv")) == cells()
+    assert list(read_figures(GRID, tmp_path / "cells.csv")) == cells()
 
 
 def test_an_older_table_without_the_newer_columns_is_read(tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ def test_an_older_table_without_the_newer_columns_is_read(tmp_path: Path) -> Non
         "0.2,fedavg,0.0000,0.0000,0.0000,1.0,4,1,,,,full\n"
         "0.2,median,0.0982,0.0982,0.0000,1.0,4,1,,,,full\n"
     )
-    first, second, third = read_cells(GRID, path)
+    first, second, third = read_figures(GRID, path)
     assert first == cells()[0]
     assert second == cells()[2], "no model that answers at all is never right"
     assert not third.destroyed
@@ -61,7 +62,7 @@ def test_what_a_run_lacked_and_whether_it_destroyed_the_model_is_read(tmp_path: 
 
     def figures(name: str, history: list[HistoryRow]) -> CellFigures:
         with ResultsFolder(tmp_path / name) as folder:
-            folder.write_spec(ResolvedSpec(spec))
+            folder.start(ResolvedSpec(spec))
             for row in history:
                 folder.add_round(row)
         return CellFigures.read(Cell((name,), spec), tmp_path / name)
@@ -79,7 +80,7 @@ def test_what_a_run_lacked_and_whether_it_destroyed_the_model_is_read(tmp_path: 
 def test_the_tables_of_this_repository_agree_with_their_cells(name: str, tmp_path: Path) -> None:
     folder = COMMITTED / name
     grid = Grid.from_yaml((folder / "grid.yaml").read_text())
-    figures = list(read_cells(grid, folder / "cells.csv"))
+    figures = list(read_figures(grid, folder / "cells.csv"))
     assert len(figures) == len(grid)
     expected = report.markdown(grid, figures)
     table = (folder / "table.md").read_text()[: len(expected) + 1]
@@ -92,5 +93,5 @@ def test_the_tables_of_this_repository_agree_with_their_cells(name: str, tmp_pat
 def test_a_heat_map_is_drawn_again_from_the_tables(tmp_path: Path) -> None:
     (tmp_path / "grid.yaml").write_text((COMMITTED / "admission" / "grid.yaml").read_text())
     (tmp_path / "cells.csv").write_text((COMMITTED / "admission" / "cells.csv").read_text())
-    redraw.redraw(tmp_path)
+    report.redraw(tmp_path)
     assert (tmp_path / "heatmap.png").read_bytes().startswith(b"\x89PNG")
