@@ -50,11 +50,15 @@ def admission(
     mode: Annotated[Mode, typer.Argument(help="What enrolment asks for.")],
     clients: Annotated[
         int | None,
-        typer.Option(help="Client containers, of one participant each [default: 10, or as it is]"),
+        typer.Option(
+            help="Client containers, of one participant each.", show_default="10, or as it is"
+        ),
     ] = None,
     leaked: Annotated[
         int | None,
-        typer.Option(help="Fakes that the attacker has credentials for [default: 1, or as it is]"),
+        typer.Option(
+            help="Fakes that the attacker has credentials for.", show_default="1, or as it is"
+        ),
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where.")] = Path("admission"),
 ) -> None:

@@ -24,12 +24,20 @@ def classifier(
             help="Seeds to train, SEED and the next; keeps the one of median accuracy.", min=1
         ),
     ] = 1,
-    epochs: Annotated[int | None, typer.Option(help="Passes [default: suits the data]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate [default: likewise]")] = None,
-    momentum: Annotated[float | None, typer.Option(help="[default: likewise]")] = None,
-    batch: Annotated[int | None, typer.Option(help="Samples a step [default: likewise]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes.", show_default="suits the data")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate.", show_default="likewise")
+    ] = None,
+    momentum: Annotated[
+        float | None, typer.Option(help="Momentum.", show_default="likewise")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Samples a step.", show_default="likewise")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Checkpoint [default: <model>-<dataset>.safetensors]")
+        Path | None, typer.Option(help="Checkpoint.", show_default="<model>-<dataset>.safetensors")
     ] = None,
 ) -> None:
     """Train and test a base model, and write it as a checkpoint."""

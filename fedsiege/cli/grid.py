@@ -23,7 +23,7 @@ def grid(
     file: Annotated[Path, typer.Argument(help="The grid, such as experiments/admission.yaml.")],
     data: Data = Path("data"),
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the grid [default: runs/<its name>]")
+        Path | None, typer.Option(help="Folder of the grid.", show_default="runs/<its name>")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Experiments that run at a time.", min=1)] = 1,
 ) -> None:

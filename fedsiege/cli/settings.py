@@ -3,7 +3,7 @@
 import shlex
 import textwrap
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,7 +45,13 @@ def settings(
     options = typer.main.get_command(sim).params
     own = [one for one in options if one.name not in fields]
     typer.echo("\nOf a run on this machine")
-    _print({str(one.name): (one.default, getattr(one, "help", "")) for one in own})
+    _print({str(one.name): (_default(one), getattr(one, "help", "")) for one in own})
+
+
+def _default(option: Any) -> object:  # typer brings its own click
+    """Return what an option is where it is not given, in words where its value is none."""
+    shown = getattr(option, "show_default", None)
+    return shown if isinstance(shown, str) else option.default
 
 
 def _joined(words: list[str]) -> str:

@@ -43,7 +43,7 @@ def show(
     target: Annotated[float, typer.Option(help="Accuracy for the rounds to target.")] = 0.9,
     clean: Annotated[
         str | None,
-        typer.Option(help="The same run without its attack [default: looked for beside it]"),
+        typer.Option(help="The same run without its attack.", show_default="looked for beside it"),
     ] = None,
     runs: Annotated[Path, typer.Option(help="Where results folders are.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,

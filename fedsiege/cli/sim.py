@@ -27,8 +27,8 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
             default=typer.Option(
                 None,
                 envvar=f"FEDSIEGE_{name.upper()}",
-                help=f"{field.description} [default: {field.default}]",
-                show_default=False,
+                help=field.description,
+                show_default=False if field.default in (None, "") else str(field.default),
                 show_envvar=False,
                 metavar=name.upper(),
             ),
@@ -50,7 +50,7 @@ def sim(
     ] = None,
     data: Data = Path("data"),
     out: Annotated[
-        Path | None, typer.Option(help="Results folder [default: runs/<time-and-name>]")
+        Path | None, typer.Option(help="Results folder.", show_default="runs/<time-and-name>")
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that the benign participants share.")] = 1,
     engine: Annotated[
@@ -61,17 +61,17 @@ def sim(
     ] = "laptop",
     image: Annotated[
         str | None,
-        typer.Option(help="With containers: their image [default: fedsiege:latest]"),
+        typer.Option(help="With containers: their image.", show_default="fedsiege:latest"),
     ] = None,
     per_container: Annotated[
         int | None,
-        typer.Option(help="With containers: benign participants that share one [default: 1]"),
+        typer.Option(help="With containers: benign participants that share one.", show_default="1"),
     ] = None,
     memory: Annotated[
-        str | None, typer.Option(help="With containers: memory of a client's [default: 1g]")
+        str | None, typer.Option(help="With containers: memory of a client's.", show_default="1g")
     ] = None,
     cpus: Annotated[
-        float | None, typer.Option(help="With containers: processors of each [default: 1]")
+        float | None, typer.Option(help="With containers: processors of each.", show_default="1")
     ] = None,
     baseline: Annotated[
         str,

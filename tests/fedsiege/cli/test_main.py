@@ -126,7 +126,9 @@ def endless(tmp_path):
         process.kill()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_one_interruption_stops_everything_and_keeps_what_there_is(tmp_path, endless, how):
     services = children_of(endless.pid)
     assert len(services) == 3, "aggregator, client, attacker"
@@ -166,6 +168,7 @@ def test_every_setting_is_an_option_with_its_help(typed):
     assert done.returncode == 0
     for name in ExperimentSpec.model_fields:
         assert f"--{name.replace('_', '-')}" in done.stdout
+    assert "[default: (fedavg)]" in " ".join(done.stdout.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("what", ["rules", "attacks", "detectors"])
@@ -193,6 +196,7 @@ def test_show_finds_a_run_by_its_name_and_prints_it(typed, tmp_path, write_run):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_a_checkpoint_that_the_classifier_command_made(tmp_path):
     made = fedsiege(
         *("classifier", "--model=lenet5", "--dataset=digits", "--epochs=1", "--seed=3"),
@@ -208,9 +212,8 @@ def test_a_run_begins_with_a_checkpoint_that_the_classifier_command_made(tmp_pat
     done = fedsiege("sim", *small, "--init=my/own.safetensors", "--out=by-path", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"initial weights: own.safetensors, SHA-256 {digest}" in " ".join(done.stdout.split())
-    spec = (tmp_path / "by-path" / "spec.yaml").read_text()
-    assert "init: my/own.safetensors" in spec
-    assert digest in spec
+    assert "init: my/own.safetensors" in (tmp_path / "by-path" / "spec.yaml").read_text()
+    assert digest in (tmp_path / "by-path" / "run.json").read_text()
     start = table(tmp_path / "by-path" / "history.csv")[0]
     assert float(start["accuracy"]) == pytest.approx(accuracy, abs=1e-4)
     # A file in the data folder goes by its name, as in containers.
