@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -283,6 +284,14 @@ def test_every_path_of_a_page_exists():
         if re.fullmatch(rf"({rooms})/[\w./-]+", span) and not (ROOT / span).exists()
     ]
     assert not missing
+
+
+def test_the_direction_of_imports_is_that_of_import_linter():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = ["\n".join(one["layers"]) for one in contracts if one["type"] == "layers"]
+    shown = [block.strip() for block in blocks(TEXTS["docs/architecture.md"], "text")]
+    assert [block for block in shown if block.startswith("fedsiege.cli")] == layers
 
 
 def test_every_message_that_is_explained_is_one_of_ours():
