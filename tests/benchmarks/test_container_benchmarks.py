@@ -87,11 +87,13 @@ async def test_a_witness_says_what_it_sends_and_hears(monkeypatch, capsys, refus
     assert said == [{"round": 7, "participant": 2, "said": said} for said in ("sent", word)]
 
 
+@pytest.mark.slow
 def test_light_participants_take_part() -> None:
     with ours.federation("benchmarks.containers.light", participants=4) as federation:
         assert len(federation.round_seconds(clients=4, model="lenet5", rounds=2)) == 1
 
 
+@pytest.mark.slow
 def test_idle_streams_stay_open() -> None:
     with ours.federation(ours.ECHO, participants=1, workers=1) as federation:
         started = federation.everyone[1].child.args

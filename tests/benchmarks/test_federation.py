@@ -11,6 +11,7 @@ from benchmarks.echo import EchoCrew
 from benchmarks.processes import last_json, running
 
 
+@pytest.mark.slow
 def test_a_round_is_timed_from_end_to_end() -> None:
     with ours.federation(ours.ECHO, participants=6, workers=1) as federation:
         seconds = federation.round_seconds(clients=6, model="lenet5", rule="fedavg", rounds=3)
@@ -40,6 +41,7 @@ def test_an_echo_is_what_came_in_made_small() -> None:
     np.testing.assert_array_equal(weights, [1000.0, -2000.0])
 
 
+@pytest.mark.slow
 def test_a_large_model_reaches_every_worker() -> None:
     module = [sys.executable, "-m", "benchmarks.large_model"]
     with running([*module, "serve", "--mebibytes=3"]) as server:

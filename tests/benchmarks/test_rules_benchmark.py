@@ -47,6 +47,7 @@ def answers(kind: str, *cases: str) -> list[dict]:
     return [json.loads(line.split(maxsplit=2)[2]) for line in lines]
 
 
+@pytest.mark.slow
 def test_a_worker_measures_what_it_is_told() -> None:
     found = answers("ours", "krum", "nnm")
     assert all(one["seconds"] and min(one["seconds"]) > 0 for one in found)

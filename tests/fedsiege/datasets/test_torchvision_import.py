@@ -19,8 +19,11 @@ def test_data_sets_and_transforms_work() -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        "import fedsiege, torchvision",
-        "from fedsiege.errors import InvalidValue; from torchvision import models, transforms",
+        pytest.param("import fedsiege, torchvision", marks=pytest.mark.slow),
+        pytest.param(
+            "from fedsiege.errors import InvalidValue; from torchvision import models, transforms",
+            marks=pytest.mark.slow,
+        ),
         "import fedsiege.experiment.spec, torch, torchvision.datasets as d; assert d.MNIST",
     ],
 )

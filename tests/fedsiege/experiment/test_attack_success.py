@@ -144,7 +144,14 @@ def siege():
     return Siege()
 
 
-@pytest.mark.parametrize("text", ["badnets:boost=2", "neurotoxin:boost=2", "input-instance"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "badnets:boost=2",
+        pytest.param("neurotoxin:boost=2", marks=pytest.mark.slow),
+        pytest.param("input-instance", marks=pytest.mark.slow),
+    ],
+)
 def test_a_backdoor_opens_by_the_mean_and_only_if_somebody_builds_it(text, siege):
     attack = attacks.parse(text)
     success = AttackSuccess("lenet5", attack, *siege.held_out, seed=1)
@@ -154,6 +161,7 @@ def test_a_backdoor_opens_by_the_mean_and_only_if_somebody_builds_it(text, siege
     assert Evaluator("lenet5", *siege.held_out)(backdoored).accuracy > 0.8  # nobody notices
 
 
+@pytest.mark.slow
 def test_an_edge_case_is_learned_where_nobody_else_has_any(siege):
     """And not where all honest participants have them, labelled right: the paper's two ends."""
     attack = attacks.create("edge-case")
@@ -164,6 +172,7 @@ def test_an_edge_case_is_learned_where_nobody_else_has_any(siege):
     assert success(rare.lay(attack)) > 0.9
 
 
+@pytest.mark.slow
 def test_four_strips_that_nobody_trained_together_open_a_backdoor(siege):
     attack = attacks.create("dba")
     success = AttackSuccess("lenet5", attack, *siege.held_out, seed=1)

@@ -17,8 +17,9 @@ def noise(n: int, d: int = 300, seed: int = 0) -> Rows:
 
 
 def brute_force(rows: Rows) -> Rows:
-    wide = rows.double()
-    return torch.stack([(wide - row).square().sum(dim=1) for row in wide])
+    """Return the squared distances by subtraction in float64."""
+    exact = "donot_use_mm_for_euclid_dist"
+    return torch.cdist(rows.double(), rows.double(), compute_mode=exact).square()
 
 
 def honest_and_identical_fakes() -> Rows:
@@ -140,3 +141,30 @@ def test_many_rows_on_threads(n: int, threads: int) -> None:
     expected = brute_force(noise(n - 10))
     torch.testing.assert_close(few, expected, rtol=1e-4, atol=0)
     torch.testing.assert_close(found, found.T, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("d", [1, 8191, 8192, 8193, 44_426])
+def test_a_norm_agrees_with_float64(d: int) -> None:
+    row = np.random.default_rng(0).standard_normal(d, dtype=np.float32)
+    assert distances.norm_of(row) == pytest.approx(
+        np.linalg.norm(row.astype(np.float64)), rel=1e-12
+    )
+
+
+def test_the_norm_of_the_largest_float32_does_not_overflow() -> None:
+    largest = np.finfo(np.float32).max
+    assert distances.norm_of(np.full(10_000, largest)) == pytest.approx(100.0 * float(largest))
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("position", [0, 9_999])
+def test_the_norm_is_finite_only_if_the_row_is(poison: float, position: int) -> None:
+    row = np.ones(10_000, np.float32)
+    assert np.isfinite(distances.norm_of(row))
+    row[position] = poison
+    assert not np.isfinite(distances.norm_of(row))
+
+
+def test_the_norm_of_a_signalling_nan_is_nan() -> None:
+    signalling_nan = np.array([0x7F800001] * 3, np.uint32).view(np.float32)
+    assert np.isnan(distances.norm_of(signalling_nan))

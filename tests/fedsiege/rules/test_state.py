@@ -1,5 +1,6 @@
 """A rule's memory survives being written down."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -39,18 +40,21 @@ def test_what_is_written_is_read_back_bit_for_bit() -> None:
 
 def test_the_same_state_gives_the_same_bytes_in_every_process() -> None:
     code = (
-        "import hashlib, torch; from dataclasses import dataclass\n"
+        "import torch; from dataclasses import dataclass\n"
         "from fedsiege.rules import state\n"
         "@dataclass\nclass M:\n a: object\n b: object\n c: object\n"
-        "print(hashlib.sha256(state.to_bytes(M(torch.ones(3), 2, torch.zeros(2)))).hexdigest())"
+        "found = state.to_bytes(M(torch.ones(3), 2, torch.zeros(2)))\n"
     )
-    seen = {
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout
-        for _ in range(3)
-    }
-    assert len(seen) == 1
+    here: dict[str, bytes] = {}
+    exec(code, here)
+    there = subprocess.run(
+        [sys.executable, "-c", code + "print(found.hex())"],
+        env={**os.environ, "PYTHONHASHSEED": "1"},  # pytest's own is another
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert bytes.fromhex(there.stdout) == here["found"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x08" + bytes(20), state.to_bytes(Other(torch.ones(1)))])

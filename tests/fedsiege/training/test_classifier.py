@@ -36,6 +36,7 @@ def train(dataset: Dataset, seed: int = SEED, recipe: Recipe = SHORT) -> torch.T
     return train_classifier("net", dataset, **asdict(recipe), seed=seed)[0]
 
 
+@pytest.mark.slow
 def test_digits_are_learnt_to_ninety_per_cent(digits: Dataset) -> None:
     # Torch's initialisation at seed 0 is one of those behind whose ReLU nothing gets through.
     _, score = train_classifier("net", digits, **asdict(recipe_for("digits")), seed=0)

@@ -106,7 +106,10 @@ def train(trainer: Trainer, weights: Tensor, shards: list[Shard], orders: list[T
     return torch.cat([deltas for _, deltas in trainer.train(weights, shards, orders)])
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize(
+    "setting",
+    [pytest.param(one, marks=pytest.mark.slow) if one == "long" else one for one in SETTINGS],
+)
 @pytest.mark.parametrize(
     ("module", "image"),
     [(name, image) for name, (_, image) in MODULES.items()],
