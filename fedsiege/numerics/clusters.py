@@ -6,20 +6,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: Sets of uniform numbers that the clustering is compared with.
+#: The number of uniform sets that the gap statistic compares with.
 _REFERENCES = 20
 
 
 @dataclass(frozen=True)
 class TwoMeans:
-    """The best split of each row of numbers, all ``(w,)``.
+    """The best split of each of w rows of numbers into two clusters, all ``(w,)``.
 
     Attributes:
-        boundary: the greatest number of the lower cluster; what is greater is in the upper one.
-        lower: int64, how many numbers the lower cluster has, 1 to n - 1.
-        gap: float64, distance of the two means, 0 where all numbers are equal.
-        within: float64, sum of the squared distances to the mean of the own cluster.
-        total: float64, sum of the squared distances to the mean of all.
+        boundary: the largest number of the lower cluster.
+        lower: int64, the size of the lower cluster, 1 to n - 1.
+        gap: float64, the distance of the two means, 0 if all numbers are equal.
+        within: float64, the sum of squared distances to the mean of the number's cluster.
+        total: float64, the sum of squared distances to the mean of all numbers.
     """
 
     boundary: Tensor
@@ -30,10 +30,14 @@ class TwoMeans:
 
 
 def two_means(ordered: Tensor) -> TwoMeans:
-    """Split each row of ``(w, n)`` sorted finite numbers, n 2 or more; no start, no local minimum.
+    """Return the exact 2-means clustering of each row of sorted numbers.
 
-    A split after the k-th number takes ``k (n - k) / n (m_upper - m_lower)^2`` off the sum of
-    squares; of equally good splits the lowest is taken.
+    On a line the clusters are the numbers left and right of a gap, so all splits can be compared. A
+    split after the k-th number reduces the sum of squares by
+    ``k (n - k) / n (m_upper - m_lower)^2``; of equally good splits the lowest is returned.
+
+    Args:
+        ordered: ``(w, n)``, finite, ascending in each row; n 2 or more.
     """
     n = ordered.shape[1]
     middle = ordered[:, n // 2 : n // 2 + 1].double()
@@ -55,20 +59,20 @@ def two_means(ordered: Tensor) -> TwoMeans:
 
 
 def more_than_one_cluster(numbers: Tensor, random: np.random.Generator) -> bool:
-    """Tell whether numbers form more than one cluster.
+    """Return whether numbers form more than one cluster, by the gap statistic.
 
     With ``W_k`` the sum of squared distances to k cluster means, on numbers brought to [0, 1], and
     ``gap(k) = mean log W_k(uniform) - log W_k``, one cluster is chosen if
     ``gap(1) >= gap(2) - s(2)``, where ``s(2)`` is the standard deviation of ``log W_2(uniform)``
-    times ``sqrt(1 + 1 / B)`` over B uniform sets of as many numbers. More clusters need not be
-    tried to answer this.
+    times ``sqrt(1 + 1 / B)`` over B uniform sets of as many numbers. More than two clusters need
+    not be tried for this.
 
     Tibshirani, Walther and Hastie, *Estimating the number of clusters in a data set via the gap
     statistic*, JRSS B 63, 2001, section 3.
 
     Args:
         numbers: ``(n,)`` finite; fewer than 3 are one cluster.
-        random: draws the uniform numbers.
+        random: the generator of the uniform numbers.
     """
     ordered = numbers.double().cpu().sort().values
     n = len(ordered)
@@ -86,20 +90,22 @@ def more_than_one_cluster(numbers: Tensor, random: np.random.Generator) -> bool:
 
 
 def majority_cluster(distances: Tensor) -> Tensor:
-    """Return ``(n,)`` bool: who belongs to the densest cluster of more than half of all.
+    """Return ``(n,)`` bool: the members of the densest cluster of more than half of all points.
 
-    No two such clusters can exist, and there always is one: as the reach of a cluster of all points
-    shrinks, points leave it until the next step would leave half or less: those still in it are it.
-    One point alone is a cluster, two are one if they coincide or not: each is as near to the other
-    as any.
+    HDBSCAN finds exactly one such cluster: as the distance threshold falls, points leave the
+    cluster of all points until the next step would leave half of them or fewer. One or two points
+    are one cluster.
+
+    Campello, Moulavi and Sander, *Density-based clustering based on hierarchical density
+    estimates*, PAKDD 2013.
 
     Args:
-        distances: ``(n, n)`` 0 or more, symmetric, on the CPU.
+        distances: ``(n, n)``, 0 or more, symmetric, on the CPU.
     """
     n = len(distances)
     if n < 3:
         return torch.ones(n, dtype=torch.bool)
-    from sklearn.cluster import HDBSCAN  # late: it costs a second to import
+    from sklearn.cluster import HDBSCAN  # late: its import takes a second
 
     clusters = HDBSCAN(
         min_cluster_size=n // 2 + 1,

@@ -1,4 +1,4 @@
-"""Cosine similarities of updates, to each other and to one direction."""
+"""Cosine similarities of all pairs of updates, and dot products with one direction."""
 
 import numpy as np
 import torch
@@ -11,23 +11,23 @@ from fedsiege.numerics.matrix import column_blocks, rows_of
 _WIDTH = 2048
 #: A cosine of float32 products this close to 1 is that of parallel rows.
 _PARALLEL = 1e-6
-#: Floats of a float64 dot product at a time, see norms.py.
+#: Floats of a float64 dot product at a time, see ``_NORM_BLOCK`` in distances.py.
 _BLOCK = 8192
 
 
 def cosines(updates: Tensor) -> Tensor:
-    """Return the cosine similarity of every pair of rows: one matrix product in column blocks.
+    """Return the cosine similarities of all pairs of rows.
 
     Args:
         updates: ``(n, d)`` floating point, finite.
 
     Returns:
-        ``(n, n)`` float64 on the CPU, good to 1e-6, exactly 1 or -1 between parallel rows; 0
-        between a row of zeros and any other, 1 on the diagonal.
+        ``(n, n)`` float64 on the CPU, accurate to 1e-6, exactly 1 or -1 for parallel rows; 0 for a
+        row of zeros with any other row, 1 on the diagonal.
     """
     n, d = updates.shape
     norms = row_norms(updates)
-    # Divided in float32 unless a norm, or what is divided by it, is near the ends of its range.
+    # Divide in float32 unless a norm or a quotient is near the ends of its range.
     ordinary = ((norms == 0) | ((norms > 1e-30) & (norms < 1e30))).all()
     dtype = torch.float32 if ordinary else torch.float64
     scale = torch.where(norms > 0, norms, 1.0).to(updates.device, dtype)[:, None]
@@ -41,9 +41,9 @@ def cosines(updates: Tensor) -> Tensor:
 
 
 def products_with(updates: Tensor, direction: Tensor) -> Tensor:
-    """Return ``(n,)`` float64 on the CPU: the dot product of each row with ``(d,)`` a direction.
+    """Return ``(n,)`` float64 on the CPU: the dot product of each row with a direction ``(d,)``.
 
-    Each is computed from its own row alone, in float64: the same bits wherever the row stands.
+    Each is computed in float64 from its row alone, so it does not depend on the row's position.
     """
     other = direction.to("cpu", torch.float32).numpy().astype(np.float64)
     products = []

@@ -1,4 +1,4 @@
-"""The covariance of updates, by way of the distances between them: n x n numbers, not d x d."""
+"""The covariance of updates, computed from their distances: n x n numbers instead of d x d."""
 
 import torch
 from torch import Tensor
@@ -14,9 +14,9 @@ _NOTHING = 1e-14
 class CenteredProducts:
     """The inner products ``<g_i - m, g_j - m>`` of rows around their weighted mean m.
 
-    ``P = -J D J^T / 2`` with D the squared distances and ``J = I - 1 p^T``. Where the distances
-    between rows of weight are good, so are their products; rows of weight 0 do not disturb them,
-    however far they are.
+    ``P = -J D J^T / 2`` with D the squared distances and ``J = I - 1 p^T``. The products are as
+    accurate as the distances between rows with weight; rows of weight 0 do not affect them, however
+    far they are.
 
     Args:
         distances: ``(n, n)`` float64, squared and finite.
@@ -33,7 +33,7 @@ class CenteredProducts:
         self.squares = (to_mean - 0.5 * (self._shares @ to_mean)).clamp(min=0)
 
     def times(self, vector: Tensor) -> Tensor:
-        """Return P times ``(n,)`` a vector, or ``(n, k)`` several."""
+        """Return P times a vector ``(n,)``, or several, ``(n, k)``."""
         shares = self._shares if vector.ndim == 1 else self._shares[:, None]
         image = self._distances @ (vector - vector.sum(dim=0) * shares)
         return (image - self._shares @ image) * -0.5
@@ -43,19 +43,19 @@ class CenteredProducts:
         return (self.squares[:, None] + self.squares).sub_(self._distances).mul_(0.5)
 
     def principal(self, count: int = 1, tolerance: float = 1e-7) -> tuple[Tensor, Tensor]:
-        """Return where the rows lie along the directions in which they vary most.
+        """Return the variances along the principal directions, and the rows' coordinates.
 
-        They are those of the largest eigenvalues of the weighted covariance.
+        The directions are the eigenvectors of the largest eigenvalues of the weighted covariance.
 
         Args:
-            count: how many directions, at most n.
-            tolerance: the residual of an eigenvector, as a share of the largest eigenvalue, that is
-                good enough. The error of an eigenvalue is its square, over the distance to others.
+            count: the number of directions, at most n.
+            tolerance: the largest residual of an eigenvector, relative to the largest eigenvalue.
+                The error of an eigenvalue is its square, divided by the distance to the others.
 
         Returns:
-            ``(count,)`` float64, the variances along them, the largest first, and ``(n, count)``
-            float64, the inner products of ``g_i - m`` with each, a vector of norm 1 of either sign;
-            0 where there is no variance.
+            ``(count,)`` float64, the variances, the largest first; and ``(n, count)`` float64, the
+            inner products of ``g_i - m`` with each direction, a unit vector of either sign; 0 where
+            there is no variance.
         """
         roots = self._shares.sqrt()
         values, vectors = self._eigenvectors(roots, count, tolerance)
@@ -69,8 +69,7 @@ class CenteredProducts:
         if n <= _SMALL or (tolerance < 1e-3 and n <= 4 * _SMALL):
             values, vectors = torch.linalg.eigh(self.matrix() * roots * roots[:, None])
             return values.flip(0)[:count], vectors.flip(1)[:, :count]
-        # Lanczos' method from the row that is farthest out, every step made orthogonal to all
-        # before.
+        # Lanczos' method from the row farthest from the mean, with full reorthogonalisation.
         basis = roots.new_empty(min(n, _MOST_STEPS), n)  # few of which will be written
         tridiagonal = roots.new_zeros(len(basis), len(basis))
         basis[0] = 0.0

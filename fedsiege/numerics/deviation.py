@@ -1,4 +1,4 @@
-"""How far a number lies from those of the others, measured so that a minority cannot move it."""
+"""Robust z-scores, which a minority cannot shift, and the detection of identical rows."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ from fedsiege.numerics.matrix import rows_of
 
 #: The standard deviation of a normal distribution in units of its median absolute deviation.
 _NORMAL = 1.4826
-#: Among fewer than this nobody is in a minority.
+#: With fewer numbers than this there is no majority to compare with.
 FEWEST = 3
 
 
@@ -17,12 +17,12 @@ def robust_z(values: Tensor, floor: float, counted: Tensor | None = None) -> Ten
     """Return ``(x - median) / max(1.4826 MAD, floor)``, MAD being the median of ``|x - median|``.
 
     Args:
-        values: ``(n,)``; those that are not finite are left out.
-        floor: the smallest spread, above 0: where all are almost equal nobody is far from them.
-        counted: ``(n,)`` bool, which of them make up the medians; None for all.
+        values: ``(n,)``; values that are not finite are left out.
+        floor: the smallest spread, above 0, so that almost equal values have small scores.
+        counted: ``(n,)`` bool, the values that the medians are computed from; None for all.
 
     Returns:
-        ``(n,)`` float64; 0 for values that are not finite, and for all where fewer than 3 count.
+        ``(n,)`` float64; 0 for values that are not finite, and for all if fewer than 3 are counted.
     """
     z = torch.zeros(len(values), dtype=torch.float64)
     finite = values.isfinite()
@@ -36,9 +36,9 @@ def robust_z(values: Tensor, floor: float, counted: Tensor | None = None) -> Ten
 
 
 def distinct(updates: Tensor) -> Tensor:
-    """Return ``(n,)`` bool, the first of each set of identical rows.
+    """Return ``(n,)`` bool: True for the first of each set of identical rows.
 
-    Counted once, identical fakes cannot become the middle of a round.
+    Identical fakes that are counted once cannot determine a median.
 
     Args:
         updates: ``(n, d)`` floating point.

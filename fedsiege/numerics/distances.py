@@ -44,14 +44,14 @@ _SCALED_WIDTH = 2048
 
 
 def squared_distances(updates: Tensor) -> Tensor:
-    """Return the squared L2 distance of every pair of rows.
+    """Return the squared L2 distances of all pairs of rows.
 
-    ``||x_i - x_j||^2 = G_ii + G_jj - 2 G_ij`` with the Gram matrix G: one matrix product in place
-    of n^2 / 2 subtractions. The formula loses its digits where two rows lie close together and far
-    from the origin, as the fake clients of MPAF do. Such pairs are computed again with one of the
+    ``||x_i - x_j||^2 = G_ii + G_jj - 2 G_ij`` with the Gram matrix G: one matrix product instead of
+    n^2 / 2 subtractions. The formula loses its digits if two rows lie close together and far from
+    the origin, such as the fake clients of MPAF. These pairs are computed again with one of the
     rows as the origin, until none is left. Rows whose squares float32 cannot hold are multiplied by
-    a power of two first. So every distance is good to about 2e-4 of itself, whatever the scale of
-    its rows and of others, and between identical rows it is 0.
+    a power of two first. So every distance has a relative error of about 2e-4 at any scale, and is
+    0 between identical rows.
 
     Args:
         updates: ``(n, d)`` floating point, finite.
@@ -61,8 +61,8 @@ def squared_distances(updates: Tensor) -> Tensor:
     """
     distances, cancelled = _distances(updates)
     while cancelled.any():
-        # The row with most such pairs becomes the origin for itself and its partners. That settles
-        # all its pairs, so this ends; a cluster of look-alikes is settled at once.
+        # The row with most such pairs becomes the origin for itself and its partners. No pair of
+        # this row is left, so the loop ends; a cluster of similar rows takes one pass.
         hub = int(cancelled.sum(axis=1).argmax())
         cancelled[hub, hub] = True
         near = cancelled[hub].nonzero()[0]
@@ -99,7 +99,7 @@ def _distances(
 
 
 def distances_to(updates: Tensor, point: Tensor | None = None) -> Tensor:
-    """Return the L2 distance of every row from a point, by subtraction.
+    """Return the L2 distance of each row from a point, by subtraction.
 
     Args:
         updates: ``(n, d)`` floating point, finite.
@@ -124,7 +124,7 @@ def distances_to(updates: Tensor, point: Tensor | None = None) -> Tensor:
 
 
 def renew_extremes(distances: Tensor, updates: Tensor, point: Tensor | None = None) -> Tensor:
-    """Compute those distances in float64 whose squares float32 could not hold, and return all.
+    """Recompute in float64 the distances whose squares float32 could not hold; return all.
 
     Args:
         distances: ``(n,)`` float64 on the CPU, from float32 squares; changed in place.
@@ -139,7 +139,7 @@ def renew_extremes(distances: Tensor, updates: Tensor, point: Tensor | None = No
 
 
 def _differs(row: Tensor, point: Tensor | None) -> bool:
-    """Tell whether a row is not at a point; None for the origin."""
+    """Return whether a row differs from a point; None for the origin."""
     if point is None:
         return bool(row.any())
     row, point = row.float(), point.float()
@@ -177,10 +177,10 @@ def _gram(updates: Tensor, rows: Tensor | None, origin: Tensor | None) -> NDArra
 def _rescale_extremes(
     gram: NDArray[np.float64], updates: Tensor, rows: Tensor | None, origin: Tensor | None
 ) -> None:
-    """Compute the products of very long and very short rows again, in place.
+    """Recompute the products of very long and very short rows, in place.
 
-    Each such row is multiplied by the power of two that brings its largest number to 1/2 or more
-    and below 1, and its products by the inverse. Products of other rows keep their bits.
+    Each such row is divided by the power of two that brings its largest number into [1/2, 1), and
+    its products are multiplied by it. Products of other rows are unchanged.
     """
     squares = gram.diagonal()
     suspects = np.flatnonzero(~((squares >= _SHORTEST**2) & (squares < np.inf)))
@@ -215,9 +215,9 @@ def _from_origin(updates: Tensor, rows: Tensor, origin: Tensor | None, columns: 
 
 
 def _blocks(updates: Tensor, rows: Tensor | None, origin: Tensor | None) -> Iterator[Tensor]:
-    """Yield the columns of all or some rows, from an origin, as matrices that can be multiplied.
+    """Yield blocks of columns of all or some rows, from an origin, as contiguous matrices.
 
-    They are copies, each overwrites the one before; but short rows are taken as they are.
+    Each block is a copy that overwrites the one before; short rows are yielded without a copy.
     """
     n, d = len(updates if rows is None else rows), updates.shape[1]
     as_is = updates.dtype == torch.float32 and updates.is_contiguous() and d <= _SHORT

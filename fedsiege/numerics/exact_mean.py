@@ -1,4 +1,4 @@
-"""The mean of a RunningSum where the matrix is there: the same bits, sooner and on any device."""
+"""The mean of a RunningSum, computed from a matrix: the same bits in less time, on any device."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from fedsiege.numerics.means import sum_with_bound
 from fedsiege.numerics.running_sum import LARGEST, QUANTUM, RunningSum
 from fedsiege.numerics.threads import share
 
-#: Numbers that are looked at again at a time.
+#: Numbers that are computed again at a time.
 _AGAIN = 2**16
 #: Rows that a RunningSum takes at a time.
 _ROWS = 64
@@ -22,11 +22,11 @@ _EXACT = 2.0**53 * QUANTUM
 
 
 def exact_mean(updates: Tensor, weights: Sequence[float], masses: Sequence[float]) -> Tensor:
-    """Return ``sum_i weights_i g_i / sum_i masses_i``, to the bit what a RunningSum gives.
+    """Return ``sum_i weights_i g_i / sum_i masses_i``, bit-identical to the mean of a RunningSum.
 
     Args:
-        updates: ``(n, d)`` floating point, finite in float32, in which they are read.
-        weights: n numbers; see ``RunningSum.add`` for what it takes.
+        updates: ``(n, d)`` floating point, read as float32, finite.
+        weights: n numbers, in the range of ``RunningSum.add``.
         masses: n numbers, 0 or more.
 
     Returns:
@@ -34,31 +34,30 @@ def exact_mean(updates: Tensor, weights: Sequence[float], masses: Sequence[float
 
     Raises:
         InvalidValue: a number is out of range.
-        UnfitRound: the masses add up to nothing.
+        UnfitRound: the sum of the masses is 0.
     """
     mean = mean_if_finite(updates, weights, masses)
-    # A RunningSum takes what is unusual, and says what is wrong.
+    # A RunningSum handles unusual values, and raises the errors.
     return _by_running_sum(updates, weights, masses) if mean is None else mean
 
 
 def mean_if_finite(
     updates: Tensor, weights: Sequence[float], masses: Sequence[float]
 ) -> Tensor | None:
-    """Return the same in one pass over the matrix, or None where it cannot be had like that.
+    """Return the exact mean in one pass over the matrix, or None if one pass cannot compute it.
 
-    The sum is taken in float64, together with a bound of how far the sum of a RunningSum can be
-    from it. Nearly always both ends of that interval are rounded to the same float32, so everything
-    between them is. Only the other coordinates, about one of a thousand and those that are 0 in all
-    rows, are looked at again.
+    The sum is computed in float64, with a bound of its difference from the sum of a RunningSum.
+    Nearly always both ends of that interval round to the same float32, which is then exact. The
+    other coordinates, about one in a thousand and those that are 0 in all rows, are computed again.
 
     Args:
-        updates: ``(n, d)`` floating point; of any value, also not finite.
+        updates: ``(n, d)`` floating point, of any value, including NaN and infinity.
         weights: as for ``exact_mean``.
         masses: as for ``exact_mean``.
 
     Returns:
-        ``(d,)`` float32 on the device of the updates. None if a number is not finite in float32,
-        a weight is not above 0, or a number is very large; then nothing is known of the updates.
+        ``(d,)`` float32 on the device of the updates. None if a number is not finite in float32, a
+        weight is not above 0, or a number is very large.
     """
     n, d = updates.shape
     # A weight of 0 could hide an infinity.
@@ -87,13 +86,13 @@ def mean_if_finite(
 
 
 def _rounded(total: Tensor, sizes: Tensor, n: int, mass: float) -> tuple[Tensor, Tensor]:
-    """Return means in float32, and which of them an exact sum might round otherwise.
+    """Return means in float32, and the positions that an exact sum might round differently.
 
     Args:
         total: ``(w,)`` float64, sums of n terms.
-        sizes: ``(w,)`` float64, bounds of the sums of what the terms are without their signs.
-        n: how many terms.
-        mass: what the sums are divided by.
+        sizes: ``(w,)`` float64, bounds of the sums of the terms' absolute values.
+        n: the number of terms.
+        mass: the divisor of the sums.
     """
     # n sums are rounded, and a RunningSum rounds n terms to its quantum; 32 are two roundings of
     # each product, of its limbs, of both divisions, of the sizes and of the ends of the interval.
@@ -103,9 +102,9 @@ def _rounded(total: Tensor, sizes: Tensor, n: int, mass: float) -> tuple[Tensor,
 
 
 def _pieces(open_ones: Tensor, width: int, n: int) -> Iterator[Tensor | slice]:
-    """Yield the columns to look at again, so few at a time that they stay in the cache.
+    """Yield the columns to compute again, in pieces that fit the cache.
 
-    All columns where many are: to read them as they lie takes less time than to pick them.
+    If they are many, all columns are yielded: reading them in order is faster than selecting.
     """
     few = max(1, _AGAIN // n)
     if len(open_ones) > width // 8:
@@ -115,11 +114,11 @@ def _pieces(open_ones: Tensor, width: int, n: int) -> Iterator[Tensor | slice]:
 
 
 def _again(block: Tensor, weights: Sequence[float], masses: Sequence[float], mass: float) -> Tensor:
-    """Return the mean of some columns, exact.
+    """Return the exact mean of some columns.
 
-    Where the terms are as small as those of updates mostly are, they are rounded to the quantum of
-    a RunningSum and their sum is exact in float64; so are zeros. Elsewhere there is at least a
-    better bound now. What is open still, a RunningSum sums.
+    Small terms, as in most updates, are rounded to the quantum of a RunningSum, and their sum is
+    exact in float64. Other columns get a tighter bound. Columns that are still open are summed by a
+    RunningSum.
     """
     n = len(block)
     exact = block.float().double()

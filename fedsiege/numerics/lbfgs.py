@@ -1,25 +1,25 @@
-"""L-BFGS: how a gradient changes with the weights, from how it changed before."""
+"""L-BFGS: the change of a gradient with the weights, estimated from earlier changes."""
 
 import torch
 from torch import Tensor
 
 
 def hessian_times(steps: Tensor, changes: Tensor, direction: Tensor) -> Tensor:
-    """Return the approximate Hessian times a direction, ``(d,)`` float64.
+    """Return the product of the approximate Hessian and a direction, ``(d,)`` float64.
 
     With S and Y the columns of steps and changes, ``sigma = s.y / s.s`` of the last pair, D the
     diagonal and L the strictly lower part of ``S^T Y``::
 
         B v = sigma v - [sigma S, Y] [[sigma S^T S, L], [L^T, -D]]^-1 [sigma S^T v; Y^T v]
 
-    so that ``B s = y`` for the last pair. A singular matrix is inverted as far as it can be.
+    so that ``B s = y`` for the last pair. For a singular matrix the pseudoinverse is used.
 
     Byrd, Nocedal and Schnabel, *Representations of quasi-Newton matrices and their use in limited
     memory methods*, Mathematical Programming 63, 1994, theorem 2.3.
 
     Args:
-        steps: ``(m, d)``, m 1 or more, how the weights changed; none of them 0.
-        changes: ``(m, d)``, how the gradient changed with each step.
+        steps: ``(m, d)``, m 1 or more, the changes of the weights; none of them 0.
+        changes: ``(m, d)``, the change of the gradient with each step.
         direction: ``(d,)``.
     """
     s, y, v = steps.double(), changes.double(), direction.double()

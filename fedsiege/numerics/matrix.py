@@ -1,4 +1,4 @@
-"""How rules work through an ``(n, d)`` matrix without a second copy of it."""
+"""Passes over an ``(n, d)`` matrix of updates in blocks, without a second copy of it."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -20,17 +20,17 @@ def column_blocks(d: int, width: int) -> Iterator[slice]:
 
 
 def rows_of(updates: Tensor, indices: Iterable[int] | None = None) -> Iterator[NDArray[np.float32]]:
-    """Yield all rows, or those of the indices, as float32 on the CPU, copied only if they must."""
+    """Yield all rows, or those of the indices, as float32 on the CPU, copied only if needed."""
     for i in range(len(updates)) if indices is None else indices:
         row: NDArray[np.float32] = updates[i].to("cpu", torch.float32).numpy()
         yield row
 
 
 def empty_matrix(n: int, d: int, device: torch.device) -> Tensor:
-    """Return ``(n, d)`` float32 of any value, for results and large buffers.
+    """Return an uninitialised ``(n, d)`` float32 matrix, for results and large buffers.
 
-    On the CPU numpy takes it: numpy asks the kernel for huge pages. A matrix that torch takes costs
-    a page fault for every 4 KiB, four times as long as filling it.
+    On the CPU numpy allocates it, since numpy asks the kernel for huge pages. Torch's allocation
+    causes a page fault for every 4 KiB, which takes four times as long as filling the matrix.
     """
     if device.type != "cpu":
         return torch.empty(n, d, device=device)
@@ -40,7 +40,7 @@ def empty_matrix(n: int, d: int, device: torch.device) -> Tensor:
 def row_means(block: Tensor) -> Tensor:
     """Return ``(w,)`` float64, the mean of each row of ``(w, m)``.
 
-    On the CPU numpy takes it: torch's threads would be in the way of those that sort.
+    On the CPU numpy computes it, since torch's threads would compete with those that sort.
     """
     if block.device.type != "cpu":
         return block.mean(dim=1, dtype=torch.float64)
@@ -48,7 +48,7 @@ def row_means(block: Tensor) -> Tensor:
 
 
 def weighted_sum(updates: Tensor, weights: Tensor) -> Tensor:
-    """Return ``sum_i weights_i g_i``, summed in float32 and in one pass over the matrix.
+    """Return ``sum_i weights_i g_i``, summed in float32 in one pass over the matrix.
 
     Args:
         updates: ``(n, d)`` floating point, finite.
@@ -59,8 +59,8 @@ def weighted_sum(updates: Tensor, weights: Tensor) -> Tensor:
         bits.
     """
     n, d = updates.shape
-    # Below that float32 has fewer digits, and in the end none: such weights are those of rows so
-    # long that their share would be lost.
+    # Below the smallest normal number float32 loses digits: such weights belong to rows so long
+    # that their share would be lost.
     tiny = (weights != 0) & (weights.abs() < torch.finfo(torch.float32).tiny)
     factors = weights.masked_fill(tiny, 0).to(updates.device, torch.float32)
     if updates.dtype == torch.float32:
@@ -75,13 +75,13 @@ def weighted_sum(updates: Tensor, weights: Tensor) -> Tensor:
 
 
 def sorted_columns(updates: Tensor, rows: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
-    """Sort each column of an ``(n, d)`` matrix of finite numbers, block by block.
+    """Yield the sorted columns of an ``(n, d)`` matrix of finite numbers, block by block.
 
-    Blocks are sorted ahead on as many threads as torch uses.
+    Blocks are sorted in advance on as many threads as torch uses.
 
     Args:
         updates: ``(n, d)`` floating point.
-        rows: ``(m,)`` int64 on the CPU, which rows take part; None for all.
+        rows: ``(m,)`` int64 on the CPU, the rows to sort; None for all.
 
     Yields:
         The slice of columns and ``(width, m)`` float32, the sorted values of one column per row,
@@ -96,7 +96,7 @@ def sorted_columns(updates: Tensor, rows: Tensor | None = None) -> Iterator[tupl
             yield columns, updates[at, columns].float().sort(dim=0).values.T
         return
     threads = min(torch.get_num_threads(), len(blocks))
-    # One more than is sorted at a time: the one that the caller reads.
+    # One more than the threads: the block that the caller reads.
     buffers = [torch.empty(blocks[0].stop, m) for _ in range(threads + 1)]
     if threads == 1:
         for columns in blocks:
@@ -115,9 +115,9 @@ def sorted_columns(updates: Tensor, rows: Tensor | None = None) -> Iterator[tupl
 
 
 def _sort(updates: Tensor, rows: Tensor | None, columns: slice, buffer: Tensor) -> Tensor:
-    """Write the sorted columns into the buffer, one per row, and return that part of it."""
+    """Write the sorted columns into the buffer, one per row; return the written part."""
     # numpy sorts float32 rows with vector instructions, 50 times as fast as torch, which moves an
-    # int64 index with every value. It lets go of the interpreter meanwhile.
+    # int64 index with every value. It releases the interpreter's lock meanwhile.
     block = buffer[: columns.stop - columns.start]
     ordered = block.numpy()
     part = updates[:, columns] if rows is None else updates[rows, columns]

@@ -11,7 +11,7 @@ from fedsiege.numerics.threads import even_blocks, share
 #: Columns, and numbers, that are converted at a time: 2 MiB of float64. Long pieces of few rows are
 #: read twice as fast as short pieces of all.
 _WIDTH, _NUMBERS = 2**15, 2**18
-#: But no more than this share of all: each thread needs room for its own.
+#: At most this share of all numbers, since each thread has a buffer.
 _SHARE = 64
 
 
@@ -19,36 +19,37 @@ def sum_in_float64(updates: Tensor, weights: Tensor) -> Tensor:
     """Return ``sum_i weights_i g_i``, summed in float64.
 
     Args:
-        updates: ``(n, d)`` floating point, finite in float32, in which they are read.
+        updates: ``(n, d)`` floating point, read as float32, finite.
         weights: ``(n,)`` float64 on the CPU.
 
     Returns:
-        ``(d,)`` float64 on the device of the updates. It is off by ``(n + 1) 2^-53 sum_i |weights_i
-        g_i|`` at most; another order of the rows, or of the threads, changes its last bits.
+        ``(d,)`` float64 on the device of the updates, with an error of at most
+        ``(n + 1) 2^-53 sum_i |weights_i g_i|``. The last bits depend on the order of the rows and
+        on the number of threads.
     """
     return _summed(updates, weights, bounded=False)[0]
 
 
 def sum_with_bound(updates: Tensor, weights: Tensor) -> tuple[Tensor, list[tuple[slice, float]]]:
-    """Return the same, and how far below 0 its terms can lie.
+    """Return ``sum_i weights_i g_i`` in float64, with bounds of its negative terms.
 
     Args:
         updates: ``(n, d)`` floating point, of any value, 1 row or more.
         weights: ``(n,)`` float64 on the CPU, above 0.
 
     Returns:
-        ``(d,)`` float64; and, for slices that cover the columns, a number such that in none of them
-        the negative terms add up to less than minus that. What is not finite makes one of both
-        infinite or NaN.
+        ``(d,)`` float64; and slices that cover the columns, each with a bound: in none of its
+        columns the absolute values of the negative terms add up to more. If a value is not finite,
+        the sum or the bound is infinite or NaN.
     """
     return _summed(updates, weights, bounded=True)
 
 
 def mean_of_rows(updates: Tensor, accepted: Tensor) -> Tensor:
-    """Return the mean of some rows, summed in float64.
+    """Return the mean of the accepted rows, summed in float64.
 
-    Another order of the rows changes the last bits of the sum, which the rounding to float32 hides
-    in all but about one of 10^8 coordinates.
+    The last bits of the sum depend on the order of the rows. After rounding to float32 this is
+    visible in about one of 10^8 coordinates.
 
     Args:
         updates: ``(n, d)`` floating point, finite.
@@ -63,8 +64,8 @@ def mean_of_rows(updates: Tensor, accepted: Tensor) -> Tensor:
 def weighted_mean(updates: Tensor, weights: Tensor, masses: Tensor | None = None) -> Tensor:
     """Return ``sum_i weights_i g_i / sum_i masses_i``, summed in float64.
 
-    Another order of the rows changes the last bits of the sum, which the rounding to float32 hides
-    in all but about one of 10^8 coordinates.
+    The last bits of the sum depend on the order of the rows. After rounding to float32 this is
+    visible in about one of 10^8 coordinates.
 
     Args:
         updates: ``(n, d)`` floating point, finite.
@@ -124,14 +125,14 @@ def _summed(
             below[i, j] = _add(block, factors[rows[i]], total, buffer, bounded)
 
     share(add_up, product(range(len(rows)), range(len(columns))))
-    # The same sum every time, whichever thread was first.
+    # A fixed order of summation, so that the result does not depend on the threads' timing.
     total = totals[0] if len(rows) == 1 else totals.sum(dim=0)
     bounds = [sum(below[i, j] for i in range(len(rows))) for j in range(len(columns))]
     return total, list(zip(columns, bounds, strict=True))
 
 
 def _tiles(n: int, d: int) -> tuple[list[slice], list[slice]]:
-    """Return pieces of rows and of columns, so that there is one for each thread."""
+    """Return slices of rows and of columns, about one for each thread."""
     threads = torch.get_num_threads()
     if 2 * d >= threads * _WIDTH:
         return [slice(0, n)], even_blocks(d, _WIDTH)
@@ -140,7 +141,7 @@ def _tiles(n: int, d: int) -> tuple[list[slice], list[slice]]:
 
 
 def _add(block: Tensor, factors: Tensor, total: Tensor, buffer: Tensor, bounded: bool) -> float:
-    """Add rows to a total, and return the bound of what is negative, or 0."""
+    """Add rows to a total; return the bound of the negative terms, 0 if not asked for."""
     below = 0.0
     count = max(1, len(buffer) // block.shape[1])
     for rows, shares in zip(torch.split(block, count), torch.split(factors, count), strict=True):

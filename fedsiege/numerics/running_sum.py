@@ -1,4 +1,4 @@
-"""A running weighted mean that is exact, and therefore the same for every order of arrival."""
+"""A running weighted mean that is exact, and so does not depend on the order of arrival."""
 
 import math
 from collections import Counter
@@ -36,21 +36,20 @@ _BLOCK = 16384
 
 
 class RunningSum:
-    """Sums ``weight * row`` over rows of d floats in memory that does not depend on how many.
+    """The exact sum of ``weight * row`` over rows of d floats; its memory does not grow with rows.
 
     A floating point sum depends on the order of its terms, and the order of arrival over a network
-    is chance. So every term ``weight * x`` (one float64 product) is rounded to a multiple of
-    2^-50, about 9e-16, and those multiples are added as integers. Integer sums are exact: any order
-    gives the same bits. With weight 1, values of 7.5e-9 and more, and every value that is 0, are
-    not rounded at all; what is rounded is off by 4.4e-16 at most.
+    is random. So every term ``weight * x`` (one float64 product) is rounded to a multiple of 2^-50,
+    about 9e-16, and these multiples are added as integers, exactly and in any order. With weight 1,
+    values of 7.5e-9 and more, and 0, are not rounded at all; the rounding error is 4.4e-16 at most.
 
-    The integers have up to four limbs of 50 bits, each an int64 per coordinate. Rows within +-1
-    touch the lowest limb only; the others come into being when they are needed.
+    The integers have up to four limbs of 50 bits, each an int64 per coordinate. Rows within +-1 use
+    the lowest limb only; the others are allocated when needed.
 
     Not safe for use by two threads at once.
 
     Args:
-        d: how many numbers a row has, 1 or more.
+        d: the length of a row, 1 or more.
     """
 
     def __init__(self, d: int) -> None:
@@ -62,7 +61,7 @@ class RunningSum:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all rows."""
+        """Remove all rows."""
         self._limbs: list[NDArray[np.int64]] = []
         self._adds: list[int] = []  # additions to each limb since its bias was taken off
         self._top = 0  # the highest limb a row has touched
@@ -78,14 +77,14 @@ class RunningSum:
             mass: finite, 0 or more; None for ``weight``.
 
         Raises:
-            InvalidValue: a wrong shape, or a number out of range; nothing was added.
+            InvalidValue: a wrong shape, or a number out of range; the sum is unchanged.
         """
         self.add_rows(row[None], [weight], [weight if mass is None else mass])
 
     def add_rows(
         self, rows: NDArray[np.float32], weights: Sequence[float], masses: Sequence[float]
     ) -> None:
-        """Add several rows, the same as one after the other.
+        """Add several rows, with the same result as one by one.
 
         Args:
             rows: ``(n, d)``; n up to 2^11.
@@ -93,7 +92,7 @@ class RunningSum:
             masses: n numbers, as for ``add``.
 
         Raises:
-            InvalidValue: a wrong shape, or a number out of range; nothing was added.
+            InvalidValue: a wrong shape, or a number out of range; the sum is unchanged.
         """
         if rows.shape != (len(weights), self.d):
             raise InvalidValue("row", rows.shape[1:], f"its shape must be ({self.d},)")
@@ -125,7 +124,7 @@ class RunningSum:
         """Return ``(d,)`` float32: the sum of ``weight * row`` divided by the sum of ``mass``.
 
         Raises:
-            UnfitRound: the masses add up to nothing.
+            UnfitRound: the sum of the masses is 0.
         """
         if self._mass <= 0:
             raise UnfitRound(f"{self.count} updates of total weight 0 have no mean")
@@ -166,9 +165,9 @@ class RunningSum:
             self._adds.append(0)
 
     def _carry(self) -> None:
-        """Bring every limb but the highest into 0 .. 2^50 - 1: one form for one sum.
+        """Bring every limb but the highest into 0 .. 2^50 - 1, so that a sum has one form.
 
-        The number of limbs, too, must depend on which rows came and not on when.
+        The number of limbs, too, must depend on the rows and not on their order.
         """
         if self.count >= _ADDS_BETWEEN_CARRIES:
             self._grow(min(self._top + 1, len(_UNITS) - 1))

@@ -1,8 +1,8 @@
 """Work on blocks of a matrix, shared by as many threads as torch uses.
 
-Torch shares every single operation among its threads, which then wait for each other: where blocks
-are small enough to stay in the cache that is thousands of times a round, and on a machine in use
-each costs until the system has let all of them run. Here they wait once, at the end.
+Torch divides every single operation among its threads, which then wait for each other. With blocks
+that fit the cache this happens thousands of times a round, and on a busy machine each wait lasts
+until the system has scheduled all threads. Here the threads wait once, at the end.
 """
 
 import os
@@ -22,16 +22,16 @@ _LINE = 16
 
 
 def share(work: Callable[[Iterator[Block]], None], blocks: Iterable[Block]) -> None:
-    """Let threads do work, of all blocks together once.
+    """Run work on several threads until all blocks are done.
 
     Args:
-        work: called on each thread, with what gives it one block after the other as long as there
-            are any. What it computes with torch stays on that thread.
-        blocks: what is left to do; a thread takes the next when it has done one.
+        work: called once on each thread with an iterator over the blocks that are left; an
+            operation of torch in it runs on that thread only.
+        blocks: the blocks; a thread takes the next one when it has finished one.
     """
     left = list(blocks)
     threads = torch.get_num_threads()
-    one = iter(left)  # a step of it is not divisible, so that threads can share it
+    one = iter(left)  # the step of a list's iterator is atomic, so threads can share it
     if threads == 1:
         work(one)
         return
@@ -41,7 +41,7 @@ def share(work: Callable[[Iterator[Block]], None], blocks: Iterable[Block]) -> N
 
 
 def even_blocks(d: int, width: int) -> list[slice]:
-    """Return slices of at most about ``width`` columns that cover d columns, as many per thread."""
+    """Return slices of about ``width`` columns that cover d columns, the same number per thread."""
     threads = torch.get_num_threads()
     count = threads * max(1, round(d / width / threads))
     width = -(-d // count // _LINE) * _LINE
@@ -49,11 +49,11 @@ def even_blocks(d: int, width: int) -> list[slice]:
 
 
 def row_blocks(updates: Tensor, numbers: int) -> list[slice]:
-    """Return slices that cover the rows, as many per thread.
+    """Return slices that cover the rows, the same number per thread.
 
     Args:
-        updates: ``(n, d)``; on a device other than the CPU there is one slice of all.
-        numbers: about how many are in the rows of a slice.
+        updates: ``(n, d)``; on a device other than the CPU there is one slice of all rows.
+        numbers: the approximate number of elements in a slice.
     """
     n, d = updates.shape
     threads = torch.get_num_threads()
@@ -65,10 +65,10 @@ def row_blocks(updates: Tensor, numbers: int) -> list[slice]:
 
 @cache
 def _workers(count: int) -> ThreadPoolExecutor:
-    """Return threads on which torch uses no others; they are kept, since starting them takes time.
+    """Return a pool of threads on which torch uses one thread each; cached, as starting is slow.
 
-    Torch's number of threads is that of the calling thread, but also the one that new threads begin
-    with, when they first ask for it: hence they ask at once, and it is set again.
+    Setting torch's number of threads on one thread also changes the number that new threads start
+    with. So each thread reads it at once, and it is restored at the end.
     """
     before = torch.get_num_threads()
     all_there = Barrier(count + 1)
