@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fedsiege.detectors.base import Detector, registry
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
+from fedsiege.rules.memory import NO_IDENTITIES, REMEMBERED, SHAPES, Memory, no_rows
 from fedsiege.rules.state import own
 
 #: Below this, what float32 leaves of two updates says nothing.
@@ -100,7 +100,7 @@ def _remembered(state: object | None, d: int) -> FixedPointState | None:
 def _nothing(updates: Tensor) -> FixedPointState:
     """Return the memory before the first round."""
     none = no_rows(updates)
-    return FixedPointState(NOBODY, NOBODY, 0, none, none)
+    return FixedPointState(NO_IDENTITIES, NO_IDENTITIES, 0, none, none)
 
 
 def residual_of(moved: Tensor, first: Tensor, second: Tensor) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 from fedsiege.detectors.base import Detector, registry
 from fedsiege.numerics.deviation import distinct, robust_z
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
+from fedsiege.rules.memory import NO_IDENTITIES, REMEMBERED, SHAPES, Memory, no_rows
 from fedsiege.rules.state import own
 
 #: Weight of the newest update in the average.
@@ -102,7 +102,7 @@ class History(Detector):
 
 def _nothing(updates: Tensor) -> HistoryState:
     """Return the memory before the first round."""
-    return HistoryState(NOBODY, NOBODY, 0, no_rows(updates))
+    return HistoryState(NO_IDENTITIES, NO_IDENTITIES, 0, no_rows(updates))
 
 
 def _unit(row: Tensor) -> Tensor:

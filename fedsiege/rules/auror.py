@@ -1,4 +1,4 @@
-"""Auror: who is in the minority in most of the features that tell two groups apart."""
+"""Auror: clusters each coordinate and leaves out the updates in most of the smaller clusters."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -20,26 +20,29 @@ _BLOCK = 2**15
 @registry.register
 @dataclass(frozen=True)
 class Auror(Rule):
-    """The mean without those who stand apart in most of the indicative features.
+    """The mean without the updates that are suspicious in most of the indicative coordinates.
 
-    The values of each coordinate are split by 2-means (exactly). The coordinate is *indicative* if
-    its two means lie far apart, and its smaller cluster is then suspicious (of equal ones,
-    neither). Who is suspicious in more than ``majority`` of the indicative coordinates is left out.
-    Where no coordinate is indicative nobody is suspected: then the rule is the mean.
+    The values of each coordinate are split by 2-means (exactly). A coordinate is *indicative* if
+    its two means lie far apart. The updates in the smaller of its two clusters are then
+    *suspicious* in it; of clusters of equal size neither is. An update that is suspicious in more
+    than ``majority`` of the indicative coordinates is left out. Where no coordinate is indicative,
+    the rule is the mean.
 
-    In each coordinate fewer than half are suspicious, but not in each the same ones: fewer than
-    ``(n - 1) / (2 majority)`` can be left out, which may be all but two.
+    In each coordinate fewer than half of the updates are suspicious, but not the same ones in each:
+    fewer than ``(n - 1) / (2 majority)`` can be left out, which may be all but two.
 
     Shen et al., *Auror: Defending against Poisoning Attacks in Collaborative Deep Learning
     Systems*, ACSAC 2016, section 4 [from memory; public code differs in the second step]. There
     "far apart" is a distance alpha found on each data set (1e-4 to 2e-3 in public code), and
-    indicative features are looked for in the first 10 rounds only. Here they are of the round, and
-    without alpha the means must be ``separation`` times the standard deviation within the clusters
-    apart; for one normal distribution that quotient is 2.65.
+    indicative features are looked for in the first 10 rounds only. Here they are those of the
+    round, and without alpha the means must be ``separation`` times the standard deviation within
+    the clusters apart; for one normal distribution that quotient is 2.65.
     """
 
     name: ClassVar[str] = "auror"
-    summary: ClassVar[str] = "the mean without who is a minority in most telling coordinates"
+    summary: ClassVar[str] = (
+        "mean without the updates that lie in the smaller cluster of most coordinates"
+    )
     accuses: ClassVar[bool] = True
 
     alpha: Annotated[
@@ -61,8 +64,8 @@ class Auror(Rule):
     ] = 0.5
 
     def remark(self, n: int) -> str:
-        """Say where there is no minority."""
-        return f"{self.name} suspects nobody among fewer than 3 updates, {n}" if n < 3 else ""
+        """Return a remark where there are too few updates for a smaller cluster."""
+        return f"{self.name} suspects no update among fewer than 3, {n}" if n < 3 else ""
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; the score is the share of indicative features in which a row is suspicious."""

@@ -22,7 +22,7 @@ from fedsiege.numerics.threads import row_blocks, share
 from fedsiege.registry import Component, Registry
 from fedsiege.rules.context import RoundContext
 
-#: Share of hostile participants a rule assumes where nobody says otherwise.
+#: Share of hostile participants a rule assumes where it is told no other number.
 ASSUMED_HOSTILE_SHARE = 0.2
 #: Numbers that are summed at a time to find out whether all are finite.
 _SUMMED = 2**22
@@ -56,11 +56,11 @@ class Rule(Component, abc.ABC):
     #: Whether a high score speaks for a participant; of most rules it speaks against.
     trusting: ClassVar[bool] = False
     #: Whether a row without weight is one that the rule found suspect, so that there need be none.
-    #: Most rules leave no row out, or as many as f or another share says, however honest all are:
-    #: they select, and accuse no participant.
+    #: Most rules leave no row out, or a number that follows from f or another share, however honest
+    #: all are: they select, and accuse no participant.
     accuses: ClassVar[bool] = False
     #: Whether a coordinate of the update depends on nothing but that coordinate of the rows, and
-    #: nothing is said of single rows. Then some columns can be aggregated at a time.
+    #: there are no scores of single rows. Then some columns can be aggregated at a time.
     by_coordinate: ClassVar[bool] = False
     #: Whether it remembers something about each participant. Such a rule cannot stand behind
     #: bucketing, whose rows are of no participant.
@@ -114,7 +114,7 @@ class Rule(Component, abc.ABC):
         """Raise InvalidValue if this rule assumes training that no participant here does."""
 
     def remark(self, n: int) -> str:
-        """Return what whoever asks for this rule with n updates should know; mostly nothing."""
+        """Return a remark for users of this rule with n updates; mostly empty."""
         return ""
 
     def __call__(
@@ -212,9 +212,9 @@ class StatefulRule(Rule):
 
 @dataclass(frozen=True)
 class TolerantRule(Rule):
-    """Base of the rules that must be told how many hostile participants to tolerate."""
+    """Base of the rules that tolerate a given number of hostile participants."""
 
-    #: Whether this is the mean where nobody is assumed hostile.
+    #: Whether this is the plain mean where f is 0.
     mean_without_hostile: ClassVar[bool] = False
 
     f: Annotated[
@@ -232,9 +232,9 @@ class TolerantRule(Rule):
         return int(ASSUMED_HOSTILE_SHARE * n) if self.f is None else self.f
 
     def remark(self, n: int) -> str:
-        """Say where this is the mean, which defends against nobody."""
+        """Return a remark where this is the plain mean, which is no defence."""
         plain = self.mean_without_hostile and self.tolerated(n) == 0
-        return f"{self.name} with f=0 is the plain mean: it defends against nobody" if plain else ""
+        return f"{self.name} with f=0 is the plain mean, which is no defence" if plain else ""
 
     def for_participants(self, n: int) -> Self:
         """Return this rule with ``f`` settled for n participants, and check that it can work."""
@@ -294,9 +294,9 @@ registry: Registry[Rule] = Registry("rule")
 def keep_model(
     updates: Tensor, scores: Tensor | None = None, state: object | None = None
 ) -> Aggregation:
-    """Return the update of zeros that accepts nobody: what a rule does when it trusts no row.
+    """Return an update of zeros that accepts no row, for rules that trust none.
 
-    The alternative seen in published code, the mean of all, hands the model to the attacker.
+    The alternative in published code, the mean of all rows, hands the model to the attacker.
     """
     n, d = updates.shape
     zeros = torch.zeros(d, device=updates.device)

@@ -18,7 +18,7 @@ from fedsiege.rules.meamed import mean_around_median
 @registry.register
 @dataclass(frozen=True)
 class Bulyan(TolerantRule):
-    """Krum chooses ``n - 2 f`` updates; of those, the mean around the median of each coordinate.
+    """Krum chooses ``n - 2 f`` updates; the update is the mean around their median.
 
     Step 1: Krum runs ``theta = n - 2 f`` times, each time over the rows that are left, and takes
     the best away. Over m rows the score is the sum of the ``m - f - 2`` smallest squared distances;
@@ -27,15 +27,16 @@ class Bulyan(TolerantRule):
     Step 2: in each coordinate, the mean of the ``beta = theta - 2 f`` values of the chosen rows
     that lie closest to their median.
 
+    It needs ``n >= 4 f + 3``.
+
     El Mhamdi, Guerraoui, Rouault, *The Hidden Vulnerability of Distributed Learning in Byzantium*,
     ICML 2018, section 4.
-
-    Args:
-        f: the assumed number of hostile participants, ``4 f + 3 <= n``; None for ``floor(0.2 n)``.
     """
 
     name: ClassVar[str] = "bulyan"
-    summary: ClassVar[str] = "the mean around the median of n - 2 f updates chosen by Krum"
+    summary: ClassVar[str] = (
+        "Krum selects n - 2 f updates, then the mean around their median is taken"
+    )
     mean_without_hostile: ClassVar[bool] = True
 
     def check(self, n: int) -> None:

@@ -20,27 +20,28 @@ _TOLERANCE = 1e-2
 @registry.register
 @dataclass(frozen=True)
 class CAF(MinorityRule):
-    """A weighted mean; who stands out along the direction of largest variance loses weight.
+    """A weighted mean; updates far out along the direction of largest variance lose weight.
 
     All weights ``c_i`` begin at 1. In each step, with the weighted mean m and covariance of the
-    rows, its largest eigenvalue l and that one's eigenvector v: ``t_i = <g_i - m, v>^2`` and
-    ``c_i <- c_i (1 - t_i / max_j t_j)``, the maximum over rows of weight. It ends when the weights
-    add up to ``n - 2 f`` or less; the update is the mean m of the step with the smallest l.
+    rows, its largest eigenvalue l and the eigenvector v of l: ``t_i = <g_i - m, v>^2`` and ``c_i <-
+    c_i (1 - t_i / max_j t_j)``, the maximum over rows with weight. It ends when the weights add up
+    to ``n - 2 f`` or less; the update is the mean m of the step with the smallest l.
+
+    It needs ``2 f < n``.
 
     The eigenvector is the true one, from the n x n inner products. (ByzFL takes one step of the
-    power method from a random start, so its result is another one each time, and None for f = 0.
-    Its maximum is over all rows: one that is out, and far away, keeps the others from losing
-    anything, and it never ends.)
+    power method from a random start, so its result differs from call to call, and is None for f =
+    0. Its maximum is over all rows: a row without weight that lies far away keeps the others from
+    losing any, and the loop never ends.)
 
     Allouah, Guerraoui, Stephan, *Towards Trustworthy Federated Learning with Untrusted
     Participants*, ICML 2025, algorithm 2.
-
-    Args:
-        f: the assumed number of hostile participants, ``0 <= 2 f < n``; None for ``floor(0.2 n)``.
     """
 
     name: ClassVar[str] = "caf"
-    summary: ClassVar[str] = "a mean that weighs down who stands out where the variance is largest"
+    summary: ClassVar[str] = (
+        "weighted mean; updates far out along the direction of largest variance count less"
+    )
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; accepted are rows of weight, scores what they lost of it, 0 to 1."""

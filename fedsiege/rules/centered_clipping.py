@@ -40,7 +40,7 @@ class CenteredClipping(StatefulRule):
     """
 
     name: ClassVar[str] = "centered-clipping"
-    summary: ClassVar[str] = "the last aggregate, moved by updates whose distance to it is clipped"
+    summary: ClassVar[str] = "last aggregate, moved by the updates clipped to a distance from it"
     by_participant: ClassVar[bool] = False
 
     tau: Annotated[

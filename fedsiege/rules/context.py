@@ -19,8 +19,8 @@ class RoundContext:
         weights: ``(n,)`` whole numbers, the sample counts that the participants report.
         steps: ``(n,)`` whole numbers, the local steps that they report. Both are claims: rules that
             use them bound them.
-        participants: ``(n,)`` int64, who sent each row: the same number for the same identity in
-            every round. Rules with a memory remember by it, never by position.
+        participants: ``(n,)`` int64, the sender of each row: the same number for the same identity
+            in every round. Rules with a memory remember by it, never by position.
         round_number: 1 or more; 0 where there are no rounds.
         model: ``(d,)`` float32, the global model ``w_t`` that the updates start from.
         layout: name and shape of each tensor of the model, in the order of the flat vector.
@@ -85,9 +85,9 @@ class RoundContext:
             if field.name in ("weights", "steps", "participants")
             and (value := getattr(self, field.name)) is not None
         }
-        # Also where nobody says who sent: else those behind a row that is left out would move up.
+        # Also without identities: else the rows behind one that is left out would move up.
         return replace(self, **{"participants": self.identities(len(kept))[kept], **per_row})
 
     def identities(self, n: int) -> Tensor:
-        """Return ``(n,)`` int64, who sent each row; their positions where nobody says."""
+        """Return ``(n,)`` int64, the sender of each row; its position where senders are unknown."""
         return torch.arange(n) if self.participants is None else self.participants.cpu()

@@ -28,21 +28,26 @@ _WIDTH = 1024
 @registry.register
 @dataclass(frozen=True)
 class DnC(TolerantRule):
-    """The mean without the rows that reach furthest along the top singular vector.
+    """The mean without the updates that project farthest on the top singular vector.
 
     ``iterations`` times: draw ``subsample`` coordinates, subtract the mean of the rows, and score
-    each row by its squared projection on the first right singular vector; the
-    ``ceil(filter * f)`` rows with the highest scores are out. Who was never out is averaged; where
-    nobody is left, the model is kept: an update of zeros, nobody accepted. With ``f = 0`` it is the
+    each row by its squared projection on the first right singular vector; the ``ceil(filter * f)``
+    rows with the highest scores are left out. The rows that were never left out are averaged. Where
+    no row is left, the model is kept: an update of zeros, no row accepted. With ``f = 0`` it is the
     mean.
 
-    Shejwalkar and Houmansadr, *Manipulating the Byzantine*, NDSS 2021, algorithm 2. The numbers
-    are those of public implementations [not checked against the paper], one of which takes the
-    union in place of the intersection: a row out once would be back.
+    It needs ``n > 2 f`` and ``n > ceil(filter * f)``.
+
+    Shejwalkar and Houmansadr, *Manipulating the Byzantine*, NDSS 2021, algorithm 2. The defaults
+    are those of public implementations [not checked against the paper]; one of them takes the union
+    of the iterations' rows instead of the intersection, so that a row once left out could come
+    back.
     """
 
     name: ClassVar[str] = "dnc"
-    summary: ClassVar[str] = "the mean without the rows furthest along the top singular vector"
+    summary: ClassVar[str] = (
+        "mean without the updates that project farthest on the top singular vector"
+    )
     mean_without_hostile: ClassVar[bool] = True
 
     iterations: Annotated[int, Ge(1), "number of independent draws of coordinates"] = 1

@@ -19,18 +19,19 @@ from fedsiege.rules.streaming import StreamingRule
 class FedAvg(StreamingRule):
     """The mean of the updates: ``sum_i n_i g_i / sum_i n_i``, all ``n_i = 1`` unless weighted.
 
-    No defence: one update among n moves the model as far as it likes. A sample count is only what
-    a participant says, so it is bounded; a round in which that cuts a count says so in its remarks.
+    No defence: one update among n moves the model as far as it likes. A sample count is a
+    participant's own claim, so it is bounded to 1 .. ``bound``; a round in which the bound cuts a
+    count has a remark.
 
-    Terms are rounded to multiples of 2^-50, see ``RunningSum``: of updates whose numbers are all
-    below 4e-16 the mean is 0.
+    Terms are rounded to multiples of 2^-50, see ``RunningSum``: the mean of updates whose values
+    are all below 4e-16 is 0.
 
     McMahan et al., *Communication-Efficient Learning of Deep Networks from Decentralized Data*,
     AISTATS 2017, algorithm 1.
     """
 
     name: ClassVar[str] = "fedavg"
-    summary: ClassVar[str] = "the mean, on request weighted by bounded sample counts"
+    summary: ClassVar[str] = "plain mean, or weighted by the reported sample counts (no defence)"
     measures: ClassVar[bool] = False
     by_coordinate: ClassVar[bool] = True
 
@@ -53,7 +54,7 @@ class FedAvg(StreamingRule):
         return self.weight_of(norm, num_samples)
 
     def remarks_on(self, counts: Sequence[int]) -> tuple[str, ...]:
-        """Say whose sample counts the bound cuts."""
+        """Return a remark if the bound cuts sample counts."""
         if not self.weighted:
             return ()
         return tuple(samples_cut(self.name, counts, self.bound, LARGEST_WEIGHT))

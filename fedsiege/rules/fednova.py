@@ -26,17 +26,20 @@ class FedNova(Rule):
         momentum rho        (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho)
         proximal, a = lr mu  (1 - (1 - a)^tau) / a
 
-    ``tau_eff = sum p_i A_i``, or ``sum p_i tau_i`` if mu > 0. With equal
-    steps and no proximal term this is FedAvg.
+    ``tau_eff = sum p_i A_i``, or ``sum p_i tau_i`` if mu > 0. With equal steps and no proximal term
+    this is FedAvg. For momentum together with a proximal term there is no published formula. The
+    participants of an experiment run plain SGD: there mu must be 0. It is for callers whose
+    participants run the proximal step, with ``lr mu < 1``. Adam divides each step by the gradients
+    it has seen, so for Adam there is no ``a_i``.
 
     ``p_i = 1 / n`` by default, as in ``fedavg``: two rules that are compared should differ in one
     thing. The paper's ``p_i = n_i / sum n`` is ``weighted=true``, in both rules.
 
-    No defence. What participants report is only what they say, and the smaller ``A_i``, the more a
-    row counts: so step counts count as no more than ``spread`` times and no less than 1 / spread of
-    the median of all claims (and at least 1), sample counts as 1 to ``bound``; a round in which
-    that cuts a count says so in its remarks. Rows so large that the update would not be finite keep
-    the model: an update of zeros, no row accepted.
+    No defence. Step and sample counts are claims, and the smaller ``A_i``, the more an update
+    counts. So step counts are bounded to ``spread`` times and ``1 / spread`` of the median of all
+    claims (and at least 1), sample counts to 1 .. ``bound``; a round in which a bound cuts a count
+    has a remark. Where the update would not be finite, the model is kept: an update of zeros, no
+    row accepted.
 
     Wang et al., *Tackling the Objective Inconsistency Problem in Heterogeneous Federated
     Optimization*, NeurIPS 2020, section 4. Formulas as in the authors' code, JYWa/FedNova, which
@@ -45,7 +48,7 @@ class FedNova(Rule):
     """
 
     name: ClassVar[str] = "fednova"
-    summary: ClassVar[str] = "the mean of updates normalised by their (bounded) local steps"
+    summary: ClassVar[str] = "mean of the updates divided by their local steps (no defence)"
 
     weighted: Annotated[
         bool, "weight each update by the sample count that its participant reports"

@@ -1,4 +1,4 @@
-"""FedREDefense: an update that no few images can reproduce did not come from training."""
+"""FedREDefense: leaves out updates that no few synthetic images reproduce."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -20,7 +20,7 @@ from fedsiege.rules.base import (
 )
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.distillation import IMAGE, Distillation, Synthetic
-from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, Turnout
+from fedsiege.rules.memory import NO_IDENTITIES, REMEMBERED, SHAPES, Memory, Turnout
 from fedsiege.rules.state import own
 
 #: Where the search for the learning rate of the steps starts.
@@ -29,7 +29,7 @@ _FIRST_RATE = 0.1
 
 @dataclass(frozen=True)
 class FedREDefenseState(Memory):
-    """What FedREDefense remembers, all float32 but what is said.
+    """What FedREDefense remembers; tensors are float32 unless another type is given.
 
     Attributes:
         banned: ``(k,)`` bool.
@@ -47,28 +47,29 @@ class FedREDefenseState(Memory):
 @registry.register
 @dataclass(frozen=True)
 class FedREDefense(StatefulRule):
-    """The mean of those whose updates can be distilled into one image per class.
+    """The mean of the updates that can be distilled into one image per class.
 
-    For each participant images, soft labels and a learning rate are sought with which ``steps``
-    steps of SGD from ``w_t`` reproduce its update. Whose relative error
+    For each participant the rule searches images, soft labels and a learning rate with which
+    ``steps`` steps of SGD from ``w_t`` reproduce its update. A participant whose relative error
     ``||w - w_t - g||^2 / ||g||^2`` stays above ``threshold`` is banned for good. An update of zeros
-    needs no images, and has error 0. Where nobody is left, the model is kept: an update of zeros,
-    nobody accepted.
+    needs no images and has the error 0. Where no participant is left, the model is kept: an update
+    of zeros, no row accepted.
 
     Xie et al., *FedREDefense: Defending against Model Poisoning Attacks for Federated Learning
     using Model Update Reconstruction Error*, ICML 2024; threshold, steps, squared error, warm start
     and ban confirmed against the authors' code (xyq7/FedREDefense). There the search is SGD with
-    momentum for 800 to 2000 iterations on a GPU; here it is Adam, which took honest updates of
-    LeNet-5 on MNIST below the threshold in 10 to 60 iterations. So a few honest ones may be banned.
+    momentum for 800 to 2000 iterations on a GPU. Here it is Adam, which took honest updates of
+    LeNet-5 on MNIST below the threshold in 10 to 60 iterations, so a few honest participants may be
+    banned.
 
-    Slow: some 50 ms per participant and iteration for LeNet-5 on one core.
+    Slow: about 50 ms per participant and iteration for LeNet-5 on one core.
 
     Memory, by identity: ``3136 classes + 4 classes^2`` bytes each. A banned identity that was
     forgotten may come back.
     """
 
     name: ClassVar[str] = "fedredefense"
-    summary: ClassVar[str] = "the mean of those whose updates few synthetic images reproduce (slow)"
+    summary: ClassVar[str] = "mean of the updates that a few synthetic images can reproduce (slow)"
     accuses: ClassVar[bool] = True
 
     threshold: Annotated[
@@ -88,7 +89,7 @@ class FedREDefense(StatefulRule):
     ] = REMEMBERED
 
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
-        """Aggregate; the scores are the errors, 1 for who is banned already.
+        """Aggregate; the scores are the errors, 1 for participants banned before.
 
         It needs model and architecture.
 
@@ -131,7 +132,7 @@ class FedREDefense(StatefulRule):
         return Aggregation(weighted_mean(updates, accepted.double()), accepted, errors, after)
 
     def _before(self, state: object | None, context: RoundContext) -> FedREDefenseState | None:
-        """Return the memory of the rounds before, None in the first."""
+        """Return the memory of earlier rounds, None in the first."""
         classes = _classes(context)
         return own(
             self.name,
@@ -149,10 +150,10 @@ class FedREDefense(StatefulRule):
         """Return the memory before the first round."""
         classes = _classes(context)
         return FedREDefenseState(
-            NOBODY,
-            NOBODY,
+            NO_IDENTITIES,
+            NO_IDENTITIES,
             0,
-            banned=NOBODY.bool(),
+            banned=NO_IDENTITIES.bool(),
             images=torch.zeros(0, classes, *IMAGE),
             labels=torch.zeros(0, classes, classes),
             rates=torch.zeros(0),

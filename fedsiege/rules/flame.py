@@ -17,20 +17,24 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class Flame(Rule):
-    """The mean of the densest majority of directions, clipped to the median norm, plus noise.
+    """The mean of the largest cluster of directions, clipped to the median norm, plus noise.
 
-    HDBSCAN with smallest cluster ``n // 2 + 1`` on the cosine distances admits one cluster; rows
-    beyond ``S``, the median norm *of all participants*, are scaled down to it; the mean of the
-    admitted gets noise ``N(0, (noise S)^2)`` on each coordinate. There always is such a majority:
-    where directions form two camps of equal size, or none, it is everyone.
+    HDBSCAN with smallest cluster ``n // 2 + 1`` on the cosine distances accepts one cluster.
+    Updates longer than ``S``, the median norm *of all participants*, are scaled down to it. The
+    mean of the accepted updates gets noise ``N(0, (noise S)^2)`` on each coordinate, of length
+    ``noise S sqrt(d)``; the paper has 0.001 for images. There always is such a cluster: where
+    directions form two clusters of equal size, or none, it is all updates.
 
     Nguyen et al., *FLAME: Taming Backdoors in Federated Learning*, USENIX Security 2022, algorithm
     1. That a single cluster must be allowed, with ``min_samples`` 1, is from public code. (There,
-    and in the paper, cosines are of local models; of updates they do not fade as the model grows.)
+    and in the paper, cosines are of local models; cosines of updates do not fade as the model
+    grows.)
     """
 
     name: ClassVar[str] = "flame"
-    summary: ClassVar[str] = "the densest majority by direction, clipped, plus noise"
+    summary: ClassVar[str] = (
+        "mean of the largest cluster of directions, clipped to the median norm, plus noise"
+    )
     accuses: ClassVar[bool] = True
 
     noise: Annotated[

@@ -1,4 +1,4 @@
-"""FLDetector: who does not follow the update that was to be expected of it."""
+"""FLDetector: leaves out the participants whose updates are hard to predict."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -13,7 +13,7 @@ from fedsiege.numerics.lbfgs import hessian_times
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.rules.base import Aggregation, StatefulRule, registry
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, Turnout, no_rows
+from fedsiege.rules.memory import NO_IDENTITIES, REMEMBERED, SHAPES, Memory, Turnout, no_rows
 from fedsiege.rules.state import own
 
 
@@ -43,31 +43,34 @@ class FLDetectorState(Memory):
 @registry.register
 @dataclass(frozen=True)
 class FLDetector(StatefulRule):
-    """The mean without those whose updates are the least predictable, if there are two groups.
+    """The mean without the participants whose updates are predicted worst, if they are a cluster.
 
-    What i sends is predicted as ``g_i' + H (w_t - w')``, with its last update ``g_i'``, the model
-    ``w'`` that it was for, and H by L-BFGS from the changes of the global model and of the
-    aggregated update in the last ``window`` rounds. The distances of a round, divided by their sum,
-    are averaged over the last ``window`` of each participant. Among those who have that many, the
-    gap statistic decides whether there is more than one cluster; if so, 2-means splits them, and
-    those with the greater distances are left out this round. Who has too few is accepted.
+    The update of i is predicted as ``g_i' + H (w_t - w')``, with its last update ``g_i'``, the
+    model ``w'`` that it was for, and H by L-BFGS from the changes of the global model and of the
+    aggregated update in the last ``window`` rounds. The prediction errors of a round, divided by
+    their sum, are averaged over the last ``window`` of each participant. Among the participants
+    that have that many, the gap statistic decides whether there is more than one cluster. If so,
+    2-means splits them, and those with the larger errors are left out this round. Participants with
+    fewer errors are accepted.
 
-    It is blind to MPAF: fakes that all pull to one point are *more* predictable than honest
-    participants, who are then the ones left out.
+    It does not see MPAF: fakes that all pull to one point are *more* predictable than honest
+    participants, which are then left out.
 
     Zhang et al., *FLDetector: Defending Federated Learning Against Model Poisoning Attacks via
     Detecting Malicious Clients*, KDD 2022, algorithms 1 to 3; L-BFGS, normalisation and gap
-    statistic confirmed against the authors' code (zaixizhang/FLDetector), in which everyone takes
-    part in every round. There, detection ends training, which begins anew without the detected.
+    statistic confirmed against the authors' code (zaixizhang/FLDetector), in which all participants
+    take part in every round. There, detection ends training, which begins anew without the
+    detected.
 
-    Memory is by identity, absent ones keep theirs; ``4 d`` bytes for each, and ``8 d window``. Who
-    was absent for more than window rounds is not predicted in the first round after. So where a
-    round is drawn from many more, nobody is predicted often enough to be judged, and the rule is
-    silently the mean: with 10 of 400 a round, for 300 rounds and more. With 10 of 100 it judges.
+    Memory is by identity, absent participants keep theirs; ``4 d`` bytes for each, and ``8 d
+    window``. A participant that was absent for more than ``window`` rounds is not predicted in the
+    first round after. So where each round draws a few of many participants, none is predicted often
+    enough to be judged, and the rule is the mean: with 10 of 400 a round, for 300 rounds and more.
+    With 10 of 100 it judges.
     """
 
     name: ClassVar[str] = "fldetector"
-    summary: ClassVar[str] = "the mean without those whose updates L-BFGS predicts worst"
+    summary: ClassVar[str] = "mean without the participants whose updates are predicted worst"
     accuses: ClassVar[bool] = True
 
     window: Annotated[
@@ -122,7 +125,9 @@ class FLDetector(StatefulRule):
         """Return the memory before the first round."""
         none = no_rows(updates)
         scores = torch.zeros(0, self.window, dtype=torch.float64)
-        return FLDetectorState(NOBODY, NOBODY, 0, none, scores, model, model, none, none)
+        return FLDetectorState(
+            NO_IDENTITIES, NO_IDENTITIES, 0, none, scores, model, model, none, none
+        )
 
     def _distances(
         self, updates: Tensor, model: Tensor, before: FLDetectorState, place: Tensor
@@ -150,7 +155,7 @@ class FLDetector(StatefulRule):
         return distances / total if total > 0 else distances
 
     def _accepted(self, averages: Tensor, context: RoundContext) -> Tensor:
-        """Return ``(n,)`` bool: who is not left out, from ``(n,)`` averages or NaN."""
+        """Return ``(n,)`` bool: which rows are not left out, from ``(n,)`` averages or NaN."""
         accepted = torch.ones(len(averages), dtype=torch.bool)
         judged = averages.isfinite()
         random = seeding.generator(context.seed, "fldetector gap", context.round_number)

@@ -1,4 +1,4 @@
-"""FoolsGold: who always pulls in the direction of another is a sybil."""
+"""FoolsGold: participants whose updates always point the same way are taken for sybils."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -16,7 +16,7 @@ from fedsiege.rules.base import (
     registry,
 )
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.memory import NOBODY, REMEMBERED, SHAPES, Memory, no_rows
+from fedsiege.rules.memory import NO_IDENTITIES, REMEMBERED, SHAPES, Memory, no_rows
 from fedsiege.rules.state import own
 
 _MOST = torch.finfo(torch.float32).max
@@ -39,26 +39,27 @@ class FoolsGoldState(Memory):
 class FoolsGold(StatefulRule):
     """A weighted mean in which participants with similar histories share little weight.
 
-    With ``cs_ij`` the cosine of the *summed* updates of i and j over all rounds and
-    ``v_i = max_j cs_ij``: where ``v_j > v_i``, pardon i by ``cs_ij *= v_i / v_j``; then
-    ``a_i = 1 - max_j cs_ij`` in [0, 1], divided by the largest, and
-    ``a_i = clip(log(a_i / (1 - a_i)) + 1/2, 0, 1)``. The update is ``sum a_i g_i / sum a_i``.
+    With ``cs_ij`` the cosine of the *summed* updates of i and j over all rounds and ``v_i = max_j
+    cs_ij``: where ``v_j > v_i``, pardon i by ``cs_ij *= v_i / v_j``; then ``a_i = 1 - max_j cs_ij``
+    in [0, 1], divided by the largest, and ``a_i = clip(log(a_i / (1 - a_i)) + 1/2, 0, 1)``. The
+    update is ``sum a_i g_i / sum a_i``.
 
     Identical fakes get 0. A single fake, or fakes at right angles to each other, get full weight,
-    of any norm: it holds against sybils only. Where everyone is alike all weights are 0 and the
-    model is kept: an update of zeros, nobody accepted.
+    with any norm: it defends against sybils only. Where all participants are alike all weights are
+    0 and the model is kept: an update of zeros, no row accepted.
 
     Fung et al., *The Limitations of Federated Learning in Sybil Settings*, RAID 2020, algorithm 1,
     without its optional weighting of features; the pardoning and the logit are confirmed against
-    the authors' code. That code divides by n in one variant and by nothing in another; we divide by
-    the sum of the weights, so that the step has the size of an update.
+    the authors' code. That code divides by n in one variant and by nothing in another; this rule
+    divides by the sum of the weights, so that the step has the size of an update.
 
-    History is kept by participant identity, absent ones keep theirs; ``4 d`` bytes for each. Only
-    those who are there are compared: of sybils that take turns, one a round, none is like another.
+    History is kept by participant identity, absent participants keep theirs; ``4 d`` bytes for
+    each. Only the participants of a round are compared: of sybils that take turns, one a round,
+    none is like another.
     """
 
     name: ClassVar[str] = "foolsgold"
-    summary: ClassVar[str] = "less weight to participants whose update histories are alike"
+    summary: ClassVar[str] = "weighted mean; participants with similar update histories count less"
     accuses: ClassVar[bool] = True
     trusting: ClassVar[bool] = True
 
@@ -78,7 +79,7 @@ class FoolsGold(StatefulRule):
         turnout = before.turnout(context.identities(n), self.remember)
         history = turnout.carry(updates.float(), before.history)
         history[:n][turnout.known] += turnout.recall(before.history).to(history.device)
-        # An infinity would leave nobody a cosine: a sum of the largest updates stops growing.
+        # An infinity would leave no row a cosine: a sum of the largest updates stops growing.
         history[:n].clamp_(-_MOST, _MOST)
         after = FoolsGoldState(turnout.identities, turnout.seen, turnout.rounds, history)
         weights = foolsgold_weights(cosines(after.history[:n]))
@@ -90,7 +91,7 @@ class FoolsGold(StatefulRule):
 
 def _nothing(updates: Tensor) -> FoolsGoldState:
     """Return the memory before the first round."""
-    return FoolsGoldState(NOBODY, NOBODY, 0, no_rows(updates))
+    return FoolsGoldState(NO_IDENTITIES, NO_IDENTITIES, 0, no_rows(updates))
 
 
 def foolsgold_weights(similarity: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class FoundationFL(TolerantRule):
     ``s_i = min(||g_i - g_max||, ||g_i - g_min||)``; the synthetic rows are copies of the row with
     the highest score (of equal ones, the first), which is meant to be an honest one.
 
-    That hope fails where the highest score is a fake's, as MPAF's is at every scale tried: then
+    That fails where the highest score is a fake's, as MPAF's is at every scale tried: then
     f fakes are ``f + n // 2`` of ``n + n // 2`` rows, which the median survives only for f below
     a quarter of n and trimming f not at all.
 
@@ -33,11 +33,14 @@ class FoundationFL(TolerantRule):
     has 75.6.
 
     Fang et al., *Do We Really Need to Design New Byzantine-robust Aggregation Rules?*, NDSS 2025,
-    algorithm 1; the trim parameter is taken to be f [not checked against the paper].
+    algorithm 1. The trimmed mean trims f values on either side [not checked against the paper] and
+    needs ``2 f < n``; the median does not use f.
     """
 
     name: ClassVar[str] = "foundationfl"
-    summary: ClassVar[str] = "median or trimmed mean after adding copies of the most extreme row"
+    summary: ClassVar[str] = (
+        "median or trimmed mean after copies of the most extreme update are added"
+    )
     trusting: ClassVar[bool] = True
 
     then: Annotated[
@@ -53,7 +56,7 @@ class FoundationFL(TolerantRule):
             )
 
     def remark(self, n: int) -> str:
-        """Say where the copies are more than what is trimmed."""
+        """Return a remark where there are more copies than values trimmed."""
         if self.then == "median":
             return ""
         return (

@@ -35,22 +35,22 @@ class GeometricMedian(Rule):
 
     Weiszfeld's algorithm: ``z <- sum_i g_i / r_i / sum_i 1 / r_i`` with ``r_i = ||g_i - z||``, from
     ``z = 0``, the update that changes nothing. It runs until the optimality condition holds,
-    ``||sum_i (g_i - z) / r_i|| <= 1e-5 n``, and not for a fixed number of steps: three, as often
-    seen, are too few. ``r_i`` is at least 1e-6 of the median distance from 0, as in the paper's
-    smoothing; so a row that z falls on cannot hold it there. Where rows pull hardly more or less
-    than all others together, z takes thousands of steps towards them or away, and an attacker can
-    place his so: every 25 steps z therefore goes to the best point on the ray from the nearest row
-    through it. Where rows lie so close together that float32 does not tell z from them, it ends
-    when steps are as small as rounding errors.
+    ``||sum_i (g_i - z) / r_i|| <= 1e-5 n``, and not for a fixed number of steps: the three steps
+    often seen are too few. ``r_i`` is at least 1e-6 of the median distance from 0, as in the
+    paper's smoothing, so that z does not stay at a row that it meets. Where a row pulls about as
+    strongly as all others together, z takes thousands of steps towards it or away from it, and an
+    attacker can cause that: every 25 steps z therefore goes to the best point on the ray from the
+    nearest row through it. Where rows lie so close together that float32 does not separate z from
+    them, it ends when steps are as small as rounding errors.
 
-    All participants weigh the same: the sample counts they report are their own words.
+    All participants weigh the same: the sample counts they report are claims.
 
     Pillutla, Kakade, Harchaoui, *Robust Aggregation for Federated Learning*, IEEE Transactions on
     Signal Processing 2022, algorithm 2.
     """
 
     name: ClassVar[str] = "geometric-median"
-    summary: ClassVar[str] = "the point with the smallest sum of distances to all updates"
+    summary: ClassVar[str] = "point with the smallest sum of distances to all updates"
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts, the scores are the distances to the median."""

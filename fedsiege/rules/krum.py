@@ -26,15 +26,14 @@ class Krum(TolerantRule):
     The score of a row is the sum of the ``n - f - 2`` smallest squared L2 distances to other rows.
     The row with the lowest score is the update; of equal scores, the first.
 
+    It needs ``n >= 2 f + 3``.
+
     Blanchard et al., *Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent*,
     NeurIPS 2017, section 4.
-
-    Args:
-        f: the assumed number of hostile participants, ``2 f + 3 <= n``; None for ``floor(0.2 n)``.
     """
 
     name: ClassVar[str] = "krum"
-    summary: ClassVar[str] = "the update closest to its n - f - 2 nearest neighbours"
+    summary: ClassVar[str] = "the one update closest to its n - f - 2 nearest neighbours"
 
     def check(self, n: int) -> None:
         """Raise UnfitRound unless at least 2 f + 3 updates are there."""

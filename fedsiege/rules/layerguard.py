@@ -1,4 +1,4 @@
-"""LayerGuard: layer by layer, who is too much like others."""
+"""LayerGuard: weights participants layer by layer, by how similar they are to others."""
 
 import itertools
 import math
@@ -20,34 +20,39 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class LayerGuard(Rule):
-    """A weighted mean per layer, with less weight for who is most similar to others in it.
+    """A weighted mean per layer; participants that are very similar to others in it weigh less.
 
     ``LCSS_i`` of a layer is the mean cosine of i to its ``neighbours`` most similar others there.
 
-    1. *Anomalous* in a layer are those with ``LCSS >= tau``, for the first tau of ``start``,
-       ``start - step``, ... above 0 that anyone reaches.
+    1. *Anomalous* in a layer are the participants with ``LCSS >= tau``, for the first tau of
+       ``start``, ``start - step``, ... above 0 that any participant reaches.
     2. *High-risk* are the layers with at least ``n / 2 - 1`` anomalous participants; if there are
        none, those with the most.
     3. ``alpha_i = 1 -`` the share of high-risk layers in which i is anomalous.
-    4. ``beta_i`` of a layer is 0 from the smallest LCSS of its anomalous, 1 up to the mean LCSS of
-       the half with the highest alpha (all of those equal to the last of them), linear between.
+    4. ``beta_i`` of a layer is 0 from the smallest LCSS of its anomalous participants, 1 up to the
+       mean LCSS of the half with the highest alpha (all of those equal to the last of them), linear
+       between.
     5. The layer's update is the mean with weights ``alpha_i beta_i``, or 1 where ``beta_i = 1``.
        Where all weights are 0 that layer is kept.
 
-    A layer is a tensor of the model, weights and biases apart; but a tensor of one number is of the
-    layer before it, or of the one after if it comes first. That is our departure: the cosine of two
-    single numbers is 1 or -1, so that all who agree on a sign would be suspected, and a lone
-    dissenter would get the whole weight of that layer. Someone is always suspected: honest
-    participants lose weight where nobody attacks, and where all are alike (LCSS of 0.95 for all)
-    the model is kept. A single fake has no one to be like, and passes with any norm.
+    A layer is a tensor of the model, weights and biases apart. A tensor of one number belongs to
+    the layer before it, or to the one after if it comes first. The paper does not do that; but the
+    cosine of two single numbers is 1 or -1, so all that agree on a sign would be suspected, and a
+    single participant that differs would get the whole weight of that layer.
+
+    Some participants are always suspected: honest ones lose weight where there is no attack, and
+    where all are alike (LCSS of 0.95 for all) the model is kept. A single fake resembles no other,
+    and passes with any norm.
 
     Wang et al., *LayerGuard: Poisoning-Resilient Federated Learning via Layer-Wise Similarity
     Analysis*, NeurIPS 2025, sections 3.3 to 3.7, read; without its weights by sample counts, which
-    are only claims, and with tensors of one number in the layer beside them.
+    are claims, and with tensors of one number in the layer beside them.
     """
 
     name: ClassVar[str] = "layerguard"
-    summary: ClassVar[str] = "per layer, less weight for those most similar to others"
+    summary: ClassVar[str] = (
+        "weighted mean per layer; updates very similar to others in a layer count less"
+    )
     accuses: ClassVar[bool] = True
     trusting: ClassVar[bool] = True
 
@@ -61,7 +66,7 @@ class LayerGuard(Rule):
     step: Annotated[float, Ge(0.001), "by how much the threshold falls from try to try"] = 0.05
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
-        """Aggregate; accepted is who has weight in any layer, scores the mean weight over layers.
+        """Aggregate; rows with weight in any layer are accepted, scores are mean weights.
 
         It needs the layout.
         """
@@ -104,7 +109,7 @@ class LayerGuard(Rule):
         return weights
 
     def _anomalous(self, similarity: Tensor) -> Tensor:
-        """Return ``(n,)`` bool: who reaches the first threshold that anyone reaches."""
+        """Return ``(n,)`` bool: the rows that reach the first threshold that any row reaches."""
         for k in itertools.count():
             threshold = self.start - k * self.step
             if threshold < self.step / 2:  # 0, up to rounding

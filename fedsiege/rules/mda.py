@@ -26,20 +26,18 @@ class MDA(MinorityRule):
     Of all subsets of ``n - f`` rows it takes the one whose largest L2 distance is smallest; of
     several such, the one with the smallest sum of squared distances.
 
-    There are ``n! / f! (n - f)!`` subsets, but one of the two rows that lie farthest apart has to
-    go, then one of the two that are then farthest apart, and so on: ``2^f`` subsets have to be
-    looked at, at most, whatever n is.
+    There are ``n! / f! (n - f)!`` subsets. But one of the two rows that lie farthest apart has to
+    be left out, then one of the two that are then farthest apart, and so on: at most ``2^f``
+    subsets are compared, whatever n is.
+
+    It needs ``2 f < n`` and f of 20 at most.
 
     El Mhamdi, Guerraoui, Guirguis, Hoang, Rouault, *Genuinely Distributed Byzantine Machine
     Learning*, PODC 2020, section 3; Rousseeuw 1985 for the principle.
-
-    Args:
-        f: the assumed number of hostile participants, ``0 <= 2 f < n``, at most 20; None for
-            ``floor(0.2 n)``.
     """
 
     name: ClassVar[str] = "mda"
-    summary: ClassVar[str] = "the mean of the n - f updates of smallest diameter; f up to 20"
+    summary: ClassVar[str] = "mean of the n - f updates that lie closest together (f up to 20)"
 
     def check(self, n: int) -> None:
         """Raise UnfitRound unless more than 2 f updates are there and 2^f is within the limit."""
@@ -113,7 +111,7 @@ class _Search:
                 self._branch(gone | 1 << row, [*removed, row], position + 1, budget - 1)
 
     def _is_hopeful(self, gone: int, position: int, budget: int) -> bool:
-        """Say whether leaving out that many more rows can be as good as the best so far.
+        """Return whether leaving out that many more rows can be as good as the best so far.
 
         Of disjoint pairs that are farther apart, each costs one row.
         """

@@ -16,16 +16,13 @@ from fedsiege.rules.context import RoundContext
 class Meamed(MinorityRule):
     """In each coordinate the mean of the ``n - f`` values that lie closest to the median.
 
-    Of two values at equal distances the smaller one counts.
+    Of two values at equal distances the smaller one counts. It needs ``2 f < n``.
 
     Xie, Koyejo, Gupta, *Generalized Byzantine-tolerant SGD*, 2018, arXiv 1802.10116, definition 8.
-
-    Args:
-        f: the assumed number of hostile participants, ``0 <= 2 f < n``; None for ``floor(0.2 n)``.
     """
 
     name: ClassVar[str] = "meamed"
-    summary: ClassVar[str] = "the mean of each coordinate's n - f values closest to the median"
+    summary: ClassVar[str] = "mean of the n - f values closest to the median, in each coordinate"
     by_coordinate: ClassVar[bool] = True
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:

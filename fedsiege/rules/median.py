@@ -21,7 +21,7 @@ class Median(Rule):
     """
 
     name: ClassVar[str] = "median"
-    summary: ClassVar[str] = "the median of each coordinate"
+    summary: ClassVar[str] = "median of each coordinate"
     by_coordinate: ClassVar[bool] = True
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:

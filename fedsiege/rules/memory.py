@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: Identities that a rule remembers unless told otherwise.
+#: Default number of identities that a rule remembers.
 REMEMBERED = 1000
 #: The shapes of what every memory holds of k identities, see ``state.own``.
 SHAPES = {"identities": ("k",), "seen": ("k",)}
 #: The identities in a memory before the first round.
-NOBODY = torch.zeros(0, dtype=torch.int64)
+NO_IDENTITIES = torch.zeros(0, dtype=torch.int64)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Memory:
     rounds: int
 
     def turnout(self, present: Tensor, limit: int, window: int | None = None) -> "Turnout":
-        """Compare this with who sent.
+        """Compare this with the senders of a round.
 
         Args:
             present: ``(n,)`` int64, the identities that sent this round.
@@ -54,7 +54,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Turnout:
-    """Who of those in memory is there in a round, and whom the memory after it holds.
+    """Which remembered identities take part in a round, and which the memory after it holds.
 
     It holds those present first, in the order of the rows, then those that are away.
 
@@ -74,15 +74,15 @@ class Turnout:
 
     @property
     def known(self) -> Tensor:
-        """``(n,)`` bool, who of those present is no newcomer."""
+        """``(n,)`` bool, which of the senders are in memory."""
         return self.places >= 0
 
     def recall(self, remembered: Tensor) -> Tensor:
-        """Return ``(p, ..)``, what is remembered of those who are ``known``, in their order."""
+        """Return ``(p, ..)``, what is remembered of the ``known`` senders, in their order."""
         return remembered[self.places[self.known].to(remembered.device)]
 
     def recall_into(self, rows: Tensor, remembered: Tensor) -> Tensor:
-        """Write what is remembered of those who are ``known`` into the rows of all; return these.
+        """Write what is remembered of ``known`` senders into the rows of all; return these.
 
         Args:
             rows: ``(n, ..)``, changed; those of newcomers stay as they are.
@@ -105,7 +105,7 @@ class Turnout:
 
 
 def no_rows(updates: Tensor) -> Tensor:
-    """Return ``(0, d)`` float32, what is remembered of nobody, beside the updates."""
+    """Return ``(0, d)`` float32 on the device of the updates: an empty memory."""
     return updates.new_zeros(0, updates.shape[1], dtype=torch.float32)
 
 
@@ -124,15 +124,15 @@ def places(known: Tensor, wanted: Tensor) -> Tensor:
 
 
 def absent(known: Tensor, seen: Tensor, present: Tensor, limit: int) -> Tensor:
-    """Return the positions in memory of those who did not send and are to be remembered still.
+    """Return the positions in memory of the absent identities that stay remembered.
 
     Memory holds ``limit`` identities (or as many as sent, if more): an attacker that enrols anew
-    every round must not fill it. Who was not seen for longest is forgotten first.
+    every round must not fill it. The identity not seen for longest is forgotten first.
 
     Args:
         known: ``(k,)`` int64, the identities in memory.
         seen: ``(k,)`` int64, the round in which each was seen last.
-        present: ``(n,)`` int64, who sent this round.
+        present: ``(n,)`` int64, the senders of this round.
         limit: how many identities are remembered, 1 or more.
     """
     away = (~torch.isin(known, present)).nonzero().flatten()

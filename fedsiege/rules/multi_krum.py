@@ -19,12 +19,14 @@ from fedsiege.rules.krum import Krum, krum_scores
 class MultiKrum(Krum):
     """The mean of the m updates with the lowest Krum scores; of equal scores, the first.
 
+    It needs ``n >= 2 f + 3`` and ``n >= m``.
+
     Blanchard et al., *Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent*,
     NeurIPS 2017, section 5.
     """
 
     name: ClassVar[str] = "multi-krum"
-    summary: ClassVar[str] = "the mean of the m updates with the best Krum scores"
+    summary: ClassVar[str] = "mean of the m updates with the best Krum scores"
     mean_without_hostile: ClassVar[bool] = True
 
     m: Annotated[int | None, Ge(1), "number of updates to average; None for n - f"] = None
@@ -38,7 +40,7 @@ class MultiKrum(Krum):
             )
 
     def remark(self, n: int) -> str:
-        """Say where so many are averaged that there is room for hostile ones among them."""
+        """Return a remark where so many are averaged that hostile ones can be among them."""
         honest = n - self.tolerated(n)
         if self.m is not None and self.m > honest:
             return f"{self.name} averages m={self.m} updates, but takes only {honest} for honest"

@@ -28,7 +28,7 @@ class NormClipping(StreamingRule):
     """
 
     name: ClassVar[str] = "norm-clipping"
-    summary: ClassVar[str] = "the mean of updates clipped to a bound or to their median norm"
+    summary: ClassVar[str] = "mean of the updates, each clipped to a bound or to the median norm"
 
     bound: Annotated[
         float | None,
@@ -52,6 +52,6 @@ class NormClipping(StreamingRule):
         """Aggregate; every row counts, the context is not used."""
         if self.bound is None:
             median = statistics.median(norm_of(row) for row in rows_of(updates))
-            # A median of 0 says that most did nothing; the others are then clipped to almost that.
+            # At a median of 0 most updates are zeros; the others are then clipped to almost that.
             return replace(self, bound=max(median, sys.float_info.min)).combine(updates, context)
         return super().combine(updates, context)

@@ -177,19 +177,19 @@ def parse(text: str, **defaults: object) -> Rule:
 
 
 def without(rule: Rule, n: int, out: int) -> Rule:
-    """Return the rule for the n participants who are left after an audit has put some out.
+    """Return the rule for the n participants left after an audit has quarantined some.
 
-    Those put out are taken for hostile ones, which the rule need not tolerate once more. But they
-    may be honest ones, and others may still be hostile: so each f is lowered, and each m with it,
-    only as far as the rule needs to work at all, and by no more than there are out.
+    The quarantined are taken for hostile, so the rule need not tolerate them once more. But they
+    may be honest, and others may still be hostile: so each f is lowered, and each m with it, only
+    as far as the rule needs to work at all, and by no more than the number quarantined.
 
     Args:
         rule: for all of them, ``n + out``.
-        n: who are left.
-        out: who are not.
+        n: how many are left.
+        out: how many are quarantined.
 
     Returns:
-        The rule itself where it works, and also where nothing helps: it says why it cannot work.
+        The rule itself where it works, and also where nothing helps: its error says why.
     """
     for fewer in range(out + 1):
         lowered: Rule = _lowered(rule, fewer)

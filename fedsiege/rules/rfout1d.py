@@ -26,7 +26,8 @@ class RFOut1d(Rule):
 
     Of each coordinate the mean mu and the population standard deviation sigma over all n rows are
     computed once, outliers included; every value with ``|x - mu| > 3 sigma`` is replaced by mu; the
-    update is the mean of what results. Faithful to the paper and its code, with what follows:
+    update is the mean of the result. The rule follows the paper and its code, with these
+    consequences:
 
     - k equal outliers have ``|z| = sqrt((n - k) / k)``: they are caught only if k / n < 10 %, and a
       single one only if n >= 11;
@@ -35,12 +36,14 @@ class RFOut1d(Rule):
 
     Rodriguez-Barroso et al., *Backdoor attacks-resilient aggregation based on robust filtering of
     outliers in federated learning for image classification*, Knowledge-Based Systems 245, 2022;
-    code ari-dasci/S-RFOut, whose variant without ``if clip > 0`` (it multiplies all by 0) is not
+    code ari-dasci/S-RFOut. Its variant without ``if clip > 0`` multiplies all by 0 and is not
     copied.
     """
 
     name: ClassVar[str] = "rfout1d"
-    summary: ClassVar[str] = "the mean after values beyond 3 standard deviations became the mean"
+    summary: ClassVar[str] = (
+        "mean after values over 3 standard deviations off were replaced by the mean"
+    )
 
     clip: Annotated[
         float | None, Gt(0), "largest L2 norm of a filtered row; None for no clipping"
@@ -57,7 +60,7 @@ class RFOut1d(Rule):
             raise InvalidValue(f"{self.name}:noise", self.noise, "0 where clip is not given")
 
     def remark(self, n: int) -> str:
-        """Say where no value can be far enough from the mean to be replaced: sqrt(n - 1) <= 3."""
+        """Return a remark where no value can be far enough from the mean: sqrt(n - 1) <= 3."""
         return f"{self.name} filters nothing among fewer than 11 updates, {n}" if n < 11 else ""
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:

@@ -29,7 +29,7 @@ class RFOut1dRobust(Rule):
     """
 
     name: ClassVar[str] = "rfout1d-robust"
-    summary: ClassVar[str] = "the mean of each coordinate's values near its median, by MAD"
+    summary: ClassVar[str] = "mean of the values near the median, in each coordinate"
 
     deviations: Annotated[
         float,

@@ -25,24 +25,28 @@ _NARROWEST = 1e-3
 @registry.register
 @dataclass(frozen=True)
 class SignGuard(Rule):
-    """The clipped mean of the rows with a usual norm and usual shares of signs.
+    """The clipped mean of the updates with a usual norm and usual shares of signs.
 
-    With M the median norm of all rows, *first* those outside ``lower M <= ||g_i|| <= upper M`` go.
-    Then, on a window of ``share d`` neighbouring coordinates at a random place, the shares of
-    positive, zero and negative values of each row (each divided by its largest over the rows) are
-    clustered by mean shift. The rows of the largest cluster that passed the norm test are clipped
-    to M and averaged. Where both tests leave nobody, the model is kept: an update of zeros, nobody
-    accepted.
+    With M the median norm of all rows, rows outside ``lower M <= ||g_i|| <= upper M`` are left out
+    first. Then, on a window of ``share d`` neighbouring coordinates at a random position, the
+    shares of positive, zero and negative values of each row (each divided by its largest over the
+    rows) are clustered by mean shift. The rows of the largest cluster that passed the norm test are
+    clipped to M and averaged. Where no row passes both tests, the model is kept: an update of
+    zeros, no row accepted.
+
+    It needs 4 updates or more: of fewer, each would be a cluster of its own, and the one with the
+    most positive signs the largest.
 
     Xu et al., *Byzantine-robust Federated Learning through Collaborative Malicious Gradient
     Filtering*, ICDCS 2022, algorithm 2 (plain SignGuard); window, features and bandwidth (0.5
-    quantile) confirmed against the authors' code, JianXu95/SignGuard. All rows, not 50 drawn,
-    settle the bandwidth, so that the order of rows does not matter. Of fewer than 4 rows each would
-    be a cluster of its own, and the one with the most positive signs the largest: they are refused.
+    quantile) confirmed against the authors' code, JianXu95/SignGuard. The bandwidth follows from
+    all rows, not from 50 drawn ones, so that the order of rows does not matter.
     """
 
     name: ClassVar[str] = "signguard"
-    summary: ClassVar[str] = "the clipped mean of rows with usual norms and usual signs"
+    summary: ClassVar[str] = (
+        "clipped mean of the updates with usual norms and usual shares of signs"
+    )
     accuses: ClassVar[bool] = True
 
     lower: Annotated[
@@ -81,7 +85,7 @@ def sign_shares(window: Tensor) -> Tensor:
 
 
 def _largest_cluster(features: Tensor) -> Tensor:
-    """Return ``(n,)`` bool: who is in the largest cluster that mean shift finds."""
+    """Return ``(n,)`` bool: the rows of the largest cluster that mean shift finds."""
     from sklearn.cluster import MeanShift, estimate_bandwidth  # late: it costs a second to import
 
     # Rows with the same features are one point: sorted, their order does not matter.
@@ -92,6 +96,6 @@ def _largest_cluster(features: Tensor) -> Tensor:
     found = MeanShift(bandwidth=bandwidth, seeds=seeds, cluster_all=False)
     labels = found.fit(points[np.lexsort(points.T)]).predict(points)
     distances = np.linalg.norm(points - found.cluster_centers_[labels], axis=1)
-    labels[distances > bandwidth] = -1  # predict, unlike fit, leaves nobody out
+    labels[distances > bandwidth] = -1  # predict, unlike fit, leaves no row out
     sizes = np.bincount(labels[labels >= 0], minlength=1)
     return torch.from_numpy((labels == sizes.argmax()) & (labels >= 0))

@@ -31,20 +31,19 @@ class SMEA(MinorityRule):
     """The mean of the ``n - f`` updates whose covariance has the smallest largest eigenvalue.
 
     All ``n! / f! (n - f)!`` subsets are compared. Rows that lie too far out for any of the best are
-    left out first. Within the few directions in which all others together vary most, the variance
-    of a subset is quickly known, and its largest eigenvalue cannot be less; so most subsets need no
-    closer look.
+    left out first. The variance of a subset within the few directions in which all others together
+    vary most is quickly computed, and its largest eigenvalue cannot be smaller; so most subsets
+    need no further computation.
+
+    It needs ``2 f < n`` and 200,000 subsets at most: f up to 5 of 25 participants, 3 of 100, 1 of
+    1000.
 
     Allouah, Guerraoui, Gupta, Pinot, Stephan, *On the Privacy-Robustness-Utility Trilemma in
     Distributed Learning*, ICML 2023, section 3.
-
-    Args:
-        f: the assumed number of hostile participants, ``0 <= 2 f < n``, with 200,000 subsets at
-            most: up to 5 of 25, 3 of 100, 1 of 1000; None for ``floor(0.2 n)``.
     """
 
     name: ClassVar[str] = "smea"
-    summary: ClassVar[str] = "the mean of the n - f updates that vary least; few participants only"
+    summary: ClassVar[str] = "mean of the n - f updates that vary least (few participants only)"
 
     def check(self, n: int) -> None:
         """Raise UnfitRound unless more than 2 f updates are there and subsets within the limit."""

@@ -1,4 +1,4 @@
-"""SpecGuard: whose update lies where gradients of clean samples lie."""
+"""SpecGuard: keeps the updates that lie in the span of clean gradients."""
 
 import math
 from dataclasses import dataclass
@@ -39,26 +39,28 @@ class SpecGuardState:
 @registry.register
 @dataclass(frozen=True)
 class SpecGuard(StatefulRule):
-    """The clipped mean of those with the largest share of energy in the span of clean gradients.
+    """The clipped mean of the updates that lie most in the span of clean gradients.
 
     ``R_i = ||V g_i||^2 / ||g_i||^2``, where the rows of V are the first ``directions`` right
-    singular vectors of the gradients of the root samples, one row each, computed anew every
-    ``every`` rounds. The ``ceil(keep n)`` rows with the highest R are clipped to the median norm
-    of all rows and averaged. Where every R is 0 the model is kept: an update of zeros, nobody
+    singular vectors of the gradients of the aggregator's clean samples, one row each, computed anew
+    every ``every`` rounds. The ``ceil(keep n)`` rows with the highest R are clipped to the median
+    norm of all rows and averaged. Where every R is 0 the model is kept: an update of zeros, no row
     accepted.
 
     Source: 089487/SpecGuard-Defense, code and a table, not peer-reviewed. Its ``specguard``
-    subtracts the mean of the root gradients before it takes their singular vectors; a variant,
-    ``specguard3``, does not. Ours does not, as the formula above says: the first direction is then
-    about that of the mean gradient, in which honest updates agree, and which centring takes out.
-    Further, the code keeps ``floor(0.75 n)`` rows where ours keeps ``ceil(keep n)``, and takes the
-    lower of two middle norms for the median where ours takes their mean.
+    subtracts the mean of the clean gradients before it takes their singular vectors; a variant,
+    ``specguard3``, does not. This rule does not, as the formula above says: the first direction is
+    then about that of the mean gradient, in which honest updates agree, and which centring takes
+    out. Further, the code keeps ``floor(0.75 n)`` rows where this rule keeps ``ceil(keep n)``, and
+    takes the lower of two middle norms for the median where this rule takes their mean.
 
     Memory: ``4 d directions`` bytes; ``4 d root`` while the directions are computed.
     """
 
     name: ClassVar[str] = "specguard"
-    summary: ClassVar[str] = "the clipped mean of rows in the span of clean samples' gradients"
+    summary: ClassVar[str] = (
+        "clipped mean of the updates that lie most in the span of clean gradients"
+    )
     trusting: ClassVar[bool] = True
     by_participant: ClassVar[bool] = False
 

@@ -29,7 +29,7 @@ def own(
 ) -> T | None:
     """Return the state that a rule is handed, None in its first round, if it can be the rule's.
 
-    One that is not must not be taken for none: whom the rule had found out would be forgotten.
+    A wrong state must not count as no state: what the rule found out would be forgotten.
 
     Args:
         rule: its name.

@@ -20,7 +20,7 @@ from fedsiege.rules.context import RoundContext
 class StreamingRule(Rule):
     """Base of the rules ``sum_i weight_i g_i / sum_i mass_i``, where each term needs only its row.
 
-    Whoever receives updates keeps one RunningSum and calls for each, as it arrives,
+    The receiver of the updates keeps one RunningSum and calls for each, as it arrives,
 
         ``total.add(row, rule.weight_of(norm, num_samples), rule.mass_of(norm, num_samples))``
 

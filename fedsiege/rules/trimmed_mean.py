@@ -17,16 +17,16 @@ class TrimmedMean(MinorityRule):
     """The mean of each coordinate without its f smallest and its f largest values.
 
     It trims values, not participants: each coordinate may lose other rows. ``f = 0`` is the mean.
+    It needs ``2 f < n``.
 
     Yin et al., *Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates*, ICML
     2018, definition 2, with ``beta = f / n``.
-
-    Args:
-        f: how many values are trimmed on either side, ``0 <= 2 f < n``; None for ``floor(0.2 n)``.
     """
 
     name: ClassVar[str] = "trimmed-mean"
-    summary: ClassVar[str] = "the mean of each coordinate without its f smallest and f largest"
+    summary: ClassVar[str] = (
+        "mean without the f smallest and the f largest values, in each coordinate"
+    )
     by_coordinate: ClassVar[bool] = True
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:

@@ -32,7 +32,7 @@ class WeakDp(Rule):
     """
 
     name: ClassVar[str] = "weak-dp"
-    summary: ClassVar[str] = "clipping to a norm and a little noise on the aggregate"
+    summary: ClassVar[str] = "mean of clipped updates with a little noise"
 
     bound: Annotated[
         float | None,

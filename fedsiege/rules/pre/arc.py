@@ -16,17 +16,16 @@ from fedsiege.rules.pre.base import Mixed, Scaled, TolerantPreAggregator, regist
 class ARC(TolerantPreAggregator):
     """Clips the ``k = floor(2 f (n - f) / n)`` longest updates to the norm of the next longest.
 
-    Unlike a fixed bound it keeps the guarantees of the rule behind it.
+    Unlike a fixed bound it keeps the guarantees of the rule behind it. It needs ``2 f < n``.
 
     Allouah, Guerraoui, Gupta, Jellouli, Rizk, Stephan, *Adaptive Gradient Clipping for Robust
     Federated Learning*, ICLR 2025, arXiv 2405.14432, algorithm 2.
-
-    Args:
-        f: the assumed number of hostile participants, ``0 <= 2 f < n``; None for that of the rule.
     """
 
     name: ClassVar[str] = "arc"
-    summary: ClassVar[str] = "clips the 2 f (n - f) / n longest updates to the next norm"
+    summary: ClassVar[str] = (
+        "clips the longest updates to the norm of the next longest; how many follows from f"
+    )
 
     def check(self, n: int) -> None:
         """Raise UnfitRound unless more than 2 f updates are there."""

@@ -31,7 +31,7 @@ class Mixed(abc.ABC):
 
     Attributes:
         updates: ``(n, d)`` floating point, finite in float32.
-        members: ``(m, n)`` bool on the CPU, whose updates have weight in each row.
+        members: ``(m, n)`` bool on the CPU, which updates have weight in each row.
         place: ``(n,)`` int64 on the CPU, the row that stands for each participant.
     """
 
@@ -67,7 +67,7 @@ class Mixed(abc.ABC):
         """Make the rows of some columns of the updates, ``(n, w)``, and write them, ``(m, w)``."""
 
     def of_participants(self, result: Aggregation) -> Aggregation:
-        """Return what a rule said of the m rows as said of the n participants.
+        """Return a rule's result for m rows as a result for the n participants.
 
         A participant counts as accepted if its update has weight in an accepted row. Its score is
         that of the row that stands for it.
@@ -115,7 +115,7 @@ class PreAggregator(Component, abc.ABC):
 
 @dataclass(frozen=True)
 class TolerantPreAggregator(PreAggregator):
-    """Base of those that must be told how many hostile participants to tolerate."""
+    """Base of the pre-aggregators that tolerate a given number of hostile participants."""
 
     f: Annotated[
         int | None, Ge(0), "assumed number of hostile participants; None for the f of the rule"

@@ -22,21 +22,22 @@ _COPIED, _LEAST_WIDTH = 2**19, 256
 @registry.register
 @dataclass(frozen=True)
 class Bucketing(PreAggregator):
-    """The means of random buckets of s updates; the last bucket takes the few that are left over.
+    """The means of random buckets of s updates; the last bucket holds the few that are left over.
 
     Honest buckets differ less than honest updates do, so that rules built on distances work where
-    participants hold different data. Each hostile participant spoils one bucket at most, so f stays
-    what it is, while n becomes ``ceil(n / s)``: the rule must tolerate a larger share.
+    participants hold different data. Each hostile participant affects one bucket at most, so f
+    stays what it is, while n becomes ``ceil(n / s)``: the rule must tolerate a larger share. The
+    paper finds s = 2 to be enough.
 
-    Participants are shuffled by the seed of the run and the round. Counts that they report belong
-    to no bucket: a rule that needs them cannot stand behind bucketing.
+    Participants are shuffled by the seed of the run and the round. Reported counts belong to no
+    bucket: a rule that needs them cannot stand behind bucketing.
 
     Karimireddy, He, Jaggi, *Byzantine-Robust Learning on Heterogeneous Datasets via Bucketing*,
     ICLR 2022, algorithm 1.
     """
 
     name: ClassVar[str] = "bucketing"
-    summary: ClassVar[str] = "averages random buckets of s updates"
+    summary: ClassVar[str] = "averages the updates in random buckets of s"
     keeps_participants: ClassVar[bool] = False
 
     s: Annotated[int, Ge(1), "number of updates in a bucket"] = 2
@@ -46,7 +47,7 @@ class Bucketing(PreAggregator):
         return -(-n // self.s)
 
     def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
-        """Do it; who shares a bucket depends on identities, round and seed, not on positions."""
+        """Do it; the buckets depend on identities, round and seed, not on positions."""
         n = len(updates)
         random = seeding.generator(context.seed, self.name, context.round_number)
         by_identity = context.identities(n).argsort(stable=True)

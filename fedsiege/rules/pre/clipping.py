@@ -14,10 +14,10 @@ from fedsiege.rules.pre.base import Mixed, PreAggregator, Scaled, registry
 @registry.register
 @dataclass(frozen=True)
 class Clipping(PreAggregator):
-    """``g_i min(1, C / ||g_i||)``: no update is longer than C."""
+    """``g_i min(1, C / ||g_i||)``: no update is longer than C, the bound."""
 
     name: ClassVar[str] = "clipping"
-    summary: ClassVar[str] = "clips updates to a bound or to their median norm"
+    summary: ClassVar[str] = "clips each update to a bound or to the median norm"
 
     bound: Annotated[
         float | None, Gt(0), "largest L2 norm of an update; None for the median norm of the round"

@@ -23,17 +23,15 @@ _TILE = 64
 class NNM(TolerantPreAggregator):
     """Each update becomes the mean of the ``n - f`` updates nearest to it, itself among them.
 
-    The means are one product with an n x n matrix of 0 and 1: no ``(n, n, d)`` numbers are held.
+    The means are one product with an n x n matrix of 0 and 1: no ``(n, n, d)`` numbers are held. It
+    needs ``f < n``.
 
     Allouah, Farhadkhani, Guerraoui, Gupta, Pinot, Stephan, *Fixing by Mixing: A Recipe for Optimal
     Byzantine ML under Heterogeneity*, AISTATS 2023, section 3.
-
-    Args:
-        f: the assumed number of hostile participants, ``0 <= f < n``; None for that of the rule.
     """
 
     name: ClassVar[str] = "nnm"
-    summary: ClassVar[str] = "replaces each update by the mean of the n - f nearest to it"
+    summary: ClassVar[str] = "replaces each update by the mean of the n - f updates nearest to it"
 
     def check(self, n: int) -> None:
         """Raise UnfitRound unless more than f updates are there."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.rules import memory
-from fedsiege.rules.memory import NOBODY, Memory, Turnout
+from fedsiege.rules.memory import NO_IDENTITIES, Memory, Turnout
 
 #: An absent participant stays in the pool for this many rounds after its last update.
 POOL_ROUNDS = 10
@@ -34,7 +34,9 @@ class SentinelState(Memory):
     def empty(cls, updates: Tensor) -> "SentinelState":
         """Return the memory before the first round."""
         none = torch.zeros(0, dtype=torch.float64)
-        return cls(NOBODY, NOBODY, 0, memory.no_rows(updates), none, none, none.bool())
+        return cls(
+            NO_IDENTITIES, NO_IDENTITIES, 0, memory.no_rows(updates), none, none, none.bool()
+        )
 
 
 @dataclass(frozen=True)

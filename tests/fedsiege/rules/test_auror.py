@@ -40,7 +40,7 @@ def test_of_equal_halves_neither_is_suspicious() -> None:
 
 
 def test_it_says_where_there_is_no_minority() -> None:
-    assert Auror().remark(2) == "auror suspects nobody among fewer than 3 updates, 2"
+    assert Auror().remark(2) == "auror suspects no update among fewer than 3, 2"
     assert Auror(alpha=1.0)(torch.tensor([[0.0], [9.0]])).update.item() == 4.5
     assert Auror().remark(3) == ""
 

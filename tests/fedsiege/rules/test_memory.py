@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from fedsiege.rules import memory, state
-from fedsiege.rules.memory import NOBODY, Memory, no_rows
+from fedsiege.rules.memory import NO_IDENTITIES, Memory, no_rows
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def said(before: Diary, limit: int = 10, window: int | None = None, **words: flo
     )
 
 
-NOTHING = Diary(NOBODY, NOBODY, 0, no_rows(torch.zeros(2, 1, dtype=torch.float64)))
+NOTHING = Diary(NO_IDENTITIES, NO_IDENTITIES, 0, no_rows(torch.zeros(2, 1, dtype=torch.float64)))
 
 
 def test_places_are_found_by_identity() -> None:

@@ -61,6 +61,6 @@ def test_who_is_the_mean_where_nobody_is_assumed_hostile_says_so(name: str) -> N
     updates = torch.randn(4, 30, generator=torch.Generator().manual_seed(0))
     rule = rules.create(name)
     is_mean = torch.allclose(rule(updates).update, updates.mean(dim=0), atol=1e-6)
-    expected = f"{name} with f=0 is the plain mean: it defends against nobody"
+    expected = f"{name} with f=0 is the plain mean, which is no defence"
     assert rule.remark(4) == (expected if is_mean else "")
     assert "plain mean" not in rule.remark(5)
