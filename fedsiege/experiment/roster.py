@@ -1,4 +1,4 @@
-"""The cast of an experiment: who is hostile, under how many identities, and whose turn it is."""
+"""The participants of an experiment: which are hostile, their identities, and their rounds."""
 
 from collections.abc import Sequence
 
@@ -7,19 +7,20 @@ from fedsiege.experiment.hostile import hostile_indices
 from fedsiege.experiment.spec import ExperimentSpec, share_of
 
 
-class Cast:
+class Roster:
     """The participants of an experiment, and the rounds in which each takes part.
 
-    The hostile indices are the same with every seed, see ``fedsiege.experiment.hostile``; which
+    The hostile indices are the same with every seed, see ``fedsiege.experiment.hostile``. Which
     participants a round schedules is drawn from the seed.
 
-    A hostile participant may hold several identities and come under another in every round. The
-    first is its place among the participants, the others follow behind all participants, so that
-    who is benign has the same index, and so the same samples, whoever attacks. With an attack that
-    holds no identity at all, hostile participants stay away.
+    A hostile participant may hold several identities and use another one in every round. Its first
+    identity has an index among the participants, the others follow behind all participants, so that
+    a benign participant has the same index and the same samples with every attack. With an attack
+    that holds no identity at all, hostile participants stay away.
 
     Args:
-        spec: the experiment. With an open number of participants, who is hostile is not known here.
+        spec: the experiment. With an open number of participants the hostile ones are not known
+            here.
     """
 
     def __init__(self, spec: ExperimentSpec) -> None:
@@ -43,13 +44,13 @@ class Cast:
         return [index for index in range(self._spec.clients) if index not in self._first]
 
     def scheduled(self, there: Sequence[int], round_number: int) -> list[int]:
-        """Return who takes part in a round.
+        """Return the indices that take part in a round, ascending.
 
-        Of the hostile identities those whose turn it is; of everyone then a share that is drawn
-        anew for every round, of one size: ``participation`` of those there, half up, at least one.
+        Hostile identities whose turn it is not are left out. Of all others a share is drawn anew
+        for every round, always of one size: ``participation`` of them, half up, at least one.
 
         Args:
-            there: who can take part, ascending.
+            there: the indices that can take part, ascending.
             round_number: 1 or more.
         """
         waiting: set[int] = set()
@@ -61,4 +62,4 @@ class Cast:
         if count >= len(able):
             return able
         draw = seeding.generator(self._spec.seed, "participation", round_number)
-        return sorted(able[place] for place in draw.permutation(len(able))[: max(1, count)])
+        return sorted(able[position] for position in draw.permutation(len(able))[: max(1, count)])

@@ -11,7 +11,7 @@ from fedsiege import attacks
 from fedsiege.attacks import Knowledge
 from fedsiege.errors import FedSiegeError
 from fedsiege.experiment import intrusions
-from fedsiege.experiment.roster import Cast
+from fedsiege.experiment.roster import Roster
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.peer_text import plain
 from fedsiege.v1 import simulator_pb2 as pb
@@ -68,7 +68,7 @@ class Muster:
     Args:
         experiment_id: the experiment.
         spec: what it does.
-        cast: who is benign, and who hostile.
+        roster: who is benign, and who hostile.
         workers: who is attached.
         note: told what people should know.
     """
@@ -77,7 +77,7 @@ class Muster:
         self,
         experiment_id: str,
         spec: ExperimentSpec,
-        cast: Cast,
+        roster: Roster,
         workers: Workers,
         note: Callable[[str], None],
     ) -> None:
@@ -99,11 +99,11 @@ class Muster:
         self.unreachable: asyncio.Queue[list[int]] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._unlisten = workers.listen(self._workers_changed)
-        self.hostile = cast.hostile
+        self.hostile = roster.hostile
         self._attack = attacks.parse(spec.attack_name)
         self.intrusions: list[pb.IntrusionReport] = []
         self._needed: dict[pb.WorkerKind.ValueType, list[int]] = {
-            pb.WORKER_KIND_CLIENT: cast.benign,
+            pb.WORKER_KIND_CLIENT: roster.benign,
             pb.WORKER_KIND_ATTACKER: sorted(self.hostile),
         }
 
@@ -218,7 +218,7 @@ class Muster:
             self._not_ready(f"not ready after {JOIN_PATIENCE:.0f} s: {', '.join(late)}")
 
     def _not_ready(self, problem: str) -> None:
-        """Say that some workers are too slow: with a fixed cast that is the end."""
+        """Say that some workers are too slow: with a fixed roster that is the end."""
         raise WorkersMissing(problem)
 
     async def present(self, patience: float) -> list[int]:
@@ -348,7 +348,7 @@ class Muster:
         self._of_workers.say(f"worker {worker}", text)
 
     def _cannot_join(self, berth: Berth, problem: str) -> None:
-        """Take note that a worker cannot do its part: with a fixed cast nobody can stand in."""
+        """Take note that a worker cannot do its part: with a fixed roster nobody can stand in."""
         self._failure = problem
 
     def _enrolled(self, berth: Berth, indices: list[int], joined: pb.Joined) -> None:

@@ -13,7 +13,7 @@ import grpc
 from fedsiege.atomic import describe_error
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.experiment.resolve import ResolvedSpec
-from fedsiege.experiment.roster import Cast
+from fedsiege.experiment.roster import Roster
 from fedsiege.peer_text import plain
 from fedsiege.results import ResultsFolder, RunState, detections
 from fedsiege.v1 import aggregator_pb2 as data_pb
@@ -103,8 +103,8 @@ class Experiment:
         self._make_folder = make_folder
         self._folder: ResultsFolder | None = None
         kind = Muster if resolved.spec.clients else OpenMuster
-        self._cast = Cast(resolved.spec)
-        self._muster = kind(experiment_id, resolved.spec, self._cast, workers, self.note)
+        self._roster = Roster(resolved.spec)
+        self._muster = kind(experiment_id, resolved.spec, self._roster, workers, self.note)
         self._remarked: set[str] = set()
         self._changed = asyncio.Event()
         self._version = 0
@@ -316,7 +316,7 @@ class Experiment:
         await self.intervention.before(number)
         deadline = spec.deadline or NO_DEADLINE
         present = await self._muster.present(spec.deadline or JOIN_PATIENCE)
-        there = self._cast.scheduled(present, number)
+        there = self._roster.scheduled(present, number)
         threshold = min(spec.threshold or len(there), len(there))
         await federation.open_round(number, there, threshold, deadline)
         self.round = number

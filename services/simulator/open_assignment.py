@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from fedsiege.experiment.roster import Cast
+from fedsiege.experiment.roster import Roster
 from fedsiege.experiment.spec import ExperimentSpec, fakes_beside
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.assignment import LARGEST_FEDERATION, Berth, Muster, WorkersMissing
@@ -25,11 +25,11 @@ class OpenMuster(Muster):
         self,
         experiment_id: str,
         spec: ExperimentSpec,
-        cast: Cast,
+        roster: Roster,
         workers: Workers,
         note: Callable[[str], None],
     ) -> None:
-        super().__init__(experiment_id, spec, cast, workers, note)
+        super().__init__(experiment_id, spec, roster, workers, note)
         self._federation_id = ""
         self._next_index = 0
         self._last_arrival = asyncio.get_running_loop().time()

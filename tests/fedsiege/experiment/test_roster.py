@@ -7,37 +7,37 @@ from fedsiege import attacks
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.hostile import hostile_indices
 from fedsiege.experiment.resolve import resolve
-from fedsiege.experiment.roster import Cast
+from fedsiege.experiment.roster import Roster
 from fedsiege.experiment.spec import ExperimentSpec
 from tests.cases import each
 
 
-def cast_of(**settings: object) -> Cast:
-    return Cast(ExperimentSpec(**{"clients": 10, "attack": 0.3, **settings}))
+def roster_of(**settings: object) -> Roster:
+    return Roster(ExperimentSpec(**{"clients": 10, "attack": 0.3, **settings}))
 
 
 def test_who_holds_one_identity_takes_part_in_every_round():
-    cast = cast_of()
-    assert sorted(cast.hostile) == hostile_indices(10, 0.3)
-    assert sorted([*cast.hostile, *cast.benign]) == list(range(10))
+    roster = roster_of()
+    assert sorted(roster.hostile) == hostile_indices(10, 0.3)
+    assert sorted([*roster.hostile, *roster.benign]) == list(range(10))
     for number in (1, 2, 3):
-        assert cast.scheduled(range(10), number) == list(range(10))
+        assert roster.scheduled(range(10), number) == list(range(10))
 
 
 def test_who_holds_several_identities_comes_under_another_in_every_round():
-    cast = cast_of(attack_name="flooding:identities=3")
+    roster = roster_of(attack_name="flooding:identities=3")
     first = hostile_indices(10, 0.3)
-    assert cast.hostile == {*first, *range(10, 16)}
+    assert roster.hostile == {*first, *range(10, 16)}
     everyone = range(16)
-    turns = [set(cast.scheduled(everyone, number)) - set(cast.benign) for number in range(1, 5)]
+    turns = [set(roster.scheduled(everyone, number)) - set(roster.benign) for number in range(1, 5)]
     assert turns == [set(first), {10, 11, 12}, {13, 14, 15}, set(first)]
-    assert set(cast.benign) <= set(cast.scheduled(everyone, 2))
+    assert set(roster.benign) <= set(roster.scheduled(everyone, 2))
 
 
 def test_who_is_absent_leaves_everyone_else_the_same_index():
-    cast = cast_of(attack_name="absent")
-    assert cast.hostile == set()
-    assert cast.benign == cast_of().benign
+    roster = roster_of(attack_name="absent")
+    assert roster.hostile == set()
+    assert roster.benign == roster_of().benign
 
 
 def test_identities_are_counted_in_the_specification():
@@ -54,30 +54,30 @@ def test_every_attack_says_how_many_identities_it_holds(name):
 
 
 def test_a_share_of_the_participants_is_drawn_anew_for_each_round_and_the_same_again():
-    cast = cast_of(participation=0.35)
-    rounds = [cast.scheduled(range(10), number) for number in range(1, 30)]
+    roster = roster_of(participation=0.35)
+    rounds = [roster.scheduled(range(10), number) for number in range(1, 30)]
     assert all(len(drawn) == 4 for drawn in rounds), "0.35 of ten, half up"
     assert all(drawn == sorted(set(drawn)) for drawn in rounds)
     assert set().union(*rounds) == set(range(10))
     assert len({tuple(drawn) for drawn in rounds}) > 20
-    assert rounds == [cast.scheduled(range(10), number) for number in range(1, 30)]
-    another = cast_of(participation=0.35, seed=1)
+    assert rounds == [roster.scheduled(range(10), number) for number in range(1, 30)]
+    another = roster_of(participation=0.35, seed=1)
     assert rounds != [another.scheduled(range(10), number) for number in range(1, 30)]
 
 
 def test_however_small_the_share_somebody_takes_part():
-    assert len(cast_of(participation=0.001).scheduled(range(10), 1)) == 1
+    assert len(roster_of(participation=0.001).scheduled(range(10), 1)) == 1
 
 
 def test_the_share_is_of_those_who_are_there():
-    drawn = cast_of(participation=0.5).scheduled([1, 3, 5, 7], 1)
+    drawn = roster_of(participation=0.5).scheduled([1, 3, 5, 7], 1)
     assert len(drawn) == 2
     assert set(drawn) <= {1, 3, 5, 7}
 
 
 def test_somebody_is_scheduled_even_where_only_those_are_left_whose_turn_it_is_not():
-    cast = cast_of(attack_name="flooding:identities=2")
-    assert cast.scheduled([10, 11], 1) == [10, 11]
+    roster = roster_of(attack_name="flooding:identities=2")
+    assert roster.scheduled([10, 11], 1) == [10, 11]
 
 
 def test_a_threshold_above_the_share_is_refused():
@@ -97,8 +97,8 @@ def test_hostile_and_benign_participants_are_scheduled_equally_often(participati
     rounds, everyone, differences = 20, range(40), []
     hostile = np.isin(everyone, hostile_indices(40, 0.2))
     for seed in range(150):
-        cast = cast_of(clients=40, attack=0.2, participation=participation, seed=seed)
-        drawn = [cast.scheduled(everyone, number) for number in range(1, rounds + 1)]
+        roster = roster_of(clients=40, attack=0.2, participation=participation, seed=seed)
+        drawn = [roster.scheduled(everyone, number) for number in range(1, rounds + 1)]
         shares = np.bincount(np.concatenate(drawn), minlength=40) / rounds
         differences.append(shares[hostile].mean() - shares[~hostile].mean())
     standard_error = np.std(differences) / len(differences) ** 0.5

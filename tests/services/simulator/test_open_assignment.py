@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fedsiege.experiment.roster import Cast
+from fedsiege.experiment.roster import Roster
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
@@ -23,7 +23,7 @@ class Scene:
         self.workers = Workers()
         self.notes: list[str] = []
         spec = ExperimentSpec(clients=0, attack=0.5, **settings)
-        self.muster = OpenMuster("e1", spec, Cast(spec), self.workers, self.notes.append)
+        self.muster = OpenMuster("e1", spec, Roster(spec), self.workers, self.notes.append)
         self.a, self.b = (self.workers.attach(hello(name)) for name in "ab")
         self.x = self.workers.attach(hello("x", 100, ATTACKER))
         self.muster.assign("f1")
