@@ -85,12 +85,12 @@ def _audits(grid: Grid, figures: Sequence[CellFigures]) -> str:
     names, lines = list(grid.axes), []
     for rest, table in layout.tables(grid, figures).items():
         found = {place: audited(one) for place, one in table.items()}
-        audited = {column for (_, column), text in found.items() if text}
-        if not audited:
+        with_audit = {column for (_, column), text in found.items() if text}
+        if not with_audit:
             continue
         if where := layout.where(grid, rest, Levels(None, {})):
             lines += ["", where]
-        columns = [column for column in layout.columns(grid) if column in audited]
+        columns = [column for column in layout.columns(grid) if column in with_audit]
         lines += ["", f"| {' | '.join([names[0], *columns])} |", f"|{'---|' * (1 + len(columns))}"]
         for row in grid.axes[names[0]]:
             texts = (found.get((row, column), "") for column in columns)
