@@ -1,24 +1,24 @@
 """The errors of FedSiege.
 
-- FedSiegeError              everything below; its text is meant for people
-  - InvalidValue             a parameter, option or name is out of its range; says key, value, range
-  - UnfitRound               a rule cannot work with the updates at hand, for instance f too large
-  - MissingData              a data set or checkpoint is not where it should be
+- FedSiegeError              base of the others
+  - InvalidValue             a parameter, option or name is not allowed
+  - UnfitRound               a rule cannot aggregate the updates of a round
+  - MissingData              a data set or a checkpoint is missing or damaged
   - MissingExtra             an optional package is not installed; says which extra brings it
 """
 
 
 class FedSiegeError(Exception):
-    """Base of all errors raised on purpose. ``str(error)`` is fit to be shown to a person."""
+    """Base of all errors that FedSiege raises. ``str(error)`` is a message for users."""
 
 
 class InvalidValue(FedSiegeError, ValueError):
-    """A value is not allowed.
+    """A value is not allowed; the message says which values are.
 
     Args:
         name: the parameter or option, as the user spells it.
-        value: what was given.
-        allowed: what would be right, for people.
+        value: the given value.
+        allowed: a description of the allowed values.
     """
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
@@ -32,11 +32,11 @@ class InvalidValue(FedSiegeError, ValueError):
 
 
 class UnfitRound(FedSiegeError, ValueError):
-    """The updates of a round do not satisfy what a rule needs."""
+    """The updates of a round do not meet the requirements of a rule, such as ``2 f < n``."""
 
 
 class MissingData(FedSiegeError):
-    """A data set or a checkpoint is missing."""
+    """A data set or a checkpoint is missing, damaged or cannot be downloaded."""
 
 
 class MissingExtra(FedSiegeError, ImportError):

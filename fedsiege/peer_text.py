@@ -1,19 +1,19 @@
-"""Make a peer's text safe to show: one printable line of bounded length.
+"""Text of a peer made safe to print: one printable line of bounded length.
 
-Used wherever a peer's text reaches a log, a note, an error, a table or the screen. A terminal would
-obey escape sequences in it, and a line break would let it forge a line of a log.
+It is used wherever text of a peer reaches a log, a note, an error, a table or the screen. Escape
+sequences would control the terminal, and a line break could forge a line of a log.
 """
 
-#: Characters of a peer's text that are shown.
+#: The most characters of a peer's text to print.
 LONGEST = 300
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
-    """Return a text with what cannot be printed escaped, and cut if it is long.
+    """Return a text with unprintable characters escaped, cut to a length.
 
     Args:
-        text: what a peer said.
-        longest: the characters that are kept, 1 or more; what was cut is counted behind them.
+        text: the text of a peer.
+        longest: the most characters to keep, 1 or more; if there are more, their number follows.
     """
     kept = text[:longest]
     if not kept.isprintable():

@@ -1,7 +1,7 @@
-"""Randomness from (run seed, purpose, round, participant) and from nothing else.
+"""Random numbers that depend only on (run seed, purpose, round, participant).
 
-Two runs of the same specification draw the same numbers, whatever the number of workers and
-whatever order messages arrive in.
+Two runs of the same specification draw the same numbers, for any number of workers and any order of
+messages.
 """
 
 import threading
@@ -18,13 +18,13 @@ from fedsiege.errors import InvalidValue
 def sequence(
     seed: int, purpose: str, round_number: int = 0, participant: int = 0
 ) -> np.random.SeedSequence:
-    """Return the root of one stream of randomness.
+    """Return the seed sequence of one stream of random numbers.
 
     Args:
         seed: the run's seed, 0 to 2**64 - 1.
-        purpose: what it is for, for instance "batch order"; distinct purposes are independent.
-        round_number: the round; 0 for what is drawn once per run.
-        participant: the participant's index; 0 for what all share.
+        purpose: a name for the stream, such as "batch order"; different names are independent.
+        round_number: the round; 0 for a stream that is used once per run.
+        participant: the participant's index; 0 for a stream that all participants share.
 
     Raises:
         InvalidValue: the seed is out of its range.
@@ -37,18 +37,18 @@ def sequence(
 def generator(
     seed: int, purpose: str, round_number: int = 0, participant: int = 0
 ) -> np.random.Generator:
-    """Return a numpy generator for one purpose; arguments as for ``sequence``."""
+    """Return a numpy generator for one stream; arguments as for ``sequence``."""
     return np.random.Generator(np.random.PCG64(sequence(seed, purpose, round_number, participant)))
 
 
 def torch_generator(
     seed: int, purpose: str, round_number: int = 0, participant: int = 0
 ) -> torch.Generator:
-    """Return a CPU torch generator for one purpose; arguments as for ``sequence``.
+    """Return a CPU torch generator for one stream; arguments as for ``sequence``.
 
-    Torch keeps 32 bits of a CPU seed: enough for a few draws a run, such as initial weights. Among
-    the 100,000 streams of a draw by round and participant one pair would probably be the same;
-    take ``generator`` for those.
+    Torch keeps 32 bits of a CPU seed, which is enough for a few streams per run, such as initial
+    weights. Among 100,000 streams, as by round and participant, two would probably be equal; use
+    ``generator`` for those.
     """
     return torch.Generator().manual_seed(torch_seed(seed, purpose, round_number, participant))
 
@@ -61,32 +61,29 @@ def torch_seed(seed: int, purpose: str, round_number: int = 0, participant: int 
 
 @contextmanager
 def torch_seeded(seed: int) -> Iterator[None]:
-    """Let what draws from torch's global generator on the CPU draw from a seed, and restore it.
+    """Seed torch's global CPU generator within the context, and restore it afterwards.
 
-    Layers draw their initial weights and what they drop from the global generator, and take no
-    other. It is borrowed under a lock: two threads drawing at once would mix their numbers.
+    Initialisation and dropout of layers use the global generator and take no other. A lock is held
+    within the context, since two threads that draw at once would mix their numbers.
     """
     with _torch_global, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
 
 
-#: Held while torch's global generator is borrowed; one thread may borrow it within itself.
+#: Held while torch's global generator is seeded; reentrant.
 _torch_global = threading.RLock()
 
 
-def lot(purpose: str, participant: int, count: int) -> int:
-    """Return which of some kinds a participant is, by lot, the same in every run.
+def random_group(purpose: str, participant: int, count: int) -> int:
+    """Return a random group of a participant, 0 to ``count - 1``, the same in every run.
 
-    Its index modulo their number would not do: those who are hostile are spaced evenly, and with
-    every fourth hostile all would be of one kind of four.
+    The index modulo ``count`` would not do: hostile participants are spaced evenly, so with every
+    fourth participant hostile all would be in one group of four.
 
     Args:
-        purpose: as for ``sequence``.
+        purpose: see ``sequence``.
         participant: the participant's index.
-        count: how many kinds there are, 1 or more.
-
-    Returns:
-        0 to ``count - 1``.
+        count: the number of groups, 1 or more.
     """
     return int(generator(0, purpose, participant=participant).integers(count))

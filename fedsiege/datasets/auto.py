@@ -1,4 +1,4 @@
-"""``auto``: MNIST if it is there or can be had within a few seconds, else digits."""
+"""``auto``: MNIST if it is present or can be downloaded within a few seconds, else digits."""
 
 from pathlib import Path
 
@@ -11,23 +11,23 @@ _FALLBACK = "digits"
 
 
 def resolve(name: str, root: Path, patience_s: float = 5.0) -> tuple[str, str]:
-    """Settle which data set a run uses and see that it is on this machine.
+    """Return the data set that a run uses, which is then on this machine, and the reason.
 
     Neither torch nor torchvision is imported here, so this can run in a thread while a program
-    starts (``asyncio.to_thread``). It never takes much longer than ``patience_s`` for ``auto``;
-    without a network it takes a fraction of a second.
+    starts (``asyncio.to_thread``). For ``auto`` it takes little longer than ``patience_s``, and
+    without a network a fraction of a second.
 
     Args:
-        name: "auto" or the name of a data set. A named one never falls back.
+        name: "auto" or the name of a data set. A named data set is never replaced by another.
         root: the folder of the data sets.
-        patience_s: how long ``auto`` may try to download, in seconds.
+        patience_s: the time limit of the download for ``auto``, in seconds.
 
     Returns:
-        The data set's name, and a sentence for people on what was chosen and why.
+        The name of the data set, and a sentence that says what was chosen and why.
 
     Raises:
-        InvalidValue: unknown name.
-        MissingData: a named data set is absent and cannot be downloaded.
+        InvalidValue: the name is unknown.
+        MissingData: a named data set is missing and cannot be downloaded.
     """
     chosen = _WANTED if name == AUTO else name
     try:

@@ -1,4 +1,4 @@
-"""What a data set is and where it comes from."""
+"""Data sets, their sources, and images as tensors."""
 
 import abc
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from fedsiege.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Seconds that a named data set may take to download. MNIST has 11 MB, Fashion-MNIST 30 MB.
+#: Time limit of the download of a named data set, in seconds. MNIST has 11 MB, Fashion-MNIST 30 MB.
 DOWNLOAD_LIMIT_S = 600.0
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set, split into what participants train on and what the server tests on.
+    """A data set: a part to train on, and a held-out part to test on.
 
     Attributes:
         name: "mnist", "fashion" or "digits".
@@ -42,7 +42,7 @@ class Source(abc.ABC):
     """Base of all sources of data sets.
 
     Attributes:
-        name: what the user calls it.
+        name: the name by which users select it.
         summary: one line for listings.
     """
 
@@ -50,22 +50,22 @@ class Source(abc.ABC):
     summary: ClassVar[str]
 
     def is_here(self, root: Path) -> bool:
-        """Say whether ``read`` finds all its files on this machine."""
+        """Return whether all files of the data set are on this machine."""
         return True
 
     def fetch(self, root: Path, limit_s: float) -> None:  # noqa: B027 - not all need it
-        """Bring the files into ``root``, in at most ``limit_s`` seconds.
+        """Download the files into ``root``, in at most ``limit_s`` seconds.
 
         Raises:
-            MissingData: they could not be had; the text says why.
+            MissingData: the download failed; the message says why.
         """
 
     @abc.abstractmethod
     def read(self, root: Path) -> Dataset:
-        """Read the files.
+        """Return the data set, read from the files in ``root``.
 
         Raises:
-            MissingData: a file is missing or damaged; the text says which and how.
+            MissingData: a file is missing or damaged; the message names it.
         """
 
 
@@ -78,24 +78,24 @@ def names() -> list[str]:
 
 
 def is_here(name: str, root: Path) -> bool:
-    """Say whether a data set can be loaded without a download.
+    """Return whether a data set can be loaded without a download.
 
     Raises:
-        InvalidValue: unknown name.
+        InvalidValue: the name is unknown.
     """
     return registry.create(name).is_here(root)
 
 
 def load(name: str, root: Path) -> Dataset:
-    """Load a data set; it is downloaded first if it is not in ``root``.
+    """Return a data set; it is downloaded first if it is not in ``root``.
 
     Args:
-        name: "mnist", "fashion" or "digits". Never replaced by another one.
+        name: "mnist", "fashion" or "digits".
         root: the folder of the data sets.
 
     Raises:
-        InvalidValue: unknown name.
-        MissingData: it is absent and cannot be downloaded, or a file is damaged.
+        InvalidValue: the name is unknown.
+        MissingData: the data set is missing and cannot be downloaded, or a file is damaged.
     """
     source = registry.create(name)
     if not source.is_here(root):
@@ -106,15 +106,15 @@ def load(name: str, root: Path) -> Dataset:
 def to_tensor(images: npt.NDArray[Any]) -> "Tensor":
     """Return images as the models take them: ``(x / 255 - 0.5) / 0.5``, -1 black to 1 white.
 
-    Bit for bit torchvision's ``ToTensor`` and ``Normalize(0.5, 0.5)``, as in the seed project.
+    Bit-identical to torchvision's ``ToTensor`` and ``Normalize(0.5, 0.5)``.
 
     Args:
         images: ``(N, 28, 28)`` uint8.
 
     Returns:
-        ``(N, 1, 28, 28)`` float32, which shares no memory with the images.
+        ``(N, 1, 28, 28)`` float32, a copy.
     """
-    import torch  # late: what only chooses a data set need not wait for it
+    import torch  # late: choosing a data set does not need it
 
     pixels = torch.from_numpy(images.astype(np.float32)).unsqueeze(1)
     return pixels.div_(255).sub_(0.5).div_(0.5)

@@ -1,4 +1,4 @@
-"""The handwritten digits embedded in scikit-learn, as 28x28 images: no download, no network."""
+"""The handwritten digits in scikit-learn, as 28x28 images; they need no download."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ _CLASSES = 10
 class Digits(Source):
     """1,797 digits by 13 writers, 8x8 pixels, 17 grey levels.
 
-    Enlarged to 20x20 by bilinear interpolation and centred in 28x28, as MNIST's are: beside looking
-    alike, the black margin keeps the single filter of ``net`` from dying at a rare initialisation
-    (1 of 20 seeds stayed at 10 % when the digits filled the frame, none with the margin).
+    They are enlarged to 20x20 by bilinear interpolation and centred in 28x28, as in MNIST. Without
+    the black margin, 1 of 20 initialisations of ``net`` had a dead filter and stayed at 10 %; with
+    it, none did.
 
-    The held-out fifth: of each class every fifth in the order of the file, the fifth first. That
-    makes 1,442 to train on and 355 to test on. Writers are in both.
+    Every fifth image of each class, in the order of the file, is held out: 1,442 images to train on
+    and 355 to test on. Each writer is in both parts.
 
     Source: Alpaydin, Kaynak, Optical Recognition of Handwritten Digits, UCI 1998 (its test part).
     """
@@ -36,7 +36,7 @@ class Digits(Source):
     summary = "1,797 real handwritten digits from scikit-learn"
 
     def read(self, root: Path) -> Dataset:
-        """Read them out of the installed scikit-learn, wherever ``root`` is."""
+        """Return the digits, read from the installed scikit-learn; ``root`` is not used."""
         # Not through sklearn.datasets: its import takes 0.85 s in every process, this 0.02 s.
         table = np.loadtxt(_file(), delimiter=",", dtype=np.uint8)
         images = enlarge(table[:, :-1].reshape(-1, _SIDE, _SIDE))
@@ -48,9 +48,9 @@ class Digits(Source):
 
 
 def enlarge(originals: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Enlarge ``(N, 8, 8)`` grey levels 0 to 16 to ``(N, 28, 28)`` of 0 to 255.
+    """Return images ``(N, 8, 8)`` of grey levels 0 to 16 enlarged to ``(N, 28, 28)`` of 0 to 255.
 
-    Exact: in tenths of a pixel all weights are whole numbers, so every machine gets the same.
+    In tenths of a pixel all weights are whole numbers, so the result is the same on every machine.
     """
     # Output pixel i samples the input at (i + 0.5) * 8/20 - 0.5 = (4i - 3) / 10, within the edges.
     tenths = np.clip(4 * np.arange(_BOX) - 3, 0, 10 * (_SIDE - 1))
@@ -65,7 +65,7 @@ def enlarge(originals: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def held_out(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Return ``(N,)`` bool: which samples are for the test, of each class every fifth."""
+    """Return ``(N,)`` bool: the samples of the test part, every fifth of each class."""
     test = np.zeros(len(labels), np.bool_)
     for label in np.unique(labels):
         test[np.flatnonzero(labels == label)[4::5]] = True
@@ -73,7 +73,7 @@ def held_out(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 
 
 def _file() -> Path:
-    """Find the file without importing scikit-learn."""
+    """Return the path of the file, found without importing scikit-learn."""
     package = importlib.util.find_spec("sklearn")
     for folder in (package and package.submodule_search_locations) or ():
         path = Path(folder, "datasets", "data", "digits.csv.gz")

@@ -1,7 +1,7 @@
-"""Downloads a data set through torchvision, in a process of its own with a time limit.
+"""The download of a data set by torchvision, in a process of its own with a time limit.
 
-In a process of its own because torchvision costs every process that imports it a second and 85 MB,
-and because name look-ups and sockets cannot be interrupted from within.
+The import of torchvision takes a second and 85 MB, and name look-ups and sockets cannot be
+interrupted within a process.
 """
 
 import os
@@ -17,13 +17,13 @@ from fedsiege.errors import MissingData
 
 @dataclass(frozen=True)
 class Download:
-    """What to download.
+    """A data set that torchvision can download.
 
     Attributes:
-        title: what people call the data set.
+        title: its name in messages.
         class_name: the class in ``torchvision.datasets``; also the folder that it writes to.
-        files: the files wanted, relative to that folder.
-        mirrors: addresses of which one must answer before torchvision is imported.
+        files: the files to keep, relative to that folder.
+        mirrors: addresses; one must answer before torchvision is imported.
     """
 
     title: str
@@ -32,14 +32,14 @@ class Download:
     mirrors: tuple[str, ...]
 
     def into(self, root: Path, limit_s: float) -> None:
-        """Do it.
+        """Download the files into a folder.
 
-        The files are downloaded into a temporary folder inside ``root`` and each is moved into
-        place whole: an aborted download never looks complete.
+        They are downloaded into a temporary folder inside ``root`` and then moved, so that an
+        aborted download never looks complete.
 
         Args:
-            root: the folder of the data sets; made if it does not exist.
-            limit_s: seconds after which the download is given up and its process killed.
+            root: the folder of the data sets; created if it does not exist.
+            limit_s: the time limit in seconds, after which the process is killed.
 
         Raises:
             MissingData: no network, no permission to write, out of time, or a file is missing.
@@ -64,7 +64,7 @@ class Download:
 
 
 def _run(class_name: str, folder: Path, mirrors: Sequence[str], limit_s: float) -> str | None:
-    """Run torchvision's download and return what went wrong, or None."""
+    """Run torchvision's download; return a description of the failure, None on success."""
     module = "fedsiege.datasets.torchvision_download"
     try:
         done = subprocess.run(  # noqa: S603 - our own module, no shell

@@ -1,10 +1,10 @@
-"""Reads IDX files, the format of MNIST, without copying them into memory.
+"""IDX files, the format of MNIST, mapped into memory without a copy.
 
 Big-endian: two zero bytes, the element type (8 is uint8), the number of dimensions, one 32-bit
 size per dimension, the elements row by row. Source: the description beside the original data
 (LeCun, Cortes, Burges, The MNIST database).
 
-torchvision's own reader gives every process its own copy: 47 MB for MNIST, times 50 workers.
+torchvision's reader makes a copy in every process, 47 MB for MNIST, with 50 workers 2.3 GB.
 """
 
 import math
@@ -20,14 +20,14 @@ _UNSIGNED_BYTE = 8
 
 
 def read(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
-    """Map a file of unsigned bytes into memory, read-only; all processes share its pages.
+    """Return a file of unsigned bytes, mapped read-only; all processes share its pages.
 
     Args:
         path: the file, not compressed.
-        dimensions: how many dimensions it must have.
+        dimensions: the number of dimensions that it must have.
 
     Raises:
-        MissingData: it is missing, of another kind, empty, too short or too long.
+        MissingData: the file is missing, of another format, empty, too short or too long.
     """
     try:
         length = path.stat().st_size

@@ -21,25 +21,25 @@ _FILES = tuple(
 
 
 class MnistLike(Source):
-    """A data set of 28x28 images in the four files of MNIST, ``<root>/<torchvision's class>/raw``.
+    """A data set of 28x28 images in four files, in ``<root>/<torchvision's class>/raw``.
 
     Attributes:
-        download: where torchvision has it from.
+        download: the download of its files.
     """
 
     download: ClassVar[Download]
 
     def is_here(self, root: Path) -> bool:
-        """Say whether all four files are there."""
+        """Return whether all four files exist."""
         folder = root / self.download.class_name
         return all((folder / file).is_file() for file in self.download.files)
 
     def fetch(self, root: Path, limit_s: float) -> None:
-        """Download the four files through torchvision."""
+        """Download the four files."""
         self.download.into(root, limit_s)
 
     def read(self, root: Path) -> Dataset:
-        """Map the four files into memory."""
+        """Return the data set, mapped from the four files."""
         raw = root / self.download.class_name / "raw"
         return Dataset(self.name, *_read_part(raw, "train"), *_read_part(raw, "t10k"), _CLASSES)
 
@@ -75,7 +75,7 @@ class Fashion(MnistLike):
 
 
 def _read_part(raw: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Read the images and labels of one part and check that they belong together."""
+    """Return the images and labels of one part; raise MissingData if they do not match."""
     image_path, label_path = raw / f"{part}-images-idx3-ubyte", raw / f"{part}-labels-idx1-ubyte"
     images = idx.read(image_path, dimensions=3)
     labels = idx.read(label_path, dimensions=1).astype(np.int64)

@@ -1,6 +1,6 @@
-"""The process behind ``download``: ``CLASS FOLDER LIMIT_S MIRROR...``.
+"""The process that ``download.py`` starts, with the arguments ``CLASS FOLDER LIMIT_S MIRROR...``.
 
-It ends with status 0, or with another and the reason in the last line of stderr.
+Its exit status is 0, or not 0 with the reason in the last line of stderr.
 """
 
 import http.client
@@ -12,17 +12,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
-#: A mirror that says nothing for so long is taken for dead.
+#: A mirror that does not answer within this time counts as unreachable.
 SILENCE_S = 20.0
 
 
 def main(arguments: Sequence[str]) -> None:
     """Download one data set into a folder."""
     class_name, folder, limit_s, *mirrors = arguments
-    # The parent kills us when time is up; should it be gone by then, the kernel does.
+    # The parent kills this process at the time limit; if the parent is gone, the alarm does.
     signal.alarm(math.ceil(float(limit_s)) + 1)
     socket.setdefaulttimeout(SILENCE_S)
-    # Without a network this answers in milliseconds, the import of torchvision in seconds.
+    # Without a network this fails in milliseconds, the import of torchvision takes seconds.
     problems = [unreachable(mirror) for mirror in mirrors]
     if all(problems):
         sys.exit(f"no network: {problems[0]}")
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def unreachable(address: str) -> str | None:
-    """Say why nothing answers at an address, or None if something does, be it an error."""
+    """Return why an address does not answer; None if it does, even with an HTTP error."""
     try:
         urllib.request.urlopen(urllib.request.Request(address, method="HEAD")).close()  # noqa: S310
     except urllib.error.HTTPError:

@@ -1,14 +1,14 @@
-"""Makes ``import torchvision`` work beside a CPU build of torch.
+"""The import of torchvision beside a CPU build of torch.
 
 The registry's torchvision wheels are linked to CUDA torch. Beside a CPU torch their compiled
-operators do not load, and ``import torchvision`` fails while it describes two of them:
-"operator torchvision::nms does not exist". Declaring these two is enough for its data sets,
-transforms and models to work. The operators themselves still do not: calling one says so.
+operators do not load, and ``import torchvision`` fails when it registers two of them: "operator
+torchvision::nms does not exist". With these two declared, its data sets, transforms and models
+work. A call of such an operator still raises an error.
 
-``fedsiege`` hooks itself into the import of torchvision for that, so that a plugin or a script that
-has imported any part of ``fedsiege`` imports torchvision as usual. Nothing is imported before that.
+``fedsiege`` installs a finder that declares them when torchvision is imported, so that a plugin or
+a script that has imported any part of ``fedsiege`` can import torchvision as usual.
 
-The import costs about a second and 85 MB: leave it to the few places that need it.
+The import takes about a second and 85 MB: do it only where it is needed.
 """
 
 import functools
@@ -24,20 +24,20 @@ _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 class Finder:
-    """Declares the operators when torchvision is about to be imported; finds nothing itself."""
+    """Declares the operators when torchvision is imported; it finds no module itself."""
 
     @staticmethod
     def find_spec(
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Declare the operators that torchvision cannot load, and leave the rest to others."""
+        """Declare the operators that torchvision cannot load; return None."""
         if name == "torchvision":
             _declare_what_does_not_load()
         return None
 
 
 def hook() -> None:
-    """Put the finder into the import of torchvision; doing it again changes nothing."""
+    """Install the finder, unless it is installed already."""
     if Finder not in sys.meta_path:
         sys.meta_path.insert(0, Finder)
 
@@ -47,8 +47,8 @@ def load() -> ModuleType:
     """Return torchvision with its data sets.
 
     Raises:
-        ImportError: it is not installed.
-        RuntimeError: it does not fit torch for a reason other than the missing operators.
+        ImportError: torchvision is not installed.
+        RuntimeError: torchvision does not work with this torch for another reason.
     """
     hook()
     return _import()
@@ -77,7 +77,7 @@ def _declare_what_does_not_load() -> None:
 
 @functools.cache
 def _library() -> Any:  # torch's Library, whose import costs a second
-    """Return the holder of the declarations; they live as long as it does, so it is kept."""
+    """Return the library object of the declarations, cached since they live as long as it does."""
     import torch
 
     return torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]

@@ -1,4 +1,9 @@
-"""The models a federation can train, their weights as one flat vector, and checkpoints.
+"""The models, their weights as one flat vector, and checkpoints.
+
+- architectures.py  the architectures, by name
+- weights.py        parameters of a module to and from the flat vector ``(d,)``
+- stateless.py      the check that a model has no state besides its parameters
+- checkpoints.py    weights in safetensors files
 
 A model is added in ``architectures.py``; nothing else has to know of it.
 """

@@ -1,7 +1,7 @@
 """The architectures. All take ``(N, 1, 28, 28)`` float32 and return logits ``(N, 10)``.
 
-They are plain sequences of named layers, so that the cohort trainer can walk them and so that the
-names of their parameters (``conv1.weight``) are those of the checkpoints.
+They are sequences of named layers, so that the cohort engine can run them. The names of their
+parameters, such as ``conv1.weight``, are those in the checkpoints.
 """
 
 import abc
@@ -20,7 +20,7 @@ class Architecture(abc.ABC):
     """Base of all architectures.
 
     Attributes:
-        name: what the user calls it.
+        name: the name by which users select it.
         summary: one line for listings.
     """
 
@@ -97,7 +97,7 @@ class LeNet5(Architecture):
 @registry.register
 @dataclass(frozen=True)
 class Cnn(Architecture):
-    """The CNN of the MPAF paper's group (Cao & Gong 2022 and its sister papers): 139,960."""
+    """The CNN of the MPAF paper (Cao & Gong 2022) and related papers: 139,960 parameters."""
 
     name = "cnn"
     summary = "the MPAF paper group's CNN, 139,960 parameters"
@@ -126,22 +126,22 @@ def names() -> list[str]:
 
 
 def create(name: str) -> nn.Module:
-    """Return a new module of that architecture on the CPU, in training mode.
+    """Return a new module of an architecture on the CPU, in training mode.
 
     Its weights are torch's default initialisation from a fixed seed, the same at every call;
-    ``unflatten_into`` puts the wanted ones in.
+    ``unflatten_into`` sets others.
 
     Raises:
-        InvalidValue: unknown name; the text says which ones are near and which there are. Or the
-            module has state that a federation does not send, such as buffers: see ``stateless``.
+        InvalidValue: the name is unknown; the message lists the known ones. Or the module has state
+            besides its parameters, see ``stateless``.
     """
     return create_seeded(name, 0)
 
 
 def create_seeded(name: str, torch_seed: int) -> nn.Module:
-    """Return a new module whose weights are what ``torch.manual_seed(torch_seed)`` leads to.
+    """Return a new module with the weights that follow from ``torch.manual_seed(torch_seed)``.
 
-    The global RNG is as it was before.
+    The global generator is restored.
     """
     architecture = registry.create(name)
     with seeding.torch_seeded(torch_seed):

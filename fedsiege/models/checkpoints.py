@@ -1,6 +1,6 @@
-"""Checkpoints: weights in safetensors files, never pickle, one tensor per parameter.
+"""Checkpoints: weights in safetensors files, one tensor per parameter; never pickle.
 
-The ones that ship lie in ``fedsiege/checkpoints`` as ``<model>-<dataset>.safetensors``.
+The shipped ones are ``fedsiege/checkpoints/<model>-<dataset>.safetensors``.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ from fedsiege.models.weights import layout, random_weights, size
 _SHIPPED = Path(__file__).parent.parent / "checkpoints"
 #: The folder of checkpoints inside a data folder.
 _FOLDER = "checkpoints"
-#: What a file there may be called: no folder, nothing hidden.
+#: The allowed names of files in that folder: no path, not hidden.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
 #: Initial weights that are not a file.
 WORDS = ("pretrained", "random")
 
 
 def checkpoint_path(name: str, dataset: str) -> Path | None:
-    """Return the checkpoint that ships for a model trained on a data set, or None."""
+    """Return the shipped checkpoint of a model and a data set, None if there is none."""
     path = _SHIPPED / f"{name}-{dataset}.safetensors"
     return path if path.is_file() else None
 
@@ -38,11 +38,15 @@ def read_checkpoint(path: Path, name: str) -> Tensor:
     """Return the weights in a file, ``(d,)`` float32.
 
     The file is not trusted: names, shapes and types are checked before a tensor is read. Weights
-    that are not finite are returned as they are, since a destroyed model can be looked at too.
+    that are not finite are returned, too, so that a destroyed model can be inspected.
+
+    Args:
+        path: the file.
+        name: the name of the model.
 
     Raises:
-        MissingData: there is no such file, or it cannot be opened.
-        InvalidValue: it is no safetensors file, or not one of this model.
+        MissingData: the file is missing or cannot be opened.
+        InvalidValue: it is not a safetensors file, or not of this model.
     """
     expected = dict(layout(name))
     if not path.is_file():
@@ -66,13 +70,13 @@ def read_checkpoint(path: Path, name: str) -> Tensor:
 
 
 def write_checkpoint(path: Path, name: str, weights: Tensor, metadata: dict[str, str]) -> None:
-    """Write weights, ``(d,)`` float32, and a few words on where they come from.
+    """Write weights, ``(d,)`` float32, and a description of their origin.
 
-    The file appears complete or not at all, and the same content gives the same bytes.
+    The file is written as a whole or not at all. The same content gives the same bytes.
 
     Args:
-        path: the file; its folder exists, a file already there is replaced.
-        name: the model.
+        path: the file; its folder must exist, an existing file is replaced.
+        name: the name of the model.
         weights: its weights, on any device.
         metadata: text by key; the key "model" is added.
 
@@ -103,21 +107,22 @@ def write_checkpoint(path: Path, name: str, weights: Tensor, metadata: dict[str,
 
 
 def initial_weights(name: str, init: str, dataset: str, seed: int) -> tuple[Tensor, str]:
-    """Return the weights a run begins with and what they are.
+    """Return the initial weights of a run, and a word for their origin.
 
     Args:
-        name: the model.
-        init: "pretrained", "random", the path of a safetensors file, or "": pretrained where a
-            checkpoint ships for the model and the data set, else random.
-        dataset: the data set of the run, by name.
+        name: the name of the model.
+        init: "pretrained", "random", the path of a safetensors file, or "": pretrained if a
+            checkpoint is shipped for the model and the data set, else random.
+        dataset: the name of the run's data set.
         seed: the run's seed, for random weights.
 
     Returns:
         ``(d,)`` float32, and "pretrained", "random" or the path.
 
     Raises:
-        InvalidValue: unknown model, "pretrained" where no checkpoint ships, neither a known word
-            nor a file, a file that does not fit the model or holds weights that are not finite.
+        InvalidValue: the model is unknown, no checkpoint is shipped for "pretrained", ``init`` is
+            neither a known word nor a file, or the file does not fit the model or holds weights
+            that are not finite.
     """
     if init == "pretrained":
         return read_checkpoint(shipped_checkpoint(name, dataset), name), "pretrained"
@@ -135,10 +140,10 @@ def initial_weights(name: str, init: str, dataset: str, seed: int) -> tuple[Tens
 
 
 def shipped_checkpoint(name: str, dataset: str) -> Path:
-    """Return the checkpoint that ships for a model trained on a data set.
+    """Return the shipped checkpoint of a model and a data set.
 
     Raises:
-        InvalidValue: none does; the text says which there are.
+        InvalidValue: there is none; the message names those there are.
     """
     path = checkpoint_path(name, dataset)
     if path is None:
@@ -153,10 +158,11 @@ def shipped_checkpoint(name: str, dataset: str) -> Path:
 
 
 def read_finite(path: Path, name: str) -> Tensor:
-    """Return the weights in a file as ``read_checkpoint`` does, if a run can begin with them.
+    """Return the weights in a file, which must be finite.
 
     Raises:
-        MissingData, InvalidValue: as ``read_checkpoint``, or some weights are not finite.
+        MissingData: see ``read_checkpoint``.
+        InvalidValue: see ``read_checkpoint``, or a weight is not finite.
     """
     weights = read_checkpoint(path, name)
     if not bool(weights.isfinite().all()):
@@ -167,16 +173,15 @@ def read_finite(path: Path, name: str) -> Tensor:
 
 
 def find_checkpoint(init: str, data: Path, named: Iterable[Path] = ()) -> Path | None:
-    """Return the file that initial weights are asked for by, without looking at any other.
+    """Return the file of initial weights that a request names, None if it names no allowed file.
+
+    No other path is accessed, so that a remote caller cannot probe the file system.
 
     Args:
-        init: the path of one of ``named`` as it is written there, its name alone, or the name of a
-            file in the folder ``checkpoints`` of the data folder.
+        init: a path or file name out of ``named``, or the name of a file in the folder
+            ``checkpoints`` of the data folder.
         data: the data folder.
-        named: files that may be asked for, wherever they are.
-
-    Returns:
-        The file, or None: it is none of them. No other path is looked up.
+        named: further files that may be requested, anywhere.
     """
     for path in named:
         if init == path.name or Path(init) == path:
@@ -196,7 +201,7 @@ def sha256(path: Path) -> str:
 
 
 def _with_sorted_header(content: bytes) -> bytes:
-    """Sort the header of a safetensors file: the library writes metadata in random order."""
+    """Return a safetensors file with a sorted header; the library's order is random."""
     length = int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)  # the format keeps the tensors aligned to 8 bytes
@@ -206,7 +211,7 @@ def _with_sorted_header(content: bytes) -> bytes:
 def _differences(
     wanted: dict[str, tuple[object, ...]], found: dict[str, tuple[object, ...]]
 ) -> str:
-    """Name the first tensor that is not as the model has it."""
+    """Describe the first tensor that differs from the model's."""
     for key, (*shape, kind) in wanted.items():
         if key not in found:
             return f"{key} {shape} {kind}, the file does not"

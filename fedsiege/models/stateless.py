@@ -1,8 +1,8 @@
-"""Refuses modules whose behaviour is not determined by their parameters.
+"""The check that a module is determined by its parameters.
 
-A federation sends, aggregates and tests with parameters alone. What else a module keeps, such as
-the running statistics of batch normalisation, would stay at its initial value in the global model,
-and the reported accuracy would be that of another model.
+A federation sends, aggregates and tests parameters alone. Other state of a module, such as the
+running statistics of batch normalisation, would keep its initial value in the global model, and the
+reported accuracy would be that of another model.
 """
 
 from torch import nn
@@ -16,14 +16,14 @@ _INSTEAD = (
 
 
 def refuse_buffers(module: nn.Module, name: str) -> None:
-    """Refuse a module that has buffers, of any type, persistent or not.
+    """Raise InvalidValue if a module has buffers, of any type, persistent or not.
 
     Args:
         module: the module.
-        name: what to call it in the error.
+        name: its name in the message.
 
     Raises:
-        InvalidValue: it or one of its layers has a buffer; the text names each with its layer.
+        InvalidValue: the module or a layer has a buffer; the message names each with its layer.
     """
     found = [
         f"{_describe(path, layer)} has {', '.join(buffers)}"
@@ -39,19 +39,19 @@ def refuse_buffers(module: nn.Module, name: str) -> None:
 
 
 def refuse_state(module: nn.Module, name: str) -> None:
-    """Refuse a module whose test result is not determined by its parameters and each sample.
+    """Raise InvalidValue if predictions do not depend on the parameters and the sample alone.
 
-    That is one with buffers, or with batch normalisation without running statistics: the latter
-    normalises by the batch in eval mode too, so that the class of a sample depends on the samples
-    that are tested with it, and an accuracy on the size and order of the test batches. InstanceNorm
-    without running statistics and GroupNorm look at one sample at a time and are accepted.
+    This is so for a module with buffers, or with batch normalisation without running statistics.
+    The latter normalises by the batch in eval mode, too, so that predictions depend on the size and
+    order of the test batches. InstanceNorm without running statistics and GroupNorm process each
+    sample separately and are accepted.
 
     Args:
         module: the module.
-        name: what to call it in the error.
+        name: its name in the message.
 
     Raises:
-        InvalidValue: why not, with the names of the layers.
+        InvalidValue: the module has such state; the message names the layers.
     """
     refuse_buffers(module, name)
     found = [

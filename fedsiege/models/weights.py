@@ -1,7 +1,7 @@
-"""A model's weights as one flat float32 vector, in the order of its parameters.
+"""The weights of a model as one flat float32 vector ``(d,)``, in the order of its parameters.
 
-That vector, ``(d,)``, is what rules, attacks and the wire work on. Each parameter lies in it row
-by row, outermost dimension first, whatever its memory format in a module.
+Rules, attacks and messages use this vector. Each parameter is stored in row-major order, whatever
+its memory format in a module.
 """
 
 import functools
@@ -23,7 +23,7 @@ def layout(name: str) -> Layout:
     """Return the names and shapes of a model's parameters in the order of the flat vector.
 
     Raises:
-        InvalidValue: unknown model, or one with state that no vector of parameters holds.
+        InvalidValue: the model is unknown, or has state besides its parameters.
     """
     architecture = architectures.registry.create(name)
     with torch.device("meta"):  # shapes only: nothing is allocated or drawn
@@ -33,10 +33,10 @@ def layout(name: str) -> Layout:
 
 
 def size(name: str) -> int:
-    """Return ``d``, the number of a model's parameters.
+    """Return ``d``, the number of weights of a model.
 
     Raises:
-        InvalidValue: unknown model.
+        InvalidValue: the model is unknown.
     """
     return sum(math.prod(shape) for _, shape in layout(name))
 
@@ -45,18 +45,18 @@ def flatten(module: nn.Module) -> Tensor:
     """Return a copy of a module's parameters as ``(d,)`` float32 on its device.
 
     Raises:
-        InvalidValue: the module has buffers, which the vector would leave out.
+        InvalidValue: the module has buffers, which the vector does not include.
     """
     refuse_buffers(module, type(module).__name__)
     return torch.cat([p.detach().reshape(-1) for p in module.parameters()]).float()
 
 
 def unflatten_into(module: nn.Module, weights: Tensor) -> None:
-    """Copy ``weights``, ``(d,)``, into a module's parameters. They share no memory afterwards.
+    """Copy ``weights``, ``(d,)``, into the parameters of a module.
 
     Raises:
-        InvalidValue: the vector has another shape, or the module has buffers, which it does not
-            hold; the module is unchanged.
+        InvalidValue: the vector has another shape, or the module has buffers, which the vector does
+            not include; the module is unchanged.
     """
     refuse_buffers(module, type(module).__name__)
     parameters = list(module.parameters())
@@ -72,15 +72,16 @@ def unflatten_into(module: nn.Module, weights: Tensor) -> None:
 def random_weights(name: str, seed: int, purpose: str = "initial weights") -> Tensor:
     """Return torch's default initialisation of a model, ``(d,)`` float32.
 
-    For all layers here that is U(-1/sqrt(fan_in), 1/sqrt(fan_in)), weights and biases.
+    For all layers of the shipped models it is U(-1/sqrt(fan_in), 1/sqrt(fan_in)), for weights and
+    biases.
 
     Args:
-        name: the model.
+        name: the name of the model.
         seed: the run's seed; the same seed and purpose give the same weights.
-        purpose: what they are for; purposes are independent of each other.
+        purpose: the name of the random stream, see ``seeding.sequence``.
 
     Raises:
-        InvalidValue: unknown model.
+        InvalidValue: the model is unknown.
     """
     torch_seed = seeding.torch_generator(seed, purpose).initial_seed()
     return flatten(architectures.create_seeded(name, torch_seed))

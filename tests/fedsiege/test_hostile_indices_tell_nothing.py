@@ -68,7 +68,8 @@ def test_the_bound_is_missed_where_an_index_tells_something() -> None:
 def test_kinds_that_are_dealt_out_by_lot_are_dealt_alike_to_hostile_participants() -> None:
     """Such as the strips of a distributed trigger, with every fourth participant hostile."""
     counts = np.bincount(
-        [seeding.lot("dba pattern", index, 4) for index in hostile_indices(400, 0.25)], minlength=4
+        [seeding.random_group("dba pattern", index, 4) for index in hostile_indices(400, 0.25)],
+        minlength=4,
     )
     assert counts.sum() == 100
     assert counts.min() > 25 - BOUND * (100 * 0.25 * 0.75) ** 0.5

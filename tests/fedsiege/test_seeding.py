@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fedsiege.errors import InvalidValue
-from fedsiege.seeding import generator, lot, sequence, torch_generator
+from fedsiege.seeding import generator, random_group, sequence, torch_generator
 
 COORDINATES = list(
     itertools.product([0, 1, 2**32, 2**64 - 1], ["batch order", "partition"], [0, 1], [0, 1, 2**31])
@@ -39,9 +39,9 @@ def test_the_numbers_are_these_on_every_machine():
 
 @pytest.mark.parametrize("every", [1, 2, 3, 4, 5, 10])
 def test_a_lot_is_even_among_participants_that_are_spaced_evenly(every):
-    drawn = [lot("group", participant, 5) for participant in range(0, 1000 * every, every)]
+    drawn = [random_group("group", participant, 5) for participant in range(0, 1000 * every, every)]
     assert all(150 < drawn.count(kind) < 250 for kind in range(5))
-    assert lot("another", 3, 1) == 0
+    assert random_group("another", 3, 1) == 0
 
 
 def test_nothing_else_is_drawn_from():

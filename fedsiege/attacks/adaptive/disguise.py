@@ -19,7 +19,7 @@ from fedsiege import models
 from fedsiege.attacks.adaptive.synthetic import synthetic_steps
 from fedsiege.attacks.base import Attack, Broadcast
 from fedsiege.attacks.vectors import last_step, unit
-from fedsiege.seeding import generator, lot
+from fedsiege.seeding import generator, random_group
 
 #: Singular directions that hold most of an honest update.
 _LEADING = 2
@@ -146,7 +146,7 @@ def disguise(
         draw = generator(broadcast.seed, "disguise noise", broadcast.round_number, participant)
         noises = [(noise, draw)]
         if spread:
-            group = lot("group", participant, groups) if groups else participant
+            group = random_group("group", participant, groups) if groups else participant
             lasting = generator(broadcast.seed, "disguise spread", participant=group)
             noises.append((spread, lasting))
         for layer in layers:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fedsiege.attacks.backdoors.backdoor import TriggerAttack
 from fedsiege.attacks.base import registry
-from fedsiege.seeding import lot
+from fedsiege.seeding import random_group
 
 #: Row and first column of each strip of 1 by 4 white pixels: trigger size 4, gap 2, at (0, 0).
 STRIPS = ((0, 0), (0, 6), (3, 0), (3, 6))
@@ -55,6 +55,6 @@ class Dba(TriggerAttack):
     def stamp_of(self, participant: int, images: Tensor) -> Tensor:
         """Return the images with the strip of one attacker on them."""
         stamped = images.clone()
-        row, column = STRIPS[lot("dba pattern", participant, len(STRIPS))]
+        row, column = STRIPS[random_group("dba pattern", participant, len(STRIPS))]
         stamped[:, :, row, column : column + _LENGTH] = _WHITE
         return stamped

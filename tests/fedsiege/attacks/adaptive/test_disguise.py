@@ -17,7 +17,7 @@ from fedsiege.attacks.adaptive.disguise import (
     with_profile,
 )
 from fedsiege.attacks.adaptive.synthetic import synthetic_steps
-from fedsiege.seeding import generator, lot
+from fedsiege.seeding import generator, random_group
 
 ARCHITECTURES = ["net", "lenet5"]
 
@@ -111,7 +111,7 @@ def test_a_group_has_one_spread() -> None:
         return unit @ unit.T
 
     two = cosines(groups=2)
-    together = torch.tensor([lot("group", participant, 2) for participant in range(2, 6)])
+    together = torch.tensor([random_group("group", participant, 2) for participant in range(2, 6)])
     same = together[:, None] == together
     assert 4 < same.sum() < 16, "else it shows nothing"
     assert two[same].min() > 0.99
