@@ -1,9 +1,9 @@
-"""Which participants are hostile.
+"""How many participants are hostile, and which.
 
-They have the same indices with every seed. What an index is given is drawn instead: its samples,
-the rounds that it is scheduled in, the part of a distributed trigger that it holds. These draws
-treat all indices alike, so that a fixed pattern of indices tells no more than a drawn one, and
-workers that take consecutive indices host equal shares of hostile participants.
+The hostile participants have the same indices with every seed. What an index is given is drawn: its
+samples, the rounds that it is scheduled in, the part of a distributed trigger that it holds. These
+draws treat all indices alike, so that a fixed pattern of indices tells no more than a drawn one.
+Workers that take consecutive indices host equal shares of hostile participants.
 
 There is one exception: where ``dirichlet-prior`` hands out nearly the whole data set, the last
 indices get what is left of the classes. Hostile participants are spread over all indices, which
@@ -13,7 +13,51 @@ The original makes every ``round((1 - p) / p)``-th participant hostile, which gi
 p = 0.3 and divides by zero above two thirds. Here the count is exact for every fraction.
 """
 
-from fedsiege.experiment.spec import hostile_count
+import math
+from fractions import Fraction
+
+from fedsiege.errors import InvalidValue
+
+
+def hostile_count(participants: int, fraction: float) -> int:
+    """Return how many of the participants are hostile: ``fraction * participants``, half up.
+
+    The fraction counts as it is written: 0.29 of 100 is 29, though the binary number below 0.29
+    times 100 is less.
+
+    Args:
+        participants: how many there are, 0 or more.
+        fraction: 0 to 1.
+
+    Raises:
+        InvalidValue: a value out of its range.
+    """
+    if participants < 0:
+        raise InvalidValue("participants", participants, "a whole number, 0 or more")
+    if not 0 <= fraction <= 1:
+        raise InvalidValue("fraction", fraction, "a fraction from 0 to 1")
+    return share_of(participants, fraction)
+
+
+def fakes_beside(benign: int, fraction: float) -> int:
+    """Return how many fakes make up a fraction of all: ``benign * p / (1 - p)``, half up.
+
+    Args:
+        benign: how many participants are not hostile, 0 or more.
+        fraction: p, from 0 to below 1, taken as the decimal number it was written as.
+    """
+    share = exactly(fraction)
+    return math.floor(benign * share / (1 - share) + Fraction(1, 2))
+
+
+def share_of(count: int, fraction: float) -> int:
+    """Return ``fraction * count`` as a whole number, half up; the fraction counts as written."""
+    return math.floor(exactly(fraction) * count + Fraction(1, 2))
+
+
+def exactly(number: float) -> Fraction:
+    """Return the decimal number a float was written as."""
+    return Fraction(repr(float(number)))
 
 
 def hostile_indices(participants: int, fraction: float) -> list[int]:

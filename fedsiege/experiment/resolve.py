@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fedsiege.errors import InvalidValue, UnfitRound
-from fedsiege.experiment.hostile import hostile_indices
+from fedsiege.experiment.hostile import exactly, fakes_beside, hostile_indices, share_of
 from fedsiege.experiment.settings import no_such
-from fedsiege.experiment.spec import ExperimentSpec, exactly, fakes_beside, share_of
+from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.registry import spell
 
 #: Benign participants up to which it is looked whether an attack works with an open number of them.
@@ -65,7 +65,7 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
         raise InvalidValue("ATTACK_NAME", spec.attack_name, allowed)
     hostile = attack.aliases * (spec.hostile if spec.clients else spec.attack)
     if spec.intrusions and not hostile:
-        allowed = "with an ATTACK that has participants only: there is nobody to try them"
+        allowed = "only with an ATTACK above 0: hostile participants try them"
         raise InvalidValue("INTRUSIONS", spec.intrusions, allowed)
     scheduled = max(1, share_of(spec.clients, spec.participation)) if spec.clients else 0
     if spec.threshold is not None and 0 < scheduled < spec.threshold:
@@ -178,8 +178,8 @@ def _check_attack(
 ) -> str:
     """Refuse an attack that cannot work in any round that there may be.
 
-    Who takes part in a sampled round, or with an open number of participants, is not known before;
-    but how many hostile ones there may be among how many.
+    Which participants take part in a sampled round, or with an open number of participants, is not
+    known before; but how many hostile ones there may be among how many.
 
     Returns:
         What there is to know of an attack that does not work in the likeliest round.
@@ -239,7 +239,7 @@ def _possible_rounds(spec: ExperimentSpec, scheduled: int) -> Iterator[tuple[int
 
 
 def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any registered attack
-    """Say what has no effect or is not known to it, and where shares are no whole numbers."""
+    """Yield notes on what has no effect or is not known to it, and on shares that are rounded."""
     from fedsiege import attacks
     from fedsiege.attacks.data_poisoning.base import count
 
@@ -274,7 +274,7 @@ def _notes_on_attack(spec: ExperimentSpec, attack: Any) -> Iterator[str]:  # any
 
 
 def _notes_on_leaked(spec: ExperimentSpec) -> Iterator[str]:
-    """Say where leaked credentials are asked for that nobody needs."""
+    """Yield notes on leaked credentials that no participant needs."""
     if spec.leaked == ExperimentSpec.model_fields["leaked"].default:
         return
     if spec.admission == "open":
@@ -291,7 +291,7 @@ def _notes_on_rule(
     updates: int,
     assumed: bool,
 ) -> Iterator[str]:
-    """Say what is assumed of the hostile participants, and where it does not hold."""
+    """Yield notes on what is assumed of the hostile participants, and where it does not hold."""
     f = getattr(rule, "f", None)
     if updates and (remark := rule.remark(updates)):
         yield remark
@@ -315,7 +315,7 @@ def _notes_on_training(
     rule: Any,  # any rule
     local: dict[str, Any],
 ) -> Iterator[str]:
-    """Say where a rule is told to reckon with another training than the participants'."""
+    """Yield notes where a rule assumes another training than the participants' one."""
     last = rule.last
     for name, value in local.items():
         if (assumed := getattr(last, name, value)) != value:
@@ -330,7 +330,7 @@ def _notes_on_memory(
     rule: Any,  # any rule
     updates: int,
 ) -> Iterator[str]:
-    """Say where participants come too seldom for a rule that must have seen them often."""
+    """Yield notes where participants come too seldom for a rule that must have seen them often."""
     last, window = rule.last, rule.last.judges_after
     if not window:
         return
@@ -342,8 +342,8 @@ def _notes_on_memory(
         )
     elif spec.rounds < (needed := math.ceil((window + 2) * every)):
         yield (
-            f"{last.name} is hardly more than the mean in {spec.rounds} rounds: it judges whom it "
-            f"has predicted window={window} times, which takes about {needed}"
+            f"{last.name} is hardly more than the mean in {spec.rounds} rounds: it judges "
+            f"participants it has predicted window={window} times, which takes about {needed}"
         )
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from fedsiege import attacks, seeding
-from fedsiege.experiment.hostile import hostile_indices
-from fedsiege.experiment.spec import ExperimentSpec, share_of
+from fedsiege.experiment.hostile import hostile_indices, share_of
+from fedsiege.experiment.spec import ExperimentSpec
 
 
 class Roster:

@@ -1,4 +1,4 @@
-"""One frozen specification of an experiment.
+"""The specification of an experiment: all its settings, frozen.
 
 The fields of ExperimentSpec are the only list of settings. The command line, ``make``, Compose,
 grid files, ``spec.yaml``, the gRPC message and the help texts follow from them: a new setting is a
@@ -8,9 +8,7 @@ Reading a specification costs no torch. ``fedsiege.experiment.resolve`` looks th
 needs it.
 """
 
-import math
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any, Literal, Self
 
 import yaml
@@ -19,6 +17,7 @@ from pydantic import field_validator, model_validator
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment import intrusions
 from fedsiege.experiment.faults import FaultPlan
+from fedsiege.experiment.hostile import hostile_count
 from fedsiege.experiment.plain_yaml import read_yaml
 from fedsiege.experiment.settings import MOST, Settings, count, declared, setting
 
@@ -239,7 +238,7 @@ def settings_from_yaml(text: str) -> dict[str, object]:
 
 
 def _refuse_twice(tree: yaml.MappingNode) -> None:
-    """Refuse what stands twice in one mapping: YAML would let the last win without a word.
+    """Refuse a key that stands twice in one mapping, of which YAML would take the last.
 
     Names are compared as they are written, so that 1 and '1', which settings do not tell apart, are
     the same.
@@ -257,47 +256,6 @@ def _refuse_twice(tree: yaml.MappingNode) -> None:
             seen.add(name)
             if isinstance(value, yaml.MappingNode) and id(value) not in looked_at:
                 left.append(value)  # an alias may stand in many places, also within itself
-
-
-def hostile_count(participants: int, fraction: float) -> int:
-    """Return how many of the participants are hostile: ``fraction * participants``, half up.
-
-    The fraction counts as it is written: 0.29 of 100 is 29, though the binary number below 0.29
-    times 100 is less.
-
-    Args:
-        participants: how many there are, 0 or more.
-        fraction: 0 to 1.
-
-    Raises:
-        InvalidValue: a value out of its range.
-    """
-    if participants < 0:
-        raise InvalidValue("participants", participants, "a whole number, 0 or more")
-    if not 0 <= fraction <= 1:
-        raise InvalidValue("fraction", fraction, "a fraction from 0 to 1")
-    return share_of(participants, fraction)
-
-
-def fakes_beside(benign: int, fraction: float) -> int:
-    """Return how many fakes make up a fraction of all: ``benign * p / (1 - p)``, half up.
-
-    Args:
-        benign: how many participants are not hostile, 0 or more.
-        fraction: p, from 0 to below 1, taken as the decimal number it was written as.
-    """
-    share = exactly(fraction)
-    return math.floor(benign * share / (1 - share) + Fraction(1, 2))
-
-
-def share_of(count: int, fraction: float) -> int:
-    """Return ``fraction * count`` as a whole number, half up; the fraction counts as written."""
-    return math.floor(exactly(fraction) * count + Fraction(1, 2))
-
-
-def exactly(number: float) -> Fraction:
-    """Return the decimal number a float was written as."""
-    return Fraction(repr(float(number)))
 
 
 def _shortened(text: str) -> str:

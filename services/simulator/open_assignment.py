@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from fedsiege.experiment.hostile import fakes_beside
 from fedsiege.experiment.roster import Roster
-from fedsiege.experiment.spec import ExperimentSpec, fakes_beside
+from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.assignment import LARGEST_FEDERATION, Berth, Muster, WorkersMissing
 from services.simulator.workers import AttachedWorker, Workers

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedsiege.experiment.hostile import fakes_beside
 from fedsiege.experiment.resolve import resolve
-from fedsiege.experiment.spec import ExperimentSpec, fakes_beside
+from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator import open_assignment
 from services.simulator.experiment import Experiment

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fedsiege.errors import InvalidValue
-from fedsiege.experiment.spec import ExperimentSpec, hostile_count, settings_from_yaml
+from fedsiege.experiment.hostile import hostile_count
+from fedsiege.experiment.spec import ExperimentSpec, settings_from_yaml
 from tests.cases import each
 
 FIELDS = list(ExperimentSpec.model_fields)
