@@ -18,8 +18,9 @@ from fedsiege.grids.grid import Cell, Grid
 from fedsiege.results import Outcome, ParticipantRow, Run
 from fedsiege.results.detection import RULE
 from fedsiege.results.infrastructure import IntrusionRow
-from fedsiege.results.record import BadTable, Column, Record, fixed, read_cells, read_table
+from fedsiege.results.record import Column, Record, fixed
 from fedsiege.results.report import DetectorReport, detector_reports
+from fedsiege.results.table import BadTable, read_cells, read_table
 
 #: Rounds at the end of a run over which the accuracy is averaged.
 LAST = 3

@@ -22,8 +22,9 @@ from fedsiege.results.files import FROM_THE_START
 from fedsiege.results.history import HistoryRow
 from fedsiege.results.infrastructure import IntrusionRow
 from fedsiege.results.participants import ParticipantRow, VerdictRow
-from fedsiege.results.record import R, Record, Table
+from fedsiege.results.record import Record
 from fedsiege.results.run_info import Knowledge, RunInfo, RunState, Versions
+from fedsiege.results.table import R, Table
 
 
 class ResultsFolder:

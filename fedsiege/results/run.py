@@ -16,8 +16,8 @@ from fedsiege.results.detection import AUDIT, RULE, SELECTION, DetectionRow
 from fedsiege.results.files import REQUIRED
 from fedsiege.results.history import HistoryRow
 from fedsiege.results.participants import TAKEN_IN, Outcome, ParticipantRow, VerdictRow
-from fedsiege.results.record import BadTable, read_table
 from fedsiege.results.run_info import Knowledge, RunInfo
+from fedsiege.results.table import BadTable, read_table
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fedsiege.experiment.faults import Fault, FaultPlan, Strike
 from fedsiege.results import FaultRow, ParticipantRow
-from fedsiege.results.record import Table
+from fedsiege.results.table import Table
 from services.launch.base import Fleet, FleetFailed
 from services.simulator.intervention import Intervention
 

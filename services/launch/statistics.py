@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedsiege.results import ContainerRow
-from fedsiege.results.record import Table
+from fedsiege.results.table import Table
 from services.launch.base import Sample
 
 _MIB = 1 << 20

@@ -13,7 +13,8 @@ from fedsiege.errors import MissingExtra
 from fedsiege.results import CloseReason, HistoryRow, Outcome, ParticipantRow, Standing
 from fedsiege.results.files import TABLES
 from fedsiege.results.infrastructure import ContainerRow, FaultRow, IntrusionRow
-from fedsiege.results.record import BadTable, Column, Record, Table, fixed, read_table
+from fedsiege.results.record import Column, Record, fixed
+from fedsiege.results.table import BadTable, Table, read_table
 
 
 @dataclass(frozen=True)

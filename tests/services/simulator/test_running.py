@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedsiege.results import Run
-from fedsiege.results.record import Table
+from fedsiege.results.table import Table
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
