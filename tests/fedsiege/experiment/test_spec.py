@@ -163,8 +163,13 @@ def test_an_impossible_value_is_named_with_what_is_allowed(key: str, value: obje
     assert len(caught.value.allowed) > 5
 
 
-def test_every_field_refuses_something() -> None:
-    assert list(IMPOSSIBLE) == FIELDS
+def test_every_field_refuses_what_no_setting_can_be() -> None:
+    assert IMPOSSIBLE.keys() <= set(FIELDS)
+    for name in FIELDS:
+        for value in (True, ["a list"], {"a": "mapping"}):
+            with pytest.raises(InvalidValue) as caught:
+                ExperimentSpec.of({name: value})
+            assert caught.value.name == name.upper(), name
 
 
 def test_the_error_reads_as_promised() -> None:
