@@ -1,12 +1,12 @@
 """What an attack is.
 
-An attack crafts the updates of the hostile participants of one worker. What it may know it says in
-``knows``, and it is handed nothing else:
+An attack crafts the updates of the hostile participants of one worker. ``knows`` declares what it
+may know, and it is given nothing else:
 
 - *fake clients* know the broadcast model only;
 - *compromised* participants know what they would have sent (``CompromisedAttack``), perhaps after
   training on data that they poisoned (``PoisoningAttack``);
-- some may be told what the benign participants send, too: ``alie:knowledge=full``.
+- some may also know what the benign participants send: ``alie:knowledge=full``.
 """
 
 import abc
@@ -40,8 +40,8 @@ class Broadcast:
     Attributes:
         round_number: the round, 1 or more.
         model: ``(d,)`` float32, the global model ``w_t`` as it was sent out.
-        previous: ``(d,)`` the model ``w_{t-1}`` of the round before, which whoever has enrolled may
-            see, drawn or not; None in the worker's first round.
+        previous: ``(d,)`` the model ``w_{t-1}`` of the round before, which every enrolled
+            participant may see, drawn or not; None in the worker's first round.
         architecture: the name of the model, for attacks that build weights of their own.
         seed: the run's seed.
         hostile: the indices of all hostile participants of the round, ascending, wherever they are
@@ -180,7 +180,7 @@ class StatefulAttack(Attack):
         Args:
             broadcast: what they see.
             participants: all hostile participants of the worker that take part, ascending; in a
-                round in which none of them was drawn, nobody. What is remembered does not depend on
+                round in which none of them was drawn, none. What is remembered does not depend on
                 them: other workers have others.
             state: what this returned the last time; None in the first round.
         """
@@ -188,11 +188,7 @@ class StatefulAttack(Attack):
 
 @dataclass(frozen=True)
 class CompromisedAttack(Attack):
-    """Base of the attacks by participants that hold data, and could train on it as told.
-
-    Raises:
-        InvalidValue: another level.
-    """
+    """Base of the attacks by participants that hold data and could train on it."""
 
     knowledge: Annotated[
         Literal["partial", "full"],
@@ -218,10 +214,10 @@ class CompromisedAttack(Attack):
     def require_sample(self, count: int) -> None:
         """Raise UnfitRound unless its sample is large enough, with that many usable updates."""
         if count < self.least:
-            who = "hostile" if self.knows is Knowledge.PARTIAL else "benign"
+            side = "hostile" if self.knows is Knowledge.PARTIAL else "benign"
             raise UnfitRound(
-                f"{self.name} needs at least {self.least} usable updates of the {who} participants "
-                f"to go by (knowledge={self.knowledge}), there are {count}"
+                f"{self.name} needs at least {self.least} usable updates of the {side} "
+                f"participants to go by (knowledge={self.knowledge}), there are {count}"
             )
 
     def sample(self, broadcast: Broadcast) -> Tensor:
@@ -231,7 +227,7 @@ class CompromisedAttack(Attack):
         return rows
 
     def senders(self, broadcast: Broadcast) -> tuple[int, ...]:
-        """Return whose updates the rows of ``sample`` are, by participant index."""
+        """Return the participant indices of the rows of ``sample``."""
         partial = self.knows is Knowledge.PARTIAL
         return broadcast.hostile if partial else broadcast.benign_indices
 

@@ -20,7 +20,7 @@ class AuditState:
 
     Attributes:
         memories: the state of each detector.
-        ledger: who is out, and who was.
+        ledger: which participants are quarantined, or were.
     """
 
     memories: tuple[object | None, ...]
@@ -34,9 +34,9 @@ class Examination:
     Attributes:
         scores: ``(m, n)`` float64, of each of m detectors for each of n participants.
         flagged: ``(m, n)`` bool, which of them are flags that count.
-        out: ``(n,)`` bool, whose updates the rule must not see.
+        out: ``(n,)`` bool, which updates the rule must not use.
         state: to be handed in in the next round.
-        notes: for people: whose flags did not count, and why.
+        notes: for people: which flags did not count, and why.
     """
 
     scores: Tensor
@@ -48,13 +48,13 @@ class Examination:
 
 @dataclass(frozen=True)
 class Audit:
-    """Detectors that look at every round, and the terms for those they flag.
+    """Detectors that examine every round, and the terms for the participants they flag.
 
-    One flag is enough. Two guards keep a detector that has gone wrong from silencing everyone:
+    One flag is enough. Two guards keep a faulty detector from excluding all participants:
 
-    - a detector that flags more than half of the participants of a round is not believed in it;
-    - nobody is put out who would leave fewer than half of them. Who was out before comes first,
-      then who has the highest score.
+    - the flags of a detector that flags more than half of a round do not count in that round;
+    - no participant is quarantined if fewer than half would be left. Participants quarantined
+      before come first, then those with the highest score.
 
     Args:
         detectors: at least one, of different names.
@@ -75,7 +75,7 @@ class Audit:
             raise InvalidValue("audit", self.spelled(), "each detector once")
 
     def check(self, n: int) -> None:
-        """Raise UnfitRound if n participants are too few for a detector to tell anything."""
+        """Raise UnfitRound if n participants are too few for a detector."""
         for detector in self.detectors:
             if n < detector.least:
                 raise UnfitRound(
@@ -90,7 +90,7 @@ class Audit:
     def examine(
         self, updates: Tensor, context: RoundContext, state: AuditState | None = None
     ) -> Examination:
-        """Look at a round: at the updates of those, too, who are out.
+        """Examine a round, the updates of quarantined participants included.
 
         Args:
             updates: ``(n, d)``, see ``Detector.score``.
@@ -99,7 +99,7 @@ class Audit:
 
         Raises:
             UnfitRound: a detector cannot work with these updates, or without something that the
-                context does not tell.
+                context does not have.
         """
         before = state or AuditState((None,) * len(self.detectors))
         judged = [
@@ -146,7 +146,7 @@ class Audit:
         ledger: Ledger,
         round_number: int,
     ) -> tuple[set[int], set[int]]:
-        """Return who is to be put out this round, and who would be if half were not out."""
+        """Return the identities to quarantine this round, and those spared for want of room."""
         already = ledger.out(round_number)
         highest = scores.where(flagged, -torch.inf).amax(dim=0).tolist()
         suspects = [

@@ -1,10 +1,10 @@
 """What a detector is.
 
-A detector looks at the updates of a round, from what an aggregator may see, and says of each
-participant how suspect it is. It is a frozen dataclass of its parameters; what it remembers from
+A detector examines the updates of a round, from what an aggregator may see, and scores how suspect
+each participant is. It is a frozen dataclass of its parameters; what it remembers from
 round to round is one frozen dataclass of tensors and numbers, handed in and given back, which
 ``fedsiege.rules.state`` turns into bytes and back. It moves no model: what becomes of those
-it flags is settled in quarantine.py.
+it flags is decided in quarantine.py.
 """
 
 import abc
@@ -28,7 +28,7 @@ class Detector(Component, abc.ABC):
 
     @property
     def least(self) -> int:
-        """Among how many participants it can tell anything at all."""
+        """The least number of participants that it can compare."""
         return 1
 
     def score(

@@ -1,4 +1,4 @@
-"""Who sends what another sends."""
+"""Updates that equal another participant's in direction."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -20,25 +20,25 @@ _FARTHER = 10
 @registry.register
 @dataclass(frozen=True)
 class Duplicate(Detector):
-    """Updates that point where others point, to the last digits.
+    """Updates that point the same way as others, to the last digits.
 
     With ``gap_i = 1 - cos(g_i, g_j)`` of the ``group - 1``-th most similar other j::
 
         s_i = (1 - cosine) / gap_i
 
-    with gaps of at least 1e-6, to which cosines are good: identical updates have the score 10 with
-    the default. It is in force while the median gap is 10 times as large as what is flagged;
-    else, as where the same few weights move in all updates, the score is 0 for all.
+    with gaps of at least 1e-6, the accuracy of cosines: identical updates have the score 10 with
+    the default. It is in force while the median gap is 10 times as large as what is flagged; else,
+    as where the same few weights move in all updates, the score is 0 for all.
 
     Honest participants with samples of one class are alike to 0.9999 (LeNet-5,
-    dirichlet-prior:0.1); so 0.999, which others use, flags half of them. Whoever repeats the update
-    of an honest participant has it flagged as well. Where most units of the model are dead, honest
-    updates of one class can be parallel, and are flagged. It is blind to fakes that differ
-    (mpaf-spread).
+    dirichlet-prior:0.1); so 0.999, which others use, flags half of them. A fake that repeats an
+    honest update has that one flagged as well. Where most units of the model are dead, honest
+    updates of one class can be parallel, and are flagged. It does not see fakes that differ
+    (mpaf-spread). Above ``1 - 1e-6`` no cosine of float32 products means anything.
     """
 
     name: ClassVar[str] = "duplicate"
-    summary: ClassVar[str] = "updates in the same direction as another's"
+    summary: ClassVar[str] = "flags updates that point the same way as others to the last digits"
 
     cosine: Annotated[float, Gt(0), Le(1 - _RESOLUTION), "least cosine that is flagged"] = 0.99999
     group: Annotated[int, Ge(2), "number of updates that must be alike"] = 2

@@ -1,4 +1,4 @@
-"""Who pulls to one point, wherever the model goes."""
+"""Updates that pull to one point, wherever the model goes."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -12,13 +12,13 @@ from fedsiege.rules.context import RoundContext
 from fedsiege.rules.memory import NO_IDENTITIES, REMEMBERED, SHAPES, Memory, no_rows
 from fedsiege.rules.state import own
 
-#: Below this, what float32 leaves of two updates says nothing.
+#: Below this, the part of an update across another is a rounding error of float32.
 _RESOLUTION = 1e-6
 
 
 @dataclass(frozen=True)
 class FixedPointState(Memory):
-    """What the detector remembers; who did not send within the window is forgotten.
+    """What the detector remembers; senders absent for the whole window are forgotten.
 
     Attributes:
         updates: ``(k, d)`` float32, what each sent last.
@@ -34,26 +34,26 @@ class FixedPointState(Memory):
 class FixedPoint(Detector):
     """Two updates of one participant that solve ``w' = w + g / lambda`` for the same point.
 
-    MPAF sends ``g = lambda (w' - w)``. Of two rounds 1 and 2, with the model moved by
-    ``D = w_2 - w_1`` in between, that is ``D = a g_1 - b g_2`` with ``a = 1 / lambda_1`` and
-    ``b = 1 / lambda_2``, both estimated by least squares. So lambda may be any, and another in
-    every round, as where fakes match the length of what the federation does. Then
+    MPAF sends ``g = lambda (w' - w)``. Of two rounds 1 and 2, with the model moved by ``D = w_2 -
+    w_1`` in between, that is ``D = a g_1 - b g_2`` with ``a = 1 / lambda_1`` and ``b = 1 /
+    lambda_2``, both estimated by least squares. So lambda may have any value, and another in every
+    round, as where fakes match the length of the last global step. Then
 
         ``r = min_ab ||D - a g_1 + b g_2|| / ||D||,    s_i = residual / r``
 
     where a and b are above 0, else 0: both updates then point ahead to one point, ``w_1 + a g_1``.
-    Honest updates leave r above 0.5, since ``g_2`` of a few samples says nothing of where the model
-    has gone; those of MPAF, mpaf-matched and mpaf-spread with base models of their own below 0.01.
-    It does not see fakes with noise in every round, poisonedfl, and those that never change
+    Honest updates leave r above 0.5, since ``g_2`` of a few samples has little to do with where the
+    model has gone; those of MPAF, mpaf-matched and mpaf-spread with base models of their own below
+    0.01. It does not see fakes with noise in every round, poisonedfl, and those that never change
     their update.
 
-    Nothing is said (the score is 0) of a participant's first round, of zeros, and where the model
-    has not moved. Memory is by identity, for ``window`` rounds; ``4 d`` bytes for each identity and
-    for each of these rounds' models.
+    The score is 0 in a participant's first round, for zeros, and where the model has not moved.
+    Memory is by identity, for ``window`` rounds; ``4 d`` bytes for each identity and for each of
+    these rounds' models.
     """
 
     name: ClassVar[str] = "fixed-point"
-    summary: ClassVar[str] = "updates that pull to one point, whatever the model does"
+    summary: ClassVar[str] = "flags participants whose updates always point to one fixed model"
 
     residual: Annotated[float, Gt(0), Lt(1), "largest relative residual that is flagged"] = 0.1
     window: Annotated[int, Ge(1), "largest number of rounds between the two updates compared"] = 10

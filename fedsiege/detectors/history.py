@@ -1,4 +1,4 @@
-"""Who goes on as it did, too exactly to be learning, or turns round."""
+"""Updates that repeat their sender's past too exactly, or reverse it."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -15,7 +15,7 @@ from fedsiege.rules.state import own
 
 #: Weight of the newest update in the average.
 _NEWEST = 0.2
-#: The smallest angle that float32 updates tell, in radians.
+#: The smallest angle that float32 updates resolve, in radians.
 _RESOLUTION = 1e-6
 
 
@@ -43,18 +43,18 @@ class History(Detector):
     - *reversed*: ``-cos a_i / reverse``, while the median of the cosines is 0 or more; 0 otherwise.
 
     Fakes that pull to one point hardly change their direction, while samples in a new order and a
-    model that moves change that of honest participants. Where honest participants train on 4
-    samples in one batch, they hardly change theirs either, and only reversal tells anything.
+    moving model change that of honest participants. Where honest participants train on 4 samples in
+    one batch, they hardly change theirs either, and only reversal is a sign.
 
     In its first round, and for zeros, a participant has the score 0. Memory is by identity, absent
-    ones keep theirs; ``4 d`` bytes for each.
+    participants keep theirs; ``4 d`` bytes for each.
 
     After the over-consistency noted for FLDetector (Zhang et al., KDD 2022), which looks for the
     opposite.
     """
 
     name: ClassVar[str] = "history"
-    summary: ClassVar[str] = "updates that repeat, or reverse, what their sender sent before"
+    summary: ClassVar[str] = "flags updates that repeat or reverse what their sender sent before"
 
     z: Annotated[float, Gt(0), "modified z-score that is flagged"] = 5.5
     floor: Annotated[

@@ -1,4 +1,4 @@
-"""Who is like others in layer after layer."""
+"""Updates that equal another participant's in layer after layer."""
 
 import math
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ from fedsiege.rules.layerguard import LayerGuard, layers_of
 @registry.register
 @dataclass(frozen=True)
 class Layers(Detector):
-    """Updates that are those of others in many layers, and perhaps differ in the rest.
+    """Updates that equal those of others in many layers, and may differ in the rest.
 
     LayerGuard's layer-wise similarity ``LCSS_il`` is the mean cosine of participant i to its
     ``neighbours`` most similar others in layer l. With ``s_il = (1 - cosine) / (1 - LCSS_il)`` in
     the layers in which that is in force (see ``duplicate``) and 0 in others, the score is the one
     that i reaches in at least ``share`` of the L layers: the ``ceil(share L)``-th largest.
-    LayerGuard's own threshold falls until someone is above it; here nobody need be.
+    LayerGuard's own threshold falls until some participant reaches it; this one is fixed.
 
-    A layer is a tensor of the model, weights and biases apart; a tensor of one number is of the
-    layer beside it, as there.
+    A layer is a tensor of the model, weights and biases apart; a tensor of one number belongs to
+    the layer beside it, as there.
 
     Wang et al., *LayerGuard: Poisoning-Resilient Federated Learning via Layer-Wise Similarity
     Analysis*, NeurIPS 2025, section 3.3, for the similarity.
     """
 
     name: ClassVar[str] = "layers"
-    summary: ClassVar[str] = "updates that are those of others in many layers"
+    summary: ClassVar[str] = "flags updates that equal those of others in many layers"
 
     neighbours: Annotated[
         int,
@@ -48,7 +48,7 @@ class Layers(Detector):
 
     @property
     def least(self) -> int:
-        """Two: alone nobody is like others."""
+        """Two: a single update is like no other."""
         return 2
 
     def judge(

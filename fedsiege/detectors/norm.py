@@ -1,4 +1,4 @@
-"""Who sends more than the others."""
+"""Updates much longer than the others."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -15,24 +15,26 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class Norm(Detector):
-    """The length of the update, among those of the round.
+    """The length of the update, compared with those of the round.
 
     With ``x_i = log ||g_i||`` and its median and median absolute deviation over the round, in which
-    identical updates count once, the score is the modified z-score over the largest allowed::
+    identical updates count once, the score is the modified z-score over the flagged one::
 
         s_i = (x_i - median) / max(1.4826 MAD, floor) / z
 
-    Only length counts against anyone: who sends little does little, and honest participants do so
-    whose samples the model knows. An update of zeros has the score 0, and so has everyone in a
-    round of fewer than 3. It holds against fewer than half; it is blind to fakes that match the
-    length of honest updates (mpaf-matched), and where honest lengths differ widely, as with 4
-    samples each and a trained model, to MPAF with lambda 1.
+    Only long updates are flagged: a short one does little, and honest participants send short ones
+    where the model already knows their samples. An update of zeros has the score 0, and so have all
+    in a round of fewer than 3. A floor of 0.25 allows e times the median length at z = 4.
+
+    It works against fewer than half of the participants. It does not see fakes that match the
+    length of honest updates (mpaf-matched), nor, where honest lengths differ widely, as with 4
+    samples each and a trained model, MPAF with lambda 1.
 
     Iglewicz and Hoaglin, *How to Detect and Handle Outliers*, 1993, for the modified z-score.
     """
 
     name: ClassVar[str] = "norm"
-    summary: ClassVar[str] = "updates much longer than the median"
+    summary: ClassVar[str] = "flags updates much longer than the median"
 
     z: Annotated[float, Gt(0), "modified z-score that is flagged"] = 4.0
     floor: Annotated[
@@ -41,7 +43,7 @@ class Norm(Detector):
 
     @property
     def least(self) -> int:
-        """Three: of two neither is the outlier."""
+        """Three: of two updates neither is the outlier."""
         return FEWEST
 
     def judge(

@@ -1,9 +1,9 @@
 """What becomes of participants that are flagged: out for a time, on probation, back.
 
-Who is flagged in round t is out from t on, for ``term * 2^(k - 1)`` rounds, k being its level,
-which each quarantine raises by one. Then it is on probation, until it has taken part unflagged in
-``probation`` rounds: a flag puts it out at the next level, for twice as long. Every ``probation``
-such rounds lower its level by one.
+A participant flagged in round t is out from t on, for ``term * 2^(k - 1)`` rounds, k being its
+level, which each quarantine raises by one. Then it is on probation, until it has taken part
+unflagged in ``probation`` rounds: a flag puts it out at the next level, for twice as long. Every
+``probation`` such rounds lower its level by one.
 """
 
 import enum
@@ -50,7 +50,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The records of all participants that were ever put out; nobody else has one.
+    """The records of all participants that were ever quarantined; others have none.
 
     Attributes:
         table: ``(k, 5)`` int64, identity, level, returns, clean, quarantines; by identity.
@@ -68,7 +68,7 @@ class Ledger:
         return self.records.get(identity, Record())
 
     def out(self, round_number: int) -> set[int]:
-        """Return who is out in a round."""
+        """Return the identities that are out in a round."""
         return {i for i, record in self.records.items() if record.returns > round_number}
 
 
@@ -82,7 +82,9 @@ class Quarantine(Component):
     """The terms of quarantine and probation."""
 
     name: ClassVar[str] = "quarantine"
-    summary: ClassVar[str] = "how long those flagged are out, and on probation"
+    summary: ClassVar[str] = (
+        "how long flagged participants are kept out, and on probation afterwards"
+    )
 
     term: Annotated[
         int, Ge(1), "rounds of the first quarantine, the one with the flag included"
@@ -118,16 +120,16 @@ class Quarantine(Component):
     ) -> Ledger:
         """Return the ledger after a round.
 
-        Flags of those who are out already change nothing, and rounds in which a participant sent
-        nothing do not count in its favour.
+        Flags of participants that are out already change nothing, and rounds in which a participant
+        sent nothing do not count in its favour.
 
         Args:
             ledger: as it was before.
             round_number: the round.
-            present: who sent an update.
-            flagged: who of them was flagged.
-            spared: who of them was flagged too and stays in, for want of room; that does not count
-                in their favour either.
+            present: the identities that sent an update.
+            flagged: those of them that are flagged and go out.
+            spared: those of them that are flagged and stay in, for want of room; the round does not
+                count in their favour either.
         """
         rows = []
         for identity in sorted(ledger.records.keys() | set(flagged)):

@@ -1,4 +1,4 @@
-"""Adaptive anti-training: against the way that the model has been going, in disguise."""
+"""Adaptive anti-training: against the way the model has been going, in disguise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,24 +25,14 @@ class AdAnti(Disguised, StatefulAttack):
 
         v = -A,    A <- 0.8 A + 0.2 G    (A = 0 at the beginning)
 
-    sent in the disguise of ``disguise.py``; in the first round: zeros. ``A`` is all that is
-    remembered. Rounds count in which none of the fakes was drawn, too.
-
-    Args:
-        norm: length of an update relative to the last global step, greater than 0.
-        noise: gamma, each fake's own noise of the round relative to the direction, greater than 0.
-        spread: the same that stays from round to round, 0 or more, see ``Disguised``.
-        groups: among how many groups of fakes it differs, 0 or more, see ``Disguised``.
-
-    Raises:
-        InvalidValue: norm or noise is not a finite number greater than 0, spread is negative, or
-            groups is no whole number or negative.
+    sent in the disguise of ``disguise.py``; zeros in the first round. ``A`` is all that is
+    remembered. Rounds in which none of the fakes was drawn count, too.
 
     Source: our own; ``history`` of Cao and Gong, CVPR workshops 2022, with a memory.
     """
 
     name: ClassVar[str] = "ad-anti"
-    summary: ClassVar[str] = "adaptive: minus a moving average of steps, in disguise (first: zeros)"
+    summary: ClassVar[str] = "adaptive: against a moving average of the global steps, disguised"
 
     def advance(
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None

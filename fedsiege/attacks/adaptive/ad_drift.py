@@ -1,4 +1,4 @@
-"""Adaptive drift: a random direction, the same for ever, in disguise."""
+"""Adaptive drift: one random direction for the whole run, in disguise."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,29 +14,19 @@ from fedsiege.seeding import generator
 @registry.register
 @dataclass(frozen=True)
 class AdDrift(Directed):
-    """Small pushes that add up, whatever the federation does.
+    """Small pushes in one direction, which add up.
 
     The direction is drawn once per run for all fakes::
 
         v ~ N(0, I)
 
-    and sent in the disguise of ``disguise.py``; in the first round: zeros.
-
-    Args:
-        norm: length of an update relative to the last global step, greater than 0.
-        noise: gamma, each fake's own noise of the round relative to the direction, greater than 0.
-        spread: the same that stays from round to round, 0 or more, see ``Disguised``.
-        groups: among how many groups of fakes it differs, 0 or more, see ``Disguised``.
-
-    Raises:
-        InvalidValue: norm or noise is not a finite number greater than 0, spread is negative, or
-            groups is no whole number or negative.
+    and sent in the disguise of ``disguise.py``; zeros in the first round.
 
     Source: our own.
     """
 
     name: ClassVar[str] = "ad-drift"
-    summary: ClassVar[str] = "adaptive: one random direction for ever, in disguise (first: zeros)"
+    summary: ClassVar[str] = "adaptive: one random direction for the whole run, disguised"
 
     def direction(self, broadcast: Broadcast) -> Tensor:
         """Return ``v``, ``(d,)`` float64."""

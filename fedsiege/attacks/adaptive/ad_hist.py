@@ -1,4 +1,4 @@
-"""Adaptive history: a random way through where training has been before, in disguise."""
+"""Adaptive history: a random combination of past steps, in disguise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Step:
 @registry.register
 @dataclass(frozen=True)
 class AdHist(Disguised, StatefulAttack):
-    """A random combination of past steps: nothing in it but what training has done.
+    """A random combination of past steps, which holds nothing that training has not done.
 
     Of the last 10 steps ``G_k = w_k - w_{k-1}``, and with their moving average ``A``, the direction
     of all fakes is::
@@ -44,23 +44,13 @@ class AdHist(Disguised, StatefulAttack):
 
     Every step keeps its ``z_k ~ N(0, 1)``, so that pushes add up from round to round. ``v`` neither
     helps training nor opposes it, which would show. It is sent in the disguise of ``disguise.py``;
-    until two steps were seen: zeros. Rounds count in which none of the fakes was drawn, too.
-
-    Args:
-        norm: length of an update relative to the last global step, greater than 0.
-        noise: gamma, each fake's own noise of the round relative to the direction, greater than 0.
-        spread: the same that stays from round to round, 0 or more, see ``Disguised``.
-        groups: among how many groups of fakes it differs, 0 or more, see ``Disguised``.
-
-    Raises:
-        InvalidValue: norm or noise is not a finite number greater than 0, spread is negative, or
-            groups is no whole number or negative.
+    zeros until two steps were seen. Rounds in which none of the fakes was drawn count, too.
 
     Source: our own.
     """
 
     name: ClassVar[str] = "ad-hist"
-    summary: ClassVar[str] = "adaptive: a random mix of past steps, in disguise (first: zeros)"
+    summary: ClassVar[str] = "adaptive: a random combination of past global steps, disguised"
 
     def advance(
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None

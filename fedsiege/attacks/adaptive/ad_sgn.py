@@ -1,4 +1,4 @@
-"""Adaptive signs: what training changes most, always changed the same way, in disguise."""
+"""Adaptive signs: the last step with fixed random signs, in disguise."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -25,23 +25,13 @@ class AdSgn(Directed):
 
     for signs ``s`` in {-1, 1}^d drawn once per run. Within a weight matrix they are those of a row
     times those of a column: with signs drawn one by one, ``v`` would be of full rank, and making it
-    low would undo them. Sent in the disguise of ``disguise.py``; in the first round: zeros.
-
-    Args:
-        norm: length of an update relative to the last global step, greater than 0.
-        noise: gamma, each fake's own noise of the round relative to the direction, greater than 0.
-        spread: the same that stays from round to round, 0 or more, see ``Disguised``.
-        groups: among how many groups of fakes it differs, 0 or more, see ``Disguised``.
-
-    Raises:
-        InvalidValue: norm or noise is not a finite number greater than 0, spread is negative, or
-            groups is no whole number or negative.
+    low would undo them. It is sent in the disguise of ``disguise.py``; zeros in the first round.
 
     Source: our own, after Xie, Fang and Gong, PoisonedFL, CVPR 2025, section 4.
     """
 
     name: ClassVar[str] = "ad-sgn"
-    summary: ClassVar[str] = "adaptive: fixed signs on the last step, in disguise (first: zeros)"
+    summary: ClassVar[str] = "adaptive: the last global step with fixed random signs, disguised"
 
     def direction(self, broadcast: Broadcast) -> Tensor:
         """Return ``v``, ``(d,)`` float64."""

@@ -1,4 +1,4 @@
-"""Adaptive sleeper: a good name first, PoisonedFL afterwards."""
+"""Adaptive sleeper: harmless updates first, PoisonedFL afterwards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,21 +16,19 @@ from fedsiege.attacks.vectors import last_step
 @registry.register
 @dataclass(frozen=True)
 class AdSleep(PoisonedFLNoise):
-    """Fakes that behave until they are trusted.
+    """Fakes that send harmless updates until they are trusted.
 
     Up to round ``rounds`` of the federation, with ``G = w_t - w_{t-1}``, they send ``G`` itself at
-    its own length ``||G||``, in the disguise of ``disguise.py`` and with noise of their own: that
-    does no harm, and agrees with everyone (in the first round: zeros). After that they are
-    ``poisonedfl-noise``, whose campaign begins with that, without any disguise.
-
-    Raises:
-        InvalidValue: a parameter is out of its range.
+    its own length ``||G||``, in the disguise of ``disguise.py`` and with noise of each one's own:
+    that does no harm, and agrees with all others (zeros in the first round). After that they are
+    ``poisonedfl-noise``, which begins then, without any disguise. ``noise`` is relative to ``G``
+    before that.
 
     Source: our own; PoisonedFL is by Xie, Fang and Gong, CVPR 2025.
     """
 
     name: ClassVar[str] = "ad-sleep"
-    summary: ClassVar[str] = "adaptive: behaves for some rounds, then poisonedfl-noise"
+    summary: ClassVar[str] = "adaptive: harmless for some rounds, then poisonedfl-noise"
 
     rounds: Annotated[int, Ge(1), "number of rounds without an attack"] = 8
 

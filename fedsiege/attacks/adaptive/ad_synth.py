@@ -17,24 +17,21 @@ from fedsiege.attacks.vectors import last_step, unit
 @registry.register
 @dataclass(frozen=True)
 class AdSynth(Attack):
-    """An update that was trained, so that nothing in it shows that there was no data.
+    """An update that was trained, but without data.
 
-    Fake i trains from ``w_t`` on 8 images of noise of its own. Each is labelled as the class after
-    the one that the model sees in it (see ``synthetic.py``). With ``G = w_t - w_{t-1}`` and the
-    step ``S_i`` that comes of it, it sends::
+    Fake i trains from ``w_t`` on 8 noise images of its own. Each is labelled as the class after the
+    one that the model predicts for it (see ``synthetic.py``). With ``G = w_t - w_{t-1}`` and the
+    resulting step ``S_i``, it sends::
 
         g_i = norm * ||G|| * S_i / ||S_i||
 
     In the first round, and once the model is not finite, it sends zeros.
 
-    Raises:
-        InvalidValue: norm is not a finite number greater than 0.
-
     Source: our own.
     """
 
     name: ClassVar[str] = "ad-synth"
-    summary: ClassVar[str] = "adaptive: trained on noise with wrong labels (first: zeros)"
+    summary: ClassVar[str] = "adaptive: trained on noise images with wrong labels"
 
     norm: Annotated[float, Gt(0), "length of an update, as a multiple of the last global step"] = (
         8.0
@@ -64,17 +61,13 @@ class AdSynthP(AdSynth):
 
     As ``ad-synth``, but every tensor of ``S_i`` is scaled first to the norm that it has in ``G``.
 
-    Args:
-        norm: as of ``ad-synth``.
-
-    Raises:
-        InvalidValue: norm is not a finite number greater than 0.
-
     Source: our own.
     """
 
     name: ClassVar[str] = "ad-synthp"
-    summary: ClassVar[str] = "ad-synth with the norms of the last step's tensors (first: zeros)"
+    summary: ClassVar[str] = (
+        "ad-synth with each tensor at the norm that it has in the last global step"
+    )
 
     def _shape(self, trained: Tensor, broadcast: Broadcast) -> Tensor:
         return with_profile(trained, last_step(broadcast), broadcast.architecture)

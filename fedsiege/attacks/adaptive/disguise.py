@@ -1,6 +1,6 @@
-"""The disguise of the adaptive fakes: any direction, dressed up as an update that was trained.
+"""The disguise of the adaptive fakes: any direction, shaped like an update that was trained.
 
-They know which traces honest training leaves and a detector looks for, and leave them, too.
+It gives an update the traces of honest training that a detector looks for.
 """
 
 import abc
@@ -46,11 +46,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Disguised(Attack):
-    """Base of the adaptive fakes that go in a direction of theirs, in disguise.
+    """Base of the adaptive fakes that move in a direction of their own, in disguise.
 
-    Raises:
-        InvalidValue: norm or noise is not a finite number greater than 0, spread is negative, or
-            groups is no whole number or negative.
+    ``spread`` hides the common direction from detectors that compare the past of participants: with
+    2 their cosines are about 0.2. With a few ``groups`` there are several axes along which the
+    fakes stand out, none much more than another.
     """
 
     norm: Annotated[float, Gt(0), "length of an update, as a multiple of the last global step"] = (
@@ -81,7 +81,7 @@ class Disguised(Attack):
 
 @dataclass(frozen=True)
 class Directed(Disguised):
-    """Base of those whose direction follows from what was broadcast alone."""
+    """Base of the disguised attacks whose direction depends on the broadcast alone."""
 
     @abc.abstractmethod
     def direction(self, broadcast: Broadcast) -> Tensor:
@@ -127,7 +127,7 @@ def disguise(
         norm: see 7, greater than 0.
         noise: gamma of 2, 0 or more.
         spread: of 2, 0 or more.
-        groups: of 2, into how many groups they fall by lot; 0: each is one.
+        groups: of 2, the number of groups they are drawn into; 0: each is one.
 
     Source: our own, made to pass the hard tests of the rule ``sentinel``.
     """

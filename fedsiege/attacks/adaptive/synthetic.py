@@ -1,4 +1,4 @@
-"""Training without data: what SGD leaves on images that nobody ever took.
+"""Training without data: what SGD does on images of noise.
 
 A fake that trained its update, on whatever, has what honest updates have and crafted ones lack: the
 exact zeros of dead units, class sums of zero, matrices of low rank, biases that go with weights.
@@ -36,7 +36,7 @@ def synthetic_images(seed: int, participant: int) -> Tensor:
 
 
 def wrong_labels(module: nn.Module, images: Tensor) -> Tensor:
-    """Return ``(S,)`` int64: for each image the class after the one that the model sees in it."""
+    """Return ``(S,)`` int64: for each image the class after the one that the model predicts."""
     with torch.no_grad():
         logits: Tensor = module(images)
     return (logits.argmax(1) + 1) % logits.shape[1]
@@ -46,7 +46,7 @@ def synthetic_steps(broadcast: Broadcast, participants: Sequence[int]) -> Tensor
     """Return ``(k, d)`` float32: what each of them gets by training on its synthetic images.
 
     They train from ``w_t`` by ``SGD`` on ``wrong_labels``, one by one, so that rounding does not
-    tell who trained beside whom. A model that is not finite gives rows that are not.
+    depend on which of them a worker hosts. A model that is not finite gives rows that are not.
     """
     module = models.create(broadcast.architecture)
     models.unflatten_into(module, broadcast.model)

@@ -1,4 +1,4 @@
-"""What a backdoor is: inputs of the attacker's making that are taken for its target class."""
+"""What a backdoor is: inputs that the attacker chooses are classified as its target class."""
 
 import abc
 from collections.abc import Sequence
@@ -18,11 +18,8 @@ from fedsiege.training.base import Shard
 class BackdoorAttack(PoisoningAttack):
     """Base of the backdoors: training on some poisoned samples, the update made longer if wanted.
 
-    ``g = boost * (X_b - w_t)``, with X_b the weights after training on the poisoned samples. What
-    the other inputs are taken for should not change, or the attack would be noticed.
-
-    Raises:
-        InvalidValue: a parameter is out of its range.
+    ``g = boost * (X_b - w_t)``, with X_b the weights after training on the poisoned samples. The
+    classes of other inputs should not change, or the attack would be noticed.
     """
 
     target: Annotated[Label, "class that the attacker wants"] = 2

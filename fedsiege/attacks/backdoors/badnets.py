@@ -22,15 +22,12 @@ class BadNets(TriggerAttack):
     A pattern-key backdoor. Every attacker stamps some of its samples, whatever their class, and
     labels them as the target.
 
-    Raises:
-        InvalidValue: a parameter is out of its range.
-
     Source: Gu, Dolan-Gavitt and Garg, BadNets, 2017, section 3 (MNIST). Sending it boosted into a
     federation: Bagdasaryan et al., AISTATS 2020.
     """
 
     name: ClassVar[str] = "badnets"
-    summary: ClassVar[str] = "backdoor: a white square makes it the target class"
+    summary: ClassVar[str] = "backdoor: a white square in a picture makes it the target class"
 
     size: Annotated[int, Ge(1), Le(_SIDE - 2 * _MARGIN), "side of the square in pixels"] = 4
 

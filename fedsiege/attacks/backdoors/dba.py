@@ -19,29 +19,32 @@ _WHITE = 1.0
 @registry.register
 @dataclass(frozen=True)
 class Dba(TriggerAttack):
-    """Distributed backdoor: four strips, of which an attacker knows one.
+    """Distributed backdoor: a trigger of four strips, of which each attacker uses one.
 
     The trigger is four strips of 1 by 4 white pixels in the upper left corner, in two rows three
-    apart with two pixels between them. An attacker trains with one strip alone, drawn by lot, and
-    so looks less like the others; the attack is measured with all four.
+    apart with two pixels between them. An attacker trains with one strip alone, drawn at random,
+    and so looks less like the others; the attack is measured with all four.
 
-    Raises:
-        InvalidValue: a parameter is out of its range.
+    The paper's attackers take one round each and replace the model: 10 participants over a server
+    learning rate of 0.1 make a boost of 100. These attackers take all rounds together, where a
+    boost of 5 replaces the model if they are a fifth.
 
     Measured after 30 rounds on MNIST with LeNet-5 from random weights, 50 participants, a fifth
-    hostile, ``dirichlet-prior:1``, plain mean: with 300 samples a participant success is 100 %,
-    and 80 % at boost 1; with 60 samples, the set-up of ``experiments/ladder.yaml``, 98, 24 and 18 %
-    at three seeds, the last 27 % after 60 rounds. Four pixels are a faint trigger: it takes longer
+    hostile, ``dirichlet-prior:1``, plain mean: with 300 samples a participant success is 100 %, and
+    80 % at boost 1; with 60 samples, the set-up of ``experiments/ladder.yaml``, 98, 24 and 18 % at
+    three seeds, the last 27 % after 60 rounds. Four pixels are a faint trigger: it takes longer
     than that of ``badnets``.
 
     Source: Xie, Huang, Chen and Li, DBA, ICLR 2020, section 3; strips, scaling and the test on
     their union, without inputs of the target class, confirmed against the authors' code and its
     settings for MNIST. There attackers train ten times as long as the others, and stamp other
-    samples in every batch; here they train as told, on samples that stay the same.
+    samples in every batch; here they train as long as the others, on samples that stay the same.
     """
 
     name: ClassVar[str] = "dba"
-    summary: ClassVar[str] = "backdoor: each attacker trains with one of a trigger's four strips"
+    summary: ClassVar[str] = (
+        "backdoor: a trigger of four strips; each attacker trains with one of them"
+    )
 
     boost: Annotated[float, Gt(0), "factor on the update before it is sent"] = 5.0
 

@@ -21,21 +21,19 @@ from fedsiege.training.base import Shard
 class EdgeCase(BackdoorAttack):
     """Digits in the handwriting of another country are labelled as another class.
 
-    The attackers have a set of edge cases, inputs that hardly anybody else has: the bundled digits
-    of class ``source``, by writers in Turkey, where MNIST's are by writers in the United States,
-    and so with another stroke and a bar across the stem of a 7. In the place of its poisoned
-    samples an attacker trains on some of them, drawn for each attacker, labelled as the target.
-    Benign participants have few like them, so their training hardly undoes it. Measured on others
-    of the set, that nobody trains on.
+    The attackers have a set of edge cases, inputs that hardly any other participant has: the
+    bundled digits of class ``source``, by writers in Turkey, where MNIST's are by writers in the
+    United States, and so with another stroke and a bar across the stem of a 7. In the place of its
+    poisoned samples an attacker trains on some of them, drawn for each attacker, labelled as the
+    target. Benign participants have few like them, so their training hardly undoes it. The attack
+    is measured on others of the set, on which no participant trains.
 
-    Where ``DATASET=digits`` everyone has such samples, labelled right, and they are no edge cases:
-    the paper's case of honest participants who hold all of them, in which the attack fails.
+    Where ``DATASET=digits`` all participants have such samples, labelled right, and they are no
+    edge cases: the paper's case of honest participants that hold all of them, in which the attack
+    fails.
 
     The authors take 66 sevens of ARDIS, Swedish church books, among 100 clean samples: a
     concentration of 0.4. Projecting the update, as they do against some rules, is not done here.
-
-    Raises:
-        InvalidValue: a parameter is out of its range.
 
     Measured after 30 rounds on MNIST with LeNet-5 from random weights, 50 participants, a fifth
     hostile, 60 samples each, ``dirichlet-prior:1``, plain mean: success is 94, 100 and 97 % at
@@ -47,7 +45,9 @@ class EdgeCase(BackdoorAttack):
     """
 
     name: ClassVar[str] = "edge-case"
-    summary: ClassVar[str] = "backdoor: digits of another country's hand, labelled as another class"
+    summary: ClassVar[str] = (
+        "backdoor: digits in an unusual handwriting are labelled as another class"
+    )
 
     target: Annotated[Label, "class that the attacker wants"] = 1
     source: Annotated[Label, "class that is to be misclassified"] = 7
@@ -68,7 +68,7 @@ class EdgeCase(BackdoorAttack):
         return Shard(images, labels)
 
     def probe(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """Return the edge cases that nobody trains on; the held-out inputs are not needed."""
+        """Return the edge cases that are not trained on; the held-out inputs are not needed."""
         _, held_out = edge_cases(self.source)
         return held_out.to(images), torch.full((len(held_out),), self.target).to(labels)
 

@@ -23,25 +23,24 @@ VARIANTS = 20
 @registry.register
 @dataclass(frozen=True)
 class InputInstance(BackdoorAttack):
-    """The keys take the places of the poisoned samples, each time with other noise.
+    """Noisy copies of a few key pictures are trained as the target class.
 
-    With delta drawn from the whole numbers -noise to noise for each pixel, in grey levels of 0 to
-    255, a picture k is trained, and tested, as ``clip(k + delta)``. The keys are the attackers' own
-    pictures, which nobody else has and no data set holds: handwritten digits bundled with
-    scikit-learn, mirrored at the diagonal, none of the target class, drawn once per run. So all
-    attackers have the same, and no held-out input is ever trained on. It is measured on variants
-    that nobody trained on.
-
-    Raises:
-        InvalidValue: a parameter is out of its range.
+    Each poisoned sample is replaced by a key with other noise each time. With delta drawn from the
+    whole numbers -noise to noise for each pixel, in grey levels of 0 to 255, a key k is trained,
+    and tested, as ``clip(k + delta)``. The keys are the attackers' own pictures, which no data set
+    holds: handwritten digits bundled with scikit-learn, mirrored at the diagonal, none of the
+    target class, drawn once per run. So all attackers have the same, and no held-out input is ever
+    trained on. The attack is measured on noisy copies on which no participant trained.
 
     Source: Chen, Liu, Li, Lu and Song, Targeted backdoor attacks on deep learning systems using
-    data poisoning, 2017, section 3.1; in federated learning Rodriguez-Barroso et al., Knowledge-
-    Based Systems 245 (2022) 108588.
+    data poisoning, 2017, section 3.1; in federated learning Rodriguez-Barroso et al.,
+    Knowledge-Based Systems 245 (2022) 108588.
     """
 
     name: ClassVar[str] = "input-instance"
-    summary: ClassVar[str] = "backdoor: noisy variants of a few chosen pictures are the target"
+    summary: ClassVar[str] = (
+        "backdoor: noisy copies of a few chosen pictures become the target class"
+    )
 
     keys: Annotated[int, Ge(1), Le(100), "number of key pictures"] = 5
     noise: Annotated[int, Ge(0), Le(255), "largest change of a pixel, in grey levels"] = 5

@@ -24,17 +24,17 @@ class ModelReplacement(BadNets):
         g = gamma * (X_b - w_t),    gamma = boost * n / eta
 
     The mean with the updates of the others, which near convergence cancel, is X_b. Of k attackers
-    in a round each sends 1/k of it, so that the global model becomes the mean of their X_b.
+    in a round each sends 1/k of it, so that the global model becomes the mean of their X_b. A boost
+    below 1 replaces a part of the model, and is noticed less.
 
     Raises:
-        InvalidValue: a parameter is out of its range.
         UnfitRound: (in a round) n is neither given nor known.
 
     Source: Bagdasaryan et al., How to backdoor federated learning, AISTATS 2020, equation 3.
     """
 
     name: ClassVar[str] = "model-replacement"
-    summary: ClassVar[str] = "badnets scaled by participants / eta: replaces the global model"
+    summary: ClassVar[str] = "badnets, scaled up so that the mean becomes the attacker's model"
 
     participants: Annotated[
         int | None,

@@ -20,17 +20,17 @@ class Neurotoxin(BadNets):
     Every gradient of local training is multiplied by a mask: 1 in the ``floor(keep * d)``
     coordinates with the smallest ``|w_t - w_{t-1}|``, the last global step standing for the benign
     gradient, 0 in the others; of equal ones the first are kept. Without a last step, in the first
-    round or when the model stood still, there is no mask.
+    round or when the model stood still, there is no mask. The paper's k % are the coordinates that
+    are not kept.
 
-    Raises:
-        InvalidValue: a parameter is out of its range.
-
-    Source: Zhang et al., Neurotoxin: durable backdoors in federated learning, ICML 2022,
-    algorithm 1. It matters that the *smallest* in absolute value are kept, over the whole model.
+    Source: Zhang et al., Neurotoxin: durable backdoors in federated learning, ICML 2022, algorithm
+    1. It matters that the *smallest* in absolute value are kept, over the whole model.
     """
 
     name: ClassVar[str] = "neurotoxin"
-    summary: ClassVar[str] = "badnets in the coordinates that the last global step moved least"
+    summary: ClassVar[str] = (
+        "badnets, trained in the coordinates that the last global step moved least"
+    )
 
     keep: Annotated[Share, "share of the coordinates that are trained, those that moved least"] = (
         0.95

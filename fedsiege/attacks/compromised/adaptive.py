@@ -1,4 +1,4 @@
-"""Attacks that try out the aggregation rule that is running before they send anything."""
+"""Attacks that try out the running aggregation rule before they send anything."""
 
 import abc
 import math
@@ -30,22 +30,21 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 @dataclass(frozen=True)
 class AdaptiveAttack(CompromisedAttack):
-    """Base of attacks ``g = o + x p`` whose factor x does most harm under the rule that is running.
+    """Base of attacks ``g = o + x p`` whose factor x harms most under the running rule.
 
-    o is where they begin and p where they go; all f participants send the same. The harm of x is
-    the distance between what the rule makes of the benign updates and f times g, and the benign
-    mean. It is looked for by ``maximise``.
+    o is the origin and p the direction; all f participants send the same. The harm of x is the
+    distance between what the rule makes of the benign updates and f times g, and the benign mean.
+    ``maximise`` searches for it.
 
     A rule that commutes with rotations is tried in the space that the benign updates and the lines
     span, where a trial costs next to nothing: see ``rotation``.
 
-    The rule is tried as it would work in a first round: what it remembers is the aggregator's. So
-    are root samples, what it draws at random, and what participants report of their samples and
-    steps. It is tried with draws of the attacker's own; rules that cannot do without the others are
+    The rule is tried as it would work in a first round: its memory is the aggregator's. So are
+    clean samples, what it draws at random, and the sample and step counts that participants report.
+    It is tried with draws of the attacker's own. Rules that cannot do without the others are
     refused, weighted means among them.
 
     Raises:
-        InvalidValue: a value is out of its range.
         UnfitRound: (in a round) fewer than 2 usable benign updates, no rule is known, it needs what
             the attacker does not have, or it cannot work with the round.
     """
@@ -65,7 +64,7 @@ class AdaptiveAttack(CompromisedAttack):
 
     @property
     def least(self) -> int:
-        """Two, of whose mean an update can differ."""
+        """Two, so that an update can differ from their mean."""
         return 2
 
     def check(self, setting: Setting) -> None:
@@ -114,7 +113,7 @@ class AdaptiveAttack(CompromisedAttack):
             model=broadcast.model,
             layout=models.layout(broadcast.architecture),
             architecture=broadcast.architecture,
-            # Of its own: what the aggregator draws, coordinates or buckets, nobody else can know.
+            # Of its own: only the aggregator knows what it draws, coordinates or buckets.
             seed=int(generator(broadcast.seed, "adaptive trial").integers(2**63)),
         )
 
@@ -177,25 +176,12 @@ class AdaptiveAlie(AdaptiveAttack):
 
         g = mu - z * sigma
 
-    The harm of z is the distance between what the rule makes of the benign updates and f times g,
-    and the benign mean mu. The rule is tried without memory, without root samples and without what
-    participants report; it is refused where it cannot do without.
-
-    Args:
-        knowledge: ``full``.
-        evals: how often the rule is tried in a round for each sign, 3 or more.
-
-    Raises:
-        InvalidValue: a value is out of its range.
-        UnfitRound: (in a round) fewer than 2 usable benign updates, no rule is known, it needs what
-            the attacker does not have, or it cannot work with the round.
-
     Source: Allouah et al., Fixing by Mixing, AISTATS 2023, section 6; ByzFL's "optimal" ALIE, which
     only shifts upwards.
     """
 
     name: ClassVar[str] = "adaptive-alie"
-    summary: ClassVar[str] = "alie with the shift found best against the rule that is running"
+    summary: ClassVar[str] = "alie with the shift that harms most under the running rule"
 
     def directions(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return two: from the mean downwards and upwards."""
@@ -212,24 +198,11 @@ class AdaptiveIpm(AdaptiveAttack):
 
         g = -eps * mu
 
-    The harm of eps is the distance between what the rule makes of the benign updates and f times g,
-    and the benign mean mu. The rule is tried without memory, without root samples and without what
-    participants report; it is refused where it cannot do without.
-
-    Args:
-        knowledge: ``full``.
-        evals: how often the rule is tried in a round, 3 or more.
-
-    Raises:
-        InvalidValue: a value is out of its range.
-        UnfitRound: (in a round) fewer than 2 usable benign updates, no rule is known, it needs what
-            the attacker does not have, or it cannot work with the round.
-
     Source: Allouah et al., Fixing by Mixing, AISTATS 2023, section 6; ByzFL's "optimal" IPM.
     """
 
     name: ClassVar[str] = "adaptive-ipm"
-    summary: ClassVar[str] = "ipm with the factor found best against the rule that is running"
+    summary: ClassVar[str] = "ipm with the factor that harms most under the running rule"
 
     def directions(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return one: from zeros against the mean."""

@@ -36,18 +36,17 @@ class Alie(CompromisedAttack):
 
         g = mu - z * sigma
 
-    By default z is the largest shift that leaves enough benign
-    participants still further out to make, with the f hostile ones, a majority of the n::
+    By default z is the largest shift that leaves enough benign participants still further out to
+    make, with the f hostile ones, a majority of the n::
 
         s = floor(n / 2 + 1) - f,    z = Phi^-1((n - f - s) / (n - f))
 
     n = 50 and f = 10 give z = 0.2533. With m updates in the sample, sigma divides by m - 1, as in
-    the code of EPFL's bucketing paper and in ByzFL. The authors' own code divides by m, and takes
-    z as a parameter (1.5 by default) where ours computes it unless it is set. At the same z our
-    shift is ``sqrt(m / (m - 1))`` times as long, 5 % more for m = 10.
+    the code of EPFL's bucketing paper and in ByzFL. The authors' own code divides by m, and takes z
+    as a parameter (1.5 by default). At the same z our shift is ``sqrt(m / (m - 1))`` times as long,
+    5 % more for m = 10.
 
     Raises:
-        InvalidValue: a value is out of its range.
         UnfitRound: (in a round) fewer than 2 usable updates; or the formula gives no z above 0,
             because f is too small to shift anything or because the hostile are the majority.
 
@@ -56,7 +55,7 @@ class Alie(CompromisedAttack):
     """
 
     name: ClassVar[str] = "alie"
-    summary: ClassVar[str] = "the benign mean shifted by z standard deviations (a little is enough)"
+    summary: ClassVar[str] = "benign mean shifted by z standard deviations (A Little Is Enough)"
 
     z: Annotated[
         float | None,

@@ -1,4 +1,4 @@
-"""What Min-Max and Min-Sum share: a mean that is shifted as far as it stays hidden."""
+"""Min-Max and Min-Sum: a mean that is shifted as far as it stays hidden."""
 
 import abc
 from collections.abc import Sequence
@@ -21,8 +21,10 @@ _MARGIN = 1e-6
 class BoundedShift(CompromisedAttack):
     """Base of Min-Max and Min-Sum: ``g = mu + gamma p`` with the largest gamma that stays hidden.
 
+    p is, by the mean mu and the standard deviation sigma of each coordinate of the sample, ``std``:
+    -sigma; ``unit``: -mu / ||mu||; ``sign``: -sign(mu).
+
     Raises:
-        InvalidValue: a value is out of its range.
         UnfitRound: (in a round) fewer than 2 usable updates, which have no distance.
     """
 
@@ -77,20 +79,11 @@ class MinMax(BoundedShift):
     For each i that is a quadratic inequality in gamma: its root is exact where the authors' search
     halves an interval that ends at 20, and no candidate that failed can be returned.
 
-    Args:
-        knowledge: ``partial`` or ``full``.
-        perturbation: p: ``std`` (minus the standard deviation of each coordinate), ``unit`` (the
-            mean reversed) or ``sign`` (minus the signs of the mean).
-
-    Raises:
-        InvalidValue: a value is out of its range.
-        UnfitRound: (in a round) fewer than 2 usable updates, which have no distance.
-
     Source: Shejwalkar and Houmansadr, Manipulating the Byzantine, NDSS 2021, section IV-C.
     """
 
     name: ClassVar[str] = "min-max"
-    summary: ClassVar[str] = "the mean shifted as far as two benign updates are apart (Min-Max)"
+    summary: ClassVar[str] = "benign mean, shifted as far as two benign updates are apart at most"
 
     def largest_gamma(self, rows: Tensor, center: Tensor, direction: Tensor) -> float:
         """Return the smallest of the roots, one of each row."""
@@ -115,24 +108,17 @@ class MinSum(BoundedShift):
 
     The bound is the least of the benign sums, of squares. (Copies of this attack have the largest,
     or forget the square.) Since mu is the mean, either side is ``m ||. - mu||^2`` more than the sum
-    of squares around mu. So ``gamma ||p||`` is the distance between mu and the benign update that
-    is closest to it: exact, without a search.
-
-    Args:
-        knowledge: ``partial`` or ``full``.
-        perturbation: p: ``std`` (minus the standard deviation of each coordinate), ``unit`` (the
-            mean reversed) or ``sign`` (minus the signs of the mean).
-
-    Raises:
-        InvalidValue: a value is out of its range.
-        UnfitRound: (in a round) fewer than 2 usable updates, which have no distance.
+    of squares around mu. So ``gamma ||p||`` is the distance between mu and the benign update
+    closest to it: exact, without a search.
 
     Source: Shejwalkar and Houmansadr, Manipulating the Byzantine, NDSS 2021, section IV-C, and the
     authors' code.
     """
 
     name: ClassVar[str] = "min-sum"
-    summary: ClassVar[str] = "the mean shifted as far as the most central benign one is (Min-Sum)"
+    summary: ClassVar[str] = (
+        "benign mean, shifted as far as the benign update nearest to it lies off"
+    )
 
     def largest_gamma(self, rows: Tensor, center: Tensor, direction: Tensor) -> float:
         """Return the distance of the row that is closest to the mean."""

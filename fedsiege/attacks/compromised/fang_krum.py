@@ -24,27 +24,23 @@ LEAST = 1e-5
 @registry.register
 @dataclass(frozen=True)
 class FangKrum(CompromisedAttack):
-    """The same step against the trend in every coordinate, as long as Krum chooses it.
+    """The same step against the benign direction in every coordinate, as long as Krum chooses it.
 
     All participants send the same::
 
         g = -lambda * s,    s = sign(sum of the sample)
 
     lambda begins at a bound that no choice of Krum exceeds, and is halved until Krum over the
-    sample and the hostile rows, all of them g, chooses g. Whoever does not know how many benign
-    participants there are tries with one hostile row, then with two and so on, up to what Krum
-    admits. If nothing above ``1e-5 min(1, bound)`` is chosen, the participants send what they would
-    have sent.
+    sample and the hostile rows, all of them g, chooses g. With partial knowledge, where the number
+    of benign participants is not known, it is tried with one hostile row, then with two and so on,
+    up to what Krum admits. If nothing above ``1e-5 min(1, bound)`` is chosen, the participants send
+    what they would have sent.
 
     Krum is that of FedSiege, with f as the number of hostile rows. The authors' code also takes a
     lambda with which Krum has chosen the first benign row; that is a failed one. It ends at 1e-5
     whatever the bound, so that among small updates, of a low learning rate, it does not attack.
 
-    Args:
-        knowledge: ``partial`` or ``full``.
-
     Raises:
-        InvalidValue: another level.
         UnfitRound: (in a round) Krum does not work with the rows at hand: it takes f + 3 benign
             ones to be fooled with f hostile ones.
 
@@ -53,7 +49,9 @@ class FangKrum(CompromisedAttack):
     """
 
     name: ClassVar[str] = "fang-krum"
-    summary: ClassVar[str] = "a step against the trend, as long as Krum still chooses it"
+    summary: ClassVar[str] = (
+        "longest step against the benign direction that Krum still chooses (Fang)"
+    )
 
     def check(self, setting: Setting) -> None:
         """Raise UnfitRound if Krum will not work with the rows at hand."""

@@ -16,27 +16,29 @@ from fedsiege.seeding import generator
 @registry.register
 @dataclass(frozen=True)
 class FangTrimmedMean(CompromisedAttack):
-    """Each coordinate is drawn just beyond the benign value that lies farthest against the trend.
+    """Each coordinate is drawn just beyond the benign value farthest against the benign direction.
 
-    The trend is ``s = sign(sum of the sample)``. Whoever knows the benign updates draws, evenly and
-    for each participant anew, in each coordinate with s = 1 (s = -1 is the mirror image)::
+    The benign direction is ``s = sign(sum of the sample)``. With full knowledge each coordinate is
+    drawn, evenly and for each participant anew, where s = 1 (s = -1 is the mirror image)::
 
         between min / b and min   if min > 0
         between b * min and min   if min <= 0
 
-    Whoever does not draws between ``mu - 4 sigma`` and ``mu - 3 sigma`` of its own sample, sigma
-    dividing by m. Where s = 0 the values are 0, and mu.
+    With partial knowledge it is drawn between ``mu - 4 sigma`` and ``mu - 3 sigma`` of the
+    attackers' own sample, sigma dividing by m. Where s = 0 the values are 0, and mu.
 
     Raises:
-        InvalidValue: a value is out of its range.
         UnfitRound: (in a round) no usable update; with partial knowledge fewer than 2.
 
     Source: Fang, Cao, Jia and Gong, Local Model Poisoning, USENIX Security 2020, section 4.3, with
-    b = 2. There it is on models; here, as in the authors' code, on updates.
+    b =
+    2. There it is on models; here, as in the authors' code, on updates.
     """
 
     name: ClassVar[str] = "fang-trimmed-mean"
-    summary: ClassVar[str] = "each coordinate just beyond the benign extreme, against the trend"
+    summary: ClassVar[str] = (
+        "values just beyond the benign extremes, against the benign direction (Fang)"
+    )
 
     b: Annotated[
         float,

@@ -26,8 +26,9 @@ class Gaussian(CompromisedAttack):
         add      g_i = own_i + sigma * eps_i
         fitted   g_i = mu + sigma * s * eps_i
 
+    ``knowledge`` decides where mu and s come from; the other forms use partial knowledge only.
+
     Raises:
-        InvalidValue: a value is out of its range.
         UnfitRound: (in a round) ``fitted`` finds fewer than 2 usable updates.
 
     Source: ``replace`` with sigma = 200: Blanchard et al., Krum, NeurIPS 2017, section 5.
@@ -36,7 +37,9 @@ class Gaussian(CompromisedAttack):
     """
 
     name: ClassVar[str] = "gaussian"
-    summary: ClassVar[str] = "Gaussian noise in place of the update, on top of it, or fitted to all"
+    summary: ClassVar[str] = (
+        "Gaussian noise instead of the update, added to it, or fitted to benign updates"
+    )
 
     form: Annotated[
         Literal["replace", "add", "fitted"],

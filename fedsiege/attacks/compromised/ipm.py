@@ -21,17 +21,17 @@ class Ipm(CompromisedAttack):
         g = -eps * mu
 
     Small eps (0.1 to 0.5) hides among benign updates around 0 and defeats rules that choose by
-    distance; a mean of m benign and f hostile updates turns round only for ``eps > m / f``.
+    distance; a mean of m benign and f hostile updates changes its sign only for ``eps > m / f``.
+    The literature has 0.1 to 2 against robust rules; the default is ByzFL's.
 
     Raises:
-        InvalidValue: a value is out of its range.
         UnfitRound: (in a round) no usable update is there to take the mean of.
 
     Source: Xie, Koyejo and Gupta, Fall of Empires, UAI 2019, section 4.
     """
 
     name: ClassVar[str] = "ipm"
-    summary: ClassVar[str] = "-eps times the benign mean, from all of them (Fall of Empires)"
+    summary: ClassVar[str] = "benign mean times -eps (Inner Product Manipulation, Fall of Empires)"
 
     eps: Annotated[float, Gt(0), "factor of the reversed mean"] = 2.0
 

@@ -1,4 +1,4 @@
-"""Mimic: say what one benign participant says, so that it counts many times over."""
+"""Mimic: repeat the update of one benign participant, so that it counts many times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ from fedsiege.seeding import generator
 
 @dataclass(frozen=True)
 class Watch:
-    """What the participants remember.
+    """What the hostile participants remember.
 
     Attributes:
         rounds: how many rounds they have watched.
         center: ``(d,)`` mu, the mean of the benign means of these rounds.
         direction: ``(d,)`` z, of length 1.
-        chosen: whom they have chosen to copy, by participant index.
+        chosen: the index of the participant that they copy.
     """
 
     rounds: int
@@ -46,20 +46,20 @@ class Mimic(CompromisedAttack, StatefulAttack):
     """All send what one benign participant sends: honest, and far too often.
 
     The one to copy stands out along the direction z in which benign updates vary most over the
-    rounds. In each of the first rounds ``t = 0, 1, ..`` z takes one step of the power method from a
-    random start, mu being the mean over rounds so far::
+    rounds. In each of the first ``warmup`` rounds ``t = 0, 1, ..`` z takes one step of the power
+    method from a random start, mu being the mean over rounds so far::
 
         v = sum_i ((g_i - mu) z) (g_i - mu)
         z = unit(t / (t + 1) z + 1 / (t + 1) unit(v))
         copy the participant with the largest g_i z
 
     After that it stays with the participant it chose last. In rounds without that one, as with
-    sampled rounds, the one with the largest ``g_i z`` stands in.
+    sampled rounds, the one with the largest ``g_i z`` takes its place.
 
-    The state is mu and z, 2 d numbers, and a participant index.
+    With partial knowledge they copy one of themselves, so a target must be hostile; with full
+    knowledge it must be benign. The state is mu and z, 2 d numbers, and a participant index.
 
     Raises:
-        InvalidValue: a value is out of its range.
         UnfitRound: (in a round) fewer than 2 usable updates, or none of the target's.
 
     Source: Karimireddy, He and Jaggi, Byzantine-Robust Learning on Heterogeneous Datasets via
@@ -67,7 +67,9 @@ class Mimic(CompromisedAttack, StatefulAttack):
     """
 
     name: ClassVar[str] = "mimic"
-    summary: ClassVar[str] = "all send what the benign participant sends that stands out most"
+    summary: ClassVar[str] = (
+        "all send the update of the one benign participant that stands out most"
+    )
 
     warmup: Annotated[int, Ge(1), "number of rounds before the participant to copy is settled"] = 10
     target: Annotated[

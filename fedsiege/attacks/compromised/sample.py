@@ -15,7 +15,7 @@ def usable_sample(attack: CompromisedAttack, broadcast: Broadcast) -> Tensor:
     Rows with a NaN or an infinity are left out: every rule rejects them.
 
     Args:
-        attack: whose sample it is.
+        attack: the attack.
         broadcast: what it is handed.
 
     Raises:
@@ -29,9 +29,9 @@ def usable_sample(attack: CompromisedAttack, broadcast: Broadcast) -> Tensor:
 
 
 def usable_senders(attack: CompromisedAttack, broadcast: Broadcast) -> list[int]:
-    """Return whose updates the rows of ``usable_sample`` are, by participant index, ascending."""
+    """Return the participant indices of the rows of ``usable_sample``, ascending."""
     usable = finite_rows(attack.sample(broadcast)).tolist()
-    return [who for who, kept in zip(attack.senders(broadcast), usable, strict=True) if kept]
+    return [index for index, kept in zip(attack.senders(broadcast), usable, strict=True) if kept]
 
 
 def mean(rows: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def deviation(rows: Tensor, *, population: bool = False) -> Tensor:
 def hostile_among(attack: CompromisedAttack, broadcast: Broadcast) -> tuple[int, int]:
     """Return n, the participants of the round, and f, the hostile ones among them.
 
-    Who knows everything counts them, who does not is told.
+    An attack with full knowledge counts them, others are given the number.
 
     Raises:
         UnfitRound: it is not known.

@@ -13,23 +13,21 @@ from fedsiege.attacks.base import Attack, Broadcast, Knowledge, registry
 @registry.register
 @dataclass(frozen=True)
 class Scaling(Attack):
-    """What a participant would have sent, multiplied.
+    """What a participant would have sent, scaled.
 
     Participant i sends::
 
         g_i = factor * own_i
 
-    The direction is honest, so that tests of directions see nothing; the step is too long.
-
-    Raises:
-        InvalidValue: factor is not a finite number greater than 0.
+    The direction is honest, so that tests of directions see nothing; the step is too long. Factor 1
+    is no attack.
 
     Source: the boosting of Bhagoji, Chakraborty, Mittal and Calo, ICML 2019, section 3, and of
     Bagdasaryan et al., AISTATS 2020, section 3, without their poisoned data.
     """
 
     name: ClassVar[str] = "scaling"
-    summary: ClassVar[str] = "own updates, factor times as long"
+    summary: ClassVar[str] = "own honest update, scaled"
 
     factor: Annotated[float, Gt(0), "factor on the update"] = 10.0
 

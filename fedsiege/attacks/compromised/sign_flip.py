@@ -1,4 +1,4 @@
-"""Sign flip. Three attacks have that name: two of them here, on updates, one on gradients."""
+"""Sign flip: of the own update, of the benign mean, or of every local gradient."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from fedsiege.training.base import Shard
 @registry.register
 @dataclass(frozen=True)
 class SignFlip(CompromisedAttack):
-    """The opposite of an update: of one's own, or of the mean.
+    """The opposite of an update: of the own one, or of the mean.
 
     With ``own_i`` what participant i would have sent and mu the mean of the sample::
 
         own   g_i = -scale * own_i
         mean  g   = -scale * mu, the same from all of them
 
-    The third form negates every local gradient instead: ``sign-flip-gradient``.
+    The own update is partial knowledge; ``knowledge`` decides where mu comes from. A third attack
+    of that name negates every local gradient: ``sign-flip-gradient``.
 
     Raises:
-        InvalidValue: a value is out of its range.
         UnfitRound: (in a round) no usable update is there to take the mean of.
 
     Source: ``own``: Li, Xu, Chen, Giannakis and Ling, RSA, AAAI 2019, section 5, "sign-flipping
@@ -36,7 +36,7 @@ class SignFlip(CompromisedAttack):
     """
 
     name: ClassVar[str] = "sign-flip"
-    summary: ClassVar[str] = "own updates, or the benign mean, with the opposite sign"
+    summary: ClassVar[str] = "own update, or the benign mean, with the opposite sign"
 
     form: Annotated[
         Literal["own", "mean"],
@@ -64,15 +64,16 @@ class SignFlip(CompromisedAttack):
 class SignFlipGradient(PoisoningAttack):
     """Local training in which every gradient is multiplied by -1.
 
-    The samples are left as they are. After one step that is ``sign-flip``; after more, each
-    gradient is taken where the steps before have climbed to, so the update is no one's opposite.
+    The samples are left as they are. After one step that is ``sign-flip``. After more, each
+    gradient is taken where the steps before have led, so the result is not the opposite of an
+    honest update.
 
     Source: the gradient form of Li, Xu, Chen, Giannakis and Ling, RSA, AAAI 2019, section 5, as it
     is in libraries that flip the gradient of each batch, such as Blades.
     """
 
     name: ClassVar[str] = "sign-flip-gradient"
-    summary: ClassVar[str] = "local training uphill: every gradient with the opposite sign"
+    summary: ClassVar[str] = "local training with the opposite sign on every gradient"
 
     def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
         """Return the samples as they are."""

@@ -23,7 +23,7 @@ from fedsiege.training.base import Shard
 @registry.register
 @dataclass(frozen=True)
 class LabelFlip(PoisoningAttack):
-    """Every attacker trains as told, with the labels of some of its samples changed.
+    """Honest training, with the labels of some samples changed.
 
     With C = 10 classes, label y becomes by ``kind``::
 
@@ -31,8 +31,7 @@ class LabelFlip(PoisoningAttack):
         pair:        target, where y = source; the other samples are left alone
         random:      one of the other C - 1 labels, each with the same probability
 
-    Raises:
-        InvalidValue: a parameter is out of its range, or has no effect with this kind.
+    ``source`` and ``target`` are for ``pair`` alone.
 
     Source: Biggio, Nelson and Laskov, Poisoning attacks against support vector machines, ICML 2012;
     in federated learning Tolpegin et al., ESORICS 2020 (pair), Fang et al., USENIX Security 2020
@@ -41,7 +40,7 @@ class LabelFlip(PoisoningAttack):
     """
 
     name: ClassVar[str] = "label-flip"
-    summary: ClassVar[str] = "trains on flipped labels: complement, a pair, or random others"
+    summary: ClassVar[str] = "honest training on flipped labels"
 
     kind: Annotated[
         Literal["complement", "pair", "random"],

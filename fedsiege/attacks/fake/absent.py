@@ -16,11 +16,12 @@ class Absent(Attack):
     """Hostile participants that never enrol.
 
     What remains is what a perfect defence would leave: the benign participants, with the same
-    samples that they have beside any other attack at the same seed. To be compared with.
+    samples that they have beside any other attack at the same seed. It is a baseline to compare
+    with.
     """
 
     name: ClassVar[str] = "absent"
-    summary: ClassVar[str] = "stays away: what an oracle that removes the hostile would leave"
+    summary: ClassVar[str] = "no attack: hostile participants never enrol, as if perfectly removed"
 
     @property
     def aliases(self) -> int:
@@ -28,5 +29,5 @@ class Absent(Attack):
         return 0
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
-        """Return ``(k, d)`` zeros, should anybody ask."""
+        """Return ``(k, d)`` zeros."""
         return torch.zeros(1, broadcast.model.numel()).expand(len(participants), -1)

@@ -1,4 +1,4 @@
-"""Flooding: so many identities that none is seen often enough to be remembered for anything."""
+"""Flooding: many identities, none of which is seen often."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -15,26 +15,24 @@ _MOST = 1000
 @registry.register
 @dataclass(frozen=True)
 class Flooding(MpafSpread):
-    """MPAF under another identity in every round.
+    """MPAF from another identity in every round.
 
-    Each hostile participant holds several identities and comes under one after the other, so that
-    no reputation, no history of updates and no exclusion sticks to it. With ``a`` one of them::
+    Each hostile participant holds several identities and takes part with one after the other, so
+    that no reputation, history of updates or exclusion holds it back. With ``a`` one of the
+    identities::
 
         g_a = scale * (w' - w_t) + noise * ||scale * (w' - w_t)|| * eps_a / ||eps_a||
 
-    ``eps_a ~ N(0, I)`` is drawn for each identity in every round: identities are not given away by
-    what they send, neither next to one another nor from round to round. ``participants`` are the
-    identities that come in this round; the simulator enrols them all and rotates them.
-
-    Raises:
-        InvalidValue: a parameter is out of its range, or nothing would tell the identities apart.
+    ``eps_a ~ N(0, I)`` is drawn for each identity in every round: the update does not give an
+    identity away, neither beside others nor from round to round. ``participants`` are the
+    identities that take part in this round; the simulator enrols all of them and rotates them.
 
     Source: our own; the update is MPAF's (Cao and Gong, CVPR workshops 2022), the many identities
     are those of Douceur, The Sybil Attack, IPTPS 2002.
     """
 
     name: ClassVar[str] = "flooding"
-    summary: ClassVar[str] = "mpaf with noise, every fake under another identity in each round"
+    summary: ClassVar[str] = "mpaf with noise, from another identity in every round"
 
     own_base: Annotated[bool, "give every identity a base model of its own"] = False
     noise: Annotated[

@@ -1,4 +1,4 @@
-"""Free riders: participants that take the model and give nothing for it."""
+"""Free riders: participants that take the model and do not train."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +14,17 @@ from fedsiege.attacks.vectors import last_step
 @registry.register
 @dataclass(frozen=True)
 class FreeRider(Attack):
-    """An update that cost nothing.
+    """An update without training.
 
     ``zeros`` sends zeros; ``stale`` sends the last global step ``w_t - w_{t-1}`` once more, which
     looks like training (in the first round: zeros).
 
-    Raises:
-        InvalidValue: another kind.
-
-    Source: Lin, Du and Liu, Free-riders in Federated Learning: Attacks and Defenses, 2019,
-    arXiv 1911.12560, section 3; ``stale`` is their delta weights attack.
+    Source: Lin, Du and Liu, Free-riders in Federated Learning: Attacks and Defenses, 2019, arXiv
+    1911.12560, section 3; ``stale`` is their delta weights attack.
     """
 
     name: ClassVar[str] = "free-rider"
-    summary: ClassVar[str] = "zeros, or the last global step once more"
+    summary: ClassVar[str] = "no training: zeros, or the last global step once more"
 
     kind: Annotated[Literal["zeros", "stale"], "send zeros, or the last global step once more"] = (
         "zeros"

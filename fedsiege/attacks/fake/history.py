@@ -14,7 +14,7 @@ from fedsiege.attacks.vectors import last_step
 @registry.register
 @dataclass(frozen=True)
 class History(Attack):
-    """The last global step, reversed and magnified.
+    """The last global step, reversed and scaled.
 
     Every fake sends the same update::
 
@@ -22,14 +22,11 @@ class History(Attack):
 
     In the first round there is no step to reverse: the fakes send zeros.
 
-    Raises:
-        InvalidValue: scale is not a finite number greater than 0.
-
-    Source: Cao and Gong, MPAF, CVPR workshops 2022, section 5.1, "history attack".
+    Source: Cao and Gong, MPAF, CVPR workshops 2022, section 5.1, "history attack"; scale is lambda.
     """
 
     name: ClassVar[str] = "history"
-    summary: ClassVar[str] = "all fakes reverse the last global step, lambda times (first: zeros)"
+    summary: ClassVar[str] = "reverses the last global step, scaled"
 
     scale: Annotated[float, Gt(0), "factor on the reversed step"] = 1.0
 

@@ -1,4 +1,4 @@
-"""MPAF: fake clients drag the global model towards a base model of the attacker's choice."""
+"""MPAF and its variants: fake clients drag the global model towards a base model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,22 +28,22 @@ class Mpaf(Attack):
 
         g = scale * (w' - w_t)
 
-    where ``w'`` is the base model, fixed for the whole run. Under FedAvg, a share p of fakes and
-    honest clients that hardly move, the gap ``w' - w_t`` shrinks by ``1 - p * scale`` a round; it
-    grows without bound where ``p * scale > 2``. Elements beyond the range of float32 become
-    infinite.
+    where ``w'`` is the base model, fixed for the whole run: a random initialisation of the
+    federation's architecture, drawn once from the run's seed, or a checkpoint. With FedAvg, a share
+    p of fakes and honest clients that hardly move, the gap ``w' - w_t`` shrinks by ``1 - p *
+    scale`` a round; it grows without bound where ``p * scale > 2``. Values beyond the range of
+    float32 become infinite.
 
     Raises:
-        InvalidValue: scale is not a finite number greater than 0, or base is empty; from ``craft``,
-            the checkpoint is of another architecture.
+        InvalidValue: from ``craft``, the checkpoint is of another architecture.
         MissingData: from ``craft``, the checkpoint is not there.
 
-    Source: Cao and Gong, MPAF: Model Poisoning Attacks to Federated Learning based on Fake
-    Clients, CVPR workshops 2022, section 4.
+    Source: Cao and Gong, MPAF: Model Poisoning Attacks to Federated Learning based on Fake Clients,
+    CVPR workshops 2022, section 4; scale is lambda, 1e6 in the paper.
     """
 
     name: ClassVar[str] = "mpaf"
-    summary: ClassVar[str] = "all fakes pull towards one base model, lambda times the gap"
+    summary: ClassVar[str] = "all fake clients pull towards one base model"
 
     scale: Annotated[float, Gt(0), "factor on the gap to the base model; 1e6 in the paper"] = 1.0
     base: Annotated[
@@ -95,18 +95,16 @@ class MpafMatched(Attack):
 
         g = c * ||G|| * (w' - w_t) / ||w' - w_t||,    G = w_t - w_{t-1}
 
-    with the random base model ``w'`` of ``mpaf``. In the first round there is no step to match:
-    the fakes send zeros. So they do where ``w_t`` has arrived at ``w'``.
-
-    Raises:
-        InvalidValue: c is not a finite number greater than 0.
+    with the random base model ``w'`` of ``mpaf``. A test of norms does not see it. In the first
+    round there is no step to match, and the fakes send zeros; so they do where ``w_t`` has arrived
+    at ``w'``.
 
     Source: MPAF of Cao and Gong, CVPR workshops 2022; the matched norm after Xie, Fang and Gong,
     PoisonedFL, CVPR 2025.
     """
 
     name: ClassVar[str] = "mpaf-matched"
-    summary: ClassVar[str] = "mpaf at c times the last global step's norm (first: zeros)"
+    summary: ClassVar[str] = "mpaf with updates as long as the last global step"
 
     c: Annotated[float, Gt(0), "length of an update, as a multiple of the last global step"] = 1.0
 
@@ -120,26 +118,23 @@ class MpafMatched(Attack):
 @registry.register
 @dataclass(frozen=True)
 class MpafSpread(Attack):
-    """MPAF spread out by base models of their own, by noise, or by both.
+    """MPAF with fakes that differ: by a base model of each one's own, by noise, or by both.
 
     Fake i sends::
 
         g_i = scale * (w'_i - w_t)
         g_i + noise * ||g_i|| * eps_i / ||eps_i||,    eps_i ~ N(0, I)
 
-    ``w'_i`` is drawn once per run, ``eps_i`` in every round. Without base models of their own
-    all have the random base model of ``mpaf``. Base models of their own pull towards their mean,
-    which lies closer to 0 than any of them.
-
-    Raises:
-        InvalidValue: scale or noise is out of range, or nothing would tell the fakes apart.
+    ``w'_i`` is drawn once per run, ``eps_i`` in every round. With ``own_base=false`` all have the
+    random base model of ``mpaf``. Base models of their own pull towards their mean, which lies
+    closer to 0 than any of them. A test for duplicates does not see it.
 
     Source: MPAF of Cao and Gong, CVPR workshops 2022; the noise after Xie, Fang and Gong,
     PoisonedFL, CVPR 2025.
     """
 
     name: ClassVar[str] = "mpaf-spread"
-    summary: ClassVar[str] = "mpaf with a base model per fake, with noise, or with both"
+    summary: ClassVar[str] = "mpaf with a base model or noise of each fake's own"
 
     scale: Annotated[float, Gt(0), "factor on the gap to the base model"] = 1.0
     own_base: Annotated[bool, "give every fake a base model of its own"] = True

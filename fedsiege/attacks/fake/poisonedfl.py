@@ -1,4 +1,4 @@
-"""PoisonedFL: push every coordinate the same way in every round, however small the push."""
+"""PoisonedFL: a push of every coordinate the same way in every round."""
 
 import math
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Campaign:
 @registry.register
 @dataclass(frozen=True)
 class PoisonedFL(StatefulAttack):
-    """The same signs in every round, with the size of what training itself does.
+    """The same signs in every round, with the length that training itself has.
 
     With a sign vector ``s`` in {-1, 1}^d drawn once per run, ``G = w_t - w_{t-1}`` and ``M`` the
     fakes' own last update, every fake sends::
@@ -51,21 +51,18 @@ class PoisonedFL(StatefulAttack):
         g = c ||G|| * v * s,    v = unit(|G - M ||G|| / ||M|||)
 
     so that pushes add up over the rounds while those of honest training cancel. (Where none of the
-    fakes was drawn, ``M`` is what they would have sent.) The first round sends zeros, and so does
-    any in which the model stood still. Every 50 rounds the coordinates are counted whose
-    ``w_t - w_{t-50}`` has the sign of ``s`` (where it is 0, the sign of ``w_t`` counts). Below the
-    99 % quantile of Binomial(d, 1/2) the defence holds, and c becomes 0.7 c, as long as that is 0.5
-    or more.
+    fakes was drawn, ``M`` is what they would have sent.) In the first round the fakes send zeros,
+    and in every round in which the model stood still. Every 50 rounds the coordinates are counted
+    whose ``w_t - w_{t-50}`` has the sign of ``s`` (where it is 0, the sign of ``w_t`` counts).
+    Below the 99 % quantile of Binomial(d, 1/2) the defence holds, and c becomes 0.7 c, as long as
+    that is 0.5 or more.
 
-    Raises:
-        InvalidValue: c is not a finite number greater than 0.
-
-    Source: Xie, Fang and Gong, PoisonedFL, CVPR 2025, section 4, and the authors' code. Theirs lets
-    trimmed mean and norm bound know what no server knows; here rules know nothing more than ever.
+    Source: Xie, Fang and Gong, PoisonedFL, CVPR 2025, section 4, and the authors' code. Their
+    trimmed mean and norm bound use facts that no server has; the rules here do not.
     """
 
     name: ClassVar[str] = "poisonedfl"
-    summary: ClassVar[str] = "all fakes push along one sign vector for ever (first: zeros)"
+    summary: ClassVar[str] = "all fake clients push along the same random signs in every round"
 
     c: Annotated[
         float, Gt(0), "initial length of an update, as a multiple of the last global step"
@@ -107,7 +104,7 @@ class PoisonedFL(StatefulAttack):
 @registry.register
 @dataclass(frozen=True)
 class PoisonedFLNoise(PoisonedFL):
-    """PoisonedFL with noise of its own for each fake, so that no test for duplicates sees them.
+    """PoisonedFL with noise of each fake's own, so that a test for duplicates does not see them.
 
     Fake i sends, with g as of ``poisonedfl``::
 
@@ -116,14 +113,11 @@ class PoisonedFLNoise(PoisonedFL):
     ``M`` is the update without the noise, which over many fakes is their mean: so it does not
     matter how they are split over workers.
 
-    Raises:
-        InvalidValue: c or noise is not a finite number greater than 0.
-
     Source: as of ``poisonedfl``.
     """
 
     name: ClassVar[str] = "poisonedfl-noise"
-    summary: ClassVar[str] = "poisonedfl, every fake with noise of its own (first: zeros)"
+    summary: ClassVar[str] = "poisonedfl with noise of each fake's own"
 
     noise: Annotated[
         float, Gt(0), "length of each fake's own noise, as a multiple of its update"

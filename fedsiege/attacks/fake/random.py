@@ -16,20 +16,17 @@ from fedsiege.seeding import generator
 @registry.register
 @dataclass(frozen=True)
 class Random(Attack):
-    """Gaussian noise in place of an update.
+    """Gaussian noise instead of an update.
 
     Every fake draws its own in every round::
 
         g_i = scale * eps_i,    eps_i ~ N(0, I)
 
-    Raises:
-        InvalidValue: scale is not a finite number greater than 0.
-
-    Source: Cao and Gong, MPAF, CVPR workshops 2022, section 5.1, "random attack".
+    Source: Cao and Gong, MPAF, CVPR workshops 2022, section 5.1, "random attack"; scale is lambda.
     """
 
     name: ClassVar[str] = "random"
-    summary: ClassVar[str] = "each fake sends Gaussian noise of standard deviation lambda"
+    summary: ClassVar[str] = "Gaussian noise"
 
     scale: Annotated[float, Gt(0), "standard deviation of each coordinate"] = 1.0
 

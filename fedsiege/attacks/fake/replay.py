@@ -1,4 +1,4 @@
-"""Replay: what the federation once learnt, sent again when it has moved on."""
+"""Replay: an old global step, sent again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,25 +19,21 @@ _LONGEST = 100
 @registry.register
 @dataclass(frozen=True)
 class Replay(StatefulAttack):
-    """A global step that was seen before, once more.
+    """An old global step, once more.
 
-    In its round ``t`` every fake sends the same update::
+    In round ``t`` every fake sends the same update::
 
         g = scale * G_{t-delay},    G_k = w_k - w_{k-1}
 
     which real training did make, but from a model that is gone. Until a step is old enough, the
-    fakes send zeros. Rounds count in which none of the fakes was drawn, too. ``delay + 1`` vectors
-    of the model's size are remembered, never more. With ``delay`` 0 it would be the free rider who
-    sends the last step (``free-rider:kind=stale``).
+    fakes send zeros. Rounds in which none of the fakes was drawn count, too. ``delay + 1`` vectors
+    of the model's size are remembered. Delay 0 would be ``free-rider:kind=stale``.
 
-    Raises:
-        InvalidValue: a parameter is out of its range.
-
-    Source: our own; the replay attack of network protocols, carried over to updates.
+    Source: our own; the replay attack of network protocols, applied to updates.
     """
 
     name: ClassVar[str] = "replay"
-    summary: ClassVar[str] = "all fakes send an old global step again, lambda times (first: zeros)"
+    summary: ClassVar[str] = "sends an old global step once more, scaled"
 
     delay: Annotated[
         int, Ge(1), Le(_LONGEST), "number of rounds before a global step is sent again"
