@@ -184,11 +184,11 @@ def _rescale_extremes(
     """
     squares = gram.diagonal()
     suspects = np.flatnonzero(~((squares >= _SHORTEST**2) & (squares < np.inf)))
-    everyone = np.arange(len(gram)) if rows is None else rows.numpy()
-    extreme = [i for i in suspects if _differs(updates[int(everyone[i])], origin)]
+    indices = np.arange(len(gram)) if rows is None else rows.numpy()
+    extreme = [i for i in suspects if _differs(updates[int(indices[i])], origin)]
     if not extreme:
         return
-    device, chosen = updates.device, torch.from_numpy(everyone[extreme])
+    device, chosen = updates.device, torch.from_numpy(indices[extreme])
     peaks = torch.zeros(len(extreme), dtype=torch.float64, device=device)
     for columns in column_blocks(updates.shape[1], _SCALED_WIDTH):
         block = _from_origin(updates, chosen, origin, columns)
@@ -200,7 +200,7 @@ def _rescale_extremes(
     at = torch.tensor(extreme, device=device)
     found = torch.zeros(len(extreme), len(gram), dtype=torch.float64, device=device)
     for columns in column_blocks(updates.shape[1], _SCALED_WIDTH):
-        block = _from_origin(updates, torch.from_numpy(everyone), origin, columns)
+        block = _from_origin(updates, torch.from_numpy(indices), origin, columns)
         scaled = block.mul_(factors).float()
         found += products(scaled[at], scaled)
     again = found.cpu().numpy() * scale[extreme, None] * scale

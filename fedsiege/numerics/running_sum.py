@@ -97,7 +97,7 @@ class RunningSum:
         if rows.shape != (len(weights), self.d):
             raise InvalidValue("row", rows.shape[1:], f"its shape must be ({self.d},)")
         factors = np.array(weights)
-        with np.errstate(invalid="ignore", over="ignore"):  # told of below
+        with np.errstate(invalid="ignore", over="ignore"):  # checked below
             peaks = np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float64)
             peaks *= np.abs(factors)
         peak = float(peaks.max())

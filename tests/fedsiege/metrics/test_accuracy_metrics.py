@@ -9,7 +9,7 @@ from fedsiege.errors import InvalidValue
 from fedsiege.metrics import WINDOW, attack_impact, class_recall, instability, rounds_to_target
 
 
-def test_the_impact_is_what_the_attack_took_and_below_zero_where_it_helped() -> None:
+def test_the_impact_is_the_loss_of_accuracy_and_negative_for_a_gain() -> None:
     assert attack_impact([0.5, 0.75, 0.875], [0.5, 0.25, 1.0]) == [0.0, 0.5, -0.125]
     assert attack_impact([], []) == []
 

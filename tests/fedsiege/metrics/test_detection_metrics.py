@@ -71,13 +71,13 @@ def test_a_round_by_hand() -> None:
         ([], [], Detection(None, None, None, None)),
     ],
 )
-def test_what_is_not_defined_is_not_zero(
+def test_undefined_values_are_none(
     flagged: list[int], hostile: list[int], expected: Detection
 ) -> None:
     assert detection(flagged, hostile) == expected
 
 
-def test_who_has_no_score_is_left_out_of_the_area_alone() -> None:
+def test_participants_without_a_score_are_left_out_of_the_area_alone() -> None:
     found = detection([1, 0, 0], [1, 1, 0], [2.0, math.nan, 1.0])
     assert found == Detection(tpr=0.5, fpr=0.0, precision=1.0, auc=1.0)
     assert detection([0, 0], [1, 0], [math.nan, 1.0]).auc is None

@@ -30,7 +30,7 @@ def tensors_of(name: str) -> Tensors:
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_what_is_written_is_read_bit_for_bit(name: str, file: Path) -> None:
+def test_a_written_checkpoint_is_read_bit_for_bit(name: str, file: Path) -> None:
     weights = models.random_weights(name, 3)
     weights[:3] = torch.tensor([float("nan"), float("inf"), -0.0])
     models.write_checkpoint(file, name, weights, {"seed": "3"})

@@ -5,7 +5,7 @@ import torch
 from fedsiege.numerics.cosines import cosines, products_with
 
 
-def test_parallel_rows_have_exactly_one_whatever_their_size() -> None:
+def test_parallel_rows_have_a_cosine_of_exactly_one_at_any_scale() -> None:
     row = torch.randn(5000, generator=torch.Generator().manual_seed(0))
     found = cosines(torch.stack([row, 1e30 * row, -1e-20 * row]))
     assert found.tolist() == [[1, 1, -1], [1, 1, -1], [-1, -1, 1]]

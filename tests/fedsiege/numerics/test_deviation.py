@@ -23,7 +23,7 @@ def test_where_all_are_almost_equal_the_floor_counts():
     assert z.tolist() == pytest.approx([-0.001, 0.001, 0.003, 1.001 / 0.5], abs=4e-3)
 
 
-def test_those_not_counted_are_measured_and_move_nobody():
+def test_values_not_counted_get_a_score_and_do_not_affect_others():
     counted = torch.tensor([True] * 6 + [False] * 50)
     honest = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
     alone = robust_z(torch.cat([honest, torch.tensor([100.0])]), floor=0.1)
@@ -39,11 +39,11 @@ def test_the_first_of_identical_rows_counts():
 
 
 @pytest.mark.parametrize("values", [[], [7.0], [1.0, 9.0], [torch.nan] * 4])
-def test_of_fewer_than_three_nobody_is_far(values):
+def test_fewer_than_three_values_have_a_score_of_zero(values):
     assert robust_z(torch.tensor(values), floor=0.1).tolist() == [0.0] * len(values)
 
 
-def test_what_is_not_finite_is_left_out():
+def test_values_that_are_not_finite_are_left_out():
     values = torch.tensor([1.0, -torch.inf, 2.0, torch.nan, 3.0, torch.inf])
     expected = (robust_z(torch.tensor([1.0, 2.0, 3.0]), floor=0.1)).tolist()
     assert robust_z(values, floor=0.1).tolist() == [expected[0], 0, expected[1], 0, expected[2], 0]

@@ -75,7 +75,7 @@ def test_other_types_are_read_as_float32(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(
     ("weight", "mass"), [(2.0**140, 1.0), (np.nan, 1.0), (1.0, -1.0), (1.0, np.inf), (1.0, np.nan)]
 )
-def test_what_cannot_be_added_is_refused(weight: float, mass: float) -> None:
+def test_values_out_of_range_are_refused(weight: float, mass: float) -> None:
     with pytest.raises(InvalidValue):
         exact_mean(torch.full((2, 3), 2.0), [1.0, weight], [1.0, mass])
 
@@ -86,7 +86,7 @@ def test_nothing_has_no_mean() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e38])
-def test_what_cancels(scale: float) -> None:
+def test_cancelling_terms_are_exact(scale: float) -> None:
     """The sum of sizes says nothing of the sum: every coordinate is open."""
     large = scale * torch.rand(50, 3000, generator=torch.Generator().manual_seed(1))
     updates = torch.cat([large, torch.full((1, 3000), 1e-3), -large])
@@ -110,7 +110,7 @@ def test_every_coordinate_half_way_between_two_floats() -> None:
     assert_same_bits(updates, [1.0, 1.0], [1.0, 1.0])
 
 
-def test_a_spike_in_one_coordinate_does_not_decide_of_others() -> None:
+def test_a_spike_in_one_coordinate_does_not_affect_others() -> None:
     updates = 1e-2 * torch.randn(100, 5000, generator=torch.Generator().manual_seed(0))
     updates[:20, 17] = -1e30
     assert_same_bits(updates, [1.0] * 100, [1.0] * 100)
@@ -125,7 +125,7 @@ def test_more_rows_than_are_added_between_two_carries() -> None:
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("row", [0, 999])
-def test_what_is_not_finite_is_noticed(bad: float, row: int) -> None:
+def test_values_that_are_not_finite_are_noticed(bad: float, row: int) -> None:
     updates = torch.randn(1000, 200, generator=torch.Generator().manual_seed(0))
     updates[row, 150] = bad
     ones = [1.0] * 1000

@@ -96,7 +96,7 @@ def test_rows_of_several_blocks(d: int) -> None:
     )
 
 
-def test_mass_divides_and_is_the_weight_where_nobody_says() -> None:
+def test_the_mass_divides_and_defaults_to_the_weight() -> None:
     total = RunningSum(2)
     total.add(np.array([1.0, 2.0], np.float32), weight=3.0)
     total.add(np.array([5.0, 6.0], np.float32))
@@ -159,9 +159,7 @@ def test_nothing_has_no_mean() -> None:
         ([1.0, 2.0], -1.0, None),
     ],
 )
-def test_what_cannot_be_added_changes_nothing(
-    row: list[float], weight: float, mass: float | None
-) -> None:
+def test_a_refused_row_changes_nothing(row: list[float], weight: float, mass: float | None) -> None:
     total = RunningSum(2)
     total.add(np.array([1.0, 2.0], np.float32))
     with pytest.raises(InvalidValue):

@@ -34,7 +34,7 @@ def test_every_block_is_done_once_and_torch_stays_on_the_thread(threads: int) ->
     assert inner == [1] * threads
 
 
-def test_what_goes_wrong_on_a_thread_is_raised() -> None:
+def test_an_error_on_a_thread_is_raised() -> None:
     def work(blocks: Iterator[int]) -> None:
         for block in blocks:
             raise KeyError(block)

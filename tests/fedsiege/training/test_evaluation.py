@@ -27,7 +27,7 @@ def with_last_bias(value: float, label: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_a_score_is_what_a_plain_loop_says(name: str) -> None:
+def test_a_score_equals_that_of_a_plain_loop(name: str) -> None:
     weights = 3 * models.random_weights(name, 4)
     module = models.create(name)
     models.unflatten_into(module, weights)

@@ -81,9 +81,7 @@ def test_every_number_of_the_gradient_of_the_loss_is_multiplied(
 
 @pytest.mark.parametrize("optimiser", [LocalSGD(0.05, momentum=0.9), LocalAdam(0.05)], ids=str)
 @pytest.mark.parametrize("name", TRAINERS)
-def test_without_weight_decay_a_zero_holds_a_weight_where_it_is(
-    name, optimiser, module, draw, flat
-):
+def test_without_weight_decay_a_factor_of_zero_keeps_a_weight(name, optimiser, module, draw, flat):
     module, image = module
     shards, orders = draw(SIZES, optimiser, image, dtype=torch.float32)
     weights = flat(module).float()
@@ -95,7 +93,7 @@ def test_without_weight_decay_a_zero_holds_a_weight_where_it_is(
 
 @pytest.mark.parametrize("kind", [LocalSGD, LocalAdam])
 @pytest.mark.parametrize("name", TRAINERS)
-def test_minus_one_climbs(name, kind, draw, flat):
+def test_a_factor_of_minus_one_ascends(name, kind, draw, flat):
     optimiser = kind(0.05, epochs=1, batch_size=9)  # a single step for each
     module = small()
     shards, orders = draw(SIZES, optimiser, (2, 8, 8))
@@ -107,7 +105,7 @@ def test_minus_one_climbs(name, kind, draw, flat):
 
 
 @pytest.mark.parametrize("name", TRAINERS)
-def test_ones_change_nothing_and_the_factor_stays_as_it_was(name, module, draw, flat):
+def test_a_factor_of_one_changes_nothing_and_is_not_changed(name, module, draw, flat):
     module, image = module
     optimiser = LocalSGD(0.05)
     shards, orders = draw(SIZES, optimiser, image)
@@ -129,7 +127,7 @@ def test_a_factor_for_other_weights_is_refused_at_once(name, draw):
         )
 
 
-def test_fewer_fit_together_when_everyone_needs_a_matrix(draw, monkeypatch):
+def test_a_factor_makes_blocks_smaller(draw, monkeypatch):
     """Low rank is over with a factor; a block that was sized for it would take more memory."""
     monkeypatch.setattr("fedsiege.training.cohort.trainer.MEMORY", 20 << 20)
     optimiser = LocalSGD(batch_size=1, epochs=1)

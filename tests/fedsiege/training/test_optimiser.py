@@ -73,7 +73,7 @@ def test_adam_does_not_divide_by_zero() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_gradient_handed_in_stays_as_it_was(kind: type[LocalOptimiser]) -> None:
+def test_a_step_does_not_change_the_gradient(kind: type[LocalOptimiser]) -> None:
     one = kind(weight_decay=0.5)
     gradient = torch.tensor([1.0, 2.0]).double()
     one.step(torch.ones(2).double(), gradient, memory_of(one), 1)

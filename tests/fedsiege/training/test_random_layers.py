@@ -29,7 +29,7 @@ def train(trainer, shards, orders, seeds=None) -> Tensor:
     return torch.cat([rows for _, rows in trainer.train(weights, shards, orders, None, seeds)])
 
 
-def test_what_is_dropped_depends_on_the_seed_and_on_nothing_that_came_before(trainer, draw):
+def test_dropout_depends_on_the_seed_alone(trainer, draw):
     shards, orders = draw([4, 4, 4], SGD, dtype=torch.float32)
     together = train(trainer, shards, orders, [1, 2, 3])
     torch.rand(5)  # moves torch's global generator on

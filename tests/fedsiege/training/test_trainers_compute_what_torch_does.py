@@ -170,7 +170,7 @@ def test_the_same_training_twice_is_bit_identical(model, name, optimiser, draw, 
 
 @pytest.mark.parametrize("setting", ["both", "adam, weight decay"])
 @pytest.mark.parametrize("name", TRAINERS)
-def test_who_has_no_samples_does_not_move(name, setting, draw, flat):
+def test_a_participant_without_samples_has_an_update_of_zeros(name, setting, draw, flat):
     module, optimiser = models.create("net"), SETTINGS[setting]
     shards, orders = draw([0, 3, 0], optimiser)
     deltas = train(TRAINERS[name](module, optimiser), flat(module), shards, orders)
@@ -181,7 +181,7 @@ def test_who_has_no_samples_does_not_move(name, setting, draw, flat):
 
 @pytest.mark.parametrize("setting", ["momentum", "adam"])
 @pytest.mark.parametrize("name", TRAINERS)
-def test_what_is_not_used_does_not_move(name, setting, draw, flat):
+def test_unused_parameters_do_not_change(name, setting, draw, flat):
     module, optimiser = Reused(), SETTINGS[setting]
     module.spare = nn.Linear(3, 3)
     shards, orders = draw([4, 4], optimiser, (2, 17, 17))

@@ -77,7 +77,7 @@ def test_a_frozen_parameter_is_refused():
             build(module, LocalSGD())
 
 
-def test_nobody_to_train_gives_no_blocks(trainer):
+def test_no_participants_give_no_blocks(trainer):
     assert list(trainer.train(torch.zeros(13_106), [], [])) == []
 
 
@@ -95,9 +95,7 @@ def test_blocks_cover_all_in_order_and_are_nearly_equal(at_a_time, draw):
 
 
 @pytest.mark.parametrize(("participants", "sizes"), [(50, [50]), (100, [33, 34, 33]), (1, [1])])
-def test_blocks_that_nobody_asked_for_come_near_to_what_fits(
-    participants, sizes, monkeypatch, draw
-):
+def test_default_blocks_are_near_the_size_that_fits(participants, sizes, monkeypatch, draw):
     monkeypatch.setattr(CohortTrainer, "_fitting", lambda *_: 35)
     optimiser = LocalSGD()
     shards, orders = draw([4] * participants, optimiser)

@@ -76,13 +76,13 @@ def test_a_group_close_to_the_others_is_no_cluster() -> None:
 
 
 def test_an_update_that_only_leans_to_the_cluster_is_no_member() -> None:
-    """Nor is it fewer for that: without a trim the heap would be too large for a minority."""
+    """Nor is it fewer for that: without the trim the group would be too large for a minority."""
     leaning = normalize(0.45 * torch.eye(D)[0].double() + random_rows(4, 6), dim=1)
     assert found(around(0, 20, 0.2), leaning, classes(26)) == [True] * 20 + [False] * 30
 
 
 def test_the_cluster_is_the_more_united_group_of_any_size() -> None:
-    """Half of the others lean away from it, so that its own heap is the larger one."""
+    """Half of the others lean away from it, so that its own group is the larger one."""
     rows = torch.cat([around(0, 9, 0.2), classes(21)])
     assert found(rows) == [True] * 9 + [False] * 21
 
@@ -94,7 +94,7 @@ def test_suspects_need_to_stand_out_less() -> None:
     assert not any(found(*groups, suspects=16))  # no more than 80 % of them
 
 
-def test_only_members_are_looked_at() -> None:
+def test_only_members_can_form_a_minority_cluster() -> None:
     rows = torch.cat([around(0, 20, 0.3), classes(30)])
     members = torch.arange(50) % 5 > 0
     nobody = torch.zeros(50, dtype=torch.bool)

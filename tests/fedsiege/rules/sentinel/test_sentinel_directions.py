@@ -83,7 +83,7 @@ def test_residuals_are_what_is_left_without_the_common_direction() -> None:
     torch.testing.assert_close(residuals(rows @ rows.T, found.cosines), left @ left.T)
 
 
-def test_of_who_is_the_common_direction_nothing_is_left() -> None:
+def test_the_residual_of_the_common_direction_is_zero() -> None:
     gram = torch.ones(5, 5).double()
     found = find_consensus(gram, everyone(5))
     assert found.holds
@@ -91,7 +91,7 @@ def test_of_who_is_the_common_direction_nothing_is_left() -> None:
 
 
 @pytest.mark.parametrize(("steep", "one"), [(True, 4**-1.2), (False, 0.25)])
-def test_k_of_one_direction_weigh_what_one_does_or_less(steep: bool, one: float) -> None:
+def test_k_of_one_direction_weigh_at_most_as_much_as_one(steep: bool, one: float) -> None:
     rows = torch.cat([torch.eye(6).double(), torch.eye(6).double()[:1].repeat(3, 1)])
     weights = similarity_weights(rows @ rows.T, everyone(9), steep=steep)
     assert weights.tolist() == pytest.approx([one, 1, 1, 1, 1, 1, one, one, one])
@@ -107,7 +107,7 @@ def test_a_cluster_that_spreads_out_does_not_gain() -> None:
     assert spread < 0.6 * similarity_weights(gram, everyone(20), steep=False)[0].item()
 
 
-def test_opposites_are_not_alike() -> None:
+def test_opposite_directions_are_not_similar() -> None:
     rows = directions(0, 180, 60)
     weights = similarity_weights(rows @ rows.T, everyone(3))
     beside = (1 + 0.5**1.5) ** -1.2
@@ -162,7 +162,7 @@ def test_a_path_away_from_the_centre(others: float, momentum: float, flagged: bo
     assert flags[6].item() is flagged
 
 
-def test_the_second_look_is_without_those_flagged_in_the_first() -> None:
+def test_the_second_centre_leaves_out_updates_flagged_by_the_first() -> None:
     """A group at 90 degrees draws q to itself; once the one at 180 is out, q is nearer to it."""
     asked = []
 
@@ -199,14 +199,14 @@ def test_energy_is_the_projection_on_the_singular_vectors_of_the_others() -> Non
     assert found[0].item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_noise_is_alone_and_who_shares_directions_is_not() -> None:
+def test_noise_has_low_energy_and_shared_directions_have_high_energy() -> None:
     found = energies(cosines(torch.cat([noise(8), similar(12)])), *all_candidates(20))
     assert energy_flags(found).tolist() == [True] * 8 + [False] * 12
     assert found[:8].max() < 0.06
     assert found[8:].min() > 0.2
 
 
-def test_who_has_a_class_alone_has_something_in_common_still() -> None:
+def test_a_participant_with_a_class_of_its_own_is_not_flagged() -> None:
     """A tenth of its energy lies where the others are: far below their median, but no noise."""
     rows = torch.nn.functional.normalize(torch.cat([noise(1), similar(29)]), dim=1)
     rows[0] = 0.95 * rows[0] + 0.1**0.5 * rows[1]
@@ -231,7 +231,7 @@ def test_only_candidates_judge_and_are_judged() -> None:
     torch.testing.assert_close(found[:8], again, atol=1e-5, rtol=0)
 
 
-def test_too_few_tell_nothing() -> None:
+def test_too_few_candidates_have_no_energy() -> None:
     found = energies(cosines(similar(4)), *all_candidates(4))
     assert found.isnan().all()
     assert not energy_flags(found).any()

@@ -90,7 +90,7 @@ def test_far_longer_than_the_majority() -> None:
     assert flagged(hard_tests.norm_flags(scattered, none)) == []
 
 
-def test_the_majority_is_that_of_those_away_as_well() -> None:
+def test_the_majority_includes_absent_participants() -> None:
     """Of those present most are long, but not of all with a say."""
     present = torch.tensor([1.0, 1.1, 6.0, 6.1, 6.2]).double()
     away = torch.tensor([0.9, 1.0, 1.2, 1.1]).double()

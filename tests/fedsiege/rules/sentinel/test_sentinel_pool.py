@@ -38,7 +38,7 @@ def test_newcomers_have_the_direction_of_their_first_update() -> None:
     torch.testing.assert_close(pool.momenta, pool.updates, atol=1e-6, rtol=0)
 
 
-def test_momenta_go_on_by_identity_and_those_away_vote_with_theirs() -> None:
+def test_momenta_follow_identities_and_absent_ones_are_in_the_pool() -> None:
     past = rows(3, seed=1)
     updates = rows(3)
     pool = pool_of(updates, memory([7, 8, 9], past), present=[9, 4, 7])
@@ -53,7 +53,7 @@ def test_momenta_go_on_by_identity_and_those_away_vote_with_theirs() -> None:
     torch.testing.assert_close(pool.momenta, m @ m.T, atol=1e-6, rtol=0)
 
 
-def test_who_is_away_and_has_no_say_is_remembered_all_the_same() -> None:
+def test_absent_participants_outside_the_pool_are_remembered() -> None:
     before = memory([7, 8], rows(2, seed=1))
     before.flagged[1] = True
     pool = pool_of(rows(3), before, present=[1, 2, 3])

@@ -91,7 +91,7 @@ def test_an_update_of_zeros_abstains() -> None:
 
 
 @pytest.mark.parametrize("value", [2e15, -2e15, torch.nan, torch.inf])
-def test_what_is_no_number_or_too_large_is_rejected_and_named(value: float) -> None:
+def test_rows_that_are_not_finite_or_too_large_are_rejected(value: float) -> None:
     updates = honest(9)
     updates[2, 7] = value
     kept = torch.arange(9) != 2
@@ -120,7 +120,7 @@ def test_three_are_enough() -> None:
         aggregate(honest(2))
 
 
-def test_where_nobody_is_left_the_model_is_kept() -> None:
+def test_without_an_accepted_update_the_model_is_kept() -> None:
     result = aggregate(honest(1).repeat(6, 1))
     assert not result.update.any()
     assert not result.accepted.any()
@@ -128,7 +128,7 @@ def test_where_nobody_is_left_the_model_is_kept() -> None:
     assert result.state.flagged.all()
 
 
-def test_it_needs_the_layout() -> None:
+def test_the_layout_is_required() -> None:
     with pytest.raises(UnfitRound, match="sentinel needs to know the round's layout"):
         Sentinel()(honest(5))
     with pytest.raises(UnfitRound, match="the layout has 310 weights, the updates have 300"):
@@ -149,7 +149,7 @@ def test_a_step_that_is_left_out_does_not_run() -> None:
 
 
 @pytest.mark.parametrize("text", ["without=nothing", "without=energy+", "remember=0"])
-def test_what_there_is_not_is_refused(text: str) -> None:
+def test_unknown_steps_and_values_are_refused(text: str) -> None:
     with pytest.raises(InvalidValue) as refused:
         rules.parse(f"sentinel:{text}")
     assert refused.value.name == f"sentinel:{text.partition('=')[0]}"

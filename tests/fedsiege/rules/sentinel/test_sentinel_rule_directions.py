@@ -36,7 +36,7 @@ AXIS = torch.eye(D)[0]
 HONEST = around(AXIS, 24, spread=1.0)
 
 
-def test_who_points_away_from_a_common_direction() -> None:
+def test_updates_against_the_consensus_are_flagged() -> None:
     rows = torch.cat([around(-AXIS, 9, 0.5, seed=3), HONEST])
     found = result(rows, without=("faction",))
     assert found.consensus
@@ -50,7 +50,7 @@ def test_noise_among_participants_with_common_directions() -> None:
     assert not found.direction[6:].any()
 
 
-def test_a_hidden_minority_that_pulls_one_way_weighs_what_one_does_or_less() -> None:
+def test_a_hidden_minority_weighs_at_most_as_much_as_one() -> None:
     """Orthogonal to what all want, but of one mind: the direction test cannot see it."""
     hidden = around(AXIS + torch.eye(D)[1], 10, spread=0.3, seed=5)
     found = result(torch.cat([hidden, HONEST]))
@@ -63,7 +63,7 @@ def test_a_hidden_minority_that_pulls_one_way_weighs_what_one_does_or_less() -> 
     assert result(torch.cat([hidden, HONEST]), without=("similarity",)).weights.tolist() == [1] * 34
 
 
-def test_who_is_alike_in_this_round_alone_is_alike() -> None:
+def test_similarity_in_this_round_alone_counts() -> None:
     """Fakes that come in turns have pasts of their own, and one mind now."""
     pool = pool_of(torch.cat([HONEST, random_rows(1, seed=4).repeat(4, 1)]))
     pasts = pool.momenta.clone()
@@ -74,7 +74,7 @@ def test_who_is_alike_in_this_round_alone_is_alike() -> None:
     assert compare_directions(turns, nobody, nobody, order, ["present"]).weights[24:].min() > 0.5
 
 
-def test_who_was_suspected_is_suspected_more_easily() -> None:
+def test_previously_flagged_clusters_have_lower_bounds() -> None:
     """Of one mind, but hardly: with spreads like these who is new is left alone."""
     rows = torch.cat([around(AXIS, 20, spread=1.8, seed=5), classes(30)])
     nobody, order = torch.zeros(50, dtype=torch.bool), torch.arange(50)
@@ -88,7 +88,7 @@ def classes(n: int, seed: int = 6) -> torch.Tensor:
     return 0.9 * random_rows(10, seed)[torch.arange(n) % 10] + 0.5 * random_rows(n, seed + 1)
 
 
-def test_without_a_common_direction_who_pulls_back_is_away_from_the_centre() -> None:
+def test_without_a_consensus_updates_against_the_centre_are_flagged() -> None:
     honest = classes(30)
     back = -normalize(honest.mean(dim=0), dim=0)
     rows = torch.cat([around(back, 6, spread=0.3, seed=8), honest])
@@ -104,7 +104,7 @@ def test_flagged_ones_neither_judge_nor_are_result() -> None:
     assert not found.energy.any()
 
 
-def test_a_direction_test_that_leaves_half_flags_nobody_and_there_is_no_consensus() -> None:
+def test_a_direction_test_that_leaves_half_is_ignored_with_the_consensus() -> None:
     """Momenta agree, but in this round half of the updates turn: who is right is not known."""
     pool = pool_of(HONEST)
     turned = pool.rows.clone()
@@ -122,7 +122,7 @@ def test_a_direction_test_that_leaves_half_flags_nobody_and_there_is_no_consensu
     assert guarded.weights.max() < 0.5  # of M itself, in which all are alike
 
 
-def test_an_energy_test_that_leaves_half_flags_nobody() -> None:
+def test_an_energy_test_that_leaves_half_is_ignored() -> None:
     rows = torch.cat([random_rows(20, seed=4), around(AXIS, 21, spread=0.1)])
     assert result(rows).energy.tolist() == [True] * 20 + [False] * 21
     assert not result(rows[:40]).energy.any()

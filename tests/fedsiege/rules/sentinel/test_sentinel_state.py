@@ -74,7 +74,7 @@ def test_a_bad_reputation_outlasts_a_clean_round() -> None:
     assert known(clean).reputations[0] == pytest.approx(0.8 * (1 - 0.8**6))
 
 
-def test_the_state_comes_back_from_bytes_and_goes_on_as_if_it_had_not() -> None:
+def test_the_state_survives_bytes_bit_for_bit() -> None:
     straight = aggregate(honest(12, 2), aggregate(torch.cat([fakes(3), honest(9)])).state)
     data = state.to_bytes(aggregate(torch.cat([fakes(3), honest(9)])).state)
     assert state.to_bytes(state.from_bytes(data, SentinelState)) == data
@@ -99,7 +99,7 @@ def test_memory_is_by_identity_not_by_position() -> None:
     torch.testing.assert_close(known(shuffled).momenta, known(straight).momenta[order])
 
 
-def test_who_is_away_keeps_momentum_and_reputation() -> None:
+def test_absent_participants_keep_momentum_and_reputation() -> None:
     first = known(aggregate(torch.cat([fakes(2), honest(8)])))
     second = known(aggregate(honest(6, 2), first, who=list(range(4, 10))))
     assert second.identities.tolist() == [4, 5, 6, 7, 8, 9, 0, 1, 2, 3]
@@ -113,7 +113,7 @@ def test_who_is_away_keeps_momentum_and_reputation() -> None:
     assert third.reputations[:2].tolist() == pytest.approx([0.16, 0.16])
 
 
-def test_who_is_away_has_a_say_for_ten_rounds_unless_it_was_flagged() -> None:
+def test_absent_participants_are_in_the_pool_for_ten_rounds_unless_flagged() -> None:
     first = known(aggregate(torch.cat([fakes(1), honest(4)])))
     present = torch.tensor([7, 8, 9])
     for rounds, voting in ((1, [False, True, True, True, True]), (POOL_ROUNDS, None), (11, None)):
@@ -123,7 +123,7 @@ def test_who_is_away_has_a_say_for_ten_rounds_unless_it_was_flagged() -> None:
         assert found == expected, rounds
 
 
-def test_those_away_hold_back_who_pulls_like_them() -> None:
+def test_similar_absent_participants_reduce_weights() -> None:
     """Four that are present weigh less where sixteen more that pull alike are remembered."""
     first = aggregate(honest(20)).state
     updates, who = honest(20)[:4] + 0.3 * honest(4, 2), [0, 1, 2, 3]
@@ -134,7 +134,7 @@ def test_those_away_hold_back_who_pulls_like_them() -> None:
     assert (remembered > alone).all()
 
 
-def test_those_away_keep_the_lengths_of_a_round_within_bounds() -> None:
+def test_lengths_of_absent_participants_bound_the_usual_length() -> None:
     """Drawn for a round are three honest ones, and four who send twice as much as is usual."""
     first = aggregate(honest(20)).state
     updates, who = honest(7, 2), list(range(7))
@@ -148,7 +148,7 @@ def test_those_away_keep_the_lengths_of_a_round_within_bounds() -> None:
     assert among.update.norm() < 1.3 * usual
 
 
-def test_what_is_usual_doubles_in_a_round_at_most() -> None:
+def test_the_usual_length_at_most_doubles_in_a_round() -> None:
     """Twelve who send ten times as much at once: their second round is the first at four times."""
     first = aggregate(honest(12)).state
     lengths = [known(aggregate(honest(12))).usual]
@@ -182,7 +182,7 @@ def test_without_momentum_there_is_no_past() -> None:
     )
 
 
-def test_what_cannot_be_its_memory_is_refused() -> None:
+def test_a_state_of_another_rule_or_shape_is_refused() -> None:
     """Taken for none, it would let those in again whom the rounds before have found out."""
     before = known(aggregate(honest(9)))
     for wrong, what in (

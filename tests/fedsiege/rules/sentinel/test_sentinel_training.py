@@ -72,7 +72,7 @@ def test_fakes_win_under_fedavg_and_lose_under_sentinel(attack: str) -> None:
     assert result.accepted[list(HONEST)].all()
 
 
-def test_where_nobody_attacks_hardly_anything_changes() -> None:
+def test_without_an_attack_the_update_is_close_to_the_mean() -> None:
     weights = models.random_weights(MODEL, SEED)
     updates = trained(weights, tuple(range(N)), 1)
     context = RoundContext(round_number=1, layout=models.layout(MODEL))

@@ -85,7 +85,7 @@ def test_a_relu_that_others_use_stays_before_the_pooling():
     assert read.index("relu (relu)") < read.index("max_pool2d (max_pool2d)")
 
 
-def test_what_is_not_used_is_left_out():
+def test_unused_operations_are_left_out():
     def function(self, x):
         torch.linalg.svd(x)
         return finish(self, x)

@@ -82,7 +82,7 @@ def test_coefficients_are_those_of_torch():
         (2, LocalAdam(), StackedLinear),
     ],
 )
-def test_a_long_training_or_adam_gives_everyone_a_matrix(steps, optimiser, expected):
+def test_a_long_training_or_adam_uses_one_matrix_per_participant(steps, optimiser, expected):
     weights = {"weight": torch.zeros(120, 256), "bias": torch.zeros(120)}
     parameters = {"weight": "weight", "bias": "bias"}
     call = linear.Call("fc (Linear)", nn.Linear, nn.Linear(256, 120), (), {}, (0,), parameters)
@@ -121,7 +121,7 @@ def test_participants_that_are_done_keep_their_values():
     assert delta.tolist() == [[-4.5], [-2.0]]
 
 
-def test_those_who_are_done_keep_adams_moments_out_of_it():
+def test_finished_participants_keep_their_moments():
     """Participants that end early leave the others' moments, and their count of steps, alone."""
     steps = torch.tensor([[1.0], [0.25]])
     block = Block(2, 1, [2, 1], LocalAdam(0.5), {"it": torch.tensor([4.0])}, active=2)

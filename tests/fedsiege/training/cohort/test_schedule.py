@@ -31,7 +31,7 @@ def test_steps_by_hand():
     assert shares[2].tolist() == [[0.5, 0.5], [0.5, 0.5], [0, 0], [0, 0]]
 
 
-def test_a_step_is_as_wide_as_its_largest_batch_and_made_by_those_who_are_not_done():
+def test_a_step_has_the_largest_batch_and_the_unfinished_participants():
     assert schedule().extents == [(3, 2), (3, 2), (1, 2), (1, 1)]
 
 

@@ -32,7 +32,7 @@ def test_auto_is_the_engine_for_every_model_that_comes_along(model, shards):
     assert reason == trainer.method
 
 
-def test_auto_does_not_look_at_the_clock_or_at_what_is_trained_on(shards, monkeypatch):
+def test_auto_depends_neither_on_time_nor_on_the_shards(shards, monkeypatch):
     """A slow engine, one participant or a hundred: the choice follows from the module alone."""
     training_together = CohortTrainer.train
 
@@ -106,7 +106,7 @@ def test_reading_a_module_does_not_disturb_other_threads_that_run_modules():
     assert found[0].equal(other(given))
 
 
-def test_the_method_tells_how_many_train_together(shards):
+def test_the_method_names_the_block_size(shards):
     trainer, _ = choose(models.create("lenet5"), SGD, shards, "cohort")
     assert trainer.method == f"cohort engine, about {trainer.at_a_time} at a time"
 
