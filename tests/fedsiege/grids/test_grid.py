@@ -116,8 +116,8 @@ def test_a_grid_runs_is_resumed_and_keeps_apart_what_is_not_its_own(tmp_path: Pa
     assert (out / "cells.csv").read_text() == written, "what was refused changes nothing"
     assert Grid.from_yaml((out / "grid.yaml").read_text()) == Grid.from_yaml(text)
 
-    spec = next(out.glob("cells/none__*/spec.yaml"))  # as if its cell were of another day
-    spec.write_text(spec.read_text().replace("# fedsiege 0", "# fedsiege 9"))
+    info = next(out.glob("cells/none__*/run.json"))  # as if its cell were of another day
+    info.write_text(info.read_text().replace('"fedsiege": "0', '"fedsiege": "9'))
     grid.run(text, "small", out, [], Screen())
     stamps = (out / "grid.yaml").read_text().splitlines()[:2]
     assert [stamp[:12] for stamp in stamps] == ["# fedsiege 0", "# fedsiege 9"]
