@@ -107,7 +107,7 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
         *_notes_on_attack(spec, attack),
         *filter(None, [unfit]),
         *_notes_on_rule(spec, rule, updates, assumed),
-        *_notes_on_training(rule, local),
+        *_notes_on_training(spec, rule, local),
     )
     level = attack.knows
     known = f"{level.name.lower()}, {level.value}" if spec.attack else ""
@@ -312,6 +312,7 @@ def _notes_on_rule(
 
 
 def _notes_on_training(
+    spec: ExperimentSpec,
     rule: Any,  # any rule
     local: dict[str, Any],
 ) -> Iterator[str]:
@@ -323,6 +324,8 @@ def _notes_on_training(
                 f"{last.name} reckons with {name}={assumed}, but the participants train with "
                 f"{name}={value}"
             )
+    if spec.weight_decay and hasattr(last, "lr"):
+        yield f"{last.name} reckons without the participants' weight_decay={spec.weight_decay:g}"
 
 
 def _notes_on_memory(

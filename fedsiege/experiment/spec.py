@@ -147,6 +147,13 @@ class ExperimentSpec(Settings):
     optimizer: Literal["sgd", "adam"] = setting(
         "sgd", "Optimiser of local training", "sgd or adam", training=True
     )
+    weight_decay: float = setting(
+        0.0,
+        "Weight decay of local training, times the weights added to each gradient",
+        "a number, 0 or more",
+        ge=0,
+        training=True,
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -151,18 +151,23 @@ class LocalAdam(LocalOptimiser):
 
 
 def create(
-    name: str, learning_rate: float, momentum: float, epochs: int, batch_size: int
+    name: str,
+    learning_rate: float,
+    momentum: float,
+    epochs: int,
+    batch_size: int,
+    weight_decay: float = 0.0,
 ) -> LocalOptimiser:
-    """Return an optimiser without weight decay by its name, "sgd" or "adam".
+    """Return an optimiser by its name, "sgd" or "adam".
 
     Raises:
         InvalidValue: the name is unknown, a parameter is out of its range, or Adam is given a
             momentum other than 0.
     """
     if name == "sgd":
-        return LocalSGD(learning_rate, momentum, epochs, batch_size)
+        return LocalSGD(learning_rate, momentum, epochs, batch_size, weight_decay)
     if name != "adam":
         raise InvalidValue("optimizer", name, "sgd or adam")
     if momentum != 0:
         raise InvalidValue("momentum", momentum, "0 with adam, which has moments of its own")
-    return LocalAdam(learning_rate, epochs, batch_size)
+    return LocalAdam(learning_rate, epochs, batch_size, weight_decay)

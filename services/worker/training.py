@@ -40,6 +40,7 @@ def local_training(
             spec.momentum,
             spec.epochs,
             spec.batch,
+            spec.weight_decay,
         ),
         clip=spec.clip,
         device=join.device or "cpu",

@@ -254,6 +254,12 @@ def test_a_rule_that_reckons_with_another_training_is_noted(rule: str, note: str
     assert any(re.match(note, found) for found in resolve(ExperimentSpec(rule=rule)).notes)
 
 
+def test_a_rule_that_reckons_without_weight_decay_is_noted() -> None:
+    for rule, noted in (("fltrust", True), ("nnm/fednova", True), ("median", False)):
+        notes = resolve(ExperimentSpec(rule=rule, weight_decay=0.01)).notes
+        assert any("without the participants' weight_decay=0.01" in note for note in notes) == noted
+
+
 def test_a_rule_that_is_told_the_training_is_not_noted() -> None:
     for rule in ("fednova", "fltrust", "nnm/fltrust", "fednova:momentum=0.9"):
         notes = resolve(ExperimentSpec(rule=rule, lr=0.01)).notes

@@ -150,6 +150,7 @@ IMPOSSIBLE: dict[str, list[object]] = {
     "clip": [-1, math.nan, math.inf, "some"],
     "participation": [0, -0.1, 1.1, math.nan, "half"],
     "optimizer": ["", "Adam", "rmsprop", 0, None],
+    "weight_decay": [-1, math.nan, math.inf, "some"],
 }
 
 

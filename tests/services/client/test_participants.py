@@ -127,6 +127,19 @@ def test_the_optimiser_is_the_one_asked_for_and_sgd_where_none_is(weights):
     assert not np.isclose(np.abs(sgd).max(), np.abs(adam).max(), rtol=0.2)
 
 
+def test_weight_decay_pulls_each_step_towards_zero(weights):
+    """``w - lr (g + weight_decay w)``, in the one step that a batch of all samples makes."""
+    for optimizer in ("sgd", "adam"):
+        one = {"epochs": 1, "batch": 5, "momentum": 0, "optimizer": optimizer}
+        plain, decayed = (
+            updates(crew_of([2], **one, **more), weights, [2])[2].delta
+            for more in ({}, {"weight_decay": 0.5})
+        )
+        if optimizer == "sgd":
+            np.testing.assert_allclose(decayed - plain, -0.01 * 0.5 * weights, atol=1e-7)
+        assert not np.array_equal(plain, decayed), optimizer
+
+
 def test_a_participant_that_is_not_hosted_is_an_error(weights):
     with pytest.raises(KeyError):
         list(crew_of([0]).updates(1, weights, [1]))
