@@ -26,7 +26,7 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.rpc import process
 from services.rpc.channel import channel_options
-from services.rpc.pulling import pull_model
+from services.rpc.pulling import ModelStream
 from services.rpc.server import serving
 from services.rpc.tensors import FLOAT_BYTES
 
@@ -84,17 +84,17 @@ async def _pull(address: str, size: int, workers: int, pulls: int) -> Sequence[f
     # Workers are processes of their own elsewhere: each gets a connection of its own here too.
     options = [*channel_options(address), ("grpc.use_local_subchannel_pool", 1)]
     async with AsyncExitStack() as stack:
-        stubs = []
+        streams = []
         for _ in range(workers):
             channel = await stack.enter_async_context(
                 grpc.aio.insecure_channel(address, options=options)
             )
             await asyncio.wait_for(channel.channel_ready(), timeout=30)
-            stubs.append(rpc.AggregatorServiceStub(channel))
+            streams.append(ModelStream(rpc.AggregatorServiceStub(channel)))
         seconds = []
         for _ in range(pulls + _UNCOUNTED):
             started = time.perf_counter()
-            await asyncio.gather(*(pull_model(stub, _FEDERATION, 0, size) for stub in stubs))
+            await asyncio.gather(*(stream.pull(_FEDERATION, 0, size) for stream in streams))
             seconds.append(time.perf_counter() - started)
         return seconds[_UNCOUNTED:]
 

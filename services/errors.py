@@ -175,11 +175,6 @@ class Refusal:
         return cls(error.code(), "", error.details() or error.code().name)
 
     @classmethod
-    def over_a_stream(cls, refusal: pb.Refusal) -> "Refusal":
-        """Read a refusal of one request over a standing stream."""
-        return cls(_CODES[refusal.code], refusal.reason, refusal.message)
-
-    @classmethod
     def in_receipt(cls, receipt: pb.UpdateReceipt) -> "Refusal | None":
         """Read what became of one of many updates; None if it was taken in."""
         if receipt.code == 0:

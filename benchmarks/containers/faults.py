@@ -253,7 +253,8 @@ def _settle(
 
 def _model(ours: Federation, federation_id: str) -> Floats:
     request = pb.GetModelRequest(federation_id=federation_id)
-    chunks = [message.chunk.data for message in ours.data.GetModel(request, timeout=_PATIENCE)]
+    answers = ours.data.GetModel(iter([request]), timeout=_PATIENCE)
+    chunks = [message.chunk.data for message in answers]
     return np.frombuffer(b"".join(chunks), np.float32)
 
 

@@ -65,24 +65,36 @@ class RunningSum:
         self._limbs: list[NDArray[np.int64]] = []
         self._adds: list[int] = []  # additions to each limb since its bias was taken off
         self._top = 0  # the highest limb a row has touched
-        self._mass = Fraction(0)
+        self._masses: Counter[float] = Counter()
         self.count = 0
 
-    def add(self, row: NDArray[np.float32], weight: float = 1.0, mass: float | None = None) -> None:
+    def add(
+        self,
+        row: NDArray[np.float32],
+        weight: float = 1.0,
+        mass: float | None = None,
+        bound: float = math.inf,
+    ) -> None:
         """Add ``weight * row`` to the numerator of the mean and ``mass`` to its denominator.
 
         Args:
             row: ``(d,)`` float32, finite; it is not kept.
             weight: finite, ``|weight * x| <= 2^140`` for every x of the row.
             mass: finite, 0 or more; None for ``weight``.
+            bound: no x of the row is larger in size, as its norm is known to say: saves looking
+                for the largest.
 
         Raises:
             InvalidValue: a wrong shape, or a number out of range; the sum is unchanged.
         """
-        self.add_rows(row[None], [weight], [weight if mass is None else mass])
+        self.add_rows(row[None], [weight], [weight if mass is None else mass], bound)
 
     def add_rows(
-        self, rows: NDArray[np.float32], weights: Sequence[float], masses: Sequence[float]
+        self,
+        rows: NDArray[np.float32],
+        weights: Sequence[float],
+        masses: Sequence[float],
+        bound: float = math.inf,
     ) -> None:
         """Add several rows, with the same result as one by one.
 
@@ -90,6 +102,7 @@ class RunningSum:
             rows: ``(n, d)``; n up to 2^11.
             weights: n numbers, as for ``add``.
             masses: n numbers, as for ``add``.
+            bound: as for ``add``, of all rows.
 
         Raises:
             InvalidValue: a wrong shape, or a number out of range; the sum is unchanged.
@@ -97,10 +110,12 @@ class RunningSum:
         if rows.shape != (len(weights), self.d):
             raise InvalidValue("row", rows.shape[1:], f"its shape must be ({self.d},)")
         factors = np.array(weights)
-        with np.errstate(invalid="ignore", over="ignore"):  # checked below
-            peaks = np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float64)
-            peaks *= np.abs(factors)
-        peak = float(peaks.max())
+        peak = bound * max(map(abs, weights))
+        if not peak <= _UNITS[1]:  # within +-1 the lowest limb is enough, whatever the peak is
+            with np.errstate(invalid="ignore", over="ignore"):  # checked below
+                peaks = np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float64)
+                peaks *= np.abs(factors)
+            peak = float(peaks.max())
         if not peak <= LARGEST:
             raise InvalidValue("weight * row", peak, f"finite and at most {LARGEST:.3g}")
         for mass in masses:
@@ -110,11 +125,12 @@ class RunningSum:
         self._top = max(self._top, top)
         self._grow(top)
         n = len(rows)
+        weighted = any(weight != 1.0 for weight in weights)
         for columns in column_blocks(self.d, max(1, _BLOCK // n)):
-            self._add_block(rows[:, columns], factors, columns, top)
+            self._add_block(rows[:, columns], factors, columns, top, weighted)
         for k in range(top + 1):
             self._adds[k] += n
-        self._mass += sum(Fraction(mass) * times for mass, times in Counter(masses).items())
+        self._masses.update(masses)
         carries = self.count // _ADDS_BETWEEN_CARRIES
         self.count += n
         if self.count // _ADDS_BETWEEN_CARRIES > carries:
@@ -136,21 +152,30 @@ class RunningSum:
         with np.errstate(over="ignore"):  # mass below weight can lead beyond float32
             return torch.from_numpy(total.astype(np.float32))
 
+    @property
+    def _mass(self) -> Fraction:
+        """The sum of all masses, exact."""
+        terms = (Fraction(mass) * times for mass, times in self._masses.items())
+        return sum(terms, Fraction(0))
+
     def _add_block(
         self,
         rows: NDArray[np.float32],
         factors: NDArray[np.float64],
         columns: slice,
         top: int,
+        weighted: bool,
     ) -> None:
         if self._rest.size < rows.size:
             self._rest, self._rounded = np.empty(rows.size), np.empty(rows.size)
         rest = self._rest[: rows.size].reshape(rows.shape)
         rounded = self._rounded[: rows.size].reshape(rows.shape)
         rest[...] = rows
-        if (factors != 1.0).any():
+        if weighted:
             rest *= factors[:, None]
         for k in range(top, -1, -1):
+            if k == 0:
+                rounded = rest
             np.add(rest, _MAGIC[k], out=rounded)
             limb = self._limbs[k][columns]
             units = rounded.view(np.int64)

@@ -5,6 +5,7 @@ place. Rules that are sums get a running sum, whose memory does not depend on ho
 """
 
 import abc
+import asyncio
 import os
 from dataclasses import replace
 
@@ -18,6 +19,8 @@ from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum, Streamin
 from services.errors import Exhausted
 from services.rpc.tensors import FLOAT_BYTES, Floats
 
+#: Buffers for updates that come in several pieces and have no row of their own to be written to.
+_STAGING_BUFFERS = 8
 #: Sample and step counts are the participants' own words; no rule needs to tell larger ones apart.
 LARGEST_COUNT = 2**31
 
@@ -71,7 +74,7 @@ class MatrixCollector(Collector):
         """Copy the update to its row, unless it was written there."""
         self._samples[row] = min(num_samples, LARGEST_COUNT)
         self._steps[row] = min(num_steps, LARGEST_COUNT)
-        if not np.shares_memory(update, self._matrix):
+        if update.base is not self._matrix:
             self._matrix[row] = update
 
     def aggregate(
@@ -116,7 +119,8 @@ class SumCollector(Collector):
     def put(self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int) -> None:
         """Add the update."""
         weight = self._rule.weight_of(norm, num_samples)
-        self._total.add(update, weight, self._rule.mass_of(norm, num_samples))
+        # No value of the update is larger than its norm.
+        self._total.add(update, weight, self._rule.mass_of(norm, num_samples), bound=norm)
         self._counts.append(num_samples)
 
     def aggregate(
@@ -130,6 +134,32 @@ class SumCollector(Collector):
         return Aggregation(
             self._total.mean(), everyone, remarks=self._rule.remarks_on(self._counts)
         )
+
+
+class Staging:
+    """Buffers for updates that arrive in pieces for a sum, to which only whole ones can be added.
+
+    They are few, so that memory does not grow with the number of senders: where all are lent, the
+    next sender is kept waiting by flow control.
+
+    Args:
+        size: how many parameters the model has.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._free: list[Floats] = []
+        self._room = asyncio.Semaphore(_STAGING_BUFFERS)
+
+    async def borrow(self) -> Floats:
+        """Return a buffer, ``(d,)``; wait until one is free."""
+        await self._room.acquire()
+        return self._free.pop() if self._free else np.empty(self._size, np.float32)
+
+    def give_back(self, buffer: Floats) -> None:
+        """Make a buffer free again."""
+        self._free.append(buffer)
+        self._room.release()
 
 
 def new_matrix(participants: int, size: int) -> Floats:

@@ -18,7 +18,13 @@ from fedsiege.training.base import Shard
 from fedsiege.training.evaluation import Evaluator, Score
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.auditing import AuditDetail, Auditor
-from services.aggregator.collecting import Collector, MatrixCollector, SumCollector, new_matrix
+from services.aggregator.collecting import (
+    Collector,
+    MatrixCollector,
+    Staging,
+    SumCollector,
+    new_matrix,
+)
 from services.aggregator.detail import RoundDetail, RoundDetails
 from services.aggregator.participants import Participants
 from services.aggregator.round import Round
@@ -68,6 +74,8 @@ class Federation:
         self.participants = Participants(spec.capacity)
         self.history: list[pb.AccuracyEntry] = []
         self.details = RoundDetails(ROUNDS_IN_DETAIL)
+        #: Where updates are put together for a rule that is a sum.
+        self.staging = Staging(weights.size)
         self.round: Round | None = None
         self.closed_rounds = 0
         self.closed = False

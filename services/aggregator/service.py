@@ -20,19 +20,13 @@ from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.aggregator.admission import Admission, Open
 from services.aggregator.detail import describe
 from services.aggregator.federation import Federation
+from services.aggregator.ingest import UpdateStream
 from services.aggregator.participants import check_request
-from services.aggregator.validation import (
-    UPDATES_AT_ONCE,
-    Intake,
-    Piece,
-    Updates,
-    next_piece,
-    up_to_the_last,
-)
-from services.errors import Exhausted, Malformed, NotFound, ServiceError, WrongState
+from services.errors import Exhausted, Malformed, NotFound, WrongState
 from services.identity import callers
 from services.rpc.guard import Guard
-from services.rpc.tensors import framed
+from services.rpc.interceptor import reads_with
+from services.rpc.pieces import read_pieces
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +41,7 @@ PARTICIPANT = frozenset(
         "ListFederations",
         "Enroll",
         "GetModel",
-        "SubmitUpdate",
         "SubmitUpdates",
-        "Exchange",
         "WatchRounds",
         "GetAccuracyHistory",
         "ListParticipants",
@@ -98,7 +90,6 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         self._guard = Guard() if guard is None else guard
         self._limits = limits or Limits()
         self._federations: dict[str, Federation] = {}
-        self._doors: dict[str, Intake] = {}
         self._evaluators: dict[tuple[str, str, str], Evaluator] = {}
         self._creating = asyncio.Lock()
 
@@ -177,7 +168,6 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             federation.init_sha256 = sha256
             await federation.measure_initial_model()
             self._federations[federation.federation_id] = federation
-            self._doors[federation.federation_id] = Intake(federation, self._admission)
         log.info(
             "federation %s: %s, %s, %s", federation.federation_id, spec.model, init, settled.rule
         )
@@ -248,7 +238,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
     ) -> pb.CloseFederationResponse:
         """End a federation."""
         federation = self._find(request.federation_id)
-        del self._federations[request.federation_id], self._doors[request.federation_id]
+        del self._federations[request.federation_id]
         await federation.close()
         return pb.CloseFederationResponse()
 
@@ -269,11 +259,14 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             ]
         )
 
-    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> AsyncIterator[Any]:
-        """Stream the model; the messages were serialised when the round began."""
-        federation = self._find(request.federation_id)
-        for message in federation.encoded_model(request.round, even_closed=request.even_closed):
-            yield message
+    async def GetModel(
+        self, request_iterator: AsyncIterator[pb.GetModelRequest], context: Any
+    ) -> AsyncIterator[Any]:
+        """Stream the models asked for; the messages were serialised when the round began."""
+        async for request in request_iterator:
+            federation = self._find(request.federation_id)
+            for message in federation.encoded_model(request.round, even_closed=request.even_closed):
+                yield message
 
     async def OpenRound(self, request: pb.OpenRoundRequest, context: Any) -> pb.OpenRoundResponse:
         """Open the next round."""
@@ -295,75 +288,14 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         still_open = federation.stop_waiting(request.round, request.participant_indices)
         return pb.StopWaitingResponse(open=still_open)
 
-    async def SubmitUpdate(
-        self, request_iterator: AsyncIterator[pb.SubmitUpdateRequest], context: Any
-    ) -> pb.SubmitUpdateResponse:
-        """Take one update."""
-        first = await next_piece(request_iterator)
-        door = self._door(first)
-        assert first is not None
-        await door.receive(first, request_iterator, callers.current())
-        header = first.header
-        return pb.SubmitUpdateResponse(
-            round=header.round, participant_index=header.participant_index
-        )
-
+    @reads_with(read_pieces)
     async def SubmitUpdates(
-        self, request_iterator: AsyncIterator[pb.SubmitUpdatesRequest], context: Any
-    ) -> pb.SubmitUpdatesResponse:
-        """Take many updates, each judged by itself."""
-        return await self._take_in(Updates(request_iterator))
-
-    async def _take_in(self, updates: Updates) -> pb.SubmitUpdatesResponse:
-        """Take updates in and return a receipt for each."""
-        caller = callers.current()
-        response = pb.SubmitUpdatesResponse()
-        while (first := await updates.first()) is not None:
-            if len(response.receipts) == UPDATES_AT_ONCE:
-                raise Malformed("TOO_MANY_UPDATES", f"more than {UPDATES_AT_ONCE} in one stream")
-            door = self._door(first)
-            receipt = response.receipts.add(
-                round=first.header.round, participant_index=first.header.participant_index
-            )
-            try:
-                await door.receive(first, updates.rest(), caller)
-            except ServiceError as error:
-                receipt.code = error.number
-                receipt.reason, receipt.message = error.reason, error.message
-        return response
-
-    async def Exchange(
-        self, request_iterator: AsyncIterator[pb.ExchangeRequest], context: Any
-    ) -> AsyncIterator[Any]:
-        """Answer one request after the other, for as long as the worker likes."""
-        async for request in request_iterator:
-            match request.WhichOneof("message"):
-                case "get_model":
-                    yield self._answer_model(request.get_model)
-                case "updates":
-                    updates = Updates(up_to_the_last(request, request_iterator))
-                    yield pb.ExchangeResponse(receipts=await self._take_in(updates))
-                case _:
-                    raise Malformed("MALFORMED_STREAM", "a message asks for nothing")
-
-    def _answer_model(self, request: pb.GetModelRequest) -> bytes | pb.ExchangeResponse:
-        """Return the answer of an exchange to a request for a model."""
-        try:
-            federation = self._find(request.federation_id)
-            messages = federation.encoded_model(request.round, even_closed=request.even_closed)
-            if len(messages) > 1:
-                raise Malformed("TOO_LARGE", "this model has several chunks; GetModel streams them")
-        except ServiceError as error:
-            refusal = pb.Refusal(code=error.number, reason=error.reason, message=error.message)
-            return pb.ExchangeResponse(refusal=refusal)
-        return framed(messages[0])
-
-    def _door(self, first: Piece | None) -> Intake:
-        """Return the door of the federation that an update is for."""
-        if first is None or not first.HasField("header"):
-            raise Malformed("MALFORMED_STREAM", "the first message must carry the header")
-        federation = self._find(first.header.federation_id)
-        return self._doors[federation.federation_id]
+        self, request_iterator: AsyncIterator[Any], context: Any
+    ) -> AsyncIterator[pb.SubmitUpdatesResponse]:
+        """Take updates in, each checked by itself."""
+        stream = UpdateStream(self._find, self._admission, callers.current())
+        async for response in stream.answers(request_iterator):
+            yield response
 
     async def WatchRounds(
         self, request: pb.WatchRoundsRequest, context: Any

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.retry import attempts
 from services.rpc.proxies import Route, target_host
 
@@ -73,6 +75,16 @@ def connect(address: str, tls: "Tls | None" = None) -> grpc.aio.Channel:
 def channel_options(address: str) -> list[tuple[str, int]]:
     """Return the options of a channel to a peer: a proxy of the environment is for remote ones."""
     return [*CHANNEL_OPTIONS, *([] if Route.to(address).proxy else [PAST_PROXIES])]
+
+
+def data_plane(channel: grpc.aio.Channel) -> "rpc.AggregatorServiceAsyncStub":
+    """Return the aggregator's stub; its SubmitUpdates takes messages that are bytes already."""
+    stub: rpc.AggregatorServiceAsyncStub = rpc.AggregatorServiceStub(channel)
+    stub.SubmitUpdates = channel.stream_stream(  # type: ignore[method-assign,assignment]
+        "/fedsiege.v1.AggregatorService/SubmitUpdates",
+        response_deserializer=pb.SubmitUpdatesResponse.FromString,
+    )
+    return stub
 
 
 async def patiently(call: Callable[[], Awaitable[Response]], deadline: float | None) -> Response:

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -17,6 +17,24 @@ from services.rpc.guard import Guard
 
 log = logging.getLogger(__name__)
 
+#: Makes a request of bytes; raises DecodeError or Malformed.
+Reader = Callable[[bytes], Any]
+Behaviour = TypeVar("Behaviour", bound=Callable[..., Any])
+
+
+def reads_with(reader: Reader) -> Callable[[Behaviour], Behaviour]:
+    """Decorate a servicer's method whose requests are read otherwise than by the contract's class.
+
+    Args:
+        reader: makes a request of a message's bytes.
+    """
+
+    def decorate(behaviour: Behaviour) -> Behaviour:
+        behaviour.reader = reader  # type: ignore[attr-defined]
+        return behaviour
+
+    return decorate
+
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every handler of a server.
@@ -24,7 +42,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     Callers are identified, held to their role and their limits, and cut off when they let the
     server wait. Errors of ours become their status with details; bytes that do not parse become
     INVALID_ARGUMENT; the unforeseen is logged and becomes INTERNAL. Responses that are already
-    ``bytes`` pass unserialised, so that one encoded model serves everyone who pulls it.
+    ``bytes`` pass unserialised, so that one encoded model serves all who pull it.
 
     Args:
         guard: what peers may do and take.
@@ -62,6 +80,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         """
         name = method.rpartition("/")[2]
         behaviour = _behaviour(handler)
+        read: Reader = getattr(behaviour, "reader", handler.request_deserializer)
         yielding = inspect.isasyncgenfunction(behaviour)
 
         async def answer(_: Any, context: Any) -> bytes | None:
@@ -72,7 +91,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 self._guard.permit(caller, name)
                 call = self._calls.open(caller)
                 context.add_done_callback(lambda _: self._calls.close(call))
-                line = _Line(context, call, handler)
+                line = _Line(context, call, read, handler.response_serializer)
                 request = line.requests() if handler.request_streaming else await line.only()
                 if not yielding:
                     response = await behaviour(request, line)
@@ -119,21 +138,24 @@ class _Line:
     Args:
         context: grpc's.
         call: where they are counted.
-        handler: how they become bytes, and bytes them.
+        read: makes requests of bytes.
+        serialize: makes bytes of responses.
     """
 
-    __slots__ = ("_call", "_context", "_deserialize", "_serialize")
+    __slots__ = ("_call", "_context", "_read", "_serialize")
 
-    def __init__(self, context: Any, call: Call, handler: Any) -> None:
+    def __init__(
+        self, context: Any, call: Call, read: Reader, serialize: Callable[[Any], bytes]
+    ) -> None:
         self._context = context
         self._call = call
-        self._deserialize = handler.request_deserializer
-        self._serialize = handler.response_serializer
+        self._read = read
+        self._serialize = serialize
 
     def _decoded(self, data: bytes) -> Any:
         self._call.received(len(data))
         try:
-            return self._deserialize(data)
+            return self._read(data)
         except DecodeError:
             raise Malformed(
                 "MALFORMED_MESSAGE", "the bytes received are not a message of this method"

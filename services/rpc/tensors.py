@@ -1,13 +1,12 @@
 """Tensors on the wire: raw little-endian float32 bytes, a manifest, chunks of 1 MiB.
 
-A model goes out as messages that are encoded once, whoever pulls them. An update comes in chunk by
+A model goes out as messages that are encoded once for all who pull it. An update comes in chunk by
 chunk, each written to its final place as it arrives; nothing that has not been checked is counted.
 """
 
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import xxhash
@@ -84,38 +83,6 @@ def encode_model(round_number: int, layout: Layout, weights: Floats) -> list[byt
     return messages
 
 
-#: The field number of ``ExchangeResponse.model`` with its wire type, length-delimited.
-_MODEL_TAG = b"\x0a"
-
-
-def framed(message: bytes) -> bytes:
-    """Make a serialised GetModelResponse a serialised ExchangeResponse, without parsing it."""
-    length, size = b"", len(message)
-    while size > 0x7F:
-        length += bytes([size & 0x7F | 0x80])
-        size >>= 7
-    return b"".join((_MODEL_TAG, length, bytes([size]), message))
-
-
-Piece = TypeVar("Piece", pb.SubmitUpdateRequest, pb.UpdatePiece)
-
-
-def encode_update(header: pb.UpdateHeader, update: Floats, piece: type[Piece]) -> Iterator[Piece]:
-    """Cut an update into the messages of SubmitUpdate or the pieces of SubmitUpdates.
-
-    Args:
-        header: federation, round, participant and credential; the rest is filled in here.
-        update: ``(d,)`` contiguous.
-        piece: which of the two.
-    """
-    data = raw(update)
-    header.data_type = tensors_pb2.DATA_TYPE_FLOAT32
-    header.shape[:] = [update.size]
-    header.checksum = checksum(data)
-    for number, chunk in enumerate(chunks(data)):
-        yield piece(header=header if number == 0 else None, chunk=chunk)
-
-
 @dataclass
 class Assembly:
     """Puts the chunks of one byte sequence together, in order, without holes.
@@ -133,18 +100,27 @@ class Assembly:
     filled: int = 0
     whole: Floats | None = None
 
-    def add(self, chunk: tensors_pb2.TensorChunk) -> None:
+    @property
+    def complete(self) -> bool:
+        """Whether all bytes have come."""
+        return self.filled == self.size * FLOAT_BYTES
+
+    def add(self, offset: int, data: bytes | memoryview) -> None:
         """Take the next chunk.
+
+        Args:
+            offset: where it lies, in bytes.
+            data: kept, if it is all there is.
 
         Raises:
             Malformed: it does not continue where the last one ended, is too small, or runs past the
                 end.
         """
-        data, end = chunk.data, self.size * FLOAT_BYTES
-        if chunk.offset != self.filled:
+        end = self.size * FLOAT_BYTES
+        if offset != self.filled:
             raise Malformed(
                 "MALFORMED_STREAM",
-                f"a chunk begins at byte {chunk.offset}; the next one must begin at {self.filled}",
+                f"a chunk begins at byte {offset}; the next one must begin at {self.filled}",
             )
         if self.filled + len(data) > end:
             raise Malformed(

@@ -12,7 +12,7 @@ from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.errors import Refusal
 from services.retry import attempts
 from services.rpc.channel import TRANSIENT, patiently
-from services.rpc.pulling import pull_model
+from services.rpc.pulling import ModelStream
 from services.rpc.tensors import Floats
 from services.simulator.assignment import seconds
 
@@ -37,6 +37,7 @@ class RemoteFederation:
         self.described = described
         self.federation_id = described.federation_id
         self.entries: asyncio.Queue[pb.AccuracyEntry] = asyncio.Queue()
+        self._models = ModelStream(aggregator)
         self.aggregated = 0
         self._moved = asyncio.Event()
 
@@ -144,10 +145,11 @@ class RemoteFederation:
         """
         deadline = time.monotonic() + patience if patience else None
         size = self.described.parameters
-        return await pull_model(self._aggregator, self.federation_id, 0, size, deadline=deadline)
+        return await self._models.pull(self.federation_id, 0, size, deadline=deadline)
 
     async def close(self) -> None:
         """Let the aggregator forget the federation."""
+        self._models.close()
         request = pb.CloseFederationRequest(federation_id=self.federation_id)
         await self._aggregator.CloseFederation(request)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -12,8 +12,9 @@ from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.errors import Refusal
 from services.retry import attempts
 from services.rpc.channel import TRANSIENT
-from services.rpc.exchange import Exchange
-from services.rpc.tensors import CHUNK_BYTES, Floats, encode_update
+from services.rpc.pieces import write_updates
+from services.rpc.standing import StandingCall
+from services.rpc.tensors import Floats
 
 _UNHEARD = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "", "the aggregator gave no receipt")
 
@@ -35,26 +36,29 @@ class Update:
     num_steps: int
 
 
-@dataclass(frozen=True)
 class Sender:
-    """Submits the updates of one worker's participants.
+    """Submits the updates of one worker's participants, over one call for all rounds.
 
-    Attributes:
-        aggregator: the data plane.
+    Args:
+        aggregator: the data plane, see ``channel.data_plane``.
         federation_id: for which federation.
-        credentials: each participant's secret, by index.
-        exchange: a standing stream to send them over; None for a call each time.
+        credentials: each participant's secret, by index; may grow.
     """
 
-    aggregator: "rpc.AggregatorServiceAsyncStub"
-    federation_id: str
-    credentials: dict[int, bytes]
-    exchange: Exchange | None = None
+    def __init__(
+        self,
+        aggregator: "rpc.AggregatorServiceAsyncStub",
+        federation_id: str,
+        credentials: Mapping[int, bytes],
+    ) -> None:
+        self._federation_id = federation_id
+        self._credentials = credentials
+        self._call = StandingCall(aggregator.SubmitUpdates)
 
     async def submit(
         self, round_number: int, updates: Sequence[Update], deadline: float
     ) -> list[Refusal]:
-        """Submit updates over one stream; what a broken line left open is sent again.
+        """Submit updates; what a broken line left open is sent again.
 
         Args:
             round_number: the round.
@@ -67,9 +71,8 @@ class Sender:
         headers = [self._header(round_number, update) for update in updates]
         async for attempt in attempts():
             try:
-                response = await self._send(
-                    _messages(headers, updates), max(0.001, deadline - time.monotonic())
-                )
+                async with asyncio.timeout(max(0.001, deadline - time.monotonic())):
+                    receipts = await self._send(headers, updates)
             except TimeoutError:
                 return [_UNHEARD] * len(updates)
             except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
@@ -77,10 +80,10 @@ class Sender:
                 if refusal.code in TRANSIENT and time.monotonic() < deadline:
                     continue
                 return [refusal] * len(updates)
-            unheard = len(updates) - len(response.receipts)
+            unheard = len(updates) - len(receipts)
             if unheard and time.monotonic() < deadline:
                 continue  # the stream stalled and was cut short
-            refusals = [Refusal.in_receipt(receipt) for receipt in response.receipts]
+            refusals = [Refusal.in_receipt(receipt) for receipt in receipts]
             arriving = any(one and one.reason == "UPDATE_ARRIVING" for one in refusals)
             if arriving and time.monotonic() < deadline:
                 continue  # the server has not yet noticed that the line before is broken
@@ -91,23 +94,29 @@ class Sender:
         raise AssertionError("attempts never end")
 
     async def _send(
-        self, messages: Iterator[pb.SubmitUpdatesRequest], seconds: float
-    ) -> pb.SubmitUpdatesResponse:
-        """Send once; raises what a call raises, or TimeoutError."""
-        if self.exchange is None:
-            return await self.aggregator.SubmitUpdates(messages, timeout=seconds)
-        async with asyncio.timeout(seconds):
-            return await self.exchange.submit(messages)
+        self, headers: Sequence[pb.UpdateHeader], updates: Sequence[Update]
+    ) -> Sequence[pb.UpdateReceipt]:
+        """Send once, and return the receipts that came back."""
+        deltas = (update.delta for update in updates)
+        async with self._call.turn():
+            for message in write_updates(zip(headers, deltas, strict=True)):
+                await self._call.write(message)
+            response = await self._call.read()
+        return [] if response is None else response.receipts
 
     def _header(self, round_number: int, update: Update) -> pb.UpdateHeader:
         return pb.UpdateHeader(
-            federation_id=self.federation_id,
+            federation_id=self._federation_id,
             round=round_number,
             participant_index=update.index,
-            credential=self.credentials[update.index],
+            credential=self._credentials[update.index],
             num_samples=update.num_samples,
             num_steps=update.num_steps,
         )
+
+    def close(self) -> None:
+        """End the call."""
+        self._call.close()
 
 
 def _refusal_of(error: grpc.aio.AioRpcError | asyncio.CancelledError) -> Refusal:
@@ -121,19 +130,3 @@ def _refusal_of(error: grpc.aio.AioRpcError | asyncio.CancelledError) -> Refusal
     if here is None or here.cancelling():
         raise error
     return Refusal(grpc.StatusCode.CANCELLED, "", "the line broke")
-
-
-def _messages(
-    headers: Sequence[pb.UpdateHeader], updates: Sequence[Update]
-) -> Iterator[pb.SubmitUpdatesRequest]:
-    """Yield the updates' pieces, as many in a message as fit: small ones travel together."""
-    message, filled = pb.SubmitUpdatesRequest(), 0
-    for header, update in zip(headers, updates, strict=True):
-        for piece in encode_update(header, update.delta, pb.UpdatePiece):
-            size = len(piece.chunk.data)
-            if filled and filled + size > CHUNK_BYTES:
-                yield message
-                message, filled = pb.SubmitUpdatesRequest(), 0
-            message.pieces.append(piece)
-            filled += size
-    yield message

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -23,10 +23,9 @@ from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.errors import Refusal
 from services.identity.identity import Place
 from services.retry import attempts
-from services.rpc.channel import TRANSIENT, connect
-from services.rpc.exchange import Exchange, Refused, fits
+from services.rpc.channel import TRANSIENT, connect, data_plane
 from services.rpc.proxies import Route
-from services.rpc.pulling import pull_model
+from services.rpc.pulling import ModelStream
 from services.rpc.tensors import Floats
 from services.worker.enrolling import Enroller
 from services.worker.submitting import Sender, Update
@@ -78,6 +77,30 @@ class Crew(abc.ABC):
         """
 
 
+class Lines:
+    """A worker's two calls to the aggregator for one experiment: models down, updates up.
+
+    Args:
+        aggregator: the data plane.
+        federation_id: the federation.
+        credentials: as for ``Sender``.
+    """
+
+    def __init__(
+        self,
+        aggregator: "data_rpc.AggregatorServiceAsyncStub",
+        federation_id: str,
+        credentials: Mapping[int, bytes],
+    ) -> None:
+        self.models = ModelStream(aggregator)
+        self.sender = Sender(aggregator, federation_id, credentials)
+
+    def close(self) -> None:
+        """End both."""
+        self.models.close()
+        self.sender.close()
+
+
 @dataclass
 class Post:
     """A worker's part in one experiment.
@@ -88,7 +111,7 @@ class Post:
         method: how, in a few words; empty until it is prepared.
         slots: the slot of each participant index. Once given they stay, whoever joins later.
         credentials: the secret of each participant that has enrolled.
-        exchange: its standing stream to the aggregator, once it has taken part.
+        lines: its calls to the aggregator, once it has taken part.
         joining: enrols, or did last.
         playing: does a round, or did last.
     """
@@ -98,7 +121,7 @@ class Post:
     method: str = ""
     slots: dict[int, int] = field(default_factory=dict)
     credentials: dict[int, bytes] = field(default_factory=dict)
-    exchange: Exchange | None = None
+    lines: Lines | None = None
     joining: asyncio.Task[None] | None = None
     playing: asyncio.Task[None] | None = None
 
@@ -160,7 +183,7 @@ class Worker:
         version = tls.version if tls else 0
         line, data = connect(self._simulator, tls), connect(self._aggregator, tls)
         self._control: rpc.SimulatorServiceAsyncStub = rpc.SimulatorServiceStub(line)
-        self._data: data_rpc.AggregatorServiceAsyncStub = data_rpc.AggregatorServiceStub(data)
+        self._data: data_rpc.AggregatorServiceAsyncStub = data_plane(data)
         attached = asyncio.create_task(self._stay_attached())
         renewed = asyncio.create_task(tls.renewed(version) if tls else asyncio.Event().wait())
         try:
@@ -173,7 +196,7 @@ class Worker:
             renewed.cancel()
             await asyncio.wait((attached, renewed))
             for post in self._posts.values():
-                post.exchange = None  # what is under way keeps the old one
+                post.lines = None  # what is under way keeps the old ones
             closing = asyncio.create_task(_close_after(self._under_way(), line, data))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
@@ -230,8 +253,8 @@ class Worker:
                 if left is not None:
                     for task in left.tasks():
                         task.cancel()
-                    if left.exchange is not None:
-                        left.exchange.close()
+                    if left.lines is not None:
+                        left.lines.close()
 
     def _instead_of(
         self, older: asyncio.Task[None] | None, post: Post, work: Coroutine[None, None, None]
@@ -287,18 +310,15 @@ class Worker:
         """
         deadline = time.monotonic() + order.deadline.ToTimedelta().total_seconds()
         report = pb.RoundReport(experiment_id=order.experiment_id, round=order.round)
-        exchange = self._exchange(post)
-        sender = Sender(self._data, post.join.federation_id, post.credentials, exchange)
+        lines = self._lines(post)
         sending: asyncio.Task[None] | None = None
         try:
-            weights, _ = await pull_model(
-                self._data,
+            weights, _ = await lines.models.pull(
                 post.join.federation_id,
                 order.round,
                 post.crew.size,
                 even_closed=not order.participant_indices,
                 deadline=deadline,
-                exchange=exchange,
             )
             post.crew.expect(order)
             if not order.participant_indices:
@@ -312,11 +332,11 @@ class Worker:
                 lacking -= len(block)
                 if sending is not None:
                     await sending
-                sending = asyncio.create_task(self._submit(sender, report, block, deadline))
+                sending = asyncio.create_task(self._submit(lines.sender, report, block, deadline))
             if sending is not None:
                 await sending
-        except (grpc.aio.AioRpcError, Refused) as error:
-            refusal = error.refusal if isinstance(error, Refused) else Refusal.of(error)
+        except grpc.aio.AioRpcError as error:
+            refusal = Refusal.of(error)
             if refusal.reason not in TOO_LATE:
                 raise
             report.refused = report.late = len(order.participant_indices)
@@ -326,11 +346,10 @@ class Worker:
                 sending.cancel()
         self._outbox.put_nowait(pb.AttachRequest(round_report=report))
 
-    def _exchange(self, post: Post) -> Exchange | None:
-        """Return the standing stream of an experiment; None for models too large for it."""
-        if post.exchange is None and fits(post.crew.size):
-            post.exchange = Exchange(self._data)
-        return post.exchange
+    def _lines(self, post: Post) -> Lines:
+        if post.lines is None:
+            post.lines = Lines(self._data, post.join.federation_id, post.credentials)
+        return post.lines
 
     async def _next_block(
         self, blocks: Iterator[list[Update]], report: pb.RoundReport

@@ -10,7 +10,7 @@ import pytest
 from fedsiege.experiment.spec import ExperimentSpec
 from services.attacker.participants import HostileCrew
 from services.client.participants import BenignCrew
-from services.rpc.pulling import pull_model
+from services.rpc.pulling import ModelStream
 from services.rpc.tensors import Floats
 from services.worker import worker
 from services.worker.submitting import Update
@@ -89,18 +89,20 @@ async def test_who_looks_late_still_sees_the_model_of_the_round(town, monkeypatc
     """Even when the drawn have sent everything, and the next round could begin."""
     looks = []
 
-    async def late(*arguments, even_closed: bool, **more):
+    pull = ModelStream.pull
+
+    async def late(*arguments, even_closed: bool = False, **more):
         if even_closed:
             looks.append(arguments)
             await asyncio.sleep(0.3)
-        return await pull_model(*arguments, even_closed=even_closed, **more)
+        return await pull(*arguments, even_closed=even_closed, **more)
 
     spec = ExperimentSpec(
         dataset="digits", clients=8, attack=0.5, attack_name="history", participation=0.25, rounds=6
     )
     spec = spec.model_copy(update={"trainer": "loop", "samples": 2, "epochs": 1})
     whole = await town.run(spec, clients=[4], attackers=[4])
-    monkeypatch.setattr(worker, "pull_model", late)
+    monkeypatch.setattr(ModelStream, "pull", late)
     split = await town.run(spec, clients=[4], attackers=[1, 1, 1, 1])
     assert len(looks) > 12
     assert not any("has not seen the model" in note for note in split.experiment.notes)

@@ -18,9 +18,9 @@ from fedsiege.v1 import simulator_pb2_grpc as simulator_rpc
 from services.aggregator.service import AggregatorService
 from services.errors import Refusal
 from services.rpc import server
-from services.rpc.channel import connect
+from services.rpc.channel import connect, data_plane
+from services.rpc.pieces import write_updates
 from services.rpc.server import serving
-from services.rpc.tensors import encode_update
 
 Servicer = rpc.AggregatorServiceServicer | simulator_rpc.SimulatorServiceServicer
 Serve = Callable[[Servicer], Awaitable[str]]
@@ -33,6 +33,7 @@ class Federation:
     def __init__(self, channel: grpc.aio.Channel, described: pb.Federation) -> None:
         self.channel = channel
         self.stub = rpc.AggregatorServiceStub(channel)
+        self.data_plane = data_plane(channel)
         self.described = described
         self.id = described.federation_id
         self.size = described.parameters
@@ -79,26 +80,27 @@ class Federation:
         }
         return pb.UpdateHeader(**values)
 
-    def messages(
+    def pieces(
         self, index: int, update: np.ndarray, round_number: int = 1, **fields: object
-    ) -> list[pb.SubmitUpdateRequest]:
-        """The messages of an honest update; a test bends them."""
-        header = self.header(index, round_number, **fields)
-        return list(encode_update(header, update, pb.SubmitUpdateRequest))
+    ) -> list[pb.UpdatePiece]:
+        """The pieces of an honest update; a test bends them."""
+        return pieces_of(self.header(index, round_number, **fields), update)
 
     async def submit(
         self, index: int, update: np.ndarray, round_number: int = 1, **fields: object
-    ) -> pb.SubmitUpdateResponse:
-        return await self.send(self.messages(index, update, round_number, **fields))
+    ) -> None:
+        """Send an honest update, which must be taken in."""
+        (receipt,) = await self.receipts(self.pieces(index, update, round_number, **fields))
+        assert receipt.code == 0, receipt
 
-    async def send(self, messages: Iterable[pb.SubmitUpdateRequest]) -> pb.SubmitUpdateResponse:
-        return await self.stub.SubmitUpdate(iter(messages), timeout=15)
+    async def receipts(self, pieces: Iterable[pb.UpdatePiece]) -> list[pb.UpdateReceipt]:
+        """Send each piece in a message of its own; return all receipts."""
+        messages = (pb.SubmitUpdatesRequest(pieces=[piece]) for piece in pieces)
+        return await receipts_of(self.stub.SubmitUpdates(messages, timeout=15))
 
-    async def refusal(self, messages: Iterable[pb.SubmitUpdateRequest]) -> Refusal:
-        """Send messages that must be refused; return how they were."""
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await self.send(messages)
-        return Refusal.of(caught.value)
+    async def refusal(self, pieces: Iterable[pb.UpdatePiece]) -> Refusal:
+        """Send one update that must be refused; return how it was."""
+        return await refusal_of(self.receipts(pieces))
 
     async def closed(self, round_number: int) -> pb.AccuracyEntry:
         """Wait for the entry of a round."""
@@ -110,7 +112,8 @@ class Federation:
 
     async def model(self) -> np.ndarray:
         data = b""
-        async for message in self.stub.GetModel(pb.GetModelRequest(federation_id=self.id)):
+        request = pb.GetModelRequest(federation_id=self.id)
+        async for message in self.stub.GetModel(iter([request])):
             data += message.chunk.data
         return np.frombuffer(data, np.float32)
 
@@ -120,6 +123,31 @@ async def refusal(call) -> Refusal:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return Refusal.of(caught.value)
+
+
+async def receipts_of(call) -> list[pb.UpdateReceipt]:
+    """All receipts of a call to SubmitUpdates."""
+    return [receipt async for response in call for receipt in response.receipts]
+
+
+async def refusal_of(receipts: Awaitable[list[pb.UpdateReceipt]]) -> Refusal:
+    """Return how one update was refused: by its receipt, or with the whole call."""
+    try:
+        (receipt,) = await receipts
+    except grpc.aio.AioRpcError as error:
+        return Refusal.of(error)
+    refused = Refusal.in_receipt(receipt)
+    assert refused is not None, "the update was taken in"
+    return refused
+
+
+def pieces_of(header: pb.UpdateHeader, update: np.ndarray) -> list[pb.UpdatePiece]:
+    """Cut an update into pieces, as a sender does."""
+    return [
+        piece
+        for message in write_updates([(header, update)])
+        for piece in pb.SubmitUpdatesRequest.FromString(message).pieces
+    ]
 
 
 def credential(index: int) -> bytes:

@@ -18,7 +18,10 @@ async def _send(
     nothing = np.zeros(foothold.size, np.float32)
     sender = Sender(foothold.aggregator, foothold.federation_id, credentials)
     updates = [Update(index, nothing, 1, 1) for index in indices]
-    return await sender.submit(foothold.round, updates, time.monotonic() + foothold.patience)
+    try:
+        return await sender.submit(foothold.round, updates, time.monotonic() + foothold.patience)
+    finally:
+        sender.close()
 
 
 class Replay(Intrusion):

@@ -20,7 +20,7 @@ class SilentStreams(Intrusion):
         """Open all of them at once and wait until they are cut off, or for ``LONG``."""
 
         async def say_nothing() -> None:
-            call = foothold.aggregator.SubmitUpdate()
+            call = foothold.aggregator.SubmitUpdates()
             try:
                 async with asyncio.timeout(LONG):
                     code = await call.code()
@@ -33,7 +33,7 @@ class SilentStreams(Intrusion):
         await asyncio.gather(*(say_nothing() for _ in range(count)))
 
 
-async def _refusal(call: "grpc.aio.StreamUnaryCall", code: grpc.StatusCode) -> Refusal:  # type: ignore[type-arg]
+async def _refusal(call: "grpc.aio.StreamStreamCall", code: grpc.StatusCode) -> Refusal:  # type: ignore[type-arg]
     error = grpc.aio.AioRpcError(
         code, await call.initial_metadata(), await call.trailing_metadata(), await call.details()
     )

@@ -1,7 +1,7 @@
 """What enrolling asks for, at a real aggregator: tokens over gRPC, certificates over TLS."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from services.identity.tls import Tls
 from services.rpc.channel import connect
 from services.rpc.guard import Guard
 from services.rpc.server import serving
-from services.rpc.tensors import LEAST_CHUNK_BYTES, encode_update
+from services.rpc.tensors import LEAST_CHUNK_BYTES
+from tests.services.conftest import pieces_of, receipts_of, refusal_of
 
 Code = grpc.StatusCode
 SECRET = b"sixteen bytes of"
@@ -199,7 +200,7 @@ async def test_an_expired_token_lets_nobody_in(create, ledger, monkeypatch):
 async def test_who_is_revoked_in_a_round_is_out_and_holds_nobody_up(federation, ledger):
     await federation.submit(0, small(federation), credential=SECRET)
     await asyncio.to_thread(ledger.revoke, identity="a/1")
-    found = await federation.refusal(federation.messages(1, small(federation), credential=SECRET))
+    found = await federation.refusal(federation.pieces(1, small(federation), credential=SECRET))
     assert (found.code, found.reason) == (Code.PERMISSION_DENIED, "TOKEN_REVOKED")
     await federation.submit(2, small(federation), credential=SECRET)
     entry = await federation.closed(1)
@@ -222,34 +223,33 @@ async def test_who_is_revoked_while_its_update_arrives_is_out(create, ledger, mo
     (token,) = ledger.issue(1)
     await enroll(federation, one("a/0", token, 0))
     await federation.open()
-    first, *_ = federation.messages(0, small(federation), credential=SECRET)
+    first, *_ = federation.pieces(0, small(federation), credential=SECRET)
     data = first.chunk.data
-    rest = pb.SubmitUpdateRequest()
+    rest = pb.UpdatePiece()
     rest.chunk.offset, rest.chunk.data = LEAST_CHUNK_BYTES, data[LEAST_CHUNK_BYTES:]
     first.chunk.data = data[:LEAST_CHUNK_BYTES]
 
-    async def messages() -> AsyncIterator[pb.SubmitUpdateRequest]:
-        yield first
+    async def messages() -> AsyncIterator[pb.SubmitUpdatesRequest]:
+        yield pb.SubmitUpdatesRequest(pieces=[first])
         await begun.wait()
         await asyncio.to_thread(ledger.revoke, identity="a/0")
-        yield rest
+        yield pb.SubmitUpdatesRequest(pieces=[rest])
 
-    assert await refusal(federation.stub.SubmitUpdate(messages(), timeout=15)) == (
-        Code.PERMISSION_DENIED,
-        "TOKEN_REVOKED",
-    )
+    call = federation.stub.SubmitUpdates(messages(), timeout=15)
+    found = await refusal_of(receipts_of(call))
+    assert (found.code, found.reason) == (Code.PERMISSION_DENIED, "TOKEN_REVOKED")
 
 
 async def test_a_replayed_update_counts_once(federation, create):
-    honest = federation.messages(0, small(federation), credential=SECRET)
-    await federation.send(honest)
+    honest = federation.pieces(0, small(federation), credential=SECRET)
+    await federation.submit(0, small(federation), credential=SECRET)
     assert (await federation.refusal(honest)).reason == "DUPLICATE_UPDATE"
-    mine = federation.messages(0, small(federation), credential=b"the thief's own secret")
+    mine = federation.pieces(0, small(federation), credential=b"the thief's own secret")
     assert (await federation.refusal(mine)).reason == "WRONG_CREDENTIAL"
     other = await create()
     await enroll(other, one("a/0", federation.tokens[0], 0, b"another secret of a/0"))
     await other.open()
-    moved = other.messages(0, small(other), credential=SECRET)
+    moved = other.pieces(0, small(other), credential=SECRET)
     assert (await other.refusal(moved)).reason == "WRONG_CREDENTIAL"
 
 
@@ -323,7 +323,10 @@ class At:
         self.id, self.size, self.stub = federation_id, size, stub
 
 
-def update(federation: At, index: int, credential: bytes = b"") -> Iterable[pb.SubmitUpdateRequest]:
+async def submit(
+    stub: "rpc.AggregatorServiceAsyncStub", federation: At, index: int, credential: bytes = b""
+) -> str:
+    """Send an update; return why it was refused, empty if it was taken in."""
     header = pb.UpdateHeader(
         federation_id=federation.id,
         round=1,
@@ -332,7 +335,10 @@ def update(federation: At, index: int, credential: bytes = b"") -> Iterable[pb.S
         num_samples=1,
         num_steps=1,
     )
-    return iter(list(encode_update(header, small(federation), pb.SubmitUpdateRequest)))
+    pieces = pieces_of(header, small(federation))
+    call = stub.SubmitUpdates(iter([pb.SubmitUpdatesRequest(pieces=pieces)]), timeout=15)
+    (receipt,) = await receipts_of(call)
+    return receipt.reason
 
 
 async def test_a_certificate_is_worth_its_places_and_only_its_owner_speaks_for_them(town):
@@ -358,17 +364,16 @@ async def test_a_certificate_is_worth_its_places_and_only_its_owner_speaks_for_t
     assert await refusal(b.OpenRound(opening)) == (Code.PERMISSION_DENIED, "CONTROL_ONLY")
     await operator.OpenRound(opening)
     # The replayed update of another, its secret and all, and even while the other's is missing.
-    foreign = b.SubmitUpdate(update(federation, 0, SECRET), timeout=15)
-    assert await refusal(foreign) == (Code.PERMISSION_DENIED, "FOREIGN_IDENTITY")
-    await a.SubmitUpdate(update(federation, 0), timeout=15)
-    await b.SubmitUpdate(update(federation, 2, b"not its secret"), timeout=15)
+    assert await submit(b, federation, 0, SECRET) == "FOREIGN_IDENTITY"
+    assert await submit(a, federation, 0) == ""
+    assert await submit(b, federation, 2, b"not its secret") == ""
 
     # A new key, another secret: the same participant.
     town.authority.renew("a", days=1)
     renewed = await town.line("a")
     again = await enroll(federation, one("a/1", credential=b"of another process"), stub=renewed)
     assert again.memberships[0].participant_index == 1
-    await renewed.SubmitUpdate(update(federation, 1), timeout=15)
+    assert await submit(renewed, federation, 1) == ""
 
 
 # --- the command line

@@ -100,7 +100,7 @@ def test_any_sample_count_of_the_wire_is_a_weight(count):
     assert weights.tolist() == [min(count, collecting.LARGEST_COUNT)]
     weighted = rules.parse("fedavg:weighted=true")
     total = SumCollector(RunningSum(D), weighted)
-    total.put(0, update(0), 1.0, count, 1)
+    total.put(0, update(0), rules.norm_of(update(0)), count, 1)
     np.testing.assert_array_equal(
         total.aggregate(weighted, rows(0), RoundContext(), None).update, update(0)
     )
@@ -127,6 +127,7 @@ def test_a_sum_and_a_matrix_agree_bit_for_bit(text):
 def test_the_memory_of_a_sum_does_not_depend_on_how_many_take_part():
     rule, d = rules.parse("fedavg"), 50_000
     arrived = np.random.default_rng(0).normal(size=d).astype(np.float32)
+    norm = rules.norm_of(arrived)
 
     def peak(n: int) -> int:
         tracemalloc.start()
@@ -134,7 +135,7 @@ def test_the_memory_of_a_sum_does_not_depend_on_how_many_take_part():
             collector = SumCollector(RunningSum(d), rule)
             for row in range(n):
                 assert collector.target(row) is None
-                collector.put(row, arrived, 1.0, 4, 1)
+                collector.put(row, arrived, norm, 4, 1)
             collector.aggregate(rule, rows(*range(n)), RoundContext(), None)
             return tracemalloc.get_traced_memory()[1]
         finally:
@@ -149,7 +150,8 @@ def test_a_sum_begins_anew_each_round():
     rule, total = rules.parse("fedavg"), RunningSum(D)
     for value in (3.0, 5.0):
         collector = SumCollector(total, rule)
-        collector.put(0, np.full(D, value, np.float32), 1.0, 1, 1)
+        arrived = np.full(D, value, np.float32)
+        collector.put(0, arrived, rules.norm_of(arrived), 1, 1)
         assert (
             collector.aggregate(rule, rows(0), RoundContext(), None).update.tolist() == [value] * D
         )

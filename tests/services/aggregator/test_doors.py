@@ -1,4 +1,4 @@
-"""Every door of SubmitUpdate tried: each lie gets its own answer, and the round goes on."""
+"""Every check of SubmitUpdates: each lie gets its own answer, and the round goes on."""
 
 import asyncio
 
@@ -8,9 +8,10 @@ import pytest
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.aggregator import validation
+from services.aggregator import ingest
 from services.errors import Refusal
 from services.rpc.tensors import CHUNK_BYTES, checksum
+from tests.services.conftest import receipts_of, refusal
 
 Code = grpc.StatusCode
 BAD = Code.INVALID_ARGUMENT
@@ -20,15 +21,15 @@ def ones(size: int, value: float = 1e-3) -> np.ndarray:
     return np.full(size, value, np.float32)
 
 
-def with_value(federation, value: float) -> list[pb.SubmitUpdateRequest]:
+def with_value(federation, value: float) -> list[pb.UpdatePiece]:
     update = ones(federation.size)
     update[17] = value
-    return federation.messages(0, update)
+    return federation.pieces(0, update)
 
 
-def bent(federation, **header: object) -> list[pb.SubmitUpdateRequest]:
+def bent(federation, **header: object) -> list[pb.UpdatePiece]:
     """An honest update whose header says something else after it was made."""
-    messages = federation.messages(0, ones(federation.size))
+    messages = federation.pieces(0, ones(federation.size))
     for name, value in header.items():
         if name == "shape":
             messages[0].header.shape[:] = value
@@ -37,12 +38,12 @@ def bent(federation, **header: object) -> list[pb.SubmitUpdateRequest]:
     return messages
 
 
-def chunk(offset: int, data: bytes) -> pb.SubmitUpdateRequest:
-    return pb.SubmitUpdateRequest(chunk=tensors_pb2.TensorChunk(offset=offset, data=data))
+def chunk(offset: int, data: bytes) -> pb.UpdatePiece:
+    return pb.UpdatePiece(chunk=tensors_pb2.TensorChunk(offset=offset, data=data))
 
 
-def recut(federation, data: bytes, offset: int = 0) -> list[pb.SubmitUpdateRequest]:
-    messages = federation.messages(0, ones(federation.size))
+def recut(federation, data: bytes, offset: int = 0) -> list[pb.UpdatePiece]:
+    messages = federation.pieces(0, ones(federation.size))
     messages[0].chunk.data = data
     messages[0].chunk.offset = offset
     messages[0].header.checksum = checksum(data)
@@ -70,7 +71,7 @@ LIES = {
         True,
     ),
     "more after the end": (
-        lambda f: [*f.messages(0, ones(f.size)), chunk(4 * f.size, b"more")],
+        lambda f: [*f.pieces(0, ones(f.size)), chunk(4 * f.size, b"more")],
         BAD,
         "TOO_MANY_BYTES",
         "52428",
@@ -87,7 +88,7 @@ LIES = {
     "Inf": (lambda f: with_value(f, -np.inf), BAD, "NOT_FINITE", "-inf", True),
     "absurdly large": (lambda f: with_value(f, 3e38), BAD, "TOO_LARGE", "3e+38", True),
     "a second message without a chunk": (
-        lambda f: [*f.messages(0, ones(f.size)), pb.SubmitUpdateRequest()],
+        lambda f: [*f.pieces(0, ones(f.size)), pb.UpdatePiece()],
         BAD,
         "MALFORMED_STREAM",
         "no chunk",
@@ -130,7 +131,6 @@ LIES = {
         False,
     ),
     "no header": (lambda f: [chunk(0, b"1234")], BAD, "MALFORMED_STREAM", "header", False),
-    "nothing at all": (lambda f: [], BAD, "MALFORMED_STREAM", "header", False),
 }
 
 
@@ -143,7 +143,7 @@ async def test_a_lie_is_refused_in_its_own_words_and_the_round_goes_on(federatio
     assert words in refusal.message
 
     if heard:
-        again = await federation.refusal(federation.messages(0, ones(federation.size)))
+        again = await federation.refusal(federation.pieces(0, ones(federation.size)))
         assert again.reason == "UPDATE_REFUSED"
     else:
         await federation.submit(0, ones(federation.size))
@@ -158,10 +158,10 @@ async def test_a_stale_round_is_refused(federation):
     for index in range(5):
         await federation.submit(index, ones(federation.size))
     await federation.closed(1)
-    refusal = await federation.refusal(federation.messages(0, ones(federation.size)))
+    refusal = await federation.refusal(federation.pieces(0, ones(federation.size)))
     assert (refusal.code, refusal.reason) == (Code.FAILED_PRECONDITION, "STALE_ROUND")
     await federation.open(2)
-    refusal = await federation.refusal(federation.messages(0, ones(federation.size)))
+    refusal = await federation.refusal(federation.pieces(0, ones(federation.size)))
     assert (refusal.code, refusal.reason) == (Code.FAILED_PRECONDITION, "STALE_ROUND")
     assert "round 1" in refusal.message
     assert "2" in refusal.message
@@ -170,7 +170,7 @@ async def test_a_stale_round_is_refused(federation):
 async def test_a_second_update_is_refused_and_the_first_one_counts(federation):
     before = await federation.model()
     await federation.submit(0, ones(federation.size))
-    refusal = await federation.refusal(federation.messages(0, ones(federation.size, 9.0)))
+    refusal = await federation.refusal(federation.pieces(0, ones(federation.size, 9.0)))
     assert (refusal.code, refusal.reason) == (Code.ALREADY_EXISTS, "DUPLICATE_UPDATE")
     for index in range(1, 5):
         await federation.submit(index, ones(federation.size))
@@ -182,22 +182,20 @@ async def test_a_participant_that_is_not_scheduled_is_refused(create):
     federation = await create()
     await federation.enroll(3)
     await federation.open(indices=[0, 2])
-    refusal = await federation.refusal(federation.messages(1, ones(federation.size)))
+    refusal = await federation.refusal(federation.pieces(1, ones(federation.size)))
     assert (refusal.code, refusal.reason) == (Code.FAILED_PRECONDITION, "NOT_SCHEDULED")
 
 
 async def test_an_oversized_message_is_refused_before_it_is_read(federation):
-    message = pb.SubmitUpdateRequest(chunk=tensors_pb2.TensorChunk(data=bytes(5 << 20)))
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await federation.send([message])
-    assert caught.value.code() == Code.RESOURCE_EXHAUSTED
+    message = pb.UpdatePiece(chunk=tensors_pb2.TensorChunk(data=bytes(5 << 20)))
+    assert (await federation.refusal([message])).code == Code.RESOURCE_EXHAUSTED
     await federation.submit(0, ones(federation.size))
 
 
 async def test_garbage_bytes_are_told_from_messages(federation):
-    call = federation.channel.stream_unary("/fedsiege.v1.AggregatorService/SubmitUpdate")
+    call = federation.data_plane.SubmitUpdates(iter([b"\xff\xff\xff\xff no message"]))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call(iter([b"\xff\xff\xff\xff no message"]))
+        await receipts_of(call)
     assert Refusal.of(caught.value).reason == "MALFORMED_MESSAGE"
     assert caught.value.code() == Code.INVALID_ARGUMENT
     unary = federation.channel.unary_unary("/fedsiege.v1.AggregatorService/Enroll")
@@ -213,17 +211,17 @@ async def test_who_dies_in_mid_stream_may_try_again(create):
     await federation.open()
     rng = np.random.default_rng(0)
     large = rng.normal(size=federation.size).astype(np.float32)
-    first, *_ = federation.messages(0, large)
+    first, *_ = federation.pieces(0, large)
     first.chunk.data = first.chunk.data[:70_000]
     died = asyncio.Event()
 
     async def half():
-        yield first
+        yield pb.SubmitUpdatesRequest(pieces=[first])
         await died.wait()
 
-    call = federation.stub.SubmitUpdate(half())
+    call = federation.stub.SubmitUpdates(half())
     await asyncio.sleep(0.2)
-    refusal = await federation.refusal(federation.messages(0, large))
+    refusal = await federation.refusal(federation.pieces(0, large))
     assert refusal.reason == "UPDATE_ARRIVING", "while it is arriving, nobody else may"
     call.cancel()
     died.set()
@@ -239,7 +237,7 @@ async def test_a_truncated_stream_is_told_so(create):
     federation = await create(model="cnn")
     await federation.enroll(1)
     await federation.open()
-    messages = federation.messages(0, ones(federation.size))
+    messages = federation.pieces(0, ones(federation.size))
     messages[0].chunk.data = messages[0].chunk.data[:100_000]
     refusal = await federation.refusal(messages[:1])
     assert (refusal.code, refusal.reason) == (Code.DATA_LOSS, "TRUNCATED")
@@ -291,23 +289,28 @@ async def test_a_round_with_too_few_for_its_rule_keeps_the_model_and_says_so(cre
     assert [one.outcome for one in people] == came + missing, "the rule has excluded nobody"
 
 
+async def cut_off(call, reason: str) -> None:
+    """The update gets a receipt that says why, and so does the call."""
+    answers = aiter(call)
+    assert [one.reason for one in (await anext(answers)).receipts] == [reason]
+    assert (await refusal(anext(answers))).reason == reason
+
+
 async def test_who_opens_a_stream_and_says_nothing_is_cut_off(federation, monkeypatch):
-    monkeypatch.setattr(validation, "PATIENCE", 0.2)
+    monkeypatch.setattr(ingest, "PATIENCE", 0.2)
     never = asyncio.Event()
 
     async def silence():
-        yield federation.messages(0, ones(federation.size))[0]
+        yield pb.SubmitUpdatesRequest(pieces=federation.pieces(0, ones(federation.size)))
         await never.wait()
 
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await federation.stub.SubmitUpdate(silence(), timeout=10)
-    assert Refusal.of(caught.value).reason == "STREAM_IDLE"
+    await cut_off(federation.stub.SubmitUpdates(silence(), timeout=10), "STREAM_IDLE")
     await federation.submit(0, ones(federation.size))
 
 
 async def test_who_trickles_is_cut_off(create, monkeypatch):
-    monkeypatch.setattr(validation, "PATIENCE", 0.5)
-    monkeypatch.setattr(validation, "LEAST_RATE", 1e9)
+    monkeypatch.setattr(ingest, "PATIENCE", 0.5)
+    monkeypatch.setattr(ingest, "LEAST_RATE", 1e9)
     federation = await create(model="cnn")
     await federation.enroll(1)
     await federation.open()
@@ -317,13 +320,11 @@ async def test_who_trickles_is_cut_off(create, monkeypatch):
         for start in range(0, len(data), 65_536):
             piece = chunk(start, data[start : start + 65_536])
             if start == 0:
-                piece.header.CopyFrom(federation.messages(0, ones(federation.size))[0].header)
-            yield piece
+                piece.header.CopyFrom(federation.pieces(0, ones(federation.size))[0].header)
+            yield pb.SubmitUpdatesRequest(pieces=[piece])
             await asyncio.sleep(0.2)
 
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await federation.stub.SubmitUpdate(trickle(), timeout=10)
-    assert Refusal.of(caught.value).reason == "STREAM_SLOW"
+    await cut_off(federation.stub.SubmitUpdates(trickle(), timeout=10), "STREAM_SLOW")
     await federation.submit(0, ones(federation.size))
 
 
@@ -331,7 +332,7 @@ async def test_crumbs_are_refused(create):
     federation = await create(model="cnn")
     await federation.enroll(1)
     await federation.open()
-    messages = federation.messages(0, ones(federation.size))
+    messages = federation.pieces(0, ones(federation.size))
     messages[0].chunk.data = messages[0].chunk.data[:4]
     refusal = await federation.refusal(messages)
     assert refusal.reason == "MALFORMED_STREAM"
@@ -343,7 +344,7 @@ async def test_everyone_refused_closes_the_round_at_once_and_keeps_the_model(fed
     for index in range(5):
         bad = ones(federation.size)
         bad[index] = np.nan
-        await federation.refusal(federation.messages(index, bad))
+        await federation.refusal(federation.pieces(index, bad))
     entry = await federation.closed(1)
     assert entry.close_reason == pb.CLOSE_REASON_EVERYONE_HEARD
     assert (entry.updates, entry.rejected) == (0, 5)

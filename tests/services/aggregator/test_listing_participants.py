@@ -59,7 +59,7 @@ async def test_what_became_of_each_is_remembered_by_round(create, monkeypatch):
     await federation.open(1, indices=[0, 1, 2, 3, 4], deadline=20, threshold=4)
     bad = ones(federation)
     bad[3] = np.inf
-    await federation.refusal(federation.messages(1, bad))
+    await federation.refusal(federation.pieces(1, bad))
     for index, value in ((2, 1e-3), (3, 2e-3), (0, 9e-3), (4, 2e-3)):
         await federation.submit(index, ones(federation, value))
     await federation.closed(1)

@@ -9,16 +9,15 @@ import pytest
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.aggregator import service, validation
+from services.aggregator import ingest
 from services.errors import Refusal
-from services.rpc.tensors import encode_update
 from services.worker.submitting import Sender, Update
 from tests.services.aggregator.playing import ones
-from tests.services.conftest import credential
+from tests.services.conftest import credential, receipts_of
 
 
 def pieces_of(federation, index: int, update: np.ndarray) -> list[pb.UpdatePiece]:
-    return list(encode_update(federation.header(index), update, pb.UpdatePiece))
+    return federation.pieces(index, update)
 
 
 def together(*updates: Sequence[pb.UpdatePiece]) -> list[pb.SubmitUpdatesRequest]:
@@ -26,8 +25,7 @@ def together(*updates: Sequence[pb.UpdatePiece]) -> list[pb.SubmitUpdatesRequest
 
 
 async def send(federation, messages) -> list[pb.UpdateReceipt]:
-    response = await federation.stub.SubmitUpdates(iter(messages), timeout=15)
-    return list(response.receipts)
+    return await receipts_of(federation.stub.SubmitUpdates(iter(messages), timeout=15))
 
 
 async def test_a_liar_among_honest_ones_harms_only_itself(federation):
@@ -86,7 +84,7 @@ async def test_updates_cut_across_messages_arrive_whole(create):
     await federation.enroll(3)
     await federation.open()
     before = await federation.model()
-    sender = Sender(federation.stub, federation.id, {i: credential(i) for i in range(3)})
+    sender = Sender(federation.data_plane, federation.id, {i: credential(i) for i in range(3)})
     updates = [Update(i, ones(federation, i * 1e-3), 4, 2) for i in range(3)]
     assert await sender.submit(1, updates, asyncio.get_running_loop().time() + 1e6) == []
     await federation.closed(1)
@@ -115,28 +113,59 @@ async def test_a_stream_that_makes_no_sense_is_refused_whole(federation, message
 
 async def test_a_stream_of_nothing_is_answered_with_nothing(federation):
     assert await send(federation, []) == []
-    assert await send(federation, [pb.SubmitUpdatesRequest()] * 3) == []
+    assert await send(federation, [pb.SubmitUpdatesRequest(answer=True)] * 3) == []
+
+
+async def test_rounds_go_over_one_call_and_each_answer_has_the_receipts_since_the_last(federation):
+    before = await federation.model()
+    call = federation.stub.SubmitUpdates()
+    for number in (1, 2):
+        for indices in ([0, 1], [2], [3, 4]):
+            pieces = [
+                piece
+                for index in indices
+                for piece in federation.pieces(index, ones(federation), number)
+            ]
+            await call.write(pb.SubmitUpdatesRequest(pieces=pieces, answer=True))
+            receipts = (await call.read()).receipts
+            assert [(one.round, one.participant_index, one.code) for one in receipts] == [
+                (number, index, 0) for index in indices
+            ]
+        assert (await federation.closed(number)).updates == 5
+        if number == 1:
+            await federation.open(2)
+    call.cancel()
+    np.testing.assert_allclose(await federation.model(), before + 2 * ones(federation), rtol=1e-5)
+
+
+async def test_an_answer_in_the_middle_of_an_update_says_that_it_is_truncated(federation):
+    first, *_ = federation.pieces(0, ones(federation))
+    first.ClearField("chunk")
+    call = federation.stub.SubmitUpdates()
+    await call.write(pb.SubmitUpdatesRequest(pieces=[first], answer=True))
+    (receipt,) = (await call.read()).receipts
+    assert receipt.reason == "TRUNCATED"
+    whole = federation.pieces(0, ones(federation))
+    await call.write(pb.SubmitUpdatesRequest(pieces=whole, answer=True))
+    (receipt,) = (await call.read()).receipts
+    assert receipt.code == 0, "it may try again over the same call"
+    call.cancel()
 
 
 async def test_too_many_updates_in_one_stream_are_refused(federation, monkeypatch):
-    monkeypatch.setattr(service, "UPDATES_AT_ONCE", 2)
+    monkeypatch.setattr(ingest, "UPDATES_AT_ONCE", 2)
     flood = together(*[pieces_of(federation, i, ones(federation)) for i in range(3)])
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await send(federation, flood)
     assert Refusal.of(caught.value).reason == "TOO_MANY_UPDATES"
-    assert (await federation.refusal(federation.messages(0, ones(federation)))).reason == (
+    assert (await federation.refusal(federation.pieces(0, ones(federation)))).reason == (
         "DUPLICATE_UPDATE"
     ), "what was taken in before the stream went wrong stays taken in"
 
 
-async def test_empty_messages_do_not_keep_a_stream_alive(federation, monkeypatch):
-    monkeypatch.setattr(validation, "PATIENCE", 0.3)
-
-    async def babble():
-        while True:
-            yield pb.SubmitUpdatesRequest()
-            await asyncio.sleep(0.05)
-
+async def test_empty_messages_do_not_keep_a_stream_alive(federation):
+    flood = [*together(pieces_of(federation, 0, ones(federation))), pb.SubmitUpdatesRequest()]
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await federation.stub.SubmitUpdates(babble(), timeout=10)
-    assert Refusal.of(caught.value).reason == "STREAM_IDLE"
+        await send(federation, flood)
+    assert Refusal.of(caught.value).reason == "MALFORMED_STREAM"
+    await federation.submit(0, ones(federation))

@@ -7,7 +7,7 @@ from google.protobuf import duration_pb2
 from fedsiege import rules
 from fedsiege.v1 import aggregator_pb2 as pb
 from tests.services.aggregator.playing import Code, ones, play, small
-from tests.services.conftest import refusal
+from tests.services.conftest import receipts_of, refusal
 
 
 def seconds(value: int, nanos: int = 0) -> duration_pb2.Duration:
@@ -133,7 +133,7 @@ async def test_a_round_too_large_for_the_machine_is_refused(create, monkeypatch)
 
 async def test_who_enrols_during_a_round_takes_part_in_the_next(federation):
     await federation.enroll(6)
-    found = await federation.refusal(federation.messages(5, ones(federation)))
+    found = await federation.refusal(federation.pieces(5, ones(federation)))
     assert found.reason == "NOT_SCHEDULED"
     for index in range(5):
         await federation.submit(index, ones(federation))
@@ -172,6 +172,6 @@ async def test_a_million_empty_pieces_do_not_keep_everyone_waiting(federation):
     header = federation.header(0, credential=b"not the right one")
     pieces = [pb.UpdatePiece(header=header), *[pb.UpdatePiece()] * 20_000]
     found = await refusal(
-        federation.stub.SubmitUpdates(iter([pb.SubmitUpdatesRequest(pieces=pieces)]))
+        receipts_of(federation.stub.SubmitUpdates(iter([pb.SubmitUpdatesRequest(pieces=pieces)])))
     )
     assert (found.code, found.reason) == (Code.INVALID_ARGUMENT, "TOO_MANY_UPDATES")

@@ -15,7 +15,7 @@ from services.errors import Refusal
 from services.rpc.channel import connect
 from services.rpc.server import serving
 from tests.services.aggregator.playing import PATIENCE, Code, awaited, ones, small
-from tests.services.conftest import refusal
+from tests.services.conftest import receipts_of, refusal, refusal_of
 
 
 async def test_a_new_federation_says_what_it_settled_and_is_measured(create):
@@ -130,8 +130,9 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("method", UNKNOWN)
 async def test_a_federation_that_does_not_exist_is_named(aggregator, method):
+    request = UNKNOWN[method](federation_id="n" * 5_000)
     call = getattr(rpc.AggregatorServiceStub(aggregator), method)(
-        UNKNOWN[method](federation_id="n" * 5_000)
+        iter([request]) if method == "GetModel" else request
     )
     found = await refusal(anext(aiter(call)) if hasattr(call, "__aiter__") else call)
     assert (found.code, found.reason) == (Code.NOT_FOUND, "UNKNOWN_FEDERATION")
@@ -157,7 +158,7 @@ async def test_a_closed_federation_is_gone_and_ends_its_watchers(federation):
     await federation.stub.CloseFederation(pb.CloseFederationRequest(federation_id=federation.id))
     seen = await asyncio.wait_for(asyncio.gather(*watchers), PATIENCE)
     assert seen == [["closed", "opened"]] * 3
-    found = await federation.refusal(federation.messages(0, ones(federation)))
+    found = await federation.refusal(federation.pieces(0, ones(federation)))
     assert found.reason == "UNKNOWN_FEDERATION"
     listed = await federation.stub.ListFederations(pb.ListFederationsRequest())
     assert not listed.federations
@@ -168,18 +169,18 @@ async def test_who_is_inside_when_a_federation_closes_is_told_and_nothing_is_agg
 ):
     federation = await small(await create(model="cnn"))
     await federation.open()
-    (message,) = federation.messages(0, ones(federation))
-    rest = message.chunk.data[100_000:]
-    message.chunk.data = message.chunk.data[:100_000]
+    (piece,) = federation.pieces(0, ones(federation))
+    rest = piece.chunk.data[100_000:]
+    piece.chunk.data = piece.chunk.data[:100_000]
     sent, closed = asyncio.Event(), asyncio.Event()
 
     async def in_two_parts():
-        yield message
+        yield pb.SubmitUpdatesRequest(pieces=[piece])
         sent.set()
         await closed.wait()
-        second = pb.SubmitUpdateRequest()
+        second = pb.UpdatePiece()
         second.chunk.offset, second.chunk.data = 100_000, rest
-        yield second
+        yield pb.SubmitUpdatesRequest(pieces=[second])
 
     aggregated = []
     monkeypatch.setattr(
@@ -187,20 +188,20 @@ async def test_who_is_inside_when_a_federation_closes_is_told_and_nothing_is_agg
         "_aggregate",
         lambda self, current: aggregated.append(current.number),
     )
-    inside = asyncio.ensure_future(awaited(federation.stub.SubmitUpdate(in_two_parts())))
+    inside = asyncio.create_task(receipts_of(federation.stub.SubmitUpdates(in_two_parts())))
     await asyncio.wait_for(sent.wait(), PATIENCE)
     while not await arriving(federation, 0):  # noqa: ASYNC110 - across the wire
         await asyncio.sleep(0.005)
     await federation.stub.CloseFederation(pb.CloseFederationRequest(federation_id=federation.id))
     closed.set()
-    found = await refusal(inside)
+    found = await refusal_of(inside)
     assert (found.code, found.reason) == (Code.FAILED_PRECONDITION, "ROUND_CLOSED")
     assert aggregated == []
 
 
 async def arriving(federation, index: int) -> bool:
     """Whether the aggregator has begun to take this participant's update."""
-    broken = federation.messages(index, ones(federation))
+    broken = federation.pieces(index, ones(federation))
     broken[0].header.checksum ^= 1  # refused without consequence if nothing is arriving
     return (await federation.refusal(broken)).reason != "CHECKSUM_MISMATCH"
 
@@ -234,7 +235,7 @@ async def test_enrolment_is_all_or_none_over_the_wire(create):
 async def test_the_model_of_a_round_is_given_while_it_is_open(federation):
     async def header(round_number: int) -> pb.ModelHeader:
         request = pb.GetModelRequest(federation_id=federation.id, round=round_number)
-        return (await anext(aiter(federation.stub.GetModel(request)))).header
+        return (await anext(aiter(federation.stub.GetModel(iter([request]))))).header
 
     assert (await header(1)).round == 1
     assert (await header(0)).round == 1
@@ -257,7 +258,7 @@ async def test_who_is_not_scheduled_may_look_at_the_last_model_too(federation):
         request = pb.GetModelRequest(
             federation_id=federation.id, round=round_number, even_closed=True
         )
-        messages = [one async for one in federation.stub.GetModel(request)]
+        messages = [one async for one in federation.stub.GetModel(iter([request]))]
         assert messages[0].header.round == round_number
         return np.frombuffer(b"".join(one.chunk.data for one in messages), np.float32)
 
@@ -285,7 +286,7 @@ async def test_who_is_not_scheduled_may_look_at_the_last_model_too(federation):
 
 async def test_the_manifest_describes_the_model(federation):
     request = pb.GetModelRequest(federation_id=federation.id)
-    (message,) = [one async for one in federation.stub.GetModel(request)]
+    (message,) = [one async for one in federation.stub.GetModel(iter([request]))]
     manifest = message.header.manifest
     assert manifest.byte_length == 4 * federation.size == len(message.chunk.data)
     assert sum(int(np.prod(one.shape)) for one in manifest.tensors) == federation.size

@@ -31,7 +31,7 @@ class SlowCrew(Crew):
 async def take_part(federation: Federation) -> dict[str, pb.AttachRequest]:
     """Play round 1 as participant 4 of an attacker that tries ``double``; return its reports."""
     intruder = Intruder(pb.Hello(worker="attacker"), SlowCrew, "", "")
-    intruder._data = federation.stub
+    intruder._data = federation.data_plane
     join = pb.Join(experiment_id="e", federation_id=federation.id)
     join.attack.intrusions = "double"
     post = Post(join, SlowCrew(), credentials={4: credential(4)})

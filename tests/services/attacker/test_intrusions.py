@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator import validation
 from services.attacker.intrusions import WAYS, Attempts, Foothold, Intrusion, silent_streams
+from services.rpc import calls
 from tests.services.conftest import Federation, credential
 
 
@@ -26,7 +26,7 @@ def taken_in(*indices: int) -> asyncio.Future[list[int]]:
 async def foothold(federation: Federation) -> Foothold:
     """Participant 4 of five is the attacker's."""
     return Foothold(
-        aggregator=federation.stub,
+        aggregator=federation.data_plane,
         address="",
         name="attacker",
         federation_id=federation.id,
@@ -88,7 +88,7 @@ async def test_whose_update_was_not_taken_in_sends_nothing_twice(foothold: Footh
 async def test_silent_streams_are_cut_off(
     federation: Federation, foothold: Foothold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(validation, "PATIENCE", 0.3)
+    monkeypatch.setattr(calls, "PATIENCE", 0.3)
     monkeypatch.setattr(silent_streams, "LONG", 8.0)
     attempts = await WAYS["silent-streams"].attempt(foothold, 30)
     assert (attempts.tried, attempts.succeeded) == (30, 0)

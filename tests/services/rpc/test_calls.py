@@ -33,15 +33,10 @@ class Aggregator(rpc.AggregatorServiceServicer):
     async def Enroll(self, request, context):
         return pb.EnrollResponse()
 
-    async def SubmitUpdate(self, request_iterator, context):
-        async for _ in request_iterator:
-            pass
-        return pb.SubmitUpdateResponse()
-
     async def SubmitUpdates(self, request_iterator, context):
         async for _ in request_iterator:
             pass
-        return pb.SubmitUpdatesResponse()
+        yield pb.SubmitUpdatesResponse()
 
     async def WatchRounds(self, request, context):
         try:
@@ -128,16 +123,23 @@ def named(name: str) -> dict:
     return {"metadata": (("name", name),), "timeout": LONG}
 
 
+async def ended(call) -> None:
+    """Read all that a call brings."""
+    async for _ in call:
+        pass
+
+
 async def honest(stub: "rpc.AggregatorServiceAsyncStub", name: str = "honest") -> None:
     await stub.Enroll(pb.EnrollRequest(), **named(name))
-    await stub.SubmitUpdate(iter([pb.SubmitUpdateRequest()]), **named(name))
+    submitted = stub.SubmitUpdates(iter([pb.SubmitUpdatesRequest()]), **named(name))
+    assert await submitted.read() == pb.SubmitUpdatesResponse()
     watch = stub.WatchRounds(pb.WatchRoundsRequest(), **named(name))
     assert await watch.read() == pb.WatchRoundsResponse()
     watch.cancel()
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("method", ["Enroll", "GetModel", "SubmitUpdate", "SubmitUpdates"])
+@pytest.mark.parametrize("method", ["Enroll", "GetModel", "SubmitUpdates", "WatchRounds"])
 async def test_who_calls_and_says_nothing_is_cut_off(serve, method):
     served = await serve()
     stub = await served.stub()
@@ -149,7 +151,7 @@ async def test_who_calls_and_says_nothing_is_cut_off(serve, method):
 
     async with connect(f"127.0.0.1:{served.port}") as channel:
         call = channel.stream_stream(SERVICE + method)(silence(), timeout=LONG)
-        found = await refusal(call.read())
+        found = await refusal(ended(call))
     assert (found.code, found.reason) == (Code.DEADLINE_EXCEEDED, "STREAM_IDLE")
     assert "nothing came for 0.2 s" in found.message
     await honest(stub)
@@ -298,8 +300,14 @@ async def test_a_peer_that_sends_too_fast_is_refused_and_the_others_are_not(serv
 
 
 async def flood(stub: "rpc.AggregatorServiceAsyncStub") -> None:
-    message = pb.SubmitUpdateRequest(header=pb.UpdateHeader(credential=bytes(2_000)))
-    await stub.SubmitUpdate(iter([message] * 10_000), **named("greedy"))
+    piece = pb.UpdatePiece(header=pb.UpdateHeader(credential=bytes(2_000)))
+    message = pb.SubmitUpdatesRequest(pieces=[piece])
+    call = stub.SubmitUpdates(**named("greedy"))
+    reading = asyncio.create_task(ended(call))
+    while not reading.done():
+        await call.write(message)
+        await asyncio.sleep(0.001)
+    await reading
 
 
 async def test_what_a_peer_takes_counts_too(serve):
@@ -314,7 +322,7 @@ async def test_what_a_peer_takes_counts_too(serve):
 
 async def read_raw(served: Served) -> None:
     async with connect(f"127.0.0.1:{served.port}") as channel:
-        async for _ in channel.unary_stream(SERVICE + "GetModel")(b"", **named("greedy")):
+        async for _ in channel.stream_stream(SERVICE + "GetModel")(iter([b""]), **named("greedy")):
             pass
 
 

@@ -54,15 +54,11 @@ class Aggregator(data_rpc.AggregatorServiceServicer):
         await self.mishaps.happen(request, context)
         return data_pb.EnrollResponse()
 
-    async def GetModel(self, request, context):
-        yield data_pb.GetModelResponse(header=data_pb.ModelHeader(round=1))
-        yield data_pb.GetModelResponse(header=data_pb.ModelHeader(round=2)).SerializeToString()
+    async def WatchRounds(self, request, context):
+        for number in (1, 2):
+            event = data_pb.WatchRoundsResponse(aggregated=data_pb.RoundAggregated(round=number))
+            yield event if number == 1 else event.SerializeToString()
         await self.mishaps.happen(request, context)
-
-    async def SubmitUpdate(self, request_iterator, context):
-        async for request in request_iterator:
-            await self.mishaps.happen(request, context)
-        return data_pb.SubmitUpdateResponse(round=3)
 
 
 class Simulator(rpc.SimulatorServiceServicer):
@@ -80,8 +76,7 @@ class Caller:
 
     METHODS: ClassVar[dict[str, str]] = {
         "unary-unary": "/fedsiege.v1.AggregatorService/Enroll",
-        "unary-stream": "/fedsiege.v1.AggregatorService/GetModel",
-        "stream-unary": "/fedsiege.v1.AggregatorService/SubmitUpdate",
+        "unary-stream": "/fedsiege.v1.AggregatorService/WatchRounds",
         "stream-stream": "/fedsiege.v1.SimulatorService/Attach",
     }
 
@@ -133,7 +128,7 @@ async def test_what_goes_well_goes_through(caller, mishaps, kind):
 
 async def test_bytes_pass_unserialised(caller):
     answers = await caller.call("unary-stream")
-    rounds = [data_pb.GetModelResponse.FromString(answer).header.round for answer in answers]
+    rounds = [data_pb.WatchRoundsResponse.FromString(one).aggregated.round for one in answers]
     assert rounds == [1, 2]
 
 

@@ -1,5 +1,6 @@
 """Pulling a model from an aggregator that need not be honest."""
 
+import asyncio
 import tracemalloc
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.errors import Damaged, Malformed, NotFound, Refusal
 from services.rpc.channel import connect
-from services.rpc.pulling import pull_model
+from services.rpc.pulling import ModelStream
 from services.rpc.tensors import encode_model
 
 #: More than one chunk.
@@ -29,13 +30,19 @@ class Aggregator(rpc.AggregatorServiceServicer):
     def __init__(self, bend: Callable[[Messages], Messages]) -> None:
         self.bend = bend
         self.asked: list[pb.GetModelRequest] = []
+        self.calls = 0
 
-    async def GetModel(self, request, context):
-        self.asked.append(request)
-        if request.federation_id == "gone":
-            raise NotFound("UNKNOWN_FEDERATION", "there is no federation 'gone'")
-        for message in self.bend(honest()):
-            yield message
+    async def GetModel(self, request_iterator, context):
+        self.calls += 1
+        async for request in request_iterator:
+            self.asked.append(request)
+            if request.federation_id == "gone":
+                raise NotFound("UNKNOWN_FEDERATION", "there is no federation 'gone'")
+            messages = self.bend(honest())
+            for message in messages:
+                yield message
+            if len(messages) < len(honest()):
+                return
 
 
 def announcing(byte_length: int) -> Callable[[Messages], Messages]:
@@ -61,7 +68,7 @@ def without_header(messages: Messages) -> Messages:
 async def pulled(serve, bend: Callable[[Messages], Messages], federation_id: str = "f"):
     servicer = Aggregator(bend)
     async with connect(await serve(servicer)) as channel:
-        found = await pull_model(rpc.AggregatorServiceStub(channel), federation_id, 4, SIZE)
+        found = await ModelStream(rpc.AggregatorServiceStub(channel)).pull(federation_id, 4, SIZE)
     assert [(one.federation_id, one.round) for one in servicer.asked] == [("f", 4)]
     return found
 
@@ -71,6 +78,34 @@ async def test_an_honest_model_arrives_bit_for_bit(serve):
     assert weights.tobytes() == WEIGHTS.tobytes()
     assert header.round == 4
     assert header.manifest.tensors[0].name == "w"
+
+
+async def test_models_go_over_one_call_which_is_opened_again_where_it_broke(serve):
+    servicer = Aggregator(lambda messages: messages)
+    async with connect(await serve(servicer)) as channel:
+        models = ModelStream(rpc.AggregatorServiceStub(channel))
+        for number in (1, 2):
+            await models.pull("f", number, SIZE)
+        assert servicer.calls == 1
+        models.close()
+        asking = asyncio.create_task(models.pull("f", 3, SIZE))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        weights, _ = await models.pull("f", 4, SIZE)
+        weights[0] = 7.0  # the caller's own
+        models.close()
+
+
+async def test_what_comes_after_a_model_spoils_the_next_alone(serve):
+    async with connect(await serve(Aggregator(lambda m: [*m, m[-1]]))) as channel:
+        models = ModelStream(rpc.AggregatorServiceStub(channel))
+        await models.pull("f", 1, SIZE)
+        with pytest.raises(Malformed, match="0 bytes"):
+            await models.pull("f", 1, SIZE)
+        await models.pull("f", 1, SIZE)
+        models.close()
 
 
 LIES = {
@@ -87,7 +122,6 @@ LIES = {
         "chunk of 0 bytes",
     ),
     "a hole": (lambda m: [m[0], m[2]], Malformed, "MALFORMED_STREAM", "begins at byte"),
-    "without end": (lambda m: [*m, m[-1]], Malformed, "MALFORMED_STREAM", "begins at byte"),
     "no message": (lambda m: [], Malformed, "MALFORMED_STREAM", "no model"),
 }
 
@@ -113,5 +147,5 @@ async def test_no_memory_is_given_for_what_is_only_announced(serve):
 async def test_a_refusal_is_passed_on(serve):
     async with connect(await serve(Aggregator(lambda m: m))) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await pull_model(rpc.AggregatorServiceStub(channel), "gone", 4, SIZE)
+            await ModelStream(rpc.AggregatorServiceStub(channel)).pull("gone", 4, SIZE)
     assert Refusal.of(caught.value).reason == "UNKNOWN_FEDERATION"

@@ -14,7 +14,7 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
 from services.errors import Damaged, Malformed, ServiceError
 from services.rpc import tensors
-from services.rpc.tensors import Assembly, checksum, encode_model, encode_update, manifest, raw
+from services.rpc.tensors import Assembly, checksum, encode_model, manifest, raw
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -52,7 +52,7 @@ def assembled(size: int, announced: int, chunks: list[Chunk], **fields: object) 
     with small_chunks():
         assembly = Assembly(size, announced, **fields)
         for chunk in chunks:
-            assembly.add(chunk)
+            assembly.add(chunk.offset, chunk.data)
         return assembly.finish()
 
 
@@ -144,7 +144,7 @@ def test_a_refused_chunk_leaves_no_trace():
         Chunk(offset=0),
     ):
         with pytest.raises(Malformed):
-            assembly.add(wrong)
+            assembly.add(wrong.offset, wrong.data)
     assert assembly.filled == 0
     assert not target.any()
 
@@ -154,34 +154,11 @@ def test_only_the_last_chunk_may_be_small():
     data, least = vector.tobytes(), tensors.LEAST_CHUNK_BYTES
     assembly = Assembly(vector.size, checksum(data))
     with pytest.raises(Malformed, match=f"{least - 1} bytes; all but the last must have {least}"):
-        assembly.add(Chunk(offset=0, data=data[: least - 1]))
+        assembly.add(0, data[: least - 1])
     end = len(data) - 4
-    assembly.add(Chunk(offset=0, data=data[:end]))
-    assembly.add(Chunk(offset=end, data=data[end:]))
+    assembly.add(0, data[:end])
+    assembly.add(end, data[end:])
     np.testing.assert_array_equal(assembly.finish(), vector)
-
-
-@pytest.mark.parametrize("piece", [pb.SubmitUpdateRequest, pb.UpdatePiece])
-@quick
-@given(vectors, st.integers(2, 20).map(lambda words: 4 * words))
-def test_an_update_is_cut_as_the_contract_says(piece, vector, size):
-    with small_chunks(size):
-        header = pb.UpdateHeader(round=3, participant_index=5)
-        messages = list(encode_update(header, vector, piece))
-    assert {type(message) for message in messages} == {piece}
-    header = messages[0].header
-    assert (header.round, header.participant_index) == (3, 5)
-    assert (header.data_type, list(header.shape)) == (
-        tensors_pb2.DATA_TYPE_FLOAT32,
-        [vector.size],
-    )
-    assert header.checksum == checksum(vector.tobytes())
-    assert [message.HasField("header") for message in messages] == [True] + [False] * (
-        len(messages) - 1
-    )
-    assert [message.chunk.offset for message in messages] == list(range(0, vector.nbytes, size))
-    assert all(len(message.chunk.data) == size for message in messages[:-1])
-    assert b"".join(message.chunk.data for message in messages) == vector.tobytes()
 
 
 @quick
@@ -216,5 +193,5 @@ def test_a_model_crosses_in_messages_that_a_default_client_takes():
     assert parsed[0].header.round == 7
     assembly = Assembly(weights.size, parsed[0].header.manifest.checksum)
     for message in parsed:
-        assembly.add(message.chunk)
+        assembly.add(message.chunk.offset, message.chunk.data)
     np.testing.assert_array_equal(assembly.finish(), weights)

@@ -12,7 +12,7 @@ from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.rpc import settings
-from services.rpc.tensors import encode_update
+from tests.services.conftest import pieces_of
 
 Code = grpc.StatusCode
 PATIENCE = 15
@@ -105,8 +105,8 @@ class Puppet:
                 credential=bytes(16),
             )
             update = np.zeros(13_106, np.float32)
-            messages = list(encode_update(header, update, data_pb.SubmitUpdateRequest))
-            await self._aggregator.SubmitUpdate(iter(messages))
+            request = data_pb.SubmitUpdatesRequest(pieces=pieces_of(header, update))
+            await self._aggregator.SubmitUpdates(iter([request])).read()
 
     async def work(self, rounds: int) -> pb.Join:
         """Do a whole experiment."""

@@ -33,7 +33,7 @@ class Aggregator:
             raise answer
         return answer
 
-    ListParticipants = OpenRound
+    ListParticipants = GetModel = OpenRound
 
 
 def federation(*answers: object) -> tuple[RemoteFederation, Aggregator]:

@@ -12,7 +12,6 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.aggregator.validation import up_to_the_last
 from services.errors import Duplicate, ServiceError
 from services.identity.identity import Place
 from services.rpc.tensors import Floats, encode_model
@@ -199,7 +198,12 @@ class Aggregator(data_rpc.AggregatorServiceServicer):
             ]
         )
 
-    async def GetModel(self, request, context):
+    async def GetModel(self, request_iterator, context):
+        async for request in request_iterator:
+            async for message in self._model(request):
+                yield message
+
+    async def _model(self, request):
         self.models.append(request.round)
         if request.even_closed:
             self.only_looked.append(request.round)
@@ -217,42 +221,26 @@ class Aggregator(data_rpc.AggregatorServiceServicer):
             yield message
 
     async def SubmitUpdates(self, request_iterator, context):
-        self.streams += 1
-        messages = [message async for message in request_iterator]
         response = data_pb.SubmitUpdatesResponse()
         try:
-            for piece in [piece for message in messages for piece in message.pieces]:
-                receipt = response.receipts.add()
-                try:
-                    await self._take(piece)
-                except ServiceError as error:
-                    receipt.code = error.number
-                    receipt.reason, receipt.message = error.reason, error.message
+            async for message in request_iterator:
+                for piece in message.pieces:
+                    receipt = response.receipts.add()
+                    try:
+                        await self._take(piece)
+                    except ServiceError as error:
+                        receipt.code = error.number
+                        receipt.reason, receipt.message = error.reason, error.message
+                if message.answer:
+                    self.streams += 1
+                    yield response
+                    response = data_pb.SubmitUpdatesResponse()
         except LineBreaks:
+            self.streams += 1
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the line broke")
         except asyncio.CancelledError:
             self.cut.set()
             raise
-        return response
-
-    async def Exchange(self, request_iterator, context):
-        """Do the same over a standing stream."""
-        async for request in request_iterator:
-            if request.HasField("get_model"):
-                try:
-                    async for message in self.GetModel(request.get_model, context):
-                        model = data_pb.GetModelResponse.FromString(message)
-                        yield data_pb.ExchangeResponse(model=model)
-                except ServiceError as error:
-                    refusal = data_pb.Refusal(
-                        code=error.number, reason=error.reason, message=error.message
-                    )
-                    yield data_pb.ExchangeResponse(refusal=refusal)
-            else:
-                receipts = await self.SubmitUpdates(
-                    up_to_the_last(request, request_iterator), context
-                )
-                yield data_pb.ExchangeResponse(receipts=receipts)
 
     async def _take(self, piece: data_pb.UpdatePiece) -> None:
         """Take one update; all of them are small enough to come in one piece."""

@@ -14,7 +14,7 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services import retry
 from services.errors import Malformed, NotFound, Refusal
-from services.rpc.channel import TRANSIENT, connect
+from services.rpc.channel import TRANSIENT, connect, data_plane
 from services.rpc.tensors import CHUNK_BYTES, Assembly
 from services.worker import submitting
 from services.worker.submitting import Sender, Update
@@ -33,7 +33,14 @@ class Aggregator(rpc.AggregatorServiceServicer):
         self.spoil: list[Callable[[pb.SubmitUpdatesResponse], object]] = []
 
     async def SubmitUpdates(self, request_iterator, context):
-        messages = [message async for message in request_iterator]
+        messages = []
+        async for message in request_iterator:
+            messages.append(message)
+            if message.answer:
+                yield await self._answer(messages, context)
+                messages = []
+
+    async def _answer(self, messages, context):
         self.calls.append(messages)
         response = pb.SubmitUpdatesResponse()
         for index, update in unpacked(messages):
@@ -62,7 +69,7 @@ def unpacked(messages: list[pb.SubmitUpdatesRequest]) -> list[tuple[int, np.ndar
             assert header.credential == b"secret %d" % header.participant_index
             assembly = Assembly(header.shape[0], header.checksum)
             found.append((header, assembly))
-        assembly.add(piece.chunk)
+        assembly.add(piece.chunk.offset, piece.chunk.data)
     return [(header.participant_index, assembly.finish()) for header, assembly in found]
 
 
@@ -83,7 +90,7 @@ async def submit(
 ) -> list[Refusal]:
     credentials = {update.index: b"secret %d" % update.index for update in sent}
     async with connect(await serve(aggregator)) as line:
-        sender = Sender(rpc.AggregatorServiceStub(line), "f", credentials)
+        sender = Sender(data_plane(line), "f", credentials)
         return await sender.submit(3, sent, time.monotonic() + seconds)
 
 
@@ -166,7 +173,7 @@ async def test_an_update_that_never_gets_a_receipt_was_not_taken_in(serve, aggre
     aggregator.spoil = [cut_short]
     async with connect(await serve(aggregator)) as line:
         credentials = {index: b"secret %d" % index for index in range(4)}
-        sender = Sender(rpc.AggregatorServiceStub(line), "f", credentials)
+        sender = Sender(data_plane(line), "f", credentials)
         found = await sender.submit(3, updates(4), deadline=10.0)
     assert [one.message for one in found] == ["the aggregator gave no receipt"] * 2
 
@@ -191,22 +198,30 @@ async def test_what_will_not_heal_is_not_tried_again(serve, aggregator, error):
 
 
 class CancellingStub:
-    """Fails as grpc.aio does where a line breaks while the stream is being ended."""
+    """Fails as grpc.aio does where a line breaks while a message is being sent."""
 
     def __init__(self, times: int) -> None:
         self.left = times
         self.calls = 0
         self.asked = asyncio.Event()
 
-    async def SubmitUpdates(self, messages, **_):
+    def SubmitUpdates(self):
         self.calls += 1
+        return self
+
+    async def write(self, message):
         self.asked.set()
         while self.left > 1:
             await asyncio.Event().wait()
         if self.left == 1:
             self.left = 0
             raise asyncio.CancelledError
+
+    async def read(self):
         return pb.SubmitUpdatesResponse(receipts=[Receipt()])
+
+    def cancel(self):
+        pass
 
 
 async def test_a_line_that_breaks_at_the_end_of_the_stream_is_tried_again(aggregator):
@@ -232,7 +247,7 @@ async def test_who_is_cancelled_itself_stops(aggregator):
 
 async def test_an_aggregator_that_comes_late_is_waited_for(serve, aggregator, free_port):
     async with connect(f"127.0.0.1:{free_port}") as line:
-        sender = Sender(rpc.AggregatorServiceStub(line), "f", {0: b"secret 0"})
+        sender = Sender(data_plane(line), "f", {0: b"secret 0"})
         sending = asyncio.create_task(sender.submit(3, updates(1), time.monotonic() + 10))
         await asyncio.sleep(0.02)
         assert not sending.done()
@@ -243,7 +258,7 @@ async def test_an_aggregator_that_comes_late_is_waited_for(serve, aggregator, fr
 
 async def test_a_participant_without_a_secret_is_an_error_at_once(serve, aggregator):
     async with connect(await serve(aggregator)) as line:
-        sender = Sender(rpc.AggregatorServiceStub(line), "f", {0: b"secret 0"})
+        sender = Sender(data_plane(line), "f", {0: b"secret 0"})
         with pytest.raises(KeyError):
             await sender.submit(3, updates(2), time.monotonic() + 10)
     assert aggregator.calls == []

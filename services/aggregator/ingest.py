@@ -1,0 +1,276 @@
+"""Takes updates from the wire: every check is made before anything counts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import numpy as np
+
+from fedsiege.rules import norm_of
+from fedsiege.v1 import aggregator_pb2 as pb
+from fedsiege.v1 import tensors_pb2
+from services.aggregator.admission import Admission
+from services.aggregator.federation import Federation
+from services.aggregator.round import Round
+from services.errors import Forbidden, Malformed, ServiceError, TooSlow
+from services.identity.callers import Caller
+from services.rpc.pieces import UPDATES_AT_ONCE, Piece, Pieces
+from services.rpc.tensors import FLOAT_BYTES, Assembly, Floats
+
+#: Seconds that a sender may be silent in the middle of an update, or before it asks for an answer.
+PATIENCE = 10.0
+#: Bytes a second, on average, at which an update must arrive.
+LEAST_RATE = 1 << 18
+#: Larger than any honest value; small enough that a running sum of such values stays exact.
+LARGEST_VALUE = 1e15
+#: Updates larger than this are checked in a thread, to keep the event loop responsive.
+_CHECKED_ON_THE_LOOP = 1 << 20
+
+
+class Arrival:
+    """One update on its way in.
+
+    Args:
+        federation: what it is for.
+        admission: says from whom updates are taken.
+        header: what its sender says of it.
+    """
+
+    def __init__(
+        self, federation: Federation, admission: Admission, header: pb.UpdateHeader
+    ) -> None:
+        self._federation = federation
+        self._admission = admission
+        self._header = header
+        self._round: Round | None = None
+        self._row = 0
+        self._staging: Floats | None = None
+        self.limit = PATIENCE + federation.size * FLOAT_BYTES / LEAST_RATE
+        #: When it must have arrived.
+        self.due = asyncio.get_running_loop().time() + self.limit
+
+    async def begin(self, caller: Caller, first: Piece) -> None:
+        """Check who sends it and what it is said to be, and reserve its row in the round.
+
+        Args:
+            caller: who sends it.
+            first: the piece with the header.
+
+        Raises:
+            ServiceError: why it is refused.
+        """
+        federation, header = self._federation, self._header
+        self._participant = federation.participants.find(header.participant_index)
+        self._admission.authenticate(self._participant, header.credential, caller)
+        current = federation.require_current(header.round)
+        self._row = current.reserve(header.participant_index)
+        self._round = current
+        await self._admission.check(self._participant)
+        _check_header(header, federation.size)
+        target = current.target(self._row)
+        in_pieces = first.data is None or len(first.data) < federation.size * FLOAT_BYTES
+        if target is None and in_pieces:
+            target = self._staging = await federation.staging.borrow()
+        self._assembly = Assembly(federation.size, header.checksum, target)
+        if first.data is not None:
+            self._add(first, current)
+
+    def add(self, piece: Piece) -> None:
+        """Take a further piece.
+
+        Raises:
+            ServiceError: why the update is refused.
+        """
+        assert self._round is not None, "add follows begin"
+        if piece.data is None:
+            raise Malformed("MALFORMED_STREAM", "a message after the first carries no chunk")
+        self._add(piece, self._round)
+
+    def _add(self, piece: Piece, current: Round) -> None:
+        current.require_open()  # a closed round's rows belong to the rule
+        self._assembly.add(piece.offset, piece.data or b"")
+
+    async def finish(self) -> None:
+        """Check the numbers and count the update: all its pieces have come.
+
+        Raises:
+            ServiceError: why it is refused.
+        """
+        assert self._round is not None, "finish follows begin"
+        update = self._assembly.finish()
+        norm = await _check_values(update)
+        await self._admission.check(self._participant)  # much may happen while it arrives
+        header = self._header
+        self._round.accept(self._row, update, norm, header.num_samples, header.num_steps)
+
+    def end(self, refusal: ServiceError | None = None) -> None:
+        """Give back what it holds, whatever became of it.
+
+        Args:
+            refusal: why it is refused, if it is. What can never be right is not tried again.
+        """
+        if self._round is not None:
+            if isinstance(refusal, Malformed | Forbidden):
+                self._round.reject(self._row, refusal)
+            self._round.release(self._row)
+        if self._staging is not None:
+            self._federation.staging.give_back(self._staging)
+        self._federation.after_change()
+
+
+class UpdateStream:
+    """Takes in the updates of one call, each checked by itself.
+
+    Args:
+        find: returns the federation of an id, or raises NotFound.
+        admission: says from whom updates are taken.
+        caller: who sends them.
+    """
+
+    def __init__(
+        self, find: Callable[[str], Federation], admission: Admission, caller: Caller
+    ) -> None:
+        self._find = find
+        self._admission = admission
+        self._caller = caller
+        self._receipts: list[pb.UpdateReceipt] = []
+        #: The update whose pieces come now; None if it was refused: then they are passed over.
+        self._arriving: Arrival | None = None
+
+    async def answers(
+        self, messages: AsyncIterator[Pieces]
+    ) -> AsyncIterator[pb.SubmitUpdatesResponse]:
+        """Yield the receipts of the updates whenever the sender asks for them, and at the end.
+
+        Raises:
+            Malformed, NotFound: the messages are no sequence of updates for federations.
+            TooSlow: the sender is silent in the middle.
+        """
+        try:
+            while (message := await self._next(messages)) is not None:
+                if not message.pieces and not message.answer:
+                    raise Malformed("MALFORMED_STREAM", "a message has no pieces")
+                for piece in message.pieces:
+                    await self._take(piece)
+                if message.answer:
+                    yield await self._answer()
+            if self._receipts:
+                yield await self._answer()
+        except TooSlow as error:
+            self._refuse(error)
+            yield await self._answer()
+            raise
+        finally:
+            if self._arriving is not None:
+                self._arriving.end()
+
+    async def _next(self, messages: AsyncIterator[Pieces]) -> Pieces | None:
+        """Return the next message, None after the last. Between updates it may take any time."""
+        if not self._receipts:
+            return await anext(messages, None)
+        clock = asyncio.get_running_loop().time
+        until = clock() + PATIENCE
+        if self._arriving is not None:
+            until = min(until, self._arriving.due)
+        try:
+            async with asyncio.timeout_at(until):
+                return await anext(messages, None)
+        except TimeoutError:
+            if self._arriving is not None and clock() >= self._arriving.due:
+                limit = self._arriving.limit
+                raise TooSlow("STREAM_SLOW", f"it did not arrive in {limit:.0f} s") from None
+            raise TooSlow(
+                "STREAM_IDLE", f"nothing came for {PATIENCE:.0f} s; send it again in one go"
+            ) from None
+
+    async def _take(self, piece: Piece) -> None:
+        """Take a piece; a refusal is for the update that it belongs to."""
+        if piece.header is not None:
+            await self._finish()
+            await self._begin(piece, piece.header)
+        elif not self._receipts:
+            raise Malformed("MALFORMED_STREAM", "the first piece must carry the header")
+        elif self._arriving is not None:
+            try:
+                self._arriving.add(piece)
+            except ServiceError as error:
+                self._refuse(error)
+
+    async def _begin(self, piece: Piece, header: pb.UpdateHeader) -> None:
+        if len(self._receipts) == UPDATES_AT_ONCE:
+            raise Malformed("TOO_MANY_UPDATES", f"more than {UPDATES_AT_ONCE} without an answer")
+        self._arriving = Arrival(self._find(header.federation_id), self._admission, header)
+        self._receipts.append(
+            pb.UpdateReceipt(round=header.round, participant_index=header.participant_index)
+        )
+        try:
+            await self._arriving.begin(self._caller, piece)
+        except ServiceError as error:
+            self._refuse(error)
+
+    async def _finish(self) -> None:
+        """Take the update in whose pieces have come, if there is one."""
+        if self._arriving is None:
+            return
+        try:
+            await self._arriving.finish()
+        except ServiceError as error:
+            self._refuse(error)
+        else:
+            self._arriving.end()
+            self._arriving = None
+
+    def _refuse(self, error: ServiceError) -> None:
+        """Note why the last update is not taken in."""
+        if self._arriving is not None:
+            self._arriving.end(error)
+            self._arriving = None
+            receipt = self._receipts[-1]
+            receipt.code = error.number
+            receipt.reason, receipt.message = error.reason, error.message
+
+    async def _answer(self) -> pb.SubmitUpdatesResponse:
+        await self._finish()
+        receipts, self._receipts = self._receipts, []
+        return pb.SubmitUpdatesResponse(receipts=receipts)
+
+
+def _check_header(header: pb.UpdateHeader, size: int) -> None:
+    if header.data_type != tensors_pb2.DATA_TYPE_FLOAT32:
+        known = header.data_type in tensors_pb2.DataType.values()
+        name = tensors_pb2.DataType.Name(header.data_type) if known else header.data_type
+        raise Malformed(
+            "WRONG_DATA_TYPE", f"the update is {name}; this federation takes DATA_TYPE_FLOAT32"
+        )
+    if list(header.shape) != [size]:
+        raise Malformed(
+            "WRONG_SHAPE",
+            f"the update has shape {list(header.shape[:8])}; this federation's model has shape "
+            f"[{size}]",
+        )
+
+
+async def _check_values(update: Floats) -> float:
+    """Return the L2 norm of an update whose every value is usable."""
+    if update.size <= _CHECKED_ON_THE_LOOP:
+        norm = norm_of(update)
+    else:
+        norm = await asyncio.to_thread(norm_of, update)
+    if norm <= LARGEST_VALUE:
+        return norm
+    # The norm bounds every value, so only now each is looked at.
+    finite = np.isfinite(update)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        raise Malformed(
+            "NOT_FINITE",
+            f"{update.size - int(finite.sum())} of {update.size} values are not finite; the "
+            f"first is {update[first]} at position {first}",
+        )
+    largest = int(np.argmax(np.abs(update)))
+    if abs(update[largest]) > LARGEST_VALUE:
+        raise Malformed(
+            "TOO_LARGE",
+            f"the value {update[largest]:g} at position {largest}; values up to "
+            f"{LARGEST_VALUE:g} are taken",
+        )
+    return norm
