@@ -12,7 +12,7 @@ keep the inputs and gradients of a short training in place of one matrix per par
 - layer.py          the interface of a layer, and the registry of the layers the engine runs
 - convolution.py, linear.py, normalisation.py, parameterless.py: the layers
 
-To support another layer, add a class with ``@rule(its type)`` to one of these files.
+To support another layer, add a class with ``@runs(its type)`` to one of these files.
 """
 
 from fedsiege.training.cohort.trainer import CohortTrainer

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedsiege.training.cohort.layer import IMAGES, Block, Call, Layer, Stacked, channels_last, rule
+from fedsiege.training.cohort.layer import IMAGES, Block, Call, Layer, Stacked, channels_last, runs
 
 
-@rule(nn.Conv2d)
+@runs(nn.Conv2d)
 class Convolution(Layer):
     """``A`` times the layer's groups; weights ``(A·out, in/groups, k, k)``, channels last."""
 

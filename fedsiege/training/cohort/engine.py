@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fedsiege.training.base import Shard
 from fedsiege.training.cohort.graph import Graph
-from fedsiege.training.cohort.layer import RULES, Block, channels_last
+from fedsiege.training.cohort.layer import LAYERS, Block, channels_last
 from fedsiege.training.cohort.schedule import Schedule
 from fedsiege.training.optimiser import LocalOptimiser
 
@@ -100,7 +100,7 @@ class Network:
 
     def __init__(self, graph: Graph, block: Block) -> None:
         self._graph = graph
-        self._layers = [RULES[call.kind].begin(call, block) for call in graph.calls]
+        self._layers = [LAYERS[call.kind].begin(call, block) for call in graph.calls]
         #: Whether there are parameters at or before each value; other values need no gradient.
         self._learns = [False]
         for call in graph.calls:

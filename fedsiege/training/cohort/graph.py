@@ -13,7 +13,7 @@ from torch.fx import GraphModule, Node
 
 from fedsiege.errors import InvalidValue
 from fedsiege.training.cohort import convolution, linear, normalisation, parameterless  # noqa: F401
-from fedsiege.training.cohort.layer import EITHER, IMAGES, ROWS, RULES, SAME, Call
+from fedsiege.training.cohort.layer import EITHER, IMAGES, LAYERS, ROWS, SAME, Call
 from fedsiege.training.cohort.parameterless import MAX_POOLING, RELU, RESHAPING
 
 
@@ -111,12 +111,12 @@ def _needed(traced: GraphModule) -> list[Node]:
 
 def _inputs(node: Node, traced: GraphModule) -> tuple[Node, ...]:
     """Return the inputs of an operation; raise InvalidValue if no layer of the engine runs it."""
-    rule = RULES.get(kind_of(node, traced))
-    if rule is None:
-        raise _unknown(_name(node, traced), "there is no rule for it")
-    inputs = node.args[: rule.inputs]
-    if len(inputs) < rule.inputs or not all(isinstance(value, Node) for value in inputs):
-        raise _unknown(_name(node, traced), f"its rule takes {rule.inputs} tensor(s) by position")
+    layer = LAYERS.get(kind_of(node, traced))
+    if layer is None:
+        raise _unknown(_name(node, traced), "it is not among the layers that the engine knows")
+    inputs = node.args[: layer.inputs]
+    if len(inputs) < layer.inputs or not all(isinstance(value, Node) for value in inputs):
+        raise _unknown(_name(node, traced), f"it must get {layer.inputs} tensor(s) by position")
     return inputs  # type: ignore[return-value]
 
 
@@ -137,7 +137,7 @@ def _call(node: Node, traced: GraphModule, positions: dict[Node, int]) -> Call:
         inputs=tuple(positions[value] for value in inputs),
         parameters={name: f"{node.target}.{name}" for name in names},
     )
-    objection = RULES[kind].objection(call)
+    objection = LAYERS[kind].objection(call)
     if objection:
         raise _unknown(_name(node, traced), objection)
     return call
@@ -157,11 +157,11 @@ def _check_forms(calls: Sequence[Call]) -> None:
     """Raise InvalidValue if an operation gets a form it cannot take, or the result is not rows."""
     forms = [IMAGES]
     for call in calls:
-        rule = RULES[call.kind]
+        layer = LAYERS[call.kind]
         for form in (forms[i] for i in call.inputs):
-            if rule.takes not in (EITHER, form):
-                raise _unknown(call.name, f"its rule takes {rule.takes}, not {form}")
-        forms.append(forms[call.inputs[0]] if rule.gives == SAME else rule.gives)
+            if layer.takes not in (EITHER, form):
+                raise _unknown(call.name, f"it takes {layer.takes}, not {form}")
+        forms.append(forms[call.inputs[0]] if layer.gives == SAME else layer.gives)
     if forms[-1] != ROWS:
         allowed = "the cohort engine takes logits (batch, classes)"
         raise InvalidValue("output", forms[-1], allowed)

@@ -155,16 +155,16 @@ class Layer(abc.ABC):
 
 
 #: The layer that runs each kind of operation.
-RULES: dict[object, type[Layer]] = {}
+LAYERS: dict[object, type[Layer]] = {}
 
-Rule = TypeVar("Rule", bound=type[Layer])
+LayerType = TypeVar("LayerType", bound=type[Layer])
 
 
-def rule(*kinds: object) -> Callable[[Rule], Rule]:
+def runs(*kinds: object) -> Callable[[LayerType], LayerType]:
     """Register the decorated layer for these kinds of operations."""
 
-    def register(cls: Rule) -> Rule:
-        RULES.update(dict.fromkeys(kinds, cls))
+    def register(cls: LayerType) -> LayerType:
+        LAYERS.update(dict.fromkeys(kinds, cls))
         return cls
 
     return register

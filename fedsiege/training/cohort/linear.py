@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedsiege.training.cohort.layer import ROWS, Block, Call, Layer, Stacked, rule
+from fedsiege.training.cohort.layer import ROWS, Block, Call, Layer, Stacked, runs
 from fedsiege.training.optimiser import LocalSGD
 
 #: The longest history in samples; the table of coefficients grows with its square.
 LONGEST_HISTORY = 512
 
 
-@rule(nn.Linear)
+@runs(nn.Linear)
 class Linear(Layer):
     """``z = x Wᵀ + b`` with ``x (A, B, in)``; ``begin`` selects one of the two forms."""
 

@@ -5,7 +5,7 @@ import abc
 import torch
 from torch import Tensor, nn
 
-from fedsiege.training.cohort.layer import IMAGES, Block, Call, Layer, Stacked, channels_last, rule
+from fedsiege.training.cohort.layer import IMAGES, Block, Call, Layer, Stacked, channels_last, runs
 
 Statistics = tuple[Tensor, Tensor]
 
@@ -54,7 +54,7 @@ class Normalisation(Layer):
         """Return the gradients of the input, the scale and the shift, as masked."""
 
 
-@rule(nn.GroupNorm)
+@runs(nn.GroupNorm)
 class GroupNorm(Normalisation):
     """Group normalisation with ``A`` times the layer's groups."""
 
@@ -80,7 +80,7 @@ class GroupNorm(Normalisation):
         return result
 
 
-@rule(nn.BatchNorm2d)
+@runs(nn.BatchNorm2d)
 class BatchNorm(Normalisation):
     """Batch normalisation of the channels of all participants; each has its own statistics.
 

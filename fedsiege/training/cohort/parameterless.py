@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedsiege.errors import InvalidValue
-from fedsiege.training.cohort.layer import IMAGES, ROWS, Block, Call, Layer, channels_last, rule
+from fedsiege.training.cohort.layer import IMAGES, ROWS, Block, Call, Layer, channels_last, runs
 
 RELU = (nn.ReLU, F.relu, torch.relu, torch.relu_, "relu", "relu_")
 MAX_POOLING = (nn.MaxPool2d, F.max_pool2d, torch.max_pool2d)
@@ -18,7 +18,7 @@ MAX_POOLING = (nn.MaxPool2d, F.max_pool2d, torch.max_pool2d)
 RESHAPING = ("view", "reshape")
 
 
-@rule(*RELU)
+@runs(*RELU)
 class ReLU(Layer):
     """``max(x, 0)``."""
 
@@ -35,7 +35,7 @@ class ReLU(Layer):
         return (torch.ops.aten.threshold_backward(gradient, self._result, 0),)
 
 
-@rule(*MAX_POOLING)
+@runs(*MAX_POOLING)
 class MaxPool(Layer):
     """The maximum of each window; the first of equal values, as in torch."""
 
@@ -73,9 +73,9 @@ def _pooling(call: Call) -> dict[str, object]:
     return defaults | dict(zip(defaults, call.settings, strict=False)) | call.options
 
 
-@rule(nn.Tanh, nn.Sigmoid, nn.LeakyReLU, nn.ReLU6, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus)
-@rule(torch.tanh, F.tanh, "tanh", torch.sigmoid, F.sigmoid, "sigmoid")
-@rule(F.leaky_relu, F.relu6, F.elu, F.gelu, F.silu, F.softplus)
+@runs(nn.Tanh, nn.Sigmoid, nn.LeakyReLU, nn.ReLU6, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus)
+@runs(torch.tanh, F.tanh, "tanh", torch.sigmoid, F.sigmoid, "sigmoid")
+@runs(F.leaky_relu, F.relu6, F.elu, F.gelu, F.silu, F.softplus)
 class Elementwise(Layer):
     """An elementwise function, run by torch, with its gradient from autograd."""
 
@@ -95,7 +95,7 @@ class Elementwise(Layer):
         return torch.autograd.grad(self._result, self._input, gradient)
 
 
-@rule(nn.AvgPool2d, nn.AdaptiveAvgPool2d, F.avg_pool2d, F.adaptive_avg_pool2d)
+@runs(nn.AvgPool2d, nn.AdaptiveAvgPool2d, F.avg_pool2d, F.adaptive_avg_pool2d)
 class AveragePool(Elementwise):
     """Average pooling: run like an elementwise function, but on images only."""
 
@@ -114,7 +114,7 @@ def _out_of_place(call: Call) -> Callable[[Tensor], Tensor]:
     return lambda images: function(images, *call.settings, **options)
 
 
-@rule(nn.Flatten, torch.flatten, "flatten", *RESHAPING)
+@runs(nn.Flatten, torch.flatten, "flatten", *RESHAPING)
 class Flatten(Layer):
     """Images ``(B, A·K, H, W)`` to rows ``(A, B, K·H·W)``; rows stay as they are."""
 
@@ -164,7 +164,7 @@ def _features(call: Call) -> int | None:
     return -1 if (given.get("start_dim", 0), given.get("end_dim", -1)) == (1, -1) else None
 
 
-@rule(operator.add, operator.iadd, torch.add, "add", "add_")
+@runs(operator.add, operator.iadd, torch.add, "add", "add_")
 class Add(Layer):
     """The sum of two values of one shape: a residual connection."""
 
@@ -191,7 +191,7 @@ class Add(Layer):
         return gradient, gradient
 
 
-@rule(nn.Identity, nn.Dropout, nn.Dropout2d, F.dropout)
+@runs(nn.Identity, nn.Dropout, nn.Dropout2d, F.dropout)
 class Identity(Layer):
     """The identity, and dropout that is inactive."""
 

@@ -12,7 +12,7 @@ from fedsiege.errors import InvalidValue
 from fedsiege.training.base import Shard, Trainer
 from fedsiege.training.cohort import engine
 from fedsiege.training.cohort.graph import trace
-from fedsiege.training.cohort.layer import RULES
+from fedsiege.training.cohort.layer import LAYERS
 from fedsiege.training.optimiser import LocalOptimiser
 
 #: Mean bytes of an operation's result for a block. With fewer, the overhead dominates;
@@ -108,7 +108,7 @@ class CohortTrainer(Trainer):
             InvalidValue: the module has such a layer, which is named.
         """
         for call in self._graph.calls:
-            if RULES[call.kind].mixes_samples:
+            if LAYERS[call.kind].mixes_samples:
                 allowed = f"the cohort engine cannot run it with batches of unequal size{which}"
                 raise InvalidValue("layer", call.name, allowed)
 

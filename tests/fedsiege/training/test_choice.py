@@ -57,7 +57,7 @@ def test_other_preferences_are_refused(shards):
         choose(models.create("net"), SGD, shards, "fast")
 
 
-def test_a_layer_without_a_rule_is_named_and_takes_the_whole_model_to_the_loop(shards):
+def test_an_unknown_layer_is_named_and_selects_the_loop(shards):
     module = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.PReLU())
     trainer, reason = choose(module, SGD, shards)
     assert type(trainer) is LoopTrainer

@@ -20,7 +20,7 @@ SGD = LocalSGD(epochs=1, batch_size=4)
 def trainer() -> LoopTrainer:
     module = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
     chosen, _ = choose(module, SGD, [])
-    assert type(chosen) is LoopTrainer, "the engine has no rule for it"
+    assert type(chosen) is LoopTrainer, "the engine does not know this layer"
     return chosen
 
 
