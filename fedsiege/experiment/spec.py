@@ -96,7 +96,7 @@ class ExperimentSpec(Settings):
     trainer: Literal["auto", "cohort", "loop"] = setting(
         "auto",
         "How participants that train compute",
-        "cohort, loop, or auto: cohort where it has rules for the model's layers",
+        "cohort, loop, or auto: cohort where it knows the model's layers",
         training=True,
     )
 
