@@ -87,7 +87,7 @@ class Screen:
             "experiment": spec.name,
             "participants": f"{spec.clients}, {spec.hostile} of them hostile",
             "attack": spec.attack_name if spec.hostile else "none",
-            "knowledge": resolved.knowledge,
+            "knowledge": str(resolved.knowledge or ""),
             "audit": spec.audit,
             "rule": spec.rule,
             "rounds": f"{spec.rounds}, each closed by {spec.threshold} updates"

@@ -8,6 +8,7 @@ from typing import Any
 
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.experiment.hostile import exactly, fakes_beside, hostile_indices, share_of
+from fedsiege.experiment.knowledge import Knowledge
 from fedsiege.experiment.settings import no_such
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.registry import spell
@@ -26,12 +27,15 @@ class ResolvedSpec:
         spec: threshold, rule, attack and trainer are complete; feeding it back gives the same
             experiment.
         notes: what was assumed or noticed, one sentence each, for people.
-        knowledge: what the attack is handed, its level first; empty without an attack.
     """
 
     spec: ExperimentSpec
     notes: tuple[str, ...] = ()
-    knowledge: str = ""
+
+    @property
+    def knowledge(self) -> Knowledge | None:
+        """What the attack is handed; None without an attack."""
+        return Knowledge.of(self.spec)
 
 
 def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedSpec:
@@ -109,9 +113,7 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
         *_notes_on_rule(spec, rule, updates, assumed),
         *_notes_on_training(spec, rule, local),
     )
-    level = attack.knows
-    known = f"{level.name.lower()}, {level.value}" if spec.attack else ""
-    return ResolvedSpec(resolved, notes, known)
+    return ResolvedSpec(resolved, notes)
 
 
 def _check_task(spec: ExperimentSpec) -> None:

@@ -4,7 +4,6 @@ The clean twin of a run is the same experiment without the attack.
 """
 
 import contextlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import attack_impact
 from fedsiege.results.history import HistoryRow
 from fedsiege.results.run import Run, is_run, read_spec
+from fedsiege.results.run_info import RunInfo
 
 #: Settings in which an attacked run may differ from its clean twin.
 OF_THE_ATTACK = frozenset({"name", "attack", "attack_name", "scale", "intrusions", "leaked"})
-_UNATTACKED = re.compile(r"^attack: 0(\.0)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -116,13 +115,15 @@ def clean_twin(run: Run) -> Run | None:
     if run.info.clean_twin:
         paths.append((run.path / run.info.clean_twin).resolve())
     found = []
-    for path in dict.fromkeys(paths):
-        # Validating the settings of hundreds of runs takes seconds; a look at one line does not.
-        if is_run(path) and _UNATTACKED.search((path / "spec.yaml").read_text(errors="replace")):
-            # A run of another version, or without any rounds yet, is not the twin.
-            with contextlib.suppress(InvalidValue):
-                if not differences(run.spec, read_spec(path)):
-                    found.append(Run.read(path))
+    for path in filter(is_run, dict.fromkeys(paths)):
+        # A run of another version, or without any rounds yet, is not the twin.
+        with contextlib.suppress(InvalidValue):
+            # Validating the settings of hundreds of runs takes seconds, run.json does not.
+            if RunInfo.read(path).knowledge is not None:
+                continue
+            spec = read_spec(path)
+            if not spec.attack and not differences(run.spec, spec):
+                found.append(Run.read(path))
 
     def worth(twin: Run) -> tuple[int, bool, Path]:
         same = twin.spec.attack_name == run.spec.attack_name

@@ -23,7 +23,7 @@ from fedsiege.results.history import HistoryRow
 from fedsiege.results.infrastructure import IntrusionRow
 from fedsiege.results.participants import ParticipantRow, VerdictRow
 from fedsiege.results.record import Record
-from fedsiege.results.run_info import Knowledge, RunInfo, RunState, Versions
+from fedsiege.results.run_info import RunInfo, RunState, Versions
 from fedsiege.results.table import R, Table
 
 
@@ -119,7 +119,7 @@ class ResultsFolder:
             started=datetime.now().astimezone(),
             versions=Versions.here(),
             command=self.info.command,
-            knowledge=Knowledge.of(resolved.spec),
+            knowledge=resolved.knowledge,
             dataset_reason=dataset_reason,
             initial_weights=initial_weights,
             initial_weights_sha256=initial_weights_sha256,

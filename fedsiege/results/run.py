@@ -9,6 +9,7 @@ import numpy as np
 
 from fedsiege.atomic import describe_error
 from fedsiege.errors import InvalidValue
+from fedsiege.experiment.knowledge import Knowledge
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import Discovery, discovery
 from fedsiege.results.confusion import ClassRow, Confusion, ConfusionRow
@@ -16,7 +17,7 @@ from fedsiege.results.detection import AUDIT, RULE, SELECTION, DetectionRow
 from fedsiege.results.files import REQUIRED
 from fedsiege.results.history import HistoryRow
 from fedsiege.results.participants import TAKEN_IN, Outcome, ParticipantRow, VerdictRow
-from fedsiege.results.run_info import Knowledge, RunInfo
+from fedsiege.results.run_info import RunInfo
 from fedsiege.results.table import BadTable, read_table
 
 

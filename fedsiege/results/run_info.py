@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedsiege.atomic import write_file
 from fedsiege.errors import InvalidValue
-from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.experiment.knowledge import Knowledge
 
 FILE = "run.json"
 
@@ -58,31 +58,6 @@ class Versions(_Model):
             f"fedsiege {self.fedsiege}, python {self.python}, torch {self.torch}, "
             f"numpy {self.numpy}, {self.platform}"
         )
-
-
-class Knowledge(_Model):
-    """What the attack of a run is handed.
-
-    Attributes:
-        level: none, partial or full; "unknown" if this version does not have the attack.
-        meaning: the level in words.
-    """
-
-    level: str
-    meaning: str
-
-    @classmethod
-    def of(cls, spec: ExperimentSpec) -> Self | None:
-        """Return the knowledge of a specification's attack; None without an attack."""
-        if not spec.attack:
-            return None
-        from fedsiege import attacks  # imports torch
-
-        try:
-            known = attacks.parse(spec.attack_name).knows
-        except InvalidValue as error:
-            return cls(level="unknown", meaning=str(error))
-        return cls(level=known.name.lower(), meaning=known.value)
 
 
 class RunInfo(_Model):

@@ -413,7 +413,7 @@ class Experiment:
 def subtitle(resolved: ResolvedSpec) -> str:
     """Return what stands below the title of a run's picture."""
     spec = resolved.spec
-    level = resolved.knowledge.partition(",")[0]
+    level = resolved.knowledge.level if resolved.knowledge else "none"
     attack = f"{spec.attack_name}, {spec.attack:.0%} hostile, knowledge {level}"
     size = f"{spec.clients} participants" if spec.clients else "open to newcomers"
     return " · ".join(

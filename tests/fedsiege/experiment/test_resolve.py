@@ -296,8 +296,8 @@ def test_settling_twice_changes_nothing(**drawn: object) -> None:
     ],
 )
 def test_the_knowledge_of_an_attack_is_named(attack: str, knowledge: str) -> None:
-    assert resolve(ExperimentSpec(attack_name=attack)).knowledge == knowledge
-    assert resolve(ExperimentSpec(attack_name=attack, attack=0)).knowledge == ""
+    assert str(resolve(ExperimentSpec(attack_name=attack)).knowledge) == knowledge
+    assert resolve(ExperimentSpec(attack_name=attack, attack=0)).knowledge is None
 
 
 @pytest.mark.parametrize(

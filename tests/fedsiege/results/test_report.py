@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from fedsiege.errors import InvalidValue
+from fedsiege.experiment.knowledge import Knowledge
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import Detection, Discovery
 from fedsiege.results import Run
 from fedsiege.results.cost import clean_twin
 from fedsiege.results.report import DetectorReport, RunReport
-from fedsiege.results.run_info import Knowledge, record_clean_twin
+from fedsiege.results.run_info import record_clean_twin
 
 WriteRun = Callable[..., Path]
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from fedsiege.errors import InvalidValue
+from fedsiege.experiment.knowledge import Knowledge
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import HistoryRow, ResultsFolder, Run, RunInfo, RunState
-from fedsiege.results.run_info import Knowledge, Versions, record_clean_twin
+from fedsiege.results.run_info import Versions, record_clean_twin
 
 NOTES = ("krum assumes f=30", "two\nlines\x85and\u2028more: [")
 SPEC = ExperimentSpec.of({"attack": 0.4, "clients": 5, "attack_name": "alie"})
