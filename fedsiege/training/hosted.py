@@ -65,12 +65,12 @@ class LocalTraining:
 
     def prepare(self, indices: Sequence[int], trainer: str = "auto") -> str:
         """Load the samples of participants and choose a trainer; return which one, and why."""
-        self.enlist(indices)
+        self.load(indices)
         shards = [self._shards[index] for index in indices]
         self._trainer, reason = choose(self._module, self._optimiser, shards, trainer)
         return reason
 
-    def enlist(self, indices: Sequence[int]) -> None:
+    def load(self, indices: Sequence[int]) -> None:
         """Load the samples of participants that are not loaded yet."""
         for index in indices:
             if index in self._shards:

@@ -164,7 +164,7 @@ class HostileCrew(Crew):
         factor: Tensor | None = None,
     ) -> Tensor:
         """Return ``(k, d)``, what training gives these participants."""
-        training.enlist(indices)
+        training.load(indices)
         rows = torch.empty(len(indices), self._size)
         blocks = training.updates(broadcast.round_number, broadcast.model, indices, factor)
         end = 0
