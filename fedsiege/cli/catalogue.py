@@ -1,5 +1,6 @@
 """Lists of what is chosen by name: a line for each, with its parameters and what it is."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -34,3 +35,26 @@ def print_catalogue(*registries: Any, **more: Callable[[Any], str]) -> None:  # 
             narrow.add_row(name, *texts, Group(summary, *below))
     unbroken = console.measure(table, options=console.options.update(width=1000)).maximum
     console.print(table if unbroken <= console.width else narrow)
+
+
+def print_component(name: str, *registries: Any) -> None:  # of anything
+    """Print what a component is and each of its parameters: default, allowed values, meaning.
+
+    Args:
+        name: of the component.
+        registries: where to look for it.
+
+    Raises:
+        InvalidValue: none of them has it; the text says which names the first one has.
+    """
+    registry = next((one for one in registries if name in one.names()), registries[0])
+    console, component = Console(), registry.get(name)
+    console.print(Text(name, style="bold"), Text(component.summary), sep=": ")
+    table = Table(box=None, padding=(0, 2))
+    for heading in ("parameter", "default", "allowed", "what it means"):
+        table.add_column(heading, overflow="fold")
+    for one in registry.parameters(name):
+        table.add_row(*map(Text, (one.name, one.default, one.allowed, one.description)))
+    if table.row_count:
+        console.print(table)
+    console.print(Text(f"\n{inspect.getdoc(component)}"))

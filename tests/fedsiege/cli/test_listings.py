@@ -7,6 +7,7 @@ from fedsiege.cli.attacks import attacks as list_attacks
 from fedsiege.cli.detectors import detectors as list_detectors
 from fedsiege.cli.rules import rules as list_rules
 from fedsiege.detectors import quarantine
+from fedsiege.errors import InvalidValue
 from fedsiege.rules import pre
 
 
@@ -74,3 +75,22 @@ def test_a_window_of_80_columns_shows_every_word_unbroken(command, registries, m
 )
 def test_an_attack_says_what_it_knows(name, level, lines):
     assert lines(list_attacks)[name].split()[1] == level
+
+
+def test_one_of_them_is_explained_with_what_its_parameters_allow(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    for command, registry, name in (
+        (list_rules, rules.registry, "multi-krum"),
+        (list_rules, pre.registry, "bucketing"),
+        (list_attacks, attacks.registry, "mpaf"),
+        (list_detectors, detectors.registry, "history"),
+        (list_detectors, quarantine.registry, "quarantine"),
+    ):
+        command(name)
+        shown = capsys.readouterr().out
+        assert registry.get(name).summary in shown
+        for one in registry.parameters(name):
+            for part in (one.name, one.default, one.allowed, one.description):
+                assert part in shown, (name, part)
+    with pytest.raises(InvalidValue, match="did you mean krum"):
+        list_rules("krumm")
