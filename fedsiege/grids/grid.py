@@ -1,4 +1,4 @@
-"""Many experiments from one file: every combination of what is varied, resumable cell by cell.
+"""Grids: an experiment for every combination of settings, from one file, resumable by cell.
 
 A grid file has up to four parts::
 
@@ -52,7 +52,7 @@ class CellFailed(FedSiegeError):
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination.
+    """One combination of settings.
 
     Attributes:
         labels: the label on each axis, in the order of the axes.
@@ -70,10 +70,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """What is varied, and what all have in common.
+    """The settings to combine, and those that all experiments share.
 
     Attributes:
-        about: what it shows, for people.
+        about: what the grid shows, one sentence.
         axes: for each axis the settings behind each of its labels.
         base: the settings that all cells share.
     """
@@ -118,7 +118,7 @@ class Grid:
         return grid
 
     def __iter__(self) -> Iterator[Cell]:
-        """Every combination, the last axis running fastest.
+        """Yield every combination, the last axis varying fastest.
 
         Raises:
             InvalidValue: a setting is out of its range, or two labels want it to be different.
@@ -189,14 +189,14 @@ def run_cells(
         grid: what to run.
         out: the folder of the grid.
         options: more options for each ``fedsiege sim``, such as ``--data``.
-        done: told of each cell that is complete, at once or from an earlier run; called from this
-            thread.
+        done: called with each complete cell and its folder, from this thread; those of an earlier
+            run come first.
         jobs: how many cells run at a time, 1 or more.
 
     Raises:
         CellFailed: runs did not finish; all the others were run, and are kept.
         InvalidValue: jobs is out of its range, a folder there is the result of other settings than
-            the grid's, or another grid runs in it. Nothing was run, and ``done`` told of nothing.
+            the grid's, or another grid runs in it. Nothing was run, and ``done`` not called.
     """
     if jobs < 1:
         raise InvalidValue("JOBS", jobs, "a whole number, 1 or more")
@@ -220,7 +220,7 @@ def _run_missing(
     done: Callable[[Cell, Path], None],
     jobs: int,
 ) -> list[str]:
-    """Run cells, and return what went wrong: one that fails keeps no other from running."""
+    """Run cells, and return the problem of each that failed; the others run all the same."""
     problems = []
     with ThreadPoolExecutor(jobs) as pool:
         running = {
@@ -244,7 +244,7 @@ def _run_missing(
 
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
-    """Keep a second grid out of the folder: each would take the other's running cells away.
+    """Lock the folder against a second grid, which would remove cells that are running.
 
     The kernel lets go of the lock when the process ends, however it ends.
     """
@@ -257,7 +257,11 @@ def _locked(out: Path) -> Iterator[None]:
 
 
 def _check_same(cell: Cell, folder: Path) -> None:
-    """Refuse to take another grid's results for this one's."""
+    """Refuse a folder that holds the results of other settings.
+
+    Raises:
+        InvalidValue: it does.
+    """
     asked = folder / "asked.yaml"
     if not asked.exists():
         raise InvalidValue("OUT", str(folder), "a folder of this very grid")
@@ -273,7 +277,12 @@ def _check_same(cell: Cell, folder: Path) -> None:
 
 
 def _run(cell: Cell, folder: Path, options: list[str]) -> None:
-    """Run one cell beside its place, and move it there when it is complete."""
+    """Run one cell in a folder beside its own, and rename that when it is complete.
+
+    Raises:
+        CellFailed: the run did not finish.
+        OSError: a file cannot be written.
+    """
     beside = folder.with_name(f"{folder.name}{_UNFINISHED}")
     asked = folder.with_name(f"{folder.name}{_ASKED}")
     shutil.rmtree(beside, ignore_errors=True)

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
     from matplotlib.text import Text
 
-#: From dark blue to yellow: clear to people who do not tell red from green, and in grey.
+#: From dark blue to yellow: readable without telling red from green, and in grey.
 _COLOURS = "viridis"
 #: The colour of a destroyed model, which has no accuracy.
 _GREY = "#d5dae0"
-#: Width and height of a cell in inches, and its height where the knowledge stands in it.
+#: Width and height of a cell in inches, and its height where it shows the knowledge.
 _WIDTH, _HEIGHT, _HIGHER = 0.68, 0.34, 0.46
 #: Height of a line of text.
 _LINE = 0.18
-#: A panel is no narrower, for what stands above it.
+#: Least width of a panel in inches, for its title.
 _NARROWEST = 2.2
 #: Degrees by which the labels of the columns are turned.
 _SLANT = 35

@@ -1,6 +1,6 @@
-"""How the cells of a grid are laid out: tables of two axes, one for each combination of the others.
+"""The layout of a grid: tables of two axes, one for each combination of the other axes.
 
-The table to read and the heat map show the same cells in the same places, with the same remarks.
+``table.md`` and the heat map show the same cells in the same places, with the same remarks.
 """
 
 import itertools
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from fedsiege.grids.cells import LAST, CellFigures
 from fedsiege.grids.grid import Grid
 
-#: Stands behind the figures of a cell whose rounds lacked updates of honest participants.
+#: The mark of a cell in which rounds closed without all updates of honest participants.
 INCOMPLETE = "†"
-#: Stands in the place of an accuracy.
+#: Shown in place of the accuracy of a destroyed model.
 DESTROYED = "destroyed"
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Where a table says what the attacks know: on the axis that decides it.
+    """Where a table shows the knowledge of the attacks: at the axis that decides it.
 
     Attributes:
         axis: the number of that axis; None if all attacks know the same, or no axis alone decides.
@@ -33,7 +33,7 @@ class Levels:
 
     @classmethod
     def find(cls, grid: Grid, figures: Sequence[CellFigures]) -> "Levels":
-        """Find what the levels of the cells go by."""
+        """Find the axis that decides the levels of the cells."""
         all_levels = {one.knowledge for one in figures}
         if len(all_levels) <= 1:
             return cls(None, {}, next(iter(all_levels), ""))
@@ -47,7 +47,7 @@ class Levels:
 
     @property
     def by_cell(self) -> bool:
-        """Whether every cell has to say it for itself."""
+        """Whether every cell has to show its level."""
         return self.axis is None and not self.common
 
     def label(self, axis: int, label: str) -> str:
@@ -57,13 +57,13 @@ class Levels:
 
 
 def columns(grid: Grid) -> list[str]:
-    """Return what stands across: the labels of the second axis, or what there is without one."""
+    """Return the headings of the columns: the labels of the second axis, or ``accuracy``."""
     axes = list(grid.axes.values())
     return list(axes[1]) if len(axes) > 1 else ["accuracy"]
 
 
 def where(grid: Grid, rest: Sequence[str], levels: Levels) -> str:
-    """Say which table this is, by the labels on the axes beyond the second."""
+    """Return the title of a table: its labels on the axes beyond the second."""
     named = zip(itertools.count(2), list(grid.axes)[2:], rest)
     return ", ".join(f"{name} {levels.label(axis, label)}" for axis, name, label in named)
 
@@ -116,14 +116,14 @@ def worst(
 
 
 def accuracy(cell: CellFigures, digits: int) -> str:
-    """Spell the accuracy of a cell in percent, or say what came of the model."""
+    """Return the accuracy of a cell in percent as text, or why there is none."""
     if cell.destroyed:
         return DESTROYED
     return f"{100 * cell.accuracy:.{digits}f}" if math.isfinite(cell.accuracy) else "not tested"
 
 
 def remarks(cell: CellFigures) -> str:
-    """Return what stands behind the accuracy of a cell: its mark, and the success rate in percent.
+    """Return what follows the accuracy of a cell: its mark, and the success rate in percent.
 
     A destroyed model does nothing for the attacker's trigger, and has no success rate.
     """

@@ -23,13 +23,12 @@ LEGEND = (
 
 
 def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
-    """Write the accuracies as tables: the first axis down, the second across.
+    """Return the accuracies as Markdown tables: the first axis down, the second across.
 
-    Where attacks are compared, the worst for each that they are set against is in bold: a rule is
-    as good as its worst case. An attack with a target is as bad as its success rate. With more
-    axes there is one table for each combination of the others. What the attack knows stands beside
-    it, wherever that is: in a column or a line of its own, above a table, below all or in every
-    cell.
+    Where attacks are compared, the worst case of each rule is in bold; the success rate of an
+    attack with a target counts. With more than two axes there is one table for each combination of
+    the others. The attack's knowledge is shown in a column or a row of its own, above a table,
+    below all tables or in every cell, depending on the axis that decides it.
     """
     lines = [f"{grid.about}\n"] if grid.about else []
     names, levels = list(grid.axes), Levels.find(grid, figures)
@@ -61,7 +60,7 @@ def markdown(grid: Grid, figures: Sequence[CellFigures]) -> str:
 
 
 def audited(cell: CellFigures) -> str:
-    """Say what the audit of a cell found: TPR / FPR in %, and the ROC-AUC of a single detector.
+    """Return what the audit of a cell found: TPR / FPR in %, and the ROC-AUC of a single detector.
 
     Returns:
         Such as ``100 / 0.4 (1.00)``; empty without an audit.
@@ -81,7 +80,7 @@ def audited(cell: CellFigures) -> str:
 
 
 def _audits(grid: Grid, figures: Sequence[CellFigures]) -> str:
-    """Write what the audits found as tables like those of the accuracies; nothing without any."""
+    """Return what the audits found as tables like those of the accuracies; empty without any."""
     names, lines = list(grid.axes), []
     for rest, table in layout.tables(grid, figures).items():
         found = {place: audited(one) for place, one in table.items()}

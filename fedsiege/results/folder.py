@@ -109,11 +109,17 @@ class ResultsFolder:
             resolved: what runs.
             dataset_reason: why this data set was chosen, one sentence; empty where it was named.
             initial_weights: where the weights of round 0 come from.
-            initial_weights_sha256: SHA-256 of their checkpoint; empty if there is none.
+            initial_weights_sha256: SHA-256 of their file; empty if they are not of a file. That of
+                a checkpoint which ships is known here.
 
         Raises:
             OSError: a file cannot be written; the error names it.
         """
+        if initial_weights == "pretrained":
+            from fedsiege import models  # imports torch
+
+            shipped = models.shipped_checkpoint(resolved.spec.model, resolved.spec.dataset)
+            initial_weights_sha256 = models.sha256(shipped)
         self.info = RunInfo(
             state=RunState.RUNNING,
             started=datetime.now().astimezone(),

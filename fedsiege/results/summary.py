@@ -1,4 +1,4 @@
-"""Rounds and runs in words, for the screen, the log and ``show``."""
+"""Rounds and runs as lines of text, for the screen, the log and ``show``."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from fedsiege.results.report import RunReport
 
 
 def summary(report: RunReport) -> dict[str, str]:
-    """Return what happened to the model, by a name for each line; empty lines do not apply."""
+    """Return the results of a run as lines by name; those that do not apply are empty."""
     run, change = report.run, report.change
     last, lowest = run.history[-1], run.history[change.lowest_round]
     start = {"at the start": f"accuracy {run.history[0].accuracy_text}"}
@@ -27,11 +27,11 @@ def summary(report: RunReport) -> dict[str, str]:
 
 
 def round_line(row: HistoryRow, total: int) -> str:
-    """Say in one line what a round did.
+    """Return the figures of a round as one line.
 
     Args:
         row: the round.
-        total: the rounds to come, 1 or more.
+        total: the rounds of the run, 1 or more.
     """
     parts = [f"accuracy {row.accuracy_text}"]
     if row.asr is not None:
@@ -48,14 +48,14 @@ def round_line(row: HistoryRow, total: int) -> str:
 
 
 def missing_in_words(row: HistoryRow) -> str:
-    """Say how many honest updates a round lacks, why it closed without them, and what follows."""
+    """Return how many honest updates a round lacks, why it closed, and the hostile share."""
     reason = str(row.close_reason or "closed").replace("_", " ")
     text = f"{reason} closed it without {row.missing_honest} honest updates"
     return text if row.hostile_share is None else f"{text} ({row.hostile_share:.0%} hostile)"
 
 
 def _destroyed(report: RunReport) -> str:
-    """Say from which round on the model gives no numbers."""
+    """Return in which rounds the model was destroyed."""
     rows = [row.round for row in report.run.history if row.destroyed]
     if not rows:
         return ""
@@ -63,7 +63,7 @@ def _destroyed(report: RunReport) -> str:
 
 
 def _success(report: RunReport) -> str:
-    """Say how often the attacker gets what it wants, and how often it would without its attack."""
+    """Return the attack success rate, and the base rate without the attack."""
     success, base = report.run.history[-1].asr, report.base_rate
     if success is None:
         return ""
@@ -73,7 +73,7 @@ def _success(report: RunReport) -> str:
 
 
 def _cost(report: RunReport) -> str:
-    """Sum up what the attack cost against the clean twin."""
+    """Return what the attack cost against the clean twin."""
     if not report.run.spec.attack:
         return ""
     if report.clean is None:
@@ -95,7 +95,7 @@ def _cost(report: RunReport) -> str:
 
 
 def _incomplete(report: RunReport) -> str:
-    """Say in how many rounds honest updates were missing, and the largest hostile share."""
+    """Return in how many rounds honest updates were missing, and the largest hostile share."""
     rows, rounds = report.incomplete, len(report.run.history) - 1
     if not rows:
         return ""
@@ -109,7 +109,7 @@ def _incomplete(report: RunReport) -> str:
 
 
 def _trouble(report: RunReport) -> str:
-    """Say in how many rounds something went wrong, and what in the first of them."""
+    """Return in how many rounds something went wrong, and the problem of the first."""
     rows, rounds = report.troubled, len(report.run.history) - 1
     if not rows:
         return ""

@@ -1,5 +1,6 @@
 """``run.json`` says what a run was; older folders, which have none, are read all the same."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def test_what_a_run_was_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert info.knowledge.level == "partial"
     assert info.started is not None
     assert info.started.tzinfo is not None
+
+
+def test_a_checkpoint_that_ships_is_known_by_its_digest(tmp_path: Path) -> None:
+    spec = SPEC.model_copy(update={"dataset": "digits"})
+    with ResultsFolder(tmp_path / "run") as folder:
+        folder.start(ResolvedSpec(spec), initial_weights="pretrained")
+    shipped = Path(__file__).parents[3] / "fedsiege" / "checkpoints" / "net-digits.safetensors"
+    digest = hashlib.sha256(shipped.read_bytes()).hexdigest()
+    assert RunInfo.read(folder.path).initial_weights_sha256 == digest
 
 
 def test_the_end_is_written_over_the_start(tmp_path: Path) -> None:
