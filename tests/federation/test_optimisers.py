@@ -49,7 +49,15 @@ async def test_it_learns_from_random_weights(town):
     assert outcome.accuracies[-1] < 0.4
 
 
-@pytest.mark.parametrize("attack", ["sign-flip-gradient", "neurotoxin", "label-flip", "min-max"])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "sign-flip-gradient",
+        pytest.param("neurotoxin", marks=pytest.mark.slow),
+        pytest.param("label-flip", marks=pytest.mark.slow),
+        "min-max",
+    ],
+)
 async def test_the_compromised_train_with_it_too(town, attack):
     spec = spec_of(attack=0.34, attack_name=attack, rule="fltrust", lr=0.01)
     outcome = await town.run(spec, clients=[4], attackers=[2])

@@ -255,6 +255,7 @@ def test_a_file_to_begin_with_is_checked_before_anything_starts(typed, tmp_path,
     assert not (tmp_path / "here").exists()
 
 
+@pytest.mark.slow
 def test_a_dead_proxy_in_the_environment_stops_no_run(tmp_path, monkeypatch):
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -301,6 +302,7 @@ def test_a_device_that_is_not_there_is_refused_and_leaves_no_folder(typed, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_has_no_effect_is_noted(tmp_path):
     arguments = ["--dataset=digits", "--clients=3", "--attack=0", "--rounds=1", "--out=here"]
     arguments += ["--attack-name=alie", "--leaked=3", "--workers=9", "--baseline=run"]

@@ -80,6 +80,7 @@ def test_a_cell_that_cannot_work_is_refused_before_any_runs(tmp_path: Path) -> N
     assert not (tmp_path / "grid").exists()
 
 
+@pytest.mark.slow
 def test_a_grid_runs_is_resumed_and_keeps_apart_what_is_not_its_own(tmp_path: Path) -> None:
     text = SMALL.replace("[fedavg, median]", "[fedavg]")
     out = tmp_path / "grid"

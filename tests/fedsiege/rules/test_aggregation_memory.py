@@ -69,6 +69,7 @@ def test_no_second_copy_of_the_matrix() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.slow
 def test_pre_aggregators_make_one_matrix() -> None:
     extra = extra_memory(PIPELINES)
     assert set(extra) == set(PIPELINES)

@@ -94,7 +94,15 @@ def with_fakes(benign: torch.Tensor, fakes: int, share: float, spread: float) ->
 
 @pytest.mark.parametrize("fakes", [10, 19, 40])
 @pytest.mark.parametrize("share", [0.99, 0.999, 1.0, 1.001, 1.01])
-@pytest.mark.parametrize("spread", [0.0, 1e-6, 1e-4, 1e-2])
+@pytest.mark.parametrize(
+    "spread",
+    [
+        0.0,
+        pytest.param(1e-6, marks=pytest.mark.slow),
+        1e-4,
+        pytest.param(1e-2, marks=pytest.mark.slow),
+    ],
+)
 def test_fakes_in_the_worst_of_places_do_not_keep_it_busy(fakes, share, spread, monkeypatch):
     """Without the ray it took up to 6,000 passes over the matrix, and 10,000 with a spread."""
     passes = 0

@@ -112,7 +112,10 @@ def train(trainer: Trainer, weights: Tensor, shards: list[Shard], orders: list[T
 )
 @pytest.mark.parametrize(
     ("module", "image"),
-    [(name, image) for name, (_, image) in MODULES.items()],
+    [
+        pytest.param(name, image, marks=pytest.mark.slow) if name == "cnn" else (name, image)
+        for name, (_, image) in MODULES.items()
+    ],
     indirect=["module"],
     ids=list(MODULES),
 )

@@ -62,7 +62,14 @@ def federation(rule: str, attack_text: str) -> tuple[rules.Aggregation, torch.Te
     return result, updates[list(HONEST)].mean(dim=0)
 
 
-@pytest.mark.parametrize("attack", ["mpaf", "mpaf-spread", "poisonedfl-noise"])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "mpaf",
+        pytest.param("mpaf-spread", marks=pytest.mark.slow),
+        pytest.param("poisonedfl-noise", marks=pytest.mark.slow),
+    ],
+)
 def test_fakes_win_under_fedavg_and_lose_under_sentinel(attack: str) -> None:
     dragged, wanted = federation("fedavg", attack)
     assert torch.cosine_similarity(dragged.update, wanted, dim=0) < 0.5
