@@ -49,7 +49,7 @@ class Federation:
         """Run an experiment and return the time from one round's end to the next.
 
         Args:
-            settings: fields of ExperimentSpec; ``rounds`` must be 2 or more.
+            settings: fields of ExperimentSpec; with ``clients``, and ``rounds``, 2 or more.
 
         Raises:
             ContenderError: it did not finish, or an update of a round is missing.
@@ -68,10 +68,10 @@ class Federation:
                     last = event.experiment
                 elif event.entry.round > 0:
                     closed.append(time.perf_counter())
-                    if event.entry.updates != spec.clients or event.entry.problem:
-                        raise ContenderError(f"a round of {spec.clients} went wrong: {event.entry}")
-        if last.state != pb.EXPERIMENT_STATE_FINISHED or len(closed) != spec.rounds:
-            raise ContenderError(f"{len(closed)} of {spec.rounds} rounds: {last.problem}")
+                    if event.entry.updates != settings["clients"] or event.entry.problem:
+                        raise ContenderError(f"a round went wrong: {event.entry}")
+        if last.state != pb.EXPERIMENT_STATE_FINISHED or len(closed) != settings["rounds"]:
+            raise ContenderError(f"{len(closed)} of {settings['rounds']} rounds: {last.problem}")
         return [later - earlier for earlier, later in itertools.pairwise(closed)]
 
     @contextmanager

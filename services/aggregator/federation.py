@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from services.aggregator.collecting import (
     SumCollector,
     new_matrix,
 )
-from services.aggregator.detail import RoundDetail, RoundDetails
+from services.aggregator.detail import RoundDetail, RoundDetails, describe
 from services.aggregator.participants import Participants
 from services.aggregator.round import Round
 from services.errors import Duplicate, FutureRound, Malformed, NotFound, WrongState
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 #: Closed rounds kept in detail for ListParticipants.
 ROUNDS_IN_DETAIL = 32
 LONGEST_DEADLINE = 86_400.0
+#: Participants in one message: with the longest identities it stays below 4 MiB.
+LARGEST_PAGE = 4_000
 
 
 class Federation:
@@ -361,12 +363,43 @@ class Federation:
         )
         self.details.add(closed.number, detail)
 
-    async def watch(self, from_round: int) -> AsyncIterator[pb.WatchRoundsResponse]:
-        """Yield the history from an entry on, then every round as it opens and closes."""
+    def participants_after(
+        self, number: int, after: int, size: int
+    ) -> tuple[int, list[pb.Participant], bool]:
+        """Return a page of participants with what became of them in a closed round.
+
+        Args:
+            number: the round; 0 for the last.
+            after: the page begins with the next index.
+            size: how many participants it has at most.
+
+        Returns:
+            The round's number, the participants by index, and whether there are more.
+
+        Raises:
+            NotFound: the round has not closed, or is too long ago.
+        """
+        number, detail = self.details.find(number)
+        page = self.participants.page(after, size + 1)  # one more tells whether there is more
+        described = [describe(one, detail) for one in page[:size]]
+        return number, described, len(page) > size
+
+    async def watch(
+        self, from_round: int, *, participants: bool = False
+    ) -> AsyncIterator[pb.WatchRoundsResponse]:
+        """Yield the history from an entry on, then every round as it opens and closes.
+
+        Args:
+            from_round: the first entry.
+            participants: whether to say before each closed round what became of all participants.
+        """
         position, opened, aggregated = from_round, 0, 0
         while True:
             changed = self._changed  # before looking, so that nothing is missed while yielding
             while position < len(self.history):
+                if participants and position:
+                    for page in self._pages(position):
+                        yield pb.WatchRoundsResponse(participants=page)
                 closed = pb.RoundClosed(entry=self.history[position])
                 yield pb.WatchRoundsResponse(closed=closed)
                 position += 1
@@ -381,6 +414,14 @@ class Federation:
                 return
             if position >= len(self.history) and self.closed_rounds == aggregated:
                 await changed.wait()
+
+    def _pages(self, number: int) -> Iterator[pb.RoundParticipants]:
+        """Yield all participants after a closed round, as many in a message as fit."""
+        after, more = -1, True
+        while more:
+            _, page, more = self.participants_after(number, after, LARGEST_PAGE)
+            yield pb.RoundParticipants(round=number, participants=page)
+            after = page[-1].participant_index
 
     def _notify(self) -> None:
         """Wake everyone who watches."""

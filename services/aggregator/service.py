@@ -18,8 +18,7 @@ from fedsiege.training.evaluation import Evaluator
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.aggregator.admission import Admission, Open
-from services.aggregator.detail import describe
-from services.aggregator.federation import Federation
+from services.aggregator.federation import LARGEST_PAGE, Federation
 from services.aggregator.ingest import UpdateStream
 from services.aggregator.participants import check_request
 from services.errors import Exhausted, Malformed, NotFound, WrongState
@@ -32,8 +31,6 @@ log = logging.getLogger(__name__)
 
 NAME_LENGTH = 100
 DEFAULT_PAGE = 1_000
-#: With the longest identities a page of this many stays below the 4 MiB of a message.
-LARGEST_PAGE = 4_000
 #: What participants may call.
 PARTICIPANT = frozenset(
     {
@@ -303,7 +300,8 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         """Stream the rounds."""
         federation = self._look(request.federation_id)
         name = federation.federation_id
-        async for event in federation.watch(request.from_round):
+        events = federation.watch(request.from_round, participants=request.participants)
+        async for event in events:
             event.federation_id, name = name, ""
             yield event
 
@@ -325,12 +323,10 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         if size > LARGEST_PAGE:
             raise Malformed("INVALID_VALUE", f"a page of {size}; up to {LARGEST_PAGE} are given")
         after = _read_token(request.page_token)
-        number, detail = federation.details.find(request.round)
-        page = federation.participants.page(after, size + 1)  # one more tells whether there is more
-        more, page = len(page) > size, page[:size]
+        number, page, more = federation.participants_after(request.round, after, size)
         return pb.ListParticipantsResponse(
-            participants=[describe(one, detail) for one in page],
-            next_page_token=str(page[-1].index) if more else "",
+            participants=page,
+            next_page_token=str(page[-1].participant_index) if more else "",
             round=number,
             federation_id=federation.federation_id,
         )

@@ -355,11 +355,10 @@ class Experiment:
     ) -> None:
         """Write down every entry of the history, and what became of each participant."""
         for number in range(self.resolved.spec.rounds + 1):
-            entry = await federation.entries.get()
+            entry, seen = await federation.entries.get()
             if entry.problem:
                 self.note(f"round {number}: {entry.problem}")
             self._note_remarks(number, entry.remarks)
-            seen = await federation.participants(number) if number else []
             rows = [participant_row(one, number, self.hostile) for one in seen]
             figures = round_figures(number, rows, await probe.rate(number))
             row = history_row(entry, figures)

@@ -16,7 +16,6 @@ from services.rpc.pulling import ModelStream
 from services.rpc.tensors import Floats
 from services.simulator.assignment import seconds
 
-_PAGE = 4_000
 #: Seconds for which a call is made again when the line breaks. On a machine with more to do than it
 #: can, a ping may stay unanswered for longer than a dead peer is given.
 PATIENCE = 60.0
@@ -36,7 +35,8 @@ class RemoteFederation:
         self._aggregator = aggregator
         self.described = described
         self.federation_id = described.federation_id
-        self.entries: asyncio.Queue[pb.AccuracyEntry] = asyncio.Queue()
+        #: Every entry of the history, with what became of each participant in that round.
+        self.entries: asyncio.Queue[tuple[pb.AccuracyEntry, list[pb.Participant]]] = asyncio.Queue()
         self._models = ModelStream(aggregator)
         self.aggregated = 0
         self._moved = asyncio.Event()
@@ -68,7 +68,10 @@ class RemoteFederation:
         """Put every entry of the history into ``entries``, each once, over broken lines too."""
         following = 0
         async for _ in attempts():
-            request = pb.WatchRoundsRequest(federation_id=self.federation_id, from_round=following)
+            request = pb.WatchRoundsRequest(
+                federation_id=self.federation_id, from_round=following, participants=True
+            )
+            seen: list[pb.Participant] = []
             try:
                 async for event in self._aggregator.WatchRounds(request):
                     if event.HasField("aggregated"):
@@ -76,7 +79,10 @@ class RemoteFederation:
                         self._moved.set()
                     elif event.HasField("closed"):
                         following = event.closed.entry.round + 1
-                        self.entries.put_nowait(event.closed.entry)
+                        self.entries.put_nowait((event.closed.entry, seen))
+                        seen = []
+                    elif event.HasField("participants"):
+                        seen.extend(event.participants.participants)
             except grpc.aio.AioRpcError as error:
                 if error.code() not in TRANSIENT:
                     raise
@@ -120,21 +126,6 @@ class RemoteFederation:
             federation_id=self.federation_id, round=round_number, participant_indices=indices
         )
         await patiently(lambda: self._aggregator.StopWaiting(request), time.monotonic() + PATIENCE)
-
-    async def participants(self, round_number: int) -> list[pb.Participant]:
-        """Return all participants with what became of them in a closed round."""
-        request = pb.ListParticipantsRequest(
-            federation_id=self.federation_id, round=round_number, page_size=_PAGE
-        )
-        found: list[pb.Participant] = []
-        while True:
-            response = await patiently(
-                lambda: self._aggregator.ListParticipants(request), time.monotonic() + PATIENCE
-            )
-            found.extend(response.participants)
-            if not response.next_page_token:
-                return found
-            request.page_token = response.next_page_token
 
     async def model(self, patience: float = 0.0) -> tuple[Floats, pb.ModelHeader]:
         """Return the current global model.

@@ -3,7 +3,9 @@
 import asyncio
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from tests.services.aggregator.playing import PATIENCE, ones, play, small
+from services.aggregator import federation as federation_module
+from tests.services.aggregator.playing import PATIENCE, Code, listing, ones, play, small
+from tests.services.conftest import refusal
 
 
 async def test_watchers_see_the_past_from_an_entry_on_and_then_what_happens(create):
@@ -67,3 +69,34 @@ async def test_the_history_is_that_of_the_watchers(federation):
     assert [one.round for one in response.historical_accuracy] == [0, 1]
     assert response.historical_accuracy[1] == entry
     assert entry.seconds > 0
+
+
+async def test_who_asks_is_told_what_became_of_each_participant(create, monkeypatch):
+    monkeypatch.setattr(federation_module, "LARGEST_PAGE", 2)
+    federation = await small(await create(), 5)
+    for number in (1, 2):
+        await play(federation, number, 5)
+    request = pb.WatchRoundsRequest(federation_id=federation.id, participants=True)
+    seen: dict[int, list[pb.Participant]] = {}
+    async for event in federation.stub.WatchRounds(request, timeout=PATIENCE):
+        if event.HasField("participants"):
+            seen.setdefault(event.participants.round, []).extend(event.participants.participants)
+            assert len(event.participants.participants) <= 2
+        elif event.HasField("closed"):
+            number = event.closed.entry.round
+            if number:
+                listed = await federation.stub.ListParticipants(listing(federation, round=number))
+                assert seen[number] == list(listed.participants), "before the round is closed"
+            if number == 2:
+                break
+    assert sorted(seen) == [1, 2]
+
+
+async def test_who_asks_for_a_round_that_is_too_long_ago_is_told_so(create, monkeypatch):
+    monkeypatch.setattr(federation_module, "ROUNDS_IN_DETAIL", 1)
+    federation = await small(await create(), 1)
+    for number in range(1, 4):
+        await play(federation, number, 1)
+    request = pb.WatchRoundsRequest(federation_id=federation.id, from_round=1, participants=True)
+    found = await refusal(anext(aiter(federation.stub.WatchRounds(request, timeout=PATIENCE))))
+    assert (found.code, found.reason) == (Code.NOT_FOUND, "UNKNOWN_ROUND")

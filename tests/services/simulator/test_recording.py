@@ -8,6 +8,7 @@ import pytest
 
 from fedsiege.v1 import simulator_pb2 as pb
 from services.aggregator.federation import ROUNDS_IN_DETAIL
+from services.simulator.attack_success import Probe
 from services.simulator.experiment import MOST_UNRECORDED
 from services.simulator.remote_federation import RemoteFederation
 
@@ -20,23 +21,26 @@ HELD_UP = 1.0
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Hold the recording of round 1 up while other rounds open; return the rounds opened so far."""
     numbers: list[int] = []
-    opening, telling = RemoteFederation.open_round, RemoteFederation.participants
+    opening, measuring = RemoteFederation.open_round, Probe.rate
+    federations: list[RemoteFederation] = []
 
     async def open_round(self, number: int, *arguments: object) -> None:
         numbers.append(number)
+        federations.append(self)
         await opening(self, number, *arguments)
 
-    async def participants(self, number: int):
+    async def rate(self, number: int):
         if number == 1:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HELD_UP):
-                    await self.has_aggregated(ROUNDS)
-        at_recording.append(len(numbers))
-        return await telling(self, number)
+                    await federations[0].has_aggregated(ROUNDS)
+        if number > 0:
+            at_recording.append(len(numbers))
+        return await measuring(self, number)
 
     at_recording: list[int] = []
     monkeypatch.setattr(RemoteFederation, "open_round", open_round)
-    monkeypatch.setattr(RemoteFederation, "participants", participants)
+    monkeypatch.setattr(Probe, "rate", rate)
     return at_recording
 
 
@@ -56,13 +60,14 @@ async def test_slow_recording_slows_the_run_and_loses_no_round(simulator, opened
 async def test_recording_that_fails_while_a_round_waits_for_it_ends_the_run(
     simulator, opened, monkeypatch
 ):
-    held_up = RemoteFederation.participants
+    held_up = Probe.rate
 
-    async def participants(self, number: int):
+    async def rate(self, number: int):
         await held_up(self, number)
-        raise OSError("no space left on device")
+        if number > 0:
+            raise OSError("no space left on device")
 
-    monkeypatch.setattr(RemoteFederation, "participants", participants)
+    monkeypatch.setattr(Probe, "rate", rate)
     started = await simulator.start(attack=0.0, rounds=ROUNDS)
     puppet = await simulator.attached("a", 5)
     await puppet.play_on(await puppet.join())

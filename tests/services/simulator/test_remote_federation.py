@@ -33,7 +33,7 @@ class Aggregator:
             raise answer
         return answer
 
-    ListParticipants = GetModel = OpenRound
+    GetModel = OpenRound
 
 
 def federation(*answers: object) -> tuple[RemoteFederation, Aggregator]:
@@ -68,19 +68,60 @@ async def test_a_refusal_is_a_refusal(answers):
         await remote.open_round(1, [0, 1], 2, 30.0)
 
 
-async def test_participants_are_listed_over_a_line_that_breaks():
-    first = pb.ListParticipantsResponse(
-        participants=[pb.Participant(participant_index=1)], next_page_token="2"
+def events(*said: object):
+    """A call to WatchRounds that brings events; an error ends it."""
+
+    async def call():
+        for event in said:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+    return call()
+
+
+def closed(number: int) -> pb.WatchRoundsResponse:
+    entry = pb.AccuracyEntry(round=number)
+    return pb.WatchRoundsResponse(closed=pb.RoundClosed(entry=entry))
+
+
+def page(number: int, *indices: int) -> pb.WatchRoundsResponse:
+    people = [pb.Participant(participant_index=index) for index in indices]
+    return pb.WatchRoundsResponse(
+        participants=pb.RoundParticipants(round=number, participants=people)
     )
-    last = pb.ListParticipantsResponse(participants=[pb.Participant(participant_index=2)])
-    remote, aggregator = federation(BROKEN, first, BROKEN, last)
-    assert [one.participant_index for one in await remote.participants(1)] == [1, 2]
-    assert aggregator.calls == 4
+
+
+async def test_each_entry_comes_once_with_all_its_participants_over_a_line_that_breaks():
+    remote, aggregator = federation()
+    calls = iter(
+        [
+            events(closed(0), page(1, 0, 1), BROKEN),
+            events(page(1, 0, 1), page(1, 2), closed(1), BROKEN),
+            events(page(2, 0), closed(2)),
+        ]
+    )
+    asked = []
+
+    def watch(request: pb.WatchRoundsRequest):
+        asked.append(request.from_round)
+        assert request.participants
+        return next(calls)
+
+    aggregator.WatchRounds = watch
+    await remote.follow()
+    assert asked == [0, 1, 2]
+    found = [remote.entries.get_nowait() for _ in range(remote.entries.qsize())]
+    assert [(entry.round, [one.participant_index for one in seen]) for entry, seen in found] == [
+        (0, []),
+        (1, [0, 1, 2]),
+        (2, [0]),
+    ]
 
 
 async def test_patience_ends(monkeypatch):
     monkeypatch.setattr(remote_federation, "PATIENCE", 0.3)
     remote, aggregator = federation(*itertools.repeat(BROKEN, 100))
     with pytest.raises(AioRpcError, match="ping timeout"):
-        await remote.participants(1)
+        await remote.open_round(1, [0, 1], 2, 30.0)
     assert aggregator.calls > 1
