@@ -87,6 +87,7 @@ LIES = {
     "NaN": (lambda f: with_value(f, np.nan), BAD, "NOT_FINITE", "position 17", True),
     "Inf": (lambda f: with_value(f, -np.inf), BAD, "NOT_FINITE", "-inf", True),
     "absurdly large": (lambda f: with_value(f, 3e38), BAD, "TOO_LARGE", "3e+38", True),
+    "a little too large": (lambda f: with_value(f, 1.1e15), BAD, "TOO_LARGE", "1.1e+15", True),
     "a second message without a chunk": (
         lambda f: [*f.pieces(0, ones(f.size)), pb.UpdatePiece()],
         BAD,
