@@ -101,6 +101,10 @@ class Attack(Component, abc.ABC):
 
     #: Whether it tries the running rule out before it sends anything.
     tries_rule: ClassVar[bool] = False
+    #: Whether its participants train on poisoned samples: see PoisoningAttack.
+    poisons: ClassVar[bool] = False
+    #: Whether it remembers something from round to round: see StatefulAttack.
+    remembers: ClassVar[bool] = False
 
     @property
     def knows(self) -> Knowledge:
@@ -159,6 +163,31 @@ class Attack(Component, abc.ABC):
             ``(len(participants), d)`` float32, one update (delta) per row; rows may share memory.
         """
 
+    def advance(
+        self, broadcast: Broadcast, participants: Sequence[int], state: object | None
+    ) -> tuple[Tensor, object | None]:
+        """Return the updates, and what to hand in in the next round.
+
+        Args:
+            broadcast: what they see.
+            participants: all hostile participants of the worker that take part, ascending; in a
+                round in which none of them was drawn, none. What is remembered does not depend on
+                them: other workers have others.
+            state: what this returned the last time; None in the first round.
+        """
+        return self.craft(broadcast, participants), None
+
+    def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
+        """Return what a participant trains on instead of its samples; the shard is not changed.
+
+        The same for the same participant and seed, in every round.
+        """
+        return shard
+
+    def gradient_factor(self, broadcast: Broadcast) -> Tensor | None:
+        """Return ``(d,)`` by which each gradient is multiplied in local training, None for 1."""
+        return None
+
     def claim(self, participants: Sequence[int]) -> tuple[int, int]:
         """Return the sample count and the number of steps that each of them reports."""
         return 1, 1
@@ -166,6 +195,8 @@ class Attack(Component, abc.ABC):
 
 class StatefulAttack(Attack):
     """Base of the attacks that remember something from round to round."""
+
+    remembers: ClassVar[bool] = True
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return the updates of a first round."""
@@ -175,15 +206,7 @@ class StatefulAttack(Attack):
     def advance(
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None
     ) -> tuple[Tensor, object]:
-        """Return the updates, and what to be handed in the next round.
-
-        Args:
-            broadcast: what they see.
-            participants: all hostile participants of the worker that take part, ascending; in a
-                round in which none of them was drawn, none. What is remembered does not depend on
-                them: other workers have others.
-            state: what this returned the last time; None in the first round.
-        """
+        """Return the updates, and what to hand in in the next round; see ``Attack``."""
 
 
 @dataclass(frozen=True)
@@ -235,21 +258,12 @@ class CompromisedAttack(Attack):
 class PoisoningAttack(Attack):
     """Base of the attacks by compromised participants that train on poisoned data."""
 
+    poisons: ClassVar[bool] = True
+
     @property
     def knows(self) -> Knowledge:
         """What it must be handed."""
         return Knowledge.PARTIAL
-
-    @abc.abstractmethod
-    def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
-        """Return what a participant trains on instead of its samples; the shard is not changed.
-
-        The same for the same participant and seed, in every round.
-        """
-
-    def gradient_factor(self, broadcast: Broadcast) -> Tensor | None:
-        """Return ``(d,)`` by which each gradient is multiplied in local training, None for 1."""
-        return None
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:
         """Return what training on the poisoned data gave."""

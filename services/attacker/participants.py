@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fedsiege import attacks, models
-from fedsiege.attacks import Attack, Broadcast, Knowledge, PoisoningAttack, StatefulAttack
+from fedsiege.attacks import Attack, Broadcast, Knowledge
 from fedsiege.training.base import Shard
 from fedsiege.training.hosted import LocalTraining
 from fedsiege.v1 import simulator_pb2 as pb
@@ -61,7 +61,7 @@ class HostileCrew(Crew):
             self._rehearse()
             return method
         spec = settings.read(join.attack.training.settings)
-        if isinstance(self._attack, PoisoningAttack):  # a clipped poison would count less
+        if self._attack.poisons:  # a clipped poison would count less
             spec = spec.model_copy(update={"clip": 0.0})
         self._training = local_training(join, spec, self._data, self._alter)
         how = self._training.prepare(join.participant_indices, spec.trainer)
@@ -78,9 +78,7 @@ class HostileCrew(Crew):
 
     def _alter(self, shard: Shard, participant: int) -> Shard:
         """Return what a participant trains on."""
-        if isinstance(self._attack, PoisoningAttack):
-            return self._attack.poison(shard, participant, self._join.seed)
-        return shard
+        return self._attack.poison(shard, participant, self._join.seed)
 
     def expect(self, order: pb.TakePart) -> None:
         """Take note of who else is hostile in a round, and of whom its attack may know."""
@@ -91,8 +89,8 @@ class HostileCrew(Crew):
         broadcast = self._hear(round_number, weights)
         # One that goes by participants' updates learns nothing where no hostile one takes part.
         learns = self._training is None or len(self._order.hostile_indices) > 0
-        if isinstance(self._attack, StatefulAttack) and learns:
-            self._advance(self._attack, self._inform(broadcast, []), [])
+        if self._attack.remembers and learns:
+            self._advance(self._inform(broadcast, []), [])
 
     def _hear(self, round_number: int, weights: Floats) -> Broadcast:
         """Take note of a round's model; return what any participant sees of the round."""
@@ -114,8 +112,8 @@ class HostileCrew(Crew):
         """Craft the updates, with the sample and step counts that the attack claims."""
         broadcast = self._inform(self._hear(round_number, weights), indices)
         crafted: Tensor | None = None
-        if isinstance(self._attack, StatefulAttack):
-            crafted = self._advance(self._attack, broadcast, indices)
+        if self._attack.remembers:
+            crafted = self._advance(broadcast, indices)
         elif self._training is not None:  # what all have in common is worked out once
             crafted = self._attack.craft(broadcast, indices)
         for start in range(0, len(indices), _BLOCK):
@@ -141,9 +139,7 @@ class HostileCrew(Crew):
             return broadcast
         hostile = tuple(self._order.hostile_indices) or tuple(indices)
         benign = tuple(self._order.benign_indices)
-        factor = None
-        if isinstance(self._attack, PoisoningAttack):
-            factor = self._attack.gradient_factor(broadcast)
+        factor = self._attack.gradient_factor(broadcast)
         informed = replace(
             broadcast,
             hostile=hostile,
@@ -173,11 +169,9 @@ class HostileCrew(Crew):
             rows[start:end] = deltas
         return rows
 
-    def _advance(
-        self, attack: StatefulAttack, broadcast: Broadcast, indices: Sequence[int]
-    ) -> Tensor:
+    def _advance(self, broadcast: Broadcast, indices: Sequence[int]) -> Tensor:
         """Craft with memory; a round told twice goes on from where the one before it ended."""
         if broadcast.round_number != self._round:
             self._before, self._round = self._after, broadcast.round_number
-        rows, self._after = attack.advance(broadcast, indices, self._before)
+        rows, self._after = self._attack.advance(broadcast, indices, self._before)
         return rows

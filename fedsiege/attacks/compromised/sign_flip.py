@@ -12,7 +12,6 @@ from fedsiege.attacks.base import Broadcast, CompromisedAttack, PoisoningAttack,
 from fedsiege.attacks.compromised.sample import mean, same_row, usable_sample
 from fedsiege.errors import InvalidValue
 from fedsiege.registry import Spelling
-from fedsiege.training.base import Shard
 
 
 @registry.register
@@ -74,10 +73,6 @@ class SignFlipGradient(PoisoningAttack):
 
     name: ClassVar[str] = "sign-flip-gradient"
     summary: ClassVar[str] = "local training with the opposite sign on every gradient"
-
-    def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
-        """Return the samples as they are."""
-        return shard
 
     def gradient_factor(self, broadcast: Broadcast) -> Tensor:
         """Return ``(d,)``, -1 for every coordinate."""
