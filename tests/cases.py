@@ -25,8 +25,7 @@ def each(names: str | Sequence[str], values: Iterable[object]) -> Callable[[Test
     """
     several = not isinstance(names, str)
     cases = [
-        dict(zip(names, value, strict=True)) if several else {names: value}  # type: ignore[call-overload, arg-type]
-        for value in values
+        dict(zip(names, value, strict=True)) if several else {names: value} for value in values
     ]
     if not cases:
         raise ValueError(f"there is no case of {names}")
