@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsiege.results import Run
+from fedsiege.results import ResultsFolder, Run, RunInfo, RunState
 from fedsiege.results.table import Table
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
@@ -46,6 +46,8 @@ async def test_an_experiment_from_start_to_results(simulator):
     assert folder.parent == simulator.runs
     for name in ("spec.yaml", "history.csv", "accuracy.png", "model.safetensors"):
         assert (folder / name).exists()
+    info = RunInfo.read(folder)
+    assert (info.state, info.reason, info.notes) == (RunState.FINISHED, "", tuple(last.notes))
     participants = (folder / "participants.csv").read_text().splitlines()
     assert len(participants) == 1 + 2 * 5
     assert all(worker.experiment_id == "" for worker in await simulator.workers())
@@ -71,6 +73,8 @@ async def test_a_worker_that_cannot_join_ends_it_in_its_words(simulator):
         "worker a: no data set here",
     )
     assert (Path(last.results) / "history.csv").read_text().count("\n") == 2, "entry 0 is kept"
+    info = RunInfo.read(Path(last.results))
+    assert (info.state, info.reason) == (RunState.FAILED, last.problem)
 
 
 async def test_cancelling_keeps_what_there_is_and_sends_everyone_home(simulator):
@@ -86,6 +90,7 @@ async def test_cancelling_keeps_what_there_is_and_sends_everyone_home(simulator)
     folder = Path(cancelled.results)
     assert (folder / "model.safetensors").exists()
     assert (folder / "history.csv").read_text().count("\n") == 4
+    assert RunInfo.read(folder).state is RunState.CANCELLED
 
 
 async def test_a_worker_that_is_lost_misses_rounds_and_takes_part_when_it_is_back(simulator):
@@ -131,6 +136,7 @@ async def test_an_aggregator_that_closes_the_federation_ends_the_experiment(simu
     ("full", "rounds", "left"),
     [
         ("spec.yaml", 0, set()),
+        ("run.json", 0, {"spec.yaml"}),
         ("participants.csv", 1, {"spec.yaml", "accuracy.png", "model.safetensors"}),
         ("history.csv", 1, {"spec.yaml", "accuracy.png", "model.safetensors"}),
         ("accuracy.png", 3, {"spec.yaml", "model.safetensors"}),
@@ -175,8 +181,27 @@ async def test_a_full_disk_is_named_and_leaves_what_was_finished(
     assert left <= files
     assert full not in files - {"participants.csv", "history.csv"}
     assert not [name for name in files if name.startswith(".partial")]
+    if "run.json" in files:
+        assert RunInfo.read(folder).reason == last.problem
     if rounds:
         assert len(Run.read(folder).history) == rounds
+
+
+async def test_an_end_that_cannot_be_written_down_is_a_failure(simulator, monkeypatch):
+    def full(folder: ResultsFolder, *_: object) -> None:
+        path = str(folder.path / "run.json")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(ResultsFolder, "end", full)
+    started = await simulator.start(clients=2, attack=0.0)
+    puppet = await simulator.attached("a", 2)
+    playing = asyncio.create_task(_join_and_play_on(puppet))
+    last = (await simulator.ended(started.experiment_id))[-1].experiment
+    playing.cancel()
+    await asyncio.wait([playing])
+    assert last.state == pb.EXPERIMENT_STATE_FAILED
+    assert "run.json cannot be written: no space is left" in last.problem
+    assert RunInfo.read(Path(last.results)).state is RunState.RUNNING, "that of the start stays"
 
 
 async def _join_and_play_on(puppet) -> None:
