@@ -9,7 +9,6 @@ import json
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from unittest import mock
 
 from benchmarks.containers.light import PARAMETERS, LightCrew
@@ -44,7 +43,6 @@ class MarkingCrew(LightCrew):
         ]
 
 
-@dataclass(frozen=True)
 class Witness(Sender):
     """Says on the standard output what it sends, and what it is told of it."""
 

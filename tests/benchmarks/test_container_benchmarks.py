@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
@@ -81,7 +82,8 @@ async def test_a_witness_says_what_it_sends_and_hears(monkeypatch, capsys, refus
     crew = MarkingCrew(Marks(100, rounds=7, participants=3), within=0)
     [updates] = crew.updates(7, np.zeros(100, np.float32), [2])
 
-    assert await Witness(None, "", {}).submit(7, updates, 0.0) == refusals
+    stub = SimpleNamespace(SubmitUpdates=None)
+    assert await Witness(stub, "", {}).submit(7, updates, 0.0) == refusals
 
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert said == [{"round": 7, "participant": 2, "said": said} for said in ("sent", word)]

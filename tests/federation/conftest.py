@@ -146,7 +146,7 @@ class Town:
         described = last.experiment
         assert described.state == pb.EXPERIMENT_STATE_FINISHED, described.problem
         tensors = load_file(folder.path / "model.safetensors")
-        layout = models.layout(described.spec.model)
+        layout = models.layout(described.spec["model"])
         final = np.concatenate([tensors[name].ravel() for name, _ in layout])
         return Outcome(described, [*self._recorded, final], folder.path)
 
