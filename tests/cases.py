@@ -34,7 +34,7 @@ def each(names: str | Sequence[str], values: Iterable[object]) -> Callable[[Test
         inner = getattr(test, "cases", [{}])
         bare = getattr(test, "bare", test)
 
-        @functools.wraps(bare)
+        @functools.wraps(test)
         def loop(subtests: pytest.Subtests, **fixtures: object) -> None:
             for case in loop.cases:
                 timed_out = False
