@@ -65,8 +65,8 @@ image: ## Build the image of all services, fedsiege:latest
 	@docker/engine.sh start
 	@docker/image.sh
 
-# How many clients, and what containers show where enrolment asks for it: made by the image, as the
-# user who runs make.
+# How many clients, and the credentials of containers where enrolment asks for them: made by the image,
+# as the user of make.
 containers = $(or $(CLIENTS),10)
 closed = $(filter-out open,$(ADMISSION))
 prepare_admission = docker run --rm --user "$$(id -u):$$(id -g)" --volume "$$PWD:/here" \
@@ -79,7 +79,7 @@ up: image ## Run the federation in containers: CLIENTS of them (10), ADMISSION, 
 	@settings=$$(docker run --rm $(IMAGE) fedsiege settings --join $(for_simulator)) || exit; \
 		$(if $(closed),$(prepare_admission) || exit; \
 			export OWNER=$$(ls -nd admission/clients | awk '{ print $$3 ":" $$4 }');) \
-		SETTINGS="$$settings" MIN_CLIENTS=$${MIN_CLIENTS:-$(containers)} exec $(COMPOSE) \
+		SETTINGS="$${SETTINGS:+$$SETTINGS }$$settings" MIN_CLIENTS=$${MIN_CLIENTS:-$(containers)} exec $(COMPOSE) \
 		$(if $(closed),-f docker-compose.yml -f docker/$(ADMISSION).yml) up --scale client=$(containers)
 
 down: ## Remove the containers

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from fedsiege.cli import sim
-
 ROOT = Path(__file__).parent.parent
 BUF = ROOT / "node_modules/.bin/buf"
 BUF_VERSION = re.search(r"^BUF_VERSION := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1]
@@ -156,29 +154,13 @@ def test_up_checks_settings_and_hands_them_to_compose(clone):
     assert done.stdout == (
         "SETTINGS='NAME=two words' ATTACK=0.3 docker compose up --scale client=3\n"
     )
+    done = make(clone, "up", "ATTACK=0.3", SETTINGS="CLIP=1")
+    assert done.stdout.startswith("SETTINGS=CLIP=1 ATTACK=0.3 docker compose up")
     for wrong in ("DEVICE=cuda", "FAULTS=kill:0.1", "MEMORY=1g", "ATACK=1", "ATTACK=2"):
         done = make(clone, "up", wrong)
         assert done.returncode != 0, wrong
         assert wrong.partition("=")[0] in done.stderr, wrong
         assert "docker" not in done.stdout, f"nothing was started with {wrong}"
-
-
-def test_variables_of_the_environment_count_where_make_says_so(monkeypatch):
-    for flag, wanted in (([], None), (["--plain-environment"], "krum")):
-        for name, value in {"RULE": "krum", "NAME": "host", "SEED": ""}.items():
-            monkeypatch.setenv(name, value)
-        command = sim.app
-        found = options_of(command, [*flag, "ATTACK=0.3", "--rounds=3", "--name", "A=b"])
-        assert (found["rule"], found["attack"], found["rounds"]) == (wanted, "0.3", "3")
-        assert (found["name"], found["seed"]) == ("A=b", None)
-        found = options_of(command, [*flag, "RULE=median", "ATTACK="])
-        assert (found["rule"], found["attack"]) == ("median", None), "empty is left out"
-
-
-def options_of(app, words: list[str]) -> dict:
-    import typer
-
-    return typer.main.get_command(app).make_context("sim", words).params
 
 
 @pytest.mark.skipif(not BUF.exists(), reason="buf is not here; make proto installs it")
