@@ -1,7 +1,7 @@
-"""How the training samples are shared out among the participants.
+"""Partitions: how the training samples are divided among the participants.
 
 Every worker computes the same shares from (labels, participants, samples, seed) and takes those of
-the participants it hosts. Fake clients have shares too, which nobody uses.
+the participants it hosts. Fake clients have shares too, which are not used.
 """
 
 import abc
@@ -95,12 +95,12 @@ def parse(text: str) -> Partition:
 class Sample(Partition):
     """Each participant draws from the whole set with replacement, as in the seed project.
 
-    A draw depends on the seed and the participant alone, and is made when it is looked at: one of
-    5,000 participants costs 30 us.
+    A draw depends on the seed and the participant alone, and is made when it is asked for: 30 us
+    for one of 5,000 participants.
     """
 
     name = "sample"
-    summary = "each draws from the whole set, with replacement"
+    summary = "each participant draws from the whole set, with replacement"
     shares_out_all = False
 
     def check(self, labels: Labels, participants: int, samples: int) -> None:
@@ -122,7 +122,7 @@ class Iid(Partition):
     """Disjoint random shares of equal size (with ``samples=0`` they differ by one at most)."""
 
     name = "iid"
-    summary = "disjoint random shares"
+    summary = "disjoint random shares of equal size"
 
     def assign(
         self, labels: Labels, participants: int, samples: int, seed: int
@@ -154,7 +154,7 @@ class Dirichlet(Partition):
     """
 
     name = "dirichlet"
-    summary = "disjoint shares, class proportions from Dir(ALPHA, .., ALPHA), dirichlet:ALPHA"
+    summary = "disjoint shares with class proportions from Dir(ALPHA, .., ALPHA)"
 
     positional = "alpha"
 
@@ -181,7 +181,8 @@ class Dirichlet(Partition):
     def _order(self, participants: int, rng: np.random.Generator) -> Indices:
         """Return the participants in the order in which samples are dealt to them.
 
-        Drawn, because the last get what is left of the classes: an index must not tell that.
+        It is drawn because the last get what is left of the classes, and an index must not show
+        that.
         """
         return rng.permutation(participants)
 
@@ -237,7 +238,7 @@ class DirichletPrior(Dirichlet):
     """
 
     name = "dirichlet-prior"
-    summary = "disjoint shares, class proportions from Dir(ALPHA * class frequencies)"
+    summary = "disjoint shares with class proportions from Dir(ALPHA * class frequencies)"
     shares_out_all = False
 
     def _concentrations(self, prior: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

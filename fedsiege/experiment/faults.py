@@ -1,6 +1,6 @@
-"""Faults made on purpose: which workers are killed, paused or slowed in which round.
+"""Faults on purpose: which workers are killed, paused or slowed in which round.
 
-Pure: says what is to happen and when; ``services.launch`` does it.
+This module only draws what happens and when; ``services.launch`` does it.
 """
 
 import enum
@@ -21,8 +21,8 @@ class Fault(enum.StrEnum):
     """What is done to a worker in a round.
 
     Attributes:
-        KILL: it is ended without a warning inside the round, and started again after it.
-        PAUSE: it stands still while the round lasts.
+        KILL: it is ended without a warning within the round, and started again after it.
+        PAUSE: it is stopped while the round lasts.
         SLOW: it gets a few percent of a processor while the round lasts.
     """
 
@@ -49,7 +49,7 @@ class Strike:
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """The shares of the workers that faults befall in every round.
+    """The shares of the workers that get a fault in every round.
 
     Attributes:
         shares: a fraction of the workers for each fault, together at most 1.
@@ -81,8 +81,8 @@ class FaultPlan:
     def draw(self, seed: int, round_number: int, workers: int) -> Sequence[Strike]:
         """Draw the faults of a round: no worker gets two.
 
-        A share ``p`` befalls ``p * workers`` of them, half up; where rounding would make that more
-        workers than there are, the last fault named gets fewer.
+        A share ``p`` means ``p * workers`` of them, rounded half up; where rounding would make that
+        more workers than there are, the last fault named gets fewer.
 
         Args:
             seed: the run's seed.

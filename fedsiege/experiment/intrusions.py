@@ -1,6 +1,6 @@
-"""Ways in which an attacker tries to get in or to count for more than one, by name.
+"""Intrusions by name: how an attacker tries to get in, or to count for more than one participant.
 
-What an admission mode is worth is measured by trying; ``services/attacker/intrusions`` does it.
+They measure what an admission mode is worth; ``services/attacker/intrusions`` carries them out.
 """
 
 import difflib
