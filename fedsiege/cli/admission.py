@@ -1,14 +1,14 @@
 """``fedsiege admission``: make the credentials that containers show each other, in one folder.
 
-    admission/clients/      the clients' places: files of tokens, or bundles
+    admission/clients/      the clients' credentials: files of tokens, or bundles
               attackers/    the attacker's
               aggregator/   the ledger of the tokens, or the aggregator's bundle
               simulator/    the simulator's bundle
-              operator/     the bundle of who drives the federation from this machine
+              operator/     the bundle for driving the federation from this machine
               authority/    the CA, and a link to every bundle: a folder for ``fedsiege certs``
 
 ``docker/token.yml`` and ``docker/mtls.yml`` mount the first four, each where it is needed. Nothing
-sees the authority: whoever has its key can be anybody.
+sees the authority, whose key makes any identity.
 """
 
 import enum
@@ -31,7 +31,7 @@ from fedsiege.errors import FedSiegeError, InvalidValue
 if TYPE_CHECKING:
     from services.identity.authority import Authority
 
-#: The user of the image, whom files are given to where root makes them.
+#: The user of the image, which becomes the owner of files that root makes.
 _IMAGE_USER = (1000, 1000)
 _MOST_CLIENTS = 10_000
 _CLIENTS, _ATTACKERS, _AUTHORITY = "clients", "attackers", "authority"
@@ -62,7 +62,7 @@ def admission(
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where.")] = Path("admission"),
 ) -> None:
-    """Lay out what containers need to be let in; again with more CLIENTS: add what lacks."""
+    """Make the credentials of the containers; with more CLIENTS later, add what is missing."""
     from services.identity.authority import LARGEST_PLACES
 
     if clients is not None and not 1 <= clients <= _MOST_CLIENTS:
@@ -92,10 +92,10 @@ def admission(
 
 
 def _is_new(folder: Path, mode: Mode) -> bool:
-    """Say whether there is nothing yet.
+    """Return whether the folder is absent or empty.
 
     Raises:
-        InvalidValue: what there is, is something else.
+        InvalidValue: it holds something else.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return True
@@ -111,7 +111,7 @@ def _is_new(folder: Path, mode: Mode) -> bool:
 
 
 def _create(folder: Path, fill: Callable[[Path], object]) -> None:
-    """Make the folder, whole or not at all."""
+    """Make the folder at once with all that it holds, or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -126,7 +126,7 @@ def _create(folder: Path, fill: Callable[[Path], object]) -> None:
 
 
 def _names(folder: Path) -> list[str]:
-    """Return the names of the clients that have a place."""
+    """Return the names of the clients that have credentials."""
     return sorted(path.stem for path in (folder / _CLIENTS).iterdir())
 
 

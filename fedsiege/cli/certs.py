@@ -1,4 +1,4 @@
-"""The command line's ``fedsiege certs``: who may take part, where certificates say so."""
+"""``fedsiege certs``: a certificate authority and the certificates of participants and servers."""
 
 import enum
 import re
@@ -79,7 +79,9 @@ def issue(
     name: Annotated[str, typer.Argument(help="A new name, such as client-01.")],
     folder: Folder = Path("certs"),
     count: Annotated[int, typer.Option(help="How many: client-01, client-02 and so on.")] = 1,
-    places: Annotated[int, typer.Option(help="Participants that each vouches for.")] = 1,
+    places: Annotated[
+        int, typer.Option(help="Participants that each certificate vouches for.")
+    ] = 1,
     days: Days = 365.0,
     role: Annotated[As, typer.Option(help="What it is for.")] = As.PARTICIPANT,
     host: Hosts = None,
@@ -152,7 +154,7 @@ def revoke(
         good = authority.revoke(name, number)
         _say(f"{name}: {_certificates(len(good))} revoked.")
     places = ", ".join(str(server / "revoked.pem") for server in authority.servers())
-    _say(f"Rewritten: {places or 'no server lies here'}. A server elsewhere needs the same file.")
+    _say(f"Rewritten: {places or 'no server is here'}. A server elsewhere needs the same file.")
 
 
 @app.command("list")

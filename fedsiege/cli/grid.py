@@ -66,8 +66,7 @@ def run(
         def done(cell: Cell, results: Path) -> None:
             nonlocal written
             figures.append(CellFigures.read(cell, results))
-            # Every now and then, so that one may look meanwhile; drawing hundreds of cells takes a
-            # second.
+            # Not after each cell: drawing hundreds of cells takes a second.
             if time.monotonic() - written > _BETWEEN_REPORTS:
                 report.write(wanted, figures, folder)
                 written = time.monotonic()

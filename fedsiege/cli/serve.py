@@ -21,8 +21,12 @@ HOST = "127.0.0.1"
 def serve(
     data: Data = Path("data"),
     runs: Annotated[Path, typer.Option(help="Where results folders are created.")] = Path("runs"),
-    clients: Annotated[int, typer.Option(help="Places for benign participants.")] = 100,
-    attackers: Annotated[int, typer.Option(help="Places for hostile participants.")] = 100,
+    clients: Annotated[
+        int, typer.Option(help="How many benign participants the workers can host.")
+    ] = 100,
+    attackers: Annotated[
+        int, typer.Option(help="How many hostile participants the workers can host.")
+    ] = 100,
     workers: Annotated[int, typer.Option(help="Processes for benign participants.")] = 1,
     port: Annotated[
         int,

@@ -1,4 +1,4 @@
-"""The command line's ``fedsiege tokens``: who may take part, where a token is asked for."""
+"""``fedsiege tokens``: enrolment tokens, issued, revoked and listed."""
 
 import os
 import re
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from services.identity.ledger import Ledger
 
 app = typer.Typer(
-    help="Enrolment tokens: issue and revoke them, see who uses them.",
+    help="Enrolment tokens: issue, revoke and list them, with the identities that use them.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -45,7 +45,7 @@ def issue(
     places: Annotated[int, typer.Option(help="With --out: tokens in each file.")] = 1,
     ledger: LedgerPath = LEDGER,
 ) -> None:
-    """Issue tokens. They are shown this once: the ledger keeps only what tells them again."""
+    """Issue tokens. They are shown once: the ledger keeps only a hash of each."""
     from services.identity.ledger import Ledger
 
     if places < 1:
@@ -80,7 +80,7 @@ def revoke(
     identity: Annotated[str, typer.Option(help="Those that an identity uses.")] = "",
     ledger: LedgerPath = LEDGER,
 ) -> None:
-    """Revoke tokens; who used them is refused from the next second on."""
+    """Revoke tokens; the identities that used them are refused from the next second on."""
     with _using(_existing(ledger)) as book:
         count = book.revoke(token=token, label=label, identity=identity)
     _say(f"{count} token{'' if count == 1 else 's'} revoked.")
@@ -88,7 +88,7 @@ def revoke(
 
 @app.command("list")
 def list_(ledger: LedgerPath = LEDGER) -> None:
-    """List what was issued: label, state and who uses it, never the token itself."""
+    """List issued tokens: label, state and the identity that uses it, never the token itself."""
     with _using(_existing(ledger)) as book:
         entries = book.entries()
     table = Table(box=None, padding=(0, 2, 0, 0))

@@ -46,8 +46,8 @@ async def simulating(
         aggregator: the aggregator's ``host:port``.
         data: the folder of the data sets.
         runs: where results folders are created.
-        tls: who this simulator is, to its callers and to the aggregator; None for lines that
-            anybody can read.
+        tls: the certificate that this simulator shows to callers and to the aggregator; None for
+            connections without TLS.
         limits: what one peer may take; None for the usual.
 
     Yields:

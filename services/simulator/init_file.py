@@ -14,7 +14,7 @@ def check(spec: ExperimentSpec, data: Path) -> tuple[list[Path], list[str]]:
         data: the folder of the data sets; files in its folder ``checkpoints`` go by their name.
 
     Returns:
-        The files that the aggregator must be told of at its start, and notes for people.
+        The files that the aggregator must be given at its start, and notes for people.
 
     Raises:
         InvalidValue: there is no such file, or it is not one of the model, or not finite.

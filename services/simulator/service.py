@@ -1,4 +1,4 @@
-"""The simulator's gRPC face: workers attach, people start and follow experiments."""
+"""The gRPC service of the simulator: workers attach, callers start and follow experiments."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ from services.simulator.workers import AttachedWorker, Workers
 
 log = logging.getLogger(__name__)
 
-#: What the control plane may call; participants must not learn which of them are hostile.
+#: Methods of the control plane; participants must not learn which of them are hostile.
 CONTROL = frozenset(
     {
         "ListWorkers",
@@ -36,7 +36,7 @@ CONTROL = frozenset(
         "CancelExperiment",
     }
 )
-#: What workers may call.
+#: Methods for workers.
 PARTICIPANT = frozenset({"Attach"})
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1_000
@@ -82,10 +82,10 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
 
 
 def check_proof(hello: pb.Hello, caller: callers.Caller) -> None:
-    """Check that a worker is who its certificate says, where certificates are asked for.
+    """Check a worker's name and capacity against its certificate, where certificates are used.
 
     Raises:
-        Forbidden: the name is another one, or it wants to host more than it is vouched for.
+        Forbidden: the name is another one, or the capacity is above the certificate's.
     """
     if not caller.verified:
         return
@@ -94,7 +94,7 @@ def check_proof(hello: pb.Hello, caller: callers.Caller) -> None:
             "NOT_YOUR_NAME",
             f"worker {hello.worker!r}: the certificate says {caller.name!r}, and so must the name",
         )
-    # An attacker may well want more than it has: it is the aggregator that must refuse it.
+    # An attacker may ask for more: the aggregator must be the one that refuses it.
     if hello.kind == pb.WORKER_KIND_CLIENT and hello.capacity > caller.places:
         raise Forbidden(
             "TOO_MANY_PLACES",
@@ -132,7 +132,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         return experiment
 
     def _look(self, experiment_id: str) -> Experiment:
-        """Return an experiment to look at: the newest if none is named."""
+        """Return an experiment for reading: the newest if none is named."""
         if not experiment_id and self._experiments:
             return list(self._experiments.values())[-1]
         return self._find(experiment_id)
@@ -142,7 +142,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
     async def Attach(
         self, request_iterator: AsyncIterator[pb.AttachRequest], context: Any
     ) -> AsyncIterator[pb.AttachResponse]:
-        """Hold a worker's line: what it says goes to its experiment, what it is told goes out."""
+        """Serve a worker's stream: its messages go to its experiment, the simulator's go to it."""
         first = await anext(request_iterator, None)
         if first is None or not first.HasField("hello"):
             raise Malformed("MALFORMED_STREAM", "the first message must be hello")
@@ -154,7 +154,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
             while (message := await worker.outbox.get()) is not None:
                 yield message
             if listening.done():
-                listening.result()  # the worker hears of what it said wrong
+                listening.result()  # the worker is told what was wrong with its message
         finally:
             listening.cancel()
             self._workers.detach(worker)
@@ -172,7 +172,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
                 if experiment is not None:
                     experiment.hear(worker, message)
         finally:
-            worker.outbox.put_nowait(None)  # the worker has hung up: so do we
+            worker.outbox.put_nowait(None)  # the worker closed its stream, so close ours
 
     async def ListWorkers(
         self, request: pb.ListWorkersRequest, context: Any
@@ -211,7 +211,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
             resolved: what to do.
             dataset_reason: why its data set was chosen; empty if it was named.
             folder: where the results go; None for a new folder under ``runs``. Only the command
-                line may name one: who calls from outside must not choose where files are written.
+                line may name one: a caller over gRPC must not choose where files are written.
 
         Raises:
             Exhausted: too many experiments wait already.
@@ -294,7 +294,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         return pb.CancelExperimentResponse(experiment=experiment.describe())
 
     async def close(self) -> None:
-        """Stop all experiments and hang up on all workers."""
+        """Stop all experiments and close the streams of all workers."""
         for experiment in list(self._experiments.values()):
             await experiment.cancel()
         for worker in self._workers:
