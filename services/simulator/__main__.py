@@ -117,7 +117,9 @@ def unread(variables: Mapping[str, str]) -> Iterator[str]:
     for name in environment.unread(variables):
         plain_name = name.removeprefix(environment.PREFIX)
         yield f"{name} has no effect here: --start reads {plain_name}"
-    known = [name.upper() for name in ExperimentSpec.model_fields if name != "name"]
+    known = [
+        name.upper() for name in ExperimentSpec.model_fields if name not in assignments.AMBIGUOUS
+    ]
     for name in variables:
         near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
         if near and name not in known and len(name) > 4:
