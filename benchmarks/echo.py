@@ -5,13 +5,13 @@ All of the wire is the real one; only the computation is left out.
 
 import argparse
 
-from benchmarks.containers.light import LightCrew
+from benchmarks.containers.light import LightParticipants
 from fedsiege import models
 from fedsiege.v1 import simulator_pb2 as pb
 from services.worker import command
 
 
-class EchoCrew(LightCrew):
+class EchoParticipants(LightParticipants):
     """The same for a model of any length; looking that up takes torch."""
 
     def __init__(self) -> None:
@@ -32,6 +32,6 @@ if __name__ == "__main__":
     command.main(
         pb.WORKER_KIND_CLIENT,
         None,
-        lambda options: EchoCrew(),
+        lambda options: EchoParticipants(),
         argparse.ArgumentParser(prog="benchmarks.echo", description=__doc__),
     )

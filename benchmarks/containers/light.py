@@ -18,7 +18,7 @@ from services.worker.submitting import Update
 PARAMETERS = 44_426
 
 
-class LightCrew(worker.Crew):
+class LightParticipants(worker.HostedParticipants):
     """Participants that do not train."""
 
     @property
@@ -42,6 +42,6 @@ if __name__ == "__main__":
     command.main(
         pb.WORKER_KIND_CLIENT,
         None,
-        lambda options: LightCrew(),
+        lambda options: LightParticipants(),
         argparse.ArgumentParser(prog="benchmarks.containers.light", description=__doc__),
     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from unittest import mock
 
-from benchmarks.containers.light import PARAMETERS, LightCrew
+from benchmarks.containers.light import PARAMETERS, LightParticipants
 from benchmarks.containers.marks import Marks
 from fedsiege.v1 import simulator_pb2 as pb
 from services.errors import Refusal
@@ -20,7 +20,7 @@ from services.worker import command, worker
 from services.worker.submitting import Sender, Update
 
 
-class MarkingCrew(LightCrew):
+class MarkingParticipants(LightParticipants):
     """Participants that mark the model instead of training it.
 
     Args:
@@ -70,11 +70,11 @@ def main() -> None:
     parser.add_argument("--of", type=int, required=True, help="participants of the experiment")
     parser.add_argument("--within", type=float, default=0.0, help="seconds in which to send")
 
-    def make_crew(options: argparse.Namespace) -> worker.Crew:
-        return MarkingCrew(Marks(PARAMETERS, options.rounds, options.of), options.within)
+    def make_participants(options: argparse.Namespace) -> worker.HostedParticipants:
+        return MarkingParticipants(Marks(PARAMETERS, options.rounds, options.of), options.within)
 
     with mock.patch.object(worker, "Sender", Witness):
-        command.main(pb.WORKER_KIND_CLIENT, None, make_crew, parser)
+        command.main(pb.WORKER_KIND_CLIENT, None, make_participants, parser)
 
 
 if __name__ == "__main__":

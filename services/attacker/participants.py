@@ -21,13 +21,13 @@ from services.rpc import settings
 from services.rpc.tensors import Floats
 from services.worker.submitting import Update
 from services.worker.training import local_training
-from services.worker.worker import Crew
+from services.worker.worker import HostedParticipants
 
 #: Updates crafted and handed to the wire at a time.
 _BLOCK = 64
 
 
-class HostileCrew(Crew):
+class HostileParticipants(HostedParticipants):
     """The hostile participants of one worker.
 
     Args:
@@ -84,7 +84,7 @@ class HostileCrew(Crew):
         """Take note of who else is hostile in a round, and of whom its attack may know."""
         self._order = order
 
-    def look(self, round_number: int, weights: Floats) -> None:
+    def observe(self, round_number: int, weights: Floats) -> None:
         """Remember a round, so that it does not matter which worker hosts those who take part."""
         broadcast = self._hear(round_number, weights)
         # One that goes by participants' updates learns nothing where no hostile one takes part.

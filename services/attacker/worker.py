@@ -11,7 +11,7 @@ from fedsiege.v1 import simulator_pb2 as pb
 from services.attacker.intrusions import WAYS, Foothold
 from services.attacker.intrusions.replay import Double
 from services.worker.submitting import Sender, Update
-from services.worker.worker import Post, Worker
+from services.worker.worker import Assignment, Worker
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +27,19 @@ class Intruder(Worker):
     #: Participants whose updates were taken in while an experiment is intruded upon.
     _taken_in: "asyncio.Future[list[int]] | None" = None
 
-    async def _take_part(self, post: Post, order: pb.TakePart) -> None:
-        experiment = post.join.experiment_id
+    async def _take_part(self, assignment: Assignment, order: pb.TakePart) -> None:
+        experiment = assignment.join.experiment_id
         begins = bool(order.participant_indices) and experiment not in self._tried
-        if not post.join.attack.intrusions or not begins:
-            await super()._take_part(post, order)
+        if not assignment.join.attack.intrusions or not begins:
+            await super()._take_part(assignment, order)
             return
         self._tried |= {experiment}
         taken_in = self._taken_in = asyncio.get_running_loop().create_future()
-        self._intruding = asyncio.create_task(self._do(post, self._intrude(post, order, taken_in)))
+        self._intruding = asyncio.create_task(
+            self._do(assignment, self._intrude(assignment, order, taken_in))
+        )
         try:
-            await super()._take_part(post, order)
+            await super()._take_part(assignment, order)
         finally:
             if not taken_in.done():  # no block was taken in whole
                 taken_in.set_result([])
@@ -52,7 +54,7 @@ class Intruder(Worker):
             taken_in.set_result([update.index for update in block])
 
     async def _intrude(
-        self, post: Post, order: pb.TakePart, taken_in: "asyncio.Future[list[int]]"
+        self, assignment: Assignment, order: pb.TakePart, taken_in: "asyncio.Future[list[int]]"
     ) -> None:
         """Try one way after the other, but double beside them: only an open round tells anything.
 
@@ -62,21 +64,23 @@ class Intruder(Worker):
             aggregator=self._data,
             address=self._aggregator,
             name=self._hello.worker,
-            federation_id=post.join.federation_id,
+            federation_id=assignment.join.federation_id,
             round=order.round,
-            size=post.crew.size,
-            credentials=dict(post.credentials),
-            others=await self._others(post),
-            tokens=self._place.tokens,
+            size=assignment.participants.size,
+            credentials=dict(assignment.credentials),
+            others=await self._others(assignment),
+            tokens=self._identity.tokens,
             patience=order.deadline.ToTimedelta().total_seconds(),
             taken_in=taken_in,
-            certificates=self._place.tls.folder if self._place.tls else None,
+            certificates=self._identity.tls.folder if self._identity.tls else None,
         )
-        wanted = intrusions.parse(post.join.attack.intrusions)
+        wanted = intrusions.parse(assignment.join.attack.intrusions)
         beside = {name: wanted.pop(name) for name in [Double.name] if name in wanted}
-        await asyncio.gather(*(self._try(post, foothold, some) for some in (beside, wanted)))
+        await asyncio.gather(*(self._try(assignment, foothold, some) for some in (beside, wanted)))
 
-    async def _try(self, post: Post, foothold: Foothold, wanted: Mapping[str, int]) -> None:
+    async def _try(
+        self, assignment: Assignment, foothold: Foothold, wanted: Mapping[str, int]
+    ) -> None:
         """Try some ways, one after the other."""
         for name, count in wanted.items():
             started = time.perf_counter()
@@ -84,7 +88,7 @@ class Intruder(Worker):
             seconds = time.perf_counter() - started
             log.info("%s: %d of %d, %.2f s", name, attempts.succeeded, attempts.tried, seconds)
             report = pb.IntrusionReport(
-                experiment_id=post.join.experiment_id,
+                experiment_id=assignment.join.experiment_id,
                 intrusion=name,
                 tried=attempts.tried,
                 succeeded=attempts.succeeded,
@@ -93,12 +97,12 @@ class Intruder(Worker):
             )
             self._outbox.put_nowait(pb.AttachRequest(intrusion=report))
 
-    async def _others(self, post: Post) -> list[int]:
+    async def _others(self, assignment: Assignment) -> list[int]:
         """Return participants that are somebody else's: anyone may list them."""
         request = data_pb.ListParticipantsRequest(
-            federation_id=post.join.federation_id, page_size=_OTHERS
+            federation_id=assignment.join.federation_id, page_size=_OTHERS
         )
         listed = await self._data.ListParticipants(request)
-        own = post.credentials
+        own = assignment.credentials
         found = (someone.participant_index for someone in listed.participants)
         return [index for index in found if index not in own]

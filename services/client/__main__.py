@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from fedsiege.v1 import simulator_pb2 as pb
 from services.rpc import process
 from services.worker import command
-from services.worker.worker import Crew
+from services.worker.worker import HostedParticipants
 
 
-def make_crew(options: argparse.Namespace) -> Crew:
-    """Make the crew of one experiment; torch is imported only now that it is needed."""
+def make_participants(options: argparse.Namespace) -> HostedParticipants:
+    """Make the participants of one experiment; torch is imported only now that it is needed."""
     with process.importing():
-        from services.client.participants import BenignCrew
+        from services.client.participants import BenignParticipants
 
-    return BenignCrew(options.data)
+    return BenignParticipants(options.data)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and work."""
     parser = argparse.ArgumentParser(prog="services.client", description=__doc__)
-    command.main(pb.WORKER_KIND_CLIENT, arguments, make_crew, parser)
+    command.main(pb.WORKER_KIND_CLIENT, arguments, make_participants, parser)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from services.rpc import settings
 from services.rpc.tensors import Floats
 from services.worker.submitting import Update
 from services.worker.training import local_training
-from services.worker.worker import Crew
+from services.worker.worker import HostedParticipants
 
 
-class BenignCrew(Crew):
+class BenignParticipants(HostedParticipants):
     """The benign participants of one worker.
 
     Args:

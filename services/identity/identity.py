@@ -35,7 +35,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 
 
 @dataclass(frozen=True)
-class Place:
+class Identity:
     """Who a worker is.
 
     Attributes:
@@ -75,7 +75,7 @@ class Place:
                 log.warning("only %d of %d participants have %s", count, participants, what)
 
 
-def settle(name: str | None, tokens: Path | None, certs: Path | None, default: str) -> Place:
+def settle(name: str | None, tokens: Path | None, certs: Path | None, default: str) -> Identity:
     """Return the place of a worker that is told who it is.
 
     Args:
@@ -92,7 +92,7 @@ def settle(name: str | None, tokens: Path | None, certs: Path | None, default: s
     if lines:
         secret = _derive(lines[0].encode())
     if certs is None:
-        return Place(name or default, secret, lines)
+        return Identity(name or default, secret, lines)
 
     from services.identity.bundle import KEY, read_file
     from services.identity.tls import Tls
@@ -101,10 +101,10 @@ def settle(name: str | None, tokens: Path | None, certs: Path | None, default: s
     if not tls.name or name not in (None, tls.name):
         whom = f"it names {tls.name!r}" if tls.name else "it names no participant"
         raise InvalidValue("NAME", name or default, f"the certificate decides, and {whom}")
-    return Place(tls.name, _derive(read_file(certs / KEY)), lines, tls)
+    return Identity(tls.name, _derive(read_file(certs / KEY)), lines, tls)
 
 
-async def take(folder: Path) -> Place:
+async def take(folder: Path) -> Identity:
     """Take the first free entry of a folder, and hold it for the life of this process.
 
     Each process looks in an order of its own, so that a hundred that start together do not all ask
@@ -154,7 +154,7 @@ def _entries(folder: Path) -> list[str]:
     return sorted(names)
 
 
-def _try(folder: Path, name: str, level: int) -> Place | None:
+def _try(folder: Path, name: str, level: int) -> Identity | None:
     """Take an entry; None if another process holds it, or nobody can, which is logged."""
     tokens, certs = folder / f"{name}{SUFFIX}", folder / name
     try:

@@ -41,7 +41,7 @@ class WorkersMissing(FedSiegeError):
 
 
 @dataclass
-class Berth:
+class Hosted:
     """A worker's part in the experiment.
 
     Attributes:
@@ -62,7 +62,7 @@ class Berth:
         return len(self.enrolled) + self.refused == len(self.join.participant_indices)
 
 
-class Muster:
+class Assignment:
     """Assigns the participants of one experiment to workers and keeps up with them.
 
     Args:
@@ -87,10 +87,10 @@ class Muster:
         self._note = note
         #: Of each worker a few notes a round: a flood of complaints must not fill the log.
         self._of_workers = Ration(note, MOST_NOTES_OF_A_WORKER)
-        self._berths: dict[str, Berth] = {}
+        self._hosted: dict[str, Hosted] = {}
         self._failure = ""
         #: Attackers that were told to look at the model of the last round, and have not said so.
-        self._looking: dict[str, int] = {}
+        self._awaiting_model: dict[str, int] = {}
         self._round = 0
         #: Participants that were sent into the current round, by worker, until it reports.
         self._sent: dict[str, list[int]] = {}
@@ -108,14 +108,14 @@ class Muster:
         }
 
     def _workers_changed(self) -> None:
-        """Send a worker of ours that came back to its berth again."""
+        """Send a worker of ours that came back to its hosted again."""
         self._wake.set()
-        for name, berth in self._berths.items():
+        for name, hosted in self._hosted.items():
             worker = self._workers.get(name)
-            if worker is berth.worker:
+            if worker is hosted.worker:
                 continue
-            berth.worker, berth.enrolled, berth.refused = worker, [], 0
-            self._looking.pop(name, None)
+            hosted.worker, hosted.enrolled, hosted.refused = worker, [], 0
+            self._awaiting_model.pop(name, None)
             if worker is None:
                 self._note_of(name, f"worker {name} is gone; its participants miss rounds")
                 if sent := self._sent.get(name):
@@ -123,7 +123,7 @@ class Muster:
                     self._timers.append(later(LINE_PATIENCE, self._give_up, name, sent))
             else:
                 self._note_of(name, f"worker {name} is back")
-                self._send(berth, worker)
+                self._send(hosted, worker)
 
     def _give_up(self, name: str, sent: list[int]) -> None:
         """Expect no more updates of a worker whose line broke and was not opened again."""
@@ -140,9 +140,9 @@ class Muster:
         if sent := self._sent.pop(name, None):
             self.unreachable.put_nowait(sent)
 
-    def _send(self, berth: Berth, worker: AttachedWorker) -> None:
+    def _send(self, hosted: Hosted, worker: AttachedWorker) -> None:
         worker.experiment_id = self._experiment_id
-        worker.tell(pb.AttachResponse(join=berth.join))
+        worker.send(pb.AttachResponse(join=hosted.join))
 
     def missing(self) -> str:
         """Say which workers are still needed; empty if there are enough."""
@@ -171,11 +171,11 @@ class Muster:
             workers = {worker.name: worker for worker in self._workers.of_kind(kind)}
             capacities = {name: worker.hello.capacity for name, worker in workers.items()}
             for name, share in share_out(indices, capacities).items():
-                berth = Berth(self._assignment(kind, federation_id, share), workers[name])
-                self._berths[name] = berth
-                self._send(berth, workers[name])
+                hosted = Hosted(self._join_message(kind, federation_id, share), workers[name])
+                self._hosted[name] = hosted
+                self._send(hosted, workers[name])
 
-    def _assignment(
+    def _join_message(
         self, kind: pb.WorkerKind.ValueType, federation_id: str, share: list[int]
     ) -> pb.Join:
         spec = self._spec
@@ -209,11 +209,11 @@ class Muster:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(JOIN_PATIENCE):
-                while not self._failure and not all(b.joined for b in self._berths.values()):
+                while not self._failure and not all(b.joined for b in self._hosted.values()):
                     await self.changed()
         if self._failure:
             raise WorkersMissing(self._failure)
-        late = [name for name, berth in self._berths.items() if not berth.joined]
+        late = [name for name, hosted in self._hosted.items() if not hosted.joined]
         if late:
             self._not_ready(f"not ready after {JOIN_PATIENCE:.0f} s: {', '.join(late)}")
 
@@ -236,9 +236,9 @@ class Muster:
 
     def _there(self) -> list[int]:
         """Return who can take part at this moment, ascending."""
-        return sorted(index for berth in self._berths.values() for index in berth.enrolled)
+        return sorted(index for hosted in self._hosted.values() for index in hosted.enrolled)
 
-    def call_out(self, round_number: int, scheduled: Collection[int], deadline: float) -> None:
+    def start_round(self, round_number: int, scheduled: Collection[int], deadline: float) -> None:
         """Send those who are scheduled, of those who are there, into a round.
 
         Attackers look at its model in any case: what an attack remembers is then the same whichever
@@ -253,17 +253,17 @@ class Muster:
             secret.num_scheduled = len(scheduled)
         if self._attack.knows is Knowledge.FULL:
             secret.benign_indices.extend(sorted(scheduled - self.hostile))
-        self._looking.clear()
+        self._awaiting_model.clear()
         self._of_workers.renew()
         self._round = round_number
         self._sent.clear()
         self._cancel_timers()
         self.unreachable = asyncio.Queue()
         told: set[int] = set()
-        for name, berth in self._berths.items():
-            sent = [index for index in berth.enrolled if index in scheduled]
-            hostile = berth.join.HasField("attack")
-            if berth.worker is None or not (sent or (hostile and berth.enrolled)):
+        for name, hosted in self._hosted.items():
+            sent = [index for index in hosted.enrolled if index in scheduled]
+            hostile = hosted.join.HasField("attack")
+            if hosted.worker is None or not (sent or (hostile and hosted.enrolled)):
                 continue
             message = pb.AttachResponse(take_part=order)
             message.take_part.participant_indices[:] = sent
@@ -273,12 +273,12 @@ class Muster:
                 self._sent[name] = sent
                 told.update(sent)
             else:
-                self._looking[name] = round_number
-            berth.worker.tell(message)
+                self._awaiting_model[name] = round_number
+            hosted.worker.send(message)
         if untold := sorted(scheduled - told):
             self.unreachable.put_nowait(untold)
 
-    async def looked(self, patience: float) -> None:
+    async def models_seen(self, patience: float) -> None:
         """Wait until all attackers that only look have seen the model, or for that many seconds.
 
         They ask for it when the round opens, and so are hardly ever waited for after it; but a
@@ -286,42 +286,42 @@ class Muster:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while self._looking:
+                while self._awaiting_model:
                     await self.changed()
-        for name, number in self._looking.items():
+        for name, number in self._awaiting_model.items():
             self._note(f"round {number}: worker {name} has not seen the model; it remembers less")
 
-    def hear(self, worker: AttachedWorker, message: pb.AttachRequest) -> None:
+    def handle(self, worker: AttachedWorker, message: pb.AttachRequest) -> None:
         """Take what a worker says. What it says about others' participants changes nothing."""
-        berth = self._berths.get(worker.name)
-        if berth is None or berth.worker is not worker:
+        hosted = self._hosted.get(worker.name)
+        if hosted is None or hosted.worker is not worker:
             return
         match message.WhichOneof("message"):
             case "joined":
                 given = [one.participant_index for one in message.joined.memberships]
-                if not set(given) <= set(berth.join.participant_indices):
+                if not set(given) <= set(hosted.join.participant_indices):
                     problem = f"worker {worker.name} enrolled others than it was told to"
-                    self._cannot_join(berth, problem)
-                elif len(given) >= len(berth.enrolled):
-                    self._enrolled(berth, given, message.joined)
+                    self._cannot_join(hosted, problem)
+                elif len(given) >= len(hosted.enrolled):
+                    self._enrolled(hosted, given, message.joined)
             case "round_report":
                 report = message.round_report
-                if self._looking.get(worker.name) == report.round:
-                    del self._looking[worker.name]
+                if self._awaiting_model.get(worker.name) == report.round:
+                    del self._awaiting_model[worker.name]
                 if report.round == self._round:
                     sent = self._sent.pop(worker.name, [])
                     if report.submitted < len(sent):
                         self.unreachable.put_nowait(sent)
                 self._complain(worker.name, report)
-            case "intrusion" if berth.join.HasField("attack"):
+            case "intrusion" if hosted.join.HasField("attack"):
                 self._intruded(message.intrusion)
             case "failure":
                 problem = f"worker {worker.name}: {plain(message.failure.problem)}"
-                self._looking.pop(worker.name, None)
+                self._awaiting_model.pop(worker.name, None)
                 self._through(worker.name)
                 self._note_of(worker.name, problem)
-                if not berth.joined:
-                    self._cannot_join(berth, problem)
+                if not hosted.joined:
+                    self._cannot_join(hosted, problem)
         self._wake.set()
 
     def _complain(self, name: str, report: pb.RoundReport) -> None:
@@ -347,20 +347,20 @@ class Muster:
         """Note something of one worker, unless it has had too much to say in this round."""
         self._of_workers.say(f"worker {worker}", text)
 
-    def _cannot_join(self, berth: Berth, problem: str) -> None:
+    def _cannot_join(self, hosted: Hosted, problem: str) -> None:
         """Take note that a worker cannot do its part: with a fixed roster nobody can stand in."""
         self._failure = problem
 
-    def _enrolled(self, berth: Berth, indices: list[int], joined: pb.Joined) -> None:
-        if not berth.enrolled and berth.worker is not None:
-            name = berth.worker.name
+    def _enrolled(self, hosted: Hosted, indices: list[int], joined: pb.Joined) -> None:
+        if not hosted.enrolled and hosted.worker is not None:
+            name = hosted.worker.name
             self._note_of(name, f"worker {name}: {plain(joined.method)}")
-        berth.enrolled, berth.refused = indices, 0
-        if joined.refused and berth.join.HasField("attack"):
-            berth.refused = joined.refused
-            total = len(berth.join.participant_indices)
+        hosted.enrolled, hosted.refused = indices, 0
+        if joined.refused and hosted.join.HasField("attack"):
+            hosted.refused = joined.refused
+            total = len(hosted.join.participant_indices)
             text = f"{joined.refused} of {total} hostile participants were refused enrolment"
-            self._note_of(berth.worker.name if berth.worker else "", text)
+            self._note_of(hosted.worker.name if hosted.worker else "", text)
 
     async def intrusions_over(self, patience: float) -> None:
         """Wait until the attacker has tried all it was asked to, or for that many seconds."""
@@ -383,17 +383,17 @@ class Muster:
                 f"in {report.seconds:.2f} s {dict(report.refusals) or ''}".rstrip()
             )
 
-    def dismiss(self) -> None:
+    def release(self) -> None:
         """Send everyone home."""
         self._unlisten()
         self._cancel_timers()
         self._of_workers.renew()
-        for berth in self._berths.values():
-            if berth.worker is not None:
-                berth.worker.experiment_id = ""
+        for hosted in self._hosted.values():
+            if hosted.worker is not None:
+                hosted.worker.experiment_id = ""
                 leave = pb.Leave(experiment_id=self._experiment_id)
-                berth.worker.tell(pb.AttachResponse(leave=leave))
-        self._berths.clear()
+                hosted.worker.send(pb.AttachResponse(leave=leave))
+        self._hosted.clear()
 
 
 def _readable(report: pb.IntrusionReport) -> pb.IntrusionReport:

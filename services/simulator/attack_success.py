@@ -11,7 +11,7 @@ from fedsiege.experiment.spec import ExperimentSpec
 from services.simulator.remote_federation import PATIENCE, RemoteFederation
 
 
-class Probe:
+class AttackSuccessRates:
     """Attack success rate of the global model, round by round.
 
     Only the simulator knows what the attacker wants, so it looks at the model as any participant
@@ -27,8 +27,8 @@ class Probe:
         self._looked = asyncio.Condition()
 
     @classmethod
-    def of(cls, spec: ExperimentSpec, data: Path) -> "Probe":
-        """Return the probe of an experiment; without hostile participants it tells the base rate.
+    def of(cls, spec: ExperimentSpec, data: Path) -> "AttackSuccessRates":
+        """Return the rates of an experiment; without hostile participants it tells the base rate.
 
         Raises:
             InvalidValue: there is no held-out input that the attack could be tried on.
@@ -41,7 +41,7 @@ class Probe:
         images, labels = held_out.test_images, held_out.test_labels
         return cls(AttackSuccess(spec.model, attack, images, labels, spec.seed, spec.device))
 
-    async def look(self, round_number: int, federation: RemoteFederation) -> None:
+    async def measure(self, round_number: int, federation: RemoteFederation) -> None:
         """Pull the model that a round has made, 0 for the initial one, and begin to try it."""
         if self._success is not None:
             weights, _ = await federation.model(PATIENCE)

@@ -21,8 +21,8 @@ from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from services.errors import Refusal
 from services.rpc import settings
-from services.simulator.assignment import JOIN_PATIENCE, NO_DEADLINE, Muster
-from services.simulator.attack_success import Probe
+from services.simulator.assignment import JOIN_PATIENCE, NO_DEADLINE, Assignment
+from services.simulator.attack_success import AttackSuccessRates
 from services.simulator.conversion import (
     confusion,
     history_row,
@@ -31,7 +31,7 @@ from services.simulator.conversion import (
     round_figures,
 )
 from services.simulator.intervention import Intervention
-from services.simulator.open_assignment import OpenMuster
+from services.simulator.open_assignment import OpenAssignment
 from services.simulator.remote_federation import RemoteFederation
 from services.simulator.workers import AttachedWorker, Workers
 
@@ -102,9 +102,9 @@ class Experiment:
         self._data = data
         self._make_folder = make_folder
         self._folder: ResultsFolder | None = None
-        kind = Muster if resolved.spec.clients else OpenMuster
+        kind = Assignment if resolved.spec.clients else OpenAssignment
         self._roster = Roster(resolved.spec)
-        self._muster = kind(experiment_id, resolved.spec, self._roster, workers, self.note)
+        self._assignment = kind(experiment_id, resolved.spec, self._roster, workers, self.note)
         self._remarked: set[str] = set()
         self._changed = asyncio.Event()
         self._version = 0
@@ -113,7 +113,7 @@ class Experiment:
     @property
     def hostile(self) -> set[int]:
         """Who is hostile, by participant index."""
-        return self._muster.hostile
+        return self._assignment.hostile
 
     @property
     def ended(self) -> bool:
@@ -161,14 +161,14 @@ class Experiment:
             entry=self.history[position], figures=self.figures[position]
         )
 
-    def _tell_watchers(self) -> None:
+    def _notify_watchers(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
     def _restate(self) -> None:
         """Let watchers see the experiment anew."""
         self._version += 1
-        self._tell_watchers()
+        self._notify_watchers()
 
     def note(self, note: str) -> None:
         """Note something that people should know; what is too much is in the log alone."""
@@ -190,10 +190,10 @@ class Experiment:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    def hear(self, worker: AttachedWorker, message: pb.AttachRequest) -> None:
+    def handle(self, worker: AttachedWorker, message: pb.AttachRequest) -> None:
         """Take what a worker says about this experiment."""
         if not self.ended:
-            self._muster.hear(worker, message)
+            self._assignment.handle(worker, message)
 
     async def _run(self, turn: asyncio.Lock) -> None:
         """Do it all; however it ends, the state says so."""
@@ -202,7 +202,7 @@ class Experiment:
             if turn.locked():
                 self.problem = "waiting for another experiment to end"
             async with turn:
-                await self._siege()
+                await self._run_rounds()
             state = pb.EXPERIMENT_STATE_FINISHED
         except asyncio.CancelledError:
             state, self.problem = pb.EXPERIMENT_STATE_CANCELLED, "cancelled"
@@ -219,7 +219,7 @@ class Experiment:
             self.problem = f"{type(error).__name__}: {error}"
         finally:
             self.problem = plain(self.problem, MOST_CHARACTERS)
-            self._muster.dismiss()
+            self._assignment.release()
             self.state, self.ended_at = self._record_end(state), time.time()
             self._restate()
             name = pb.ExperimentState.Name(state).removeprefix("EXPERIMENT_STATE_").lower()
@@ -243,19 +243,19 @@ class Experiment:
                 return pb.EXPERIMENT_STATE_FAILED
         return state
 
-    async def _siege(self) -> None:
+    async def _run_rounds(self) -> None:
         """Wait for workers, set up the federation, do the rounds, write the results."""
         if self.resolved.spec.faults and not self.intervention.makes_faults:
             allowed = "faults are made on containers that fedsiege sim itself starts: ENGINE=docker"
             raise InvalidValue("FAULTS", self.resolved.spec.faults, allowed)
-        while (missing := self._muster.missing()) != "":
+        while (missing := self._assignment.missing()) != "":
             if missing != self.problem:
                 self.problem = missing
                 self._restate()
-            await self._muster.changed()
+            await self._assignment.changed()
         self.problem, self.state = "", pb.EXPERIMENT_STATE_RUNNING
         self._restate()
-        probe = await asyncio.to_thread(Probe.of, self.resolved.spec, self._data)
+        rates = await asyncio.to_thread(AttackSuccessRates.of, self.resolved.spec, self._data)
         # What the aggregator refuses leaves no folder.
         federation = await RemoteFederation.create(self._aggregator, self.resolved.spec)
         self.federation = federation
@@ -268,19 +268,19 @@ class Experiment:
                 initial_weights=federation.described.spec.init,
                 initial_weights_sha256=federation.described.init_sha256,
             )
-            await probe.look(0, federation)
+            await rates.measure(0, federation)
             follower = asyncio.create_task(federation.follow())
-            recorder = asyncio.create_task(self._record(folder, federation, probe))
+            recorder = asyncio.create_task(self._record(folder, federation, rates))
             try:
                 self.note(_initial_weights(federation.described))
-                self._muster.assign(federation.federation_id)
-                await self._muster.ready()
+                self._assignment.assign(federation.federation_id)
+                await self._assignment.ready()
                 for number in range(1, self.resolved.spec.rounds + 1):
                     await self._let_recording_catch_up(number, recorder, follower)
-                    await self._play(number, federation, follower, recorder)
-                    await probe.look(number, federation)
+                    await self._run_round(number, federation, follower, recorder)
+                    await rates.measure(number, federation)
                 await _unless_ended(recorder, follower)
-                await self._muster.intrusions_over(INTRUSIONS_PATIENCE)
+                await self._assignment.intrusions_over(INTRUSIONS_PATIENCE)
             finally:
                 await asyncio.shield(self._catch_up(federation, follower, recorder))
                 follower.cancel()
@@ -308,19 +308,19 @@ class Experiment:
         """Wait until something has changed."""
         await self._changed.wait()
 
-    async def _play(
+    async def _run_round(
         self, number: int, federation: RemoteFederation, *others: asyncio.Task[None]
     ) -> None:
         """Do one round, until the model has moved; it is tested while the next one runs."""
         spec = self.resolved.spec
         await self.intervention.before(number)
         deadline = spec.deadline or NO_DEADLINE
-        present = await self._muster.present(spec.deadline or JOIN_PATIENCE)
+        present = await self._assignment.present(spec.deadline or JOIN_PATIENCE)
         there = self._roster.scheduled(present, number)
         threshold = min(spec.threshold or len(there), len(there))
         await federation.open_round(number, there, threshold, deadline)
         self.round = number
-        self._muster.call_out(number, there, deadline)
+        self._assignment.start_round(number, there, deadline)
         moved = asyncio.create_task(federation.has_aggregated(number))
         excusing = asyncio.create_task(self._stop_waiting(number, federation))
         try:
@@ -329,7 +329,7 @@ class Experiment:
             moved.cancel()
             excusing.cancel()
         await self.intervention.after(number)
-        await self._muster.looked(deadline)
+        await self._assignment.models_seen(deadline)
 
     async def _stop_waiting(self, number: int, federation: RemoteFederation) -> None:
         """Keep a round without a deadline from waiting for updates that cannot come any more.
@@ -337,7 +337,7 @@ class Experiment:
         A round with a deadline closes by itself.
         """
         while self.resolved.spec.deadline is None:
-            indices = await self._muster.unreachable.get()
+            indices = await self._assignment.unreachable.get()
             await federation.stop_waiting(number, indices)
         await asyncio.Event().wait()
 
@@ -351,7 +351,7 @@ class Experiment:
                     await self._changed.wait()
 
     async def _record(
-        self, folder: ResultsFolder, federation: RemoteFederation, probe: Probe
+        self, folder: ResultsFolder, federation: RemoteFederation, rates: AttackSuccessRates
     ) -> None:
         """Write down every entry of the history, and what became of each participant."""
         for number in range(self.resolved.spec.rounds + 1):
@@ -360,7 +360,7 @@ class Experiment:
                 self.note(f"round {number}: {entry.problem}")
             self._note_remarks(number, entry.remarks)
             rows = [participant_row(one, number, self.hostile) for one in seen]
-            figures = round_figures(number, rows, await probe.rate(number))
+            figures = round_figures(number, rows, await rates.rate(number))
             row = history_row(entry, figures)
             self.figures.append(figures)
             self.history.append(entry)  # only now that it will be written, too
@@ -368,7 +368,7 @@ class Experiment:
             folder.add_round(row, rows, confusion(entry), found)
             if number:
                 self.intervention.recorded(number, rows)
-            self._tell_watchers()
+            self._notify_watchers()
 
     def _note_remarks(self, number: int, remarks: Iterable[str]) -> None:
         """Note what the rule remarks on a round; the same again, with other numbers, is not."""
@@ -385,7 +385,7 @@ class Experiment:
         problems: list[OSError] = []
         try:
             if spec.intrusions:
-                folder.add_intrusions(map(intrusion_row, self._muster.intrusions))
+                folder.add_intrusions(map(intrusion_row, self._assignment.intrusions))
         except OSError as error:
             problems.append(error)
         try:

@@ -7,14 +7,14 @@ from fedsiege.experiment.hostile import fakes_beside
 from fedsiege.experiment.roster import Roster
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator.assignment import LARGEST_FEDERATION, Berth, Muster, WorkersMissing
+from services.simulator.assignment import LARGEST_FEDERATION, Assignment, Hosted, WorkersMissing
 from services.simulator.workers import AttachedWorker, Workers
 
 #: Seconds without a newcomer after which an experiment starts.
 QUIET = 3.0
 
 
-class OpenMuster(Muster):
+class OpenAssignment(Assignment):
     """Every place on a client worker is a benign participant; fakes join in proportion.
 
     Indices are given out in the order of arrival and never again, so that who is away for a while
@@ -67,9 +67,9 @@ class OpenMuster(Muster):
         self._federation_id = federation_id
         self._take_in_newcomers()
 
-    def _cannot_join(self, berth: Berth, problem: str) -> None:
+    def _cannot_join(self, hosted: Hosted, problem: str) -> None:
         """Go on without a worker that cannot take part: one liar must not end it for all."""
-        berth.refused = len(berth.join.participant_indices) - len(berth.enrolled)
+        hosted.refused = len(hosted.join.participant_indices) - len(hosted.enrolled)
 
     def _not_ready(self, problem: str) -> None:
         """Begin without those that are slow; they take part once they are ready."""
@@ -80,26 +80,26 @@ class OpenMuster(Muster):
     def _take_in_newcomers(self) -> None:
         """Give places to client workers that have none, and enough fakes places beside them."""
         for worker in self._workers.of_kind(pb.WORKER_KIND_CLIENT):
-            if worker.name not in self._berths:
+            if worker.name not in self._hosted:
                 share = self._fresh(worker.hello.capacity)
                 self._enlist(pb.WORKER_KIND_CLIENT, worker, share)
         benign = sum(
-            len(berth.join.participant_indices)
-            for berth in self._berths.values()
-            if berth.worker is not None and berth.join.HasField("training")
+            len(hosted.join.participant_indices)
+            for hosted in self._hosted.values()
+            if hosted.worker is not None and hosted.join.HasField("training")
         )
         lacking = fakes_beside(benign, self._spec.attack) - len(self.hostile)
         for worker in self._workers.of_kind(pb.WORKER_KIND_ATTACKER):
-            hosted = self._hosted(worker.name)
-            added = self._fresh(max(0, min(lacking, worker.hello.capacity - len(hosted))))
+            before = self._indices_of(worker.name)
+            added = self._fresh(max(0, min(lacking, worker.hello.capacity - len(before))))
             if added:
                 self.hostile.update(added)
-                self._enlist(pb.WORKER_KIND_ATTACKER, worker, [*hosted, *added])
+                self._enlist(pb.WORKER_KIND_ATTACKER, worker, [*before, *added])
                 lacking -= len(added)
 
-    def _hosted(self, name: str) -> list[int]:
-        berth = self._berths.get(name)
-        return [] if berth is None else list(berth.join.participant_indices)
+    def _indices_of(self, name: str) -> list[int]:
+        hosted = self._hosted.get(name)
+        return [] if hosted is None else list(hosted.join.participant_indices)
 
     def _fresh(self, count: int) -> list[int]:
         """Return indices that nobody has had; fewer if the federation is full."""
@@ -112,11 +112,11 @@ class OpenMuster(Muster):
         self, kind: pb.WorkerKind.ValueType, worker: AttachedWorker, share: Sequence[int]
     ) -> None:
         if share:
-            join = self._assignment(kind, self._federation_id, list(share))
-            before = self._berths.get(worker.name)
-            berth = Berth(join, worker, before.enrolled if before else [])
-            self._berths[worker.name] = berth
-            self._send(berth, worker)
+            join = self._join_message(kind, self._federation_id, list(share))
+            before = self._hosted.get(worker.name)
+            hosted = Hosted(join, worker, before.enrolled if before else [])
+            self._hosted[worker.name] = hosted
+            self._send(hosted, worker)
 
     def _there(self) -> list[int]:
         """Return the benign participants that are there, and fakes in proportion; newcomers too."""

@@ -170,7 +170,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
                     continue
                 experiment = self._experiments.get(getattr(message, kind).experiment_id)
                 if experiment is not None:
-                    experiment.hear(worker, message)
+                    experiment.handle(worker, message)
         finally:
             worker.outbox.put_nowait(None)  # the worker closed its stream, so close ours
 

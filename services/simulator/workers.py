@@ -38,7 +38,7 @@ class AttachedWorker:
         """The worker's name."""
         return self.hello.worker
 
-    def tell(self, message: pb.AttachResponse) -> None:
+    def send(self, message: pb.AttachResponse) -> None:
         """Send the worker a message."""
         self.outbox.put_nowait(message)
 
@@ -84,14 +84,14 @@ class Workers:
             self.log(f"worker {hello.worker} attaches again")
             old.outbox.put_nowait(None)
         worker = self._attached[hello.worker] = AttachedWorker(hello)
-        self._tell_listeners()
+        self._notify_listeners()
         return worker
 
     def detach(self, worker: AttachedWorker) -> None:
         """Note the end of a line."""
         if self._attached.get(worker.name) is worker:
             del self._attached[worker.name]
-            self._tell_listeners()
+            self._notify_listeners()
 
     def log(self, text: str) -> None:
         """Log that a worker came or went: one that does so without end must not fill the disk."""
@@ -106,7 +106,7 @@ class Workers:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def _tell_listeners(self) -> None:
+    def _notify_listeners(self) -> None:
         for listener in list(self._listeners):
             listener()
 

@@ -12,13 +12,13 @@ from fedsiege.experiment import environment
 from fedsiege.v1 import simulator_pb2 as pb
 from services.identity.identity import settle, take
 from services.rpc import process
-from services.worker.worker import Crew, Worker
+from services.worker.worker import HostedParticipants, Worker
 
 
 def main(
     kind: pb.WorkerKind.ValueType,
     arguments: Sequence[str] | None,
-    make_crew: Callable[[argparse.Namespace], Crew],
+    make_participants: Callable[[argparse.Namespace], HostedParticipants],
     parser: argparse.ArgumentParser,
     worker: type[Worker] = Worker,
 ) -> None:
@@ -27,7 +27,7 @@ def main(
     Args:
         kind: what its participants are.
         arguments: the command line; None for the process's own.
-        make_crew: makes a crew from the parsed options.
+        make_participants: makes participants from the parsed options.
         parser: with the options that only this kind of worker has.
         worker: the class of worker.
     """
@@ -63,7 +63,7 @@ def main(
             version=version("fedsiege"),
         )
         ends = options.simulator, options.aggregator
-        await worker(hello, lambda: make_crew(options), *ends, place).run()
+        await worker(hello, lambda: make_participants(options), *ends, place).run()
 
     process.tune_allocator()
     process.set_up_logging(role, options.log_level)

@@ -1,6 +1,6 @@
 """A worker: attaches to the simulator, hosts participants, talks to the aggregator for them.
 
-Client and attacker are the same worker with different crews; to the aggregator they look alike.
+Client and attacker are the same worker with other participants; to the aggregator they look alike.
 A worker only dials out. It waits for peers that are not there yet, and a lost line is opened again.
 """
 
@@ -21,7 +21,7 @@ from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.errors import Refusal
-from services.identity.identity import Place
+from services.identity.identity import Identity
 from services.retry import attempts
 from services.rpc.channel import TRANSIENT, connect, data_plane
 from services.rpc.proxies import Route
@@ -34,14 +34,14 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: All crews of a process compute in this one thread: more would only contend for its core, and
+#: All participants of a process compute in this one thread: more would contend for its core, and
 #: torch.fx, which the cohort engine reads models with, is not safe with others at work.
-_COMPUTING = ThreadPoolExecutor(1, thread_name_prefix="crew")
+_COMPUTING = ThreadPoolExecutor(1, thread_name_prefix="participants")
 #: Refusals that only say that the round went on without this worker.
 TOO_LATE = frozenset({"STALE_ROUND", "ROUND_CLOSED"})
 
 
-class Crew(abc.ABC):
+class HostedParticipants(abc.ABC):
     """What the participants of one worker do in one experiment. Runs in one thread."""
 
     @property
@@ -56,7 +56,7 @@ class Crew(abc.ABC):
     def expect(self, order: pb.TakePart) -> None:  # noqa: B027 - most need not know more
         """Take note of a round before its updates are asked for, of who else takes part in it."""
 
-    def look(self, round_number: int, weights: Floats) -> None:  # noqa: B027 - most forget it
+    def observe(self, round_number: int, weights: Floats) -> None:  # noqa: B027 - most forget it
         """See the model of a round in which none of these participants takes part.
 
         Args:
@@ -102,12 +102,12 @@ class Lines:
 
 
 @dataclass
-class Post:
+class Assignment:
     """A worker's part in one experiment.
 
     Attributes:
         join: what it was told last.
-        crew: computes.
+        participants: computes.
         method: how, in a few words; empty until it is prepared.
         slots: the slot of each participant index. Once given they stay, whoever joins later.
         credentials: the secret of each participant that has enrolled.
@@ -117,7 +117,7 @@ class Post:
     """
 
     join: pb.Join
-    crew: Crew
+    participants: HostedParticipants
     method: str = ""
     slots: dict[int, int] = field(default_factory=dict)
     credentials: dict[int, bytes] = field(default_factory=dict)
@@ -138,34 +138,34 @@ class Worker:
 
     Args:
         hello: who this worker is and how many participants it can host.
-        make_crew: makes the crew of an experiment.
+        make_participants: makes the participants of an experiment.
         simulator: the simulator's ``host:port``.
         aggregator: the aggregator's ``host:port``.
-        place: what proves that its name is its own. A worker that is started again with the same
-            name and secret finds its participants' places. None for a new secret and no proof.
+        identity: what proves that its name is its own. A worker that is started again with the same
+            name and secret finds its participants' indices. None for a new secret and no proof.
     """
 
     def __init__(
         self,
         hello: pb.Hello,
-        make_crew: Callable[[], Crew],
+        make_participants: Callable[[], HostedParticipants],
         simulator: str,
         aggregator: str,
-        place: Place | None = None,
+        identity: Identity | None = None,
     ) -> None:
-        place = place or Place(hello.worker)
+        identity = identity or Identity(hello.worker)
         self._hello = hello
-        self._make_crew = make_crew
+        self._make_participants = make_participants
         self._simulator = simulator
         self._aggregator = aggregator
-        self._place = place
+        self._identity = identity
         self._enroller = Enroller(
             hello.worker,
-            place.secret or secrets.token_bytes(32),
-            place.tokens,
+            identity.secret or secrets.token_bytes(32),
+            identity.tokens,
             one_by_one=hello.kind == pb.WORKER_KIND_ATTACKER,
         )
-        self._posts: dict[str, Post] = {}
+        self._assignments: dict[str, Assignment] = {}
         self._outbox: asyncio.Queue[pb.AttachRequest | None] = asyncio.Queue()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -179,7 +179,7 @@ class Worker:
 
     async def _work_until_renewed(self) -> None:
         """Stay attached over new channels until the certificate is renewed."""
-        tls = self._place.tls
+        tls = self._identity.tls
         version = tls.version if tls else 0
         line, data = connect(self._simulator, tls), connect(self._aggregator, tls)
         self._control: rpc.SimulatorServiceAsyncStub = rpc.SimulatorServiceStub(line)
@@ -195,8 +195,8 @@ class Worker:
             attached.cancel()
             renewed.cancel()
             await asyncio.wait((attached, renewed))
-            for post in self._posts.values():
-                post.lines = None  # what is under way keeps the old ones
+            for assignment in self._assignments.values():
+                assignment.lines = None  # what is under way keeps the old ones
             closing = asyncio.create_task(_close_after(self._under_way(), line, data))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
@@ -213,7 +213,7 @@ class Worker:
                     log.info("waiting for the simulator at %s", Route.to(self._simulator))
 
     def _under_way(self) -> list[asyncio.Task[None]]:
-        tasks = [task for post in self._posts.values() for task in post.tasks()]
+        tasks = [task for assignment in self._assignments.values() for task in assignment.tasks()]
         return [task for task in tasks if not task.done()]
 
     async def _stop(self) -> None:
@@ -229,27 +229,31 @@ class Worker:
         outbox.put_nowait(pb.AttachRequest(hello=self._hello))
         try:
             async for message in self._control.Attach(_drain(outbox)):
-                self._obey(message)
+                self._handle(message)
         finally:
             outbox.put_nowait(None)  # else grpc waits for a next message for ever
 
-    def _obey(self, message: pb.AttachResponse) -> None:
+    def _handle(self, message: pb.AttachResponse) -> None:
         """Begin to do what the simulator says."""
         match message.WhichOneof("message"):
             case "join":
                 join = message.join
-                post = self._posts.get(join.experiment_id)
-                if post is None:
-                    post = self._posts[join.experiment_id] = Post(join, self._make_crew())
-                post.join = join  # the same again after a lost line, or with newcomers
-                post.joining = self._instead_of(post.joining, post, self._join(post))
+                assignment = self._assignments.get(join.experiment_id)
+                if assignment is None:
+                    assignment = self._assignments[join.experiment_id] = Assignment(
+                        join, self._make_participants()
+                    )
+                assignment.join = join  # the same again after a lost line, or with newcomers
+                assignment.joining = self._instead_of(
+                    assignment.joining, assignment, self._join(assignment)
+                )
             case "take_part":
-                ordered = self._posts.get(message.take_part.experiment_id)
+                ordered = self._assignments.get(message.take_part.experiment_id)
                 if ordered is not None:
                     work = self._take_part(ordered, message.take_part)
                     ordered.playing = self._instead_of(ordered.playing, ordered, work)
             case "leave":
-                left = self._posts.pop(message.leave.experiment_id, None)
+                left = self._assignments.pop(message.leave.experiment_id, None)
                 if left is not None:
                     for task in left.tasks():
                         task.cancel()
@@ -257,14 +261,17 @@ class Worker:
                         left.lines.close()
 
     def _instead_of(
-        self, older: asyncio.Task[None] | None, post: Post, work: Coroutine[None, None, None]
+        self,
+        older: asyncio.Task[None] | None,
+        assignment: Assignment,
+        work: Coroutine[None, None, None],
     ) -> asyncio.Task[None]:
         """Begin the newest assignment; an older one of its kind is no longer wanted."""
         if older is not None:
             older.cancel()
-        return asyncio.create_task(self._do(post, work))
+        return asyncio.create_task(self._do(assignment, work))
 
-    async def _do(self, post: Post, work: Coroutine[None, None, None]) -> None:
+    async def _do(self, assignment: Assignment, work: Coroutine[None, None, None]) -> None:
         """Work, and tell the simulator if it cannot be done."""
         try:
             await work
@@ -278,52 +285,54 @@ class Worker:
         else:
             return
         log.warning("%s", problem)
-        failure = pb.WorkerFailure(experiment_id=post.join.experiment_id, problem=problem)
+        failure = pb.WorkerFailure(experiment_id=assignment.join.experiment_id, problem=problem)
         self._outbox.put_nowait(pb.AttachRequest(failure=failure))
 
     async def _compute(self, function: Callable[[], T]) -> T:
-        """Run in the one thread that computes, so that crews need no locks."""
+        """Run in the one thread that computes, so that participants need no locks."""
         return await asyncio.get_running_loop().run_in_executor(_COMPUTING, function)
 
-    async def _join(self, post: Post) -> None:
+    async def _join(self, assignment: Assignment) -> None:
         """Get ready, enrol, report."""
-        join = post.join
-        if not post.method:
-            post.method = await self._compute(lambda: post.crew.prepare(join))
-            log.info("experiment %s: %s", join.experiment_id, post.method)
+        join = assignment.join
+        if not assignment.method:
+            assignment.method = await self._compute(lambda: assignment.participants.prepare(join))
+            log.info("experiment %s: %s", join.experiment_id, assignment.method)
         for index in join.participant_indices:
-            post.slots.setdefault(index, len(post.slots))
-        enrolled = await self._enroller.enroll(self._data, join.federation_id, post.slots)
-        post.credentials.update(enrolled.credentials)
+            assignment.slots.setdefault(index, len(assignment.slots))
+        enrolled = await self._enroller.enroll(self._data, join.federation_id, assignment.slots)
+        assignment.credentials.update(enrolled.credentials)
         joined = pb.Joined(
             experiment_id=join.experiment_id,
             memberships=enrolled.memberships,
-            method=post.method,
+            method=assignment.method,
             refused=enrolled.refusals.total(),
         )
         self._outbox.put_nowait(pb.AttachRequest(joined=joined))
 
-    async def _take_part(self, post: Post, order: pb.TakePart) -> None:
+    async def _take_part(self, assignment: Assignment, order: pb.TakePart) -> None:
         """Do one round: get the model, compute block by block, send one while the next computes.
 
         Where none of its participants is scheduled, the model is all there is to do.
         """
         deadline = time.monotonic() + order.deadline.ToTimedelta().total_seconds()
         report = pb.RoundReport(experiment_id=order.experiment_id, round=order.round)
-        lines = self._lines(post)
+        lines = self._lines(assignment)
         sending: asyncio.Task[None] | None = None
         try:
             weights, _ = await lines.models.pull(
-                post.join.federation_id,
+                assignment.join.federation_id,
                 order.round,
-                post.crew.size,
+                assignment.participants.size,
                 even_closed=not order.participant_indices,
                 deadline=deadline,
             )
-            post.crew.expect(order)
+            assignment.participants.expect(order)
             if not order.participant_indices:
-                await self._compute(lambda: post.crew.look(order.round, weights))
-            blocks = post.crew.updates(order.round, weights, list(order.participant_indices))
+                await self._compute(lambda: assignment.participants.observe(order.round, weights))
+            blocks = assignment.participants.updates(
+                order.round, weights, list(order.participant_indices)
+            )
             lacking = len(order.participant_indices)
             while lacking > 0:
                 block = await self._next_block(blocks, report)
@@ -346,10 +355,12 @@ class Worker:
                 sending.cancel()
         self._outbox.put_nowait(pb.AttachRequest(round_report=report))
 
-    def _lines(self, post: Post) -> Lines:
-        if post.lines is None:
-            post.lines = Lines(self._data, post.join.federation_id, post.credentials)
-        return post.lines
+    def _lines(self, assignment: Assignment) -> Lines:
+        if assignment.lines is None:
+            assignment.lines = Lines(
+                self._data, assignment.join.federation_id, assignment.credentials
+            )
+        return assignment.lines
 
     async def _next_block(
         self, blocks: Iterator[list[Update]], report: pb.RoundReport

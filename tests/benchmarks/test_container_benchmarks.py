@@ -11,7 +11,7 @@ import pytest
 from benchmarks import federation as ours
 from benchmarks.containers import faults, results
 from benchmarks.containers.__main__ import BENCHMARKS, chosen
-from benchmarks.containers.marking import MarkingCrew, Witness
+from benchmarks.containers.marking import MarkingParticipants, Witness
 from benchmarks.containers.marks import Marks
 from benchmarks.processes import running
 from fedsiege.errors import InvalidValue
@@ -63,7 +63,7 @@ def test_each_round_and_each_seed_has_victims_of_its_own() -> None:
 def test_a_participant_sends_its_own_marks() -> None:
     marks = Marks(100, rounds=2, participants=3)
 
-    [updates] = MarkingCrew(marks, within=0).updates(2, np.zeros(100, np.float32), [1])
+    [updates] = MarkingParticipants(marks, within=0).updates(2, np.zeros(100, np.float32), [1])
 
     assert [update.index for update in updates] == [1]
     np.testing.assert_array_equal(updates[0].delta, marks.update(2, 1))
@@ -79,8 +79,8 @@ async def test_a_witness_says_what_it_sends_and_hears(monkeypatch, capsys, refus
         return refusals
 
     monkeypatch.setattr(Sender, "submit", answer)
-    crew = MarkingCrew(Marks(100, rounds=7, participants=3), within=0)
-    [updates] = crew.updates(7, np.zeros(100, np.float32), [2])
+    participants = MarkingParticipants(Marks(100, rounds=7, participants=3), within=0)
+    [updates] = participants.updates(7, np.zeros(100, np.float32), [2])
 
     stub = SimpleNamespace(SubmitUpdates=None)
     assert await Witness(stub, "", {}).submit(7, updates, 0.0) == refusals

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import federation as ours
 from benchmarks.contest import ContenderError
-from benchmarks.echo import EchoCrew
+from benchmarks.echo import EchoParticipants
 from benchmarks.processes import last_json, running
 
 
@@ -33,7 +33,7 @@ def test_a_service_that_ends_is_noticed() -> None:
 def test_an_echo_is_what_came_in_made_small() -> None:
     weights = np.array([1000.0, -2000.0], np.float32)
 
-    [updates] = EchoCrew().updates(1, weights, [3, 5])
+    [updates] = EchoParticipants().updates(1, weights, [3, 5])
 
     assert [update.index for update in updates] == [3, 5]
     for update in updates:

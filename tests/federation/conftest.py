@@ -19,15 +19,15 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from services.aggregator.service import AggregatorService
-from services.attacker.participants import HostileCrew
-from services.client.participants import BenignCrew
-from services.identity.identity import Place
+from services.attacker.participants import HostileParticipants
+from services.client.participants import BenignParticipants
+from services.identity.identity import Identity
 from services.rpc.server import serving
 from services.rpc.tensors import Floats
 from services.simulator.__main__ import simulating
 from services.simulator.service import SimulatorService
 from services.worker.submitting import Update
-from services.worker.worker import Crew, Worker
+from services.worker.worker import HostedParticipants, Worker
 
 DATA = Path(os.environ.get("FEDSIEGE_DATA", "data"))
 
@@ -83,20 +83,22 @@ class Town:
         self,
         name: str,
         capacity: int,
-        make_crew: Callable[[], Crew] | None = None,
+        make_participants: Callable[[], HostedParticipants] | None = None,
         kind: pb.WorkerKind.ValueType = pb.WORKER_KIND_CLIENT,
     ) -> asyncio.Task[None]:
         """Start a worker; it works until the test ends or its task is cancelled."""
         benign = kind == pb.WORKER_KIND_CLIENT
-        make_crew = make_crew or (lambda: BenignCrew(DATA) if benign else HostileCrew(DATA))
+        make_participants = make_participants or (
+            lambda: BenignParticipants(DATA) if benign else HostileParticipants(DATA)
+        )
         hello = pb.Hello(worker=name, kind=kind, capacity=capacity, version="test")
         aggregator, simulator = self._ports
         worker = Worker(
             hello,
-            make_crew,
+            make_participants,
             f"127.0.0.1:{simulator}",
             f"127.0.0.1:{aggregator}",
-            Place(name, f"the secret of {name}".encode()),
+            Identity(name, f"the secret of {name}".encode()),
         )
         task = asyncio.create_task(worker.run())
 
@@ -151,7 +153,7 @@ class Town:
         return Outcome(described, [*self._recorded, final], folder.path)
 
 
-class RecordingCrew(BenignCrew):
+class RecordingCrew(BenignParticipants):
     """Benign participants that write down every global model they are sent."""
 
     def __init__(self, recorded: list[Floats]) -> None:

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from fedsiege.experiment.spec import ExperimentSpec
-from services.attacker.participants import HostileCrew
-from services.client.participants import BenignCrew
+from services.attacker.participants import HostileParticipants
+from services.client.participants import BenignParticipants
 from services.rpc.pulling import ModelStream
 from services.rpc.tensors import Floats
-from services.worker import worker
 from services.worker.submitting import Update
 
 
@@ -22,8 +21,8 @@ def disorder(monkeypatch):
     dice = random.Random(7)
     seen: list[list[int]] = []
 
-    def shuffled(crew: type) -> None:
-        honest = crew.updates
+    def shuffled(participants: type) -> None:
+        honest = participants.updates
 
         def updates(
             self, round_number: int, weights: Floats, indices: Sequence[int]
@@ -35,10 +34,10 @@ def disorder(monkeypatch):
             seen.append([one.index for one in everything])
             yield everything
 
-        monkeypatch.setattr(crew, "updates", updates)
+        monkeypatch.setattr(participants, "updates", updates)
 
-    shuffled(BenignCrew)
-    shuffled(HostileCrew)
+    shuffled(BenignParticipants)
+    shuffled(HostileParticipants)
     return seen
 
 

@@ -11,7 +11,7 @@ from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import ResultsFolder
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
-from services.client.participants import BenignCrew
+from services.client.participants import BenignParticipants
 from services.rpc.tensors import Floats
 from services.simulator import assignment
 from services.worker.submitting import Update
@@ -21,7 +21,7 @@ SPEC = ExperimentSpec(clients=6, attack=0.34, rounds=2, dataset="digits", sample
 HOSTILE, HONEST = 2, 4
 
 
-class FailingCrew(BenignCrew):
+class FailingCrew(BenignParticipants):
     """Benign participants whose training fails in round 1."""
 
     def updates(
@@ -32,7 +32,7 @@ class FailingCrew(BenignCrew):
         return super().updates(round_number, weights, indices)
 
 
-class StuckCrew(BenignCrew):
+class StuckCrew(BenignParticipants):
     """Benign participants that never have an update."""
 
     def updates(

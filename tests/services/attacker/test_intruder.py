@@ -9,11 +9,11 @@ from fedsiege.v1 import simulator_pb2 as pb
 from services.attacker.worker import Intruder
 from services.rpc.tensors import Floats
 from services.worker.submitting import Update
-from services.worker.worker import Crew, Post
+from services.worker.worker import Assignment, HostedParticipants
 from tests.services.conftest import NET, Federation, credential
 
 
-class SlowCrew(Crew):
+class SlowCrew(HostedParticipants):
     """Takes so long that whoever wants to overtake it can."""
 
     size = NET
@@ -34,10 +34,10 @@ async def take_part(federation: Federation) -> dict[str, pb.AttachRequest]:
     intruder._data = federation.data_plane
     join = pb.Join(experiment_id="e", federation_id=federation.id)
     join.attack.intrusions = "double"
-    post = Post(join, SlowCrew(), credentials={4: credential(4)})
+    assignment = Assignment(join, SlowCrew(), credentials={4: credential(4)})
     order = pb.TakePart(experiment_id="e", round=1, participant_indices=[4])
     order.deadline.FromSeconds(10)
-    await intruder._take_part(post, order)
+    await intruder._take_part(assignment, order)
     assert intruder._intruding is not None
     await intruder._intruding
     said = [intruder._outbox.get_nowait() for _ in range(intruder._outbox.qsize())]

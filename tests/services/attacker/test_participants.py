@@ -14,8 +14,8 @@ from fedsiege.attacks import Attack, Broadcast, CompromisedAttack, Knowledge, Po
 from fedsiege.errors import InvalidValue, MissingData
 from fedsiege.training.base import Shard
 from fedsiege.v1 import simulator_pb2 as pb
-from services.attacker.participants import HostileCrew
-from services.client.participants import BenignCrew
+from services.attacker.participants import HostileParticipants
+from services.client.participants import BenignParticipants
 from services.rpc import settings
 
 NET = 13_106
@@ -40,11 +40,11 @@ def join(attack: str) -> pb.Join:
     )
 
 
-def crew_of(attack: str) -> HostileCrew:
-    crew = HostileCrew(NOWHERE)
-    crew.prepare(join(attack))
-    crew.expect(ORDER)
-    return crew
+def crew_of(attack: str) -> HostileParticipants:
+    participants = HostileParticipants(NOWHERE)
+    participants.prepare(join(attack))
+    participants.expect(ORDER)
+    return participants
 
 
 ORDER = pb.TakePart(
@@ -58,26 +58,31 @@ def model(value: float) -> np.ndarray:
     return np.full(NET, value, np.float32)
 
 
-def crafted(crew: HostileCrew, weights: np.ndarray, indices: list[int], round_number: int = 1):
-    blocks = list(crew.updates(round_number, weights, indices))
+def crafted(
+    participants: HostileParticipants,
+    weights: np.ndarray,
+    indices: list[int],
+    round_number: int = 1,
+):
+    blocks = list(participants.updates(round_number, weights, indices))
     assert [update.index for block in blocks for update in block] == indices
     return [update for block in blocks for update in block]
 
 
 def test_it_says_which_attack_and_what_it_may_know():
-    crew = HostileCrew(NOWHERE)
-    method = crew.prepare(join("mpaf:scale=2"))
+    participants = HostileParticipants(NOWHERE)
+    method = participants.prepare(join("mpaf:scale=2"))
     assert method.startswith("mpaf:scale=2.0")
     assert "the broadcast model only" in method
-    assert crew.size == NET
+    assert participants.size == NET
 
 
 @pytest.mark.parametrize("name", attacks.names())
 def test_every_attack_crafts_for_everyone_and_leaves_the_model_alone(name):
-    crew, weights = crew_of(name), model(0.5)
+    participants, weights = crew_of(name), model(0.5)
     trained = attacks.create(name).knows is not Knowledge.NONE
     for round_number in (1, 2, 3):
-        found = crafted(crew, weights, HOSTILE, round_number)
+        found = crafted(participants, weights, HOSTILE, round_number)
         for update in found:
             assert update.delta.shape == (NET,)
             assert update.delta.dtype == np.float32
@@ -90,8 +95,12 @@ def test_every_attack_crafts_for_everyone_and_leaves_the_model_alone(name):
 @pytest.mark.parametrize("name", attacks.names())
 def test_who_hosts_a_participant_changes_nothing(name):
     rounds = [(1, model(0.5)), (2, model(0.25))]
-    together = [crafted(crew, w, HOSTILE, t) for crew in [crew_of(name)] for t, w in rounds]
-    apart = [crafted(crew, w, [4, 17], t) for crew in [crew_of(name)] for t, w in rounds]
+    together = [
+        crafted(participants, w, HOSTILE, t) for participants in [crew_of(name)] for t, w in rounds
+    ]
+    apart = [
+        crafted(participants, w, [4, 17], t) for participants in [crew_of(name)] for t, w in rounds
+    ]
     for everyone, two in zip(together, apart, strict=True):
         deltas = {update.index: update.delta for update in everyone}
         for update in two:
@@ -106,7 +115,7 @@ def test_who_is_not_drawn_remembers_the_round_all_the_same(name):
     drawn, passed_over = crew_of(name), crew_of(name)
     for number, weights in enumerate(seen[:-1], start=1):
         crafted(drawn, weights, [4, 17], number)
-        passed_over.look(number, weights)
+        passed_over.observe(number, weights)
     for one, other in zip(
         crafted(drawn, seen[-1], [4, 17], 3),
         crafted(passed_over, seen[-1], [4, 17], 3),
@@ -127,11 +136,11 @@ class Witness(Attack):
 
 
 @pytest.fixture
-def witness(monkeypatch) -> tuple[HostileCrew, Witness]:
+def witness(monkeypatch) -> tuple[HostileParticipants, Witness]:
     witness = Witness()
-    crew = crew_of("mpaf")
-    crew._attack = witness
-    return crew, witness
+    participants = crew_of("mpaf")
+    participants._attack = witness
+    return participants, witness
 
 
 Play = Callable[[int, float], Broadcast]
@@ -140,10 +149,10 @@ Play = Callable[[int, float], Broadcast]
 @pytest.fixture
 def play(witness) -> Play:
     """Do a round with a model of one value; returns what the attack saw."""
-    crew, attack = witness
+    participants, attack = witness
 
     def one_round(round_number: int, value: float) -> Broadcast:
-        crafted(crew, model(value), [0], round_number)
+        crafted(participants, model(value), [0], round_number)
         return attack.seen[-1]
 
     return one_round
@@ -168,15 +177,15 @@ def test_the_previous_model_is_that_of_the_last_round_it_took_part_in(play):
 
 def test_a_round_that_it_only_looked_at_was_a_round(witness, play):
     play(1, 1.0)
-    witness[0].look(2, model(2.0))
+    witness[0].observe(2, model(2.0))
     assert float(play(3, 3.0).previous[0]) == 2.0
 
 
 def test_nobody_hostile_drawn_is_nothing_to_go_by():
     """Whoever goes by hostile participants' updates waits for a round that has some."""
-    crew = crew_of("mimic")
-    crew.expect(pb.TakePart(num_scheduled=2, benign_indices=[0, 2]))
-    crew.look(1, model(0.5))
+    participants = crew_of("mimic")
+    participants.expect(pb.TakePart(num_scheduled=2, benign_indices=[0, 2]))
+    participants.observe(1, model(0.5))
 
 
 def test_a_round_told_twice_is_one_round(play):
@@ -192,8 +201,8 @@ def test_the_first_round_told_twice_has_nothing_before(play):
 
 
 def test_many_are_crafted_block_by_block(witness):
-    crew, attack = witness
-    blocks = list(crew.updates(1, model(0.5), list(range(200))))
+    participants, attack = witness
+    blocks = list(participants.updates(1, model(0.5), list(range(200))))
     assert [len(block) for block in blocks] == [64, 64, 64, 8]
     assert len(attack.seen) == 4
 
@@ -204,21 +213,21 @@ def test_many_are_crafted_block_by_block(witness):
 )
 def test_an_attack_that_cannot_be_read_is_named(attack, words):
     with pytest.raises(InvalidValue, match=words):
-        HostileCrew(NOWHERE).prepare(join(attack))
+        HostileParticipants(NOWHERE).prepare(join(attack))
 
 
 @pytest.mark.parametrize("name", ["mpaf", "forged-metadata"])
 def test_a_base_model_that_is_not_there_is_missed_before_the_first_round(name, tmp_path):
     """Not in every round, where it would look as if the attack had done no harm."""
     with pytest.raises(MissingData, match=r"absent\.safetensors"):
-        HostileCrew(NOWHERE).prepare(join(f"{name}:base={tmp_path / 'absent.safetensors'}"))
+        HostileParticipants(NOWHERE).prepare(join(f"{name}:base={tmp_path / 'absent.safetensors'}"))
 
 
 def test_a_model_that_does_not_exist_is_named():
     assignment = join("mpaf")
     assignment.model = "nett"
     with pytest.raises(InvalidValue, match="net"):
-        HostileCrew(NOWHERE).prepare(assignment)
+        HostileParticipants(NOWHERE).prepare(assignment)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +238,7 @@ def test_who_poisons_does_not_clip_itself(attack, bound):
     """Honest participants clip themselves; so do those who turn what an honest one would send."""
     told = join(attack)
     told.attack.training.settings["clip"] = 1e-3
-    clipped = HostileCrew(NOWHERE)
+    clipped = HostileParticipants(NOWHERE)
     clipped.prepare(told)
     clipped.expect(ORDER)
     for update, free in zip(
@@ -253,10 +262,10 @@ def test_an_attack_with_a_memory_goes_on_where_it_ended_and_a_round_told_twice_c
     once, twice = crew_of("poisonedfl"), crew_of("poisonedfl")
     models = [model(0.0), model(1.0), np.linspace(0, 3, NET, dtype=np.float32)]
     ends = []
-    for crew, repeats in ((once, 1), (twice, 2)):
+    for participants, repeats in ((once, 1), (twice, 2)):
         for number, weights in enumerate(models, start=1):
             for _ in range(repeats):
-                ends.append(crafted(crew, weights, [2, 3], number))
+                ends.append(crafted(participants, weights, [2, 3], number))
     last_once, last_twice = ends[2][0].delta, ends[-1][0].delta
     np.testing.assert_array_equal(last_once, last_twice)
     fresh = crafted(crew_of("poisonedfl"), models[2], [2, 3], 3)[0].delta
@@ -276,14 +285,14 @@ class Informed(CompromisedAttack):
 
 @pytest.mark.parametrize("knowledge", ["partial", "full"])
 def test_an_attack_is_handed_what_its_knowledge_entitles_it_to(knowledge):
-    crew = crew_of("mpaf")
-    assert crew._training is None, "fakes hold no data"
-    crew = HostileCrew(NOWHERE)
+    participants = crew_of("mpaf")
+    assert participants._training is None, "fakes hold no data"
+    participants = HostileParticipants(NOWHERE)
     with mock.patch.object(attacks, "parse", return_value=Informed(knowledge=knowledge)):
-        crew.prepare(join("mpaf"))
-    crew.expect(ORDER)
+        participants.prepare(join("mpaf"))
+    participants.expect(ORDER)
     weights = models.initial_weights("net", "random", "digits", 0)[0].numpy()
-    sent = crafted(crew, weights, [4, 9])
+    sent = crafted(participants, weights, [4, 9])
     seen = Informed.seen
     assert seen.hostile == tuple(HOSTILE)
     assert seen.own is not None
@@ -296,7 +305,7 @@ def test_an_attack_is_handed_what_its_knowledge_entitles_it_to(knowledge):
         return
     assert seen.benign_indices == tuple(ORDER.benign_indices)
     assert seen.rule == "median"
-    honest = BenignCrew(NOWHERE)
+    honest = BenignParticipants(NOWHERE)
     assignment = join("mpaf")
     assignment.participant_indices[:] = ORDER.benign_indices
     assignment.training.CopyFrom(TRAINING)
@@ -318,12 +327,12 @@ class Darkening(PoisoningAttack):
 
 
 def test_a_poisoner_trains_on_what_it_poisoned():
-    crew = HostileCrew(NOWHERE)
+    participants = HostileParticipants(NOWHERE)
     with mock.patch.object(attacks, "parse", return_value=Darkening()):
-        crew.prepare(join("mpaf"))
-    crew.expect(ORDER)
+        participants.prepare(join("mpaf"))
+    participants.expect(ORDER)
     weights = models.initial_weights("net", "random", "digits", 0)[0].numpy()
-    [first, *_] = crafted(crew, weights, HOSTILE)
+    [first, *_] = crafted(participants, weights, HOSTILE)
     kernel = models.layout("net")[0]
     assert kernel[0].endswith("weight")
     moved = first.delta[:25]

@@ -8,7 +8,7 @@ import pytest
 from fedsiege import models
 from fedsiege.errors import InvalidValue
 from fedsiege.v1 import simulator_pb2 as pb
-from services.client.participants import BenignCrew
+from services.client.participants import BenignParticipants
 from services.rpc import settings
 from services.worker.submitting import Update
 from tests.cases import each
@@ -32,10 +32,10 @@ def join(indices: list[int], **training: object) -> pb.Join:
     )
 
 
-def crew_of(indices: list[int], **training: object) -> BenignCrew:
-    crew = BenignCrew(Path("nowhere"))
-    crew.prepare(join(indices, **training))
-    return crew
+def crew_of(indices: list[int], **training: object) -> BenignParticipants:
+    participants = BenignParticipants(Path("nowhere"))
+    participants.prepare(join(indices, **training))
+    return participants
 
 
 @pytest.fixture(scope="module")
@@ -43,26 +43,28 @@ def weights() -> np.ndarray:
     return models.initial_weights("net", "random", "digits", 0)[0].numpy()
 
 
-def updates(crew: BenignCrew, weights: np.ndarray, indices: list[int], round_number: int = 1):
-    blocks = list(crew.updates(round_number, weights, indices))
+def updates(
+    participants: BenignParticipants, weights: np.ndarray, indices: list[int], round_number: int = 1
+):
+    blocks = list(participants.updates(round_number, weights, indices))
     found: list[Update] = [update for block in blocks for update in block]
     assert [update.index for update in found] == indices, "in order, everyone once"
     return {update.index: update for update in found}
 
 
 def test_it_says_how_it_computes_and_how_large_the_model_is():
-    crew = BenignCrew(Path("nowhere"))
-    method = crew.prepare(join([0, 1]))
+    participants = BenignParticipants(Path("nowhere"))
+    method = participants.prepare(join([0, 1]))
     assert "cohort" in method
-    assert crew.size == NET
-    assert "one by one" in BenignCrew(Path("nowhere")).prepare(join([0], trainer="loop"))
+    assert participants.size == NET
+    assert "one by one" in BenignParticipants(Path("nowhere")).prepare(join([0], trainer="loop"))
 
 
 @pytest.mark.parametrize("trainer", ["cohort", "loop", "auto"])
 def test_an_update_is_what_training_changed(weights, trainer):
-    crew = crew_of([0, 2, 5], trainer=trainer)
+    participants = crew_of([0, 2, 5], trainer=trainer)
     before = weights.copy()
-    found = updates(crew, weights, [0, 2, 5])
+    found = updates(participants, weights, [0, 2, 5])
     np.testing.assert_array_equal(weights, before, err_msg="the global model is not to be changed")
     for update in found.values():
         assert update.delta.shape == (NET,)
@@ -75,9 +77,9 @@ def test_an_update_is_what_training_changed(weights, trainer):
 
 
 def test_the_blocks_of_a_round_stay_as_they_are_while_the_next_are_computed(weights):
-    crew = crew_of(list(range(6)), trainer="loop")
+    participants = crew_of(list(range(6)), trainer="loop")
     kept = []
-    for block in crew.updates(1, weights, list(range(6))):
+    for block in participants.updates(1, weights, list(range(6))):
         kept += [(update, update.delta.copy()) for update in block]
     for update, copy in kept:
         np.testing.assert_array_equal(update.delta, copy)
@@ -92,23 +94,25 @@ def test_who_hosts_a_participant_changes_nothing(weights, trainer):
 
 
 def test_who_is_not_called_does_not_matter(weights):
-    crew = crew_of(list(range(6)), trainer="loop")
-    everyone = updates(crew, weights, list(range(6)))
-    some = updates(crew, weights, [3])
+    participants = crew_of(list(range(6)), trainer="loop")
+    everyone = updates(participants, weights, list(range(6)))
+    some = updates(participants, weights, [3])
     np.testing.assert_array_equal(some[3].delta, everyone[3].delta)
 
 
 def test_a_round_can_be_repeated_and_another_round_is_another(weights):
-    crew = crew_of([2], trainer="loop")
-    first = updates(crew, weights, [2], 1)[2].delta
-    np.testing.assert_array_equal(updates(crew, weights, [2], 1)[2].delta, first)
-    assert not np.array_equal(updates(crew, weights, [2], 2)[2].delta, first), "another order"
+    participants = crew_of([2], trainer="loop")
+    first = updates(participants, weights, [2], 1)[2].delta
+    np.testing.assert_array_equal(updates(participants, weights, [2], 1)[2].delta, first)
+    assert not np.array_equal(updates(participants, weights, [2], 2)[2].delta, first), (
+        "another order"
+    )
 
 
 def test_two_with_the_same_samples_take_them_in_different_orders(weights):
-    crew = crew_of([0, 1], trainer="loop")
-    crew._training._shards[1] = crew._training._shards[0]
-    found = updates(crew, weights, [0, 1])
+    participants = crew_of([0, 1], trainer="loop")
+    participants._training._shards[1] = participants._training._shards[0]
+    found = updates(participants, weights, [0, 1])
     assert not np.array_equal(found[0].delta, found[1].delta)
 
 
@@ -164,4 +168,4 @@ def test_what_cannot_be_prepared_is_named(fields, training, words):
     for name, value in fields.items():
         setattr(assignment, name, value)
     with pytest.raises(InvalidValue, match=words):
-        BenignCrew(Path("nowhere")).prepare(assignment)
+        BenignParticipants(Path("nowhere")).prepare(assignment)

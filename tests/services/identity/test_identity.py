@@ -12,7 +12,7 @@ import pytest
 from fedsiege.errors import InvalidValue
 from services.identity import identity
 from services.identity.authority import Authority
-from services.identity.identity import Place, read_tokens, settle, take
+from services.identity.identity import Identity, read_tokens, settle, take
 
 PATIENCE = 20.0
 #: A process that takes a place, says which, and holds it until its input ends.
@@ -73,11 +73,11 @@ def impatient(monkeypatch):
     monkeypatch.setattr(identity, "_LONGEST_PAUSE", 0.01)
 
 
-async def taken(folder: Path) -> Place:
+async def taken(folder: Path) -> Identity:
     return await asyncio.wait_for(take(folder), PATIENCE)
 
 
-def give_up(found: Place) -> None:
+def give_up(found: Identity) -> None:
     os.close(found.lock)
 
 
@@ -174,7 +174,7 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_who_is_told_who_it_is(tmp_path, monkeypatch):
     tokens = tmp_path / "t"
     tokens.write_text("one\ntwo\n\n")
-    assert settle(None, None, None, "default") == Place("default")
+    assert settle(None, None, None, "default") == Identity("default")
     assert settle("told", None, None, "default").name == "told"
     with_tokens = settle(None, tokens, None, "default")
     assert with_tokens.tokens == ("one", "two")
@@ -210,7 +210,7 @@ def test_a_file_without_tokens_is_named(tmp_path, content):
 
 
 def test_too_few_tokens_are_said_or_refused(caplog):
-    few = Place("w", tokens=("one", "two"))
+    few = Identity("w", tokens=("one", "two"))
     few.check(2, may_lack=False)
     with pytest.raises(InvalidValue, match="up to 2, as there are tokens"):
         few.check(3, may_lack=False)

@@ -1,11 +1,11 @@
-"""A muster, and workers in the hands of a test."""
+"""A assignment, and workers in the hands of a test."""
 
 from dataclasses import dataclass
 
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator.assignment import Muster
+from services.simulator.assignment import Assignment
 from services.simulator.workers import AttachedWorker, Workers
 
 CLIENT, ATTACKER = pb.WORKER_KIND_CLIENT, pb.WORKER_KIND_ATTACKER
@@ -27,12 +27,12 @@ class Parts:
 
 
 class Scene:
-    """A muster and workers that do nothing by themselves."""
+    """A assignment and workers that do nothing by themselves."""
 
     def __init__(self, hostile: set[int] = HOSTILE, **settings: object) -> None:
         self.workers = Workers()
         self.notes: list[str] = []
-        self.muster = Muster(
+        self.assignment = Assignment(
             "e1", SPEC.model_copy(update=settings), Parts(hostile), self.workers, self.notes.append
         )
 
@@ -44,7 +44,7 @@ class Scene:
 
     def assigned(self) -> list[AttachedWorker]:
         workers = self.everyone()
-        self.muster.assign("f1")
+        self.assignment.assign("f1")
         return workers
 
     def joined(self) -> list[AttachedWorker]:
@@ -61,11 +61,11 @@ class Scene:
             data_pb.Membership(identity=f"{worker.name}/{i}", participant_index=i) for i in indices
         ]
         joined = pb.Joined(experiment_id="e1", memberships=memberships, method="by hand")
-        self.muster.hear(worker, pb.AttachRequest(joined=joined))
+        self.assignment.handle(worker, pb.AttachRequest(joined=joined))
 
     def say_failed(self, worker: AttachedWorker, problem: str) -> None:
         failure = pb.WorkerFailure(experiment_id="e1", problem=problem)
-        self.muster.hear(worker, pb.AttachRequest(failure=failure))
+        self.assignment.handle(worker, pb.AttachRequest(failure=failure))
 
 
 #: Who gets whom of ``everyone``.

@@ -18,22 +18,22 @@ async def scene() -> Scene:
 
 
 async def ready(scene: Scene) -> None:
-    await asyncio.wait_for(scene.muster.ready(), 10)
+    await asyncio.wait_for(scene.assignment.ready(), 10)
 
 
 async def test_what_is_missing_is_said_until_it_is_there(scene):
-    assert scene.muster.missing() == (
+    assert scene.assignment.missing() == (
         "waiting for 3 places on client workers (0 are there) and 3 places on attacker workers "
         "(0 are there)"
     )
     scene.attach("a", 2)
-    assert "3 places on client workers (2 are there)" in scene.muster.missing()
+    assert "3 places on client workers (2 are there)" in scene.assignment.missing()
     scene.attach("b", 1)
-    assert scene.muster.missing() == "waiting for 3 places on attacker workers (0 are there)"
+    assert scene.assignment.missing() == "waiting for 3 places on attacker workers (0 are there)"
     worker = scene.attach("x", 3, ATTACKER)
-    assert scene.muster.missing() == ""
+    assert scene.assignment.missing() == ""
     scene.workers.detach(worker)
-    assert scene.muster.missing() != ""
+    assert scene.assignment.missing() != ""
 
 
 async def test_every_change_wakes_who_waits(scene):
@@ -41,7 +41,7 @@ async def test_every_change_wakes_who_waits(scene):
         lambda: scene.attach("a", 1),
         lambda: scene.workers.detach(scene.workers.get("a")),
     ):
-        waiting = asyncio.create_task(scene.muster.changed())
+        waiting = asyncio.create_task(scene.assignment.changed())
         await asyncio.sleep(0)
         assert not waiting.done()
         change()
@@ -51,8 +51,8 @@ async def test_every_change_wakes_who_waits(scene):
 async def test_a_muster_without_attackers_needs_none():
     scene = Scene(hostile=set())
     scene.attach("a", 6)
-    assert scene.muster.missing() == ""
-    scene.muster.assign("f1")
+    assert scene.assignment.missing() == ""
+    scene.assignment.assign("f1")
 
 
 async def test_everyone_is_assigned_by_kind(scene):
@@ -82,7 +82,7 @@ async def test_who_is_not_needed_is_left_alone(scene):
     for worker in workers[:2]:
         scene.workers.detach(worker)
     scene.attach("a", 9)
-    scene.muster.assign("f1")
+    scene.assignment.assign("f1")
     idle = [worker for worker in workers if not worker.experiment_id and worker in scene.workers]
     assert all(not told(worker) for worker in idle)
 
@@ -91,7 +91,7 @@ async def test_a_worker_that_left_before_the_assignment_is_missed_in_words(scene
     workers = scene.everyone()
     scene.workers.detach(workers[2])
     with pytest.raises(WorkersMissing, match="3 places on attacker workers"):
-        scene.muster.assign("f1")
+        scene.assignment.assign("f1")
     assert not told(workers[0]), "nobody is assigned by halves"
 
 
@@ -145,8 +145,8 @@ async def test_what_a_worker_says_of_others_or_over_an_old_line_changes_nothing(
 
 async def test_everyone_who_is_there_is_called_out(scene):
     workers = scene.joined()
-    assert await scene.muster.present(1.0) == [0, 1, 2, 3, 4, 5]
-    scene.muster.call_out(7, range(6), 2.5)
+    assert await scene.assignment.present(1.0) == [0, 1, 2, 3, 4, 5]
+    scene.assignment.start_round(7, range(6), 2.5)
     for worker in workers:
         (message,) = told(worker)
         order = message.take_part
@@ -157,7 +157,7 @@ async def test_everyone_who_is_there_is_called_out(scene):
 
 async def test_only_who_is_scheduled_is_called_out(scene):
     workers = scene.joined()
-    scene.muster.call_out(1, [0, 3], 1.0)
+    scene.assignment.start_round(1, [0, 3], 1.0)
     called = [[list(m.take_part.participant_indices) for m in told(worker)] for worker in workers]
     assert called == [[[0]], [], [[3]]], "a worker with nobody scheduled is left alone"
 
@@ -167,13 +167,13 @@ async def test_who_has_enrolled_may_take_part_before_the_others_have(scene):
     for worker in workers:
         told(worker)
     scene.say_joined(workers[2], [1, 5])
-    assert await scene.muster.present(1.0) == [1, 5]
+    assert await scene.assignment.present(1.0) == [1, 5]
     waiting = asyncio.create_task(ready(scene))
     for worker in workers[:2]:
         scene.say_joined(worker)
     await asyncio.sleep(0)
     assert not waiting.done(), "it is not ready without participant 3"
-    scene.muster.call_out(1, [1, 3, 5], 1.0)
+    scene.assignment.start_round(1, [1, 3, 5], 1.0)
     (message,) = told(workers[2])
     assert list(message.take_part.participant_indices) == [1, 5]
     scene.say_joined(workers[2])
@@ -184,18 +184,18 @@ async def test_who_is_lost_misses_rounds_until_it_is_back_and_has_joined_again(s
     workers = scene.joined()
     scene.workers.detach(workers[2])
     assert "worker x is gone; its participants miss rounds" in scene.notes
-    assert await scene.muster.present(1.0) == [0, 2, 4]
-    scene.muster.call_out(1, range(6), 1.0)
+    assert await scene.assignment.present(1.0) == [0, 2, 4]
+    scene.assignment.start_round(1, range(6), 1.0)
     assert [len(told(worker)) for worker in workers] == [1, 1, 0]
 
     back = scene.attach("x", 3, ATTACKER)
     assert "worker x is back" in scene.notes
     (message,) = told(back)
     assert list(message.join.participant_indices) == SHARES["x"], "it is told again"
-    assert await scene.muster.present(1.0) == [0, 2, 4], "but not ready yet"
+    assert await scene.assignment.present(1.0) == [0, 2, 4], "but not ready yet"
     scene.say_joined(back)
-    assert await scene.muster.present(1.0) == [0, 1, 2, 3, 4, 5]
-    scene.muster.call_out(2, range(6), 1.0)
+    assert await scene.assignment.present(1.0) == [0, 1, 2, 3, 4, 5]
+    scene.assignment.start_round(2, range(6), 1.0)
     assert [len(told(worker)) for worker in (*workers[:2], back)] == [1, 1, 1]
 
 
@@ -206,7 +206,7 @@ async def test_who_cannot_join_again_is_told_of(scene):
     back = scene.attach("x", 3, ATTACKER)
     scene.say_failed(back, "the aggregator refused: WRONG_CREDENTIAL")
     assert "worker x: the aggregator refused: WRONG_CREDENTIAL" in scene.notes
-    assert await scene.muster.present(1.0) == [0, 2, 4], "the others go on"
+    assert await scene.assignment.present(1.0) == [0, 2, 4], "the others go on"
 
 
 async def test_a_line_opened_anew_before_the_old_one_ended_counts_as_lost(scene):
@@ -214,20 +214,20 @@ async def test_a_line_opened_anew_before_the_old_one_ended_counts_as_lost(scene)
     again = scene.attach("a", 2)
     (message,) = told(again)
     assert list(message.join.participant_indices) == SHARES["a"]
-    assert await scene.muster.present(1.0) == [1, 3, 4, 5]
+    assert await scene.assignment.present(1.0) == [1, 3, 4, 5]
 
 
 async def test_a_newcomer_is_not_drawn_in(scene):
     scene.joined()
     newcomer = scene.attach("new", 99)
-    scene.muster.call_out(1, range(6), 1.0)
+    scene.assignment.start_round(1, range(6), 1.0)
     assert not told(newcomer)
 
 
 async def test_with_nobody_there_it_waits_for_the_first_to_come_back(scene):
     for worker in scene.joined():
         scene.workers.detach(worker)
-    waiting = asyncio.create_task(scene.muster.present(10.0))
+    waiting = asyncio.create_task(scene.assignment.present(10.0))
     await asyncio.sleep(0)
     back = scene.attach("b", 9)
     await asyncio.sleep(0)
@@ -240,19 +240,19 @@ async def test_with_nobody_there_for_long_it_ends(scene):
     for worker in scene.joined():
         scene.workers.detach(worker)
     with pytest.raises(WorkersMissing, match=r"no participant has been there for 0\.05 s"):
-        await scene.muster.present(0.05)
+        await scene.assignment.present(0.05)
 
 
 async def test_complaints_are_passed_on(scene):
     workers = scene.joined()
     report = pb.RoundReport(experiment_id="e1", round=4, submitted=1, refused=2, problem="a NaN")
-    scene.muster.hear(workers[1], pb.AttachRequest(round_report=report))
+    scene.assignment.handle(workers[1], pb.AttachRequest(round_report=report))
     assert scene.notes[-1] == "round 4: not taken in: 2 updates of b; the first: a NaN"
     scene.say_failed(workers[0], "out of memory")
     assert scene.notes[-1] == "worker a: out of memory"
     before = list(scene.notes)
     report.ClearField("problem")
-    scene.muster.hear(workers[1], pb.AttachRequest(round_report=report))
+    scene.assignment.handle(workers[1], pb.AttachRequest(round_report=report))
     assert scene.notes == before, "all well is no news"
 
 
@@ -262,12 +262,12 @@ async def test_a_flood_of_one_worker_ends_in_a_count_and_leaves_the_others_their
     for number in range(1_000):
         scene.say_failed(workers[2], f"complaint {number}")
         report = pb.RoundReport(experiment_id="e1", round=1, refused=1, problem="again")
-        scene.muster.hear(workers[2], pb.AttachRequest(round_report=report))
+        scene.assignment.handle(workers[2], pb.AttachRequest(round_report=report))
     scene.say_failed(workers[0], "out of memory")
     said = scene.notes[before:]
     assert said[-1] == "worker a: out of memory"
     assert len(said) < 10
-    scene.muster.call_out(2, [0, 1], 1.0)
+    scene.assignment.start_round(2, [0, 1], 1.0)
     left_out = 2_000 - (len(said) - 1)
     assert scene.notes[-1] == f"worker x: {left_out} more reports were left out"
     scene.say_failed(workers[2], "once more")
@@ -281,7 +281,7 @@ async def test_a_worker_that_comes_and_goes_without_end_is_counted(scene):
         scene.workers.detach(scene.workers.get("a"))
         scene.attach("a", 2)
     assert len(scene.notes) - before < 10
-    scene.muster.dismiss()
+    scene.assignment.release()
     assert scene.notes[-1].startswith("worker a: 19")
 
 
@@ -292,12 +292,12 @@ async def test_what_a_worker_says_is_shown_on_one_bounded_line(scene):
     workers = scene.joined()
     before = len(scene.notes)
     report = pb.RoundReport(experiment_id="e1", round=4, refused=1, problem=FORGED * 10_000)
-    scene.muster.hear(workers[1], pb.AttachRequest(round_report=report))
+    scene.assignment.handle(workers[1], pb.AttachRequest(round_report=report))
     scene.say_failed(workers[0], FORGED * 10_000)
     joined = pb.Joined(experiment_id="e1", method=FORGED * 10_000)
     fresh = Scene()
     scene_workers = fresh.assigned()
-    fresh.muster.hear(scene_workers[0], pb.AttachRequest(joined=joined))
+    fresh.assignment.handle(scene_workers[0], pb.AttachRequest(joined=joined))
     for note in [*scene.notes[before:], *fresh.notes]:
         assert note.isprintable()
         assert len(note) < 500
@@ -309,8 +309,8 @@ async def test_reasons_of_intrusions_are_bounded_and_shown_as_text():
     attacker = scene.joined()[2]
     report = pb.IntrusionReport(experiment_id="e1", intrusion="sybils", tried=1)
     report.refusals.update({f"{FORGED} {number} {'x' * 1_000}": 1 for number in range(5_000)})
-    scene.muster.hear(attacker, pb.AttachRequest(intrusion=report))
-    [kept] = scene.muster.intrusions
+    scene.assignment.handle(attacker, pb.AttachRequest(intrusion=report))
+    [kept] = scene.assignment.intrusions
     assert len(kept.refusals) <= 50
     assert all(reason.isprintable() and len(reason) < 200 for reason in kept.refusals)
 
@@ -336,15 +336,15 @@ async def test_what_came_too_late_is_missing_and_not_refused(scene, refused, lat
     report = pb.RoundReport(
         experiment_id="e1", round=4, refused=refused, late=late, problem="a NaN"
     )
-    scene.muster.hear(worker, pb.AttachRequest(round_report=report))
+    scene.assignment.handle(worker, pb.AttachRequest(round_report=report))
     assert scene.notes[before:] == said
-    assert await scene.muster.present(1.0) == [0, 1, 2, 3, 4, 5]
+    assert await scene.assignment.present(1.0) == [0, 1, 2, 3, 4, 5]
 
 
 async def test_at_the_end_everyone_is_sent_home(scene):
     workers = scene.joined()
     scene.workers.detach(workers[0])
-    scene.muster.dismiss()
+    scene.assignment.release()
     assert not told(workers[0]), "nobody listens there any more"
     for worker in workers[1:]:
         (message,) = told(worker)
@@ -354,8 +354,8 @@ async def test_at_the_end_everyone_is_sent_home(scene):
     scene.workers.detach(workers[1])
     assert not told(scene.attach("b", 9))
     assert scene.notes == notes, "what happens now is no business of this experiment"
-    forgotten = weakref.ref(scene.muster)
-    del scene.muster
+    forgotten = weakref.ref(scene.assignment)
+    del scene.assignment
     gc.collect()
     assert forgotten() is None, "nobody tells it anything any more"
 
@@ -379,7 +379,7 @@ def test_an_attacker_is_told_what_its_attack_may_know_and_clients_nothing(
     assert [join.attack.rule for join in joins] == ["", "", rule]
     assert joins[2].attack.HasField("training") == bool(hostile)
     assert joins[0].training.settings["clip"] == 2.0
-    scene.muster.call_out(1, [0, 1, 2, 4, 5], deadline=9)
+    scene.assignment.start_round(1, [0, 1, 2, 4, 5], deadline=9)
     orders = [told(worker)[-1].take_part for worker in workers]
     for order in orders[:2]:
         assert not order.hostile_indices

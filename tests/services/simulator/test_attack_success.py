@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from services.simulator.attack_success import Probe
+from services.simulator.attack_success import AttackSuccessRates
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def test_what_is_measured_does_not_depend_on_the_number_of_processors(
         used.append(torch.get_num_threads())
         return 0.25
 
-    probe = Probe(success)  # type: ignore[arg-type]
-    await probe.look(1, federation)
-    assert await probe.rate(1) == 0.25
+    rates = AttackSuccessRates(success)  # type: ignore[arg-type]
+    await rates.measure(1, federation)
+    assert await rates.rate(1) == 0.25
     assert used == [1]

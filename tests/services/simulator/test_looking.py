@@ -15,28 +15,28 @@ async def scene() -> Scene:
 
 async def test_an_attacker_with_nobody_scheduled_looks_at_the_model_and_is_waited_for(scene):
     *_, attacker = workers = scene.joined()
-    scene.muster.call_out(4, [0, 2], 1.0)
+    scene.assignment.start_round(4, [0, 2], 1.0)
     called = [[list(m.take_part.participant_indices) for m in told(worker)] for worker in workers]
     assert called == [[[0, 2]], [], [[]]]
-    waiting = asyncio.create_task(scene.muster.looked(10.0))
+    waiting = asyncio.create_task(scene.assignment.models_seen(10.0))
     for number in (3, 4):
         await asyncio.sleep(0.01)
         assert not waiting.done()
         report = pb.RoundReport(experiment_id="e1", round=number)
-        scene.muster.hear(attacker, pb.AttachRequest(round_report=report))
+        scene.assignment.handle(attacker, pb.AttachRequest(round_report=report))
     await asyncio.wait_for(waiting, 1)
-    scene.muster.call_out(5, range(6), 1.0)
-    await asyncio.wait_for(scene.muster.looked(10.0), 1)  # who takes part is not waited for here
+    scene.assignment.start_round(5, range(6), 1.0)
+    await asyncio.wait_for(scene.assignment.models_seen(10.0), 1)  # nothing is waited for
 
 
 @pytest.mark.parametrize("how", ["lost", "failed", "slow"])
 async def test_an_attacker_that_cannot_look_keeps_nobody(scene, how):
     *_, attacker = scene.joined()
-    scene.muster.call_out(4, [0, 2], 1.0)
+    scene.assignment.start_round(4, [0, 2], 1.0)
     if how == "lost":
         scene.workers.detach(attacker)
     elif how == "failed":
         scene.say_failed(attacker, "no memory")
-    await asyncio.wait_for(scene.muster.looked(0.05 if how == "slow" else 10.0), 1)
+    await asyncio.wait_for(scene.assignment.models_seen(0.05 if how == "slow" else 10.0), 1)
     less = "round 4: worker x has not seen the model; it remembers less"
     assert (less in scene.notes) == (how == "slow")

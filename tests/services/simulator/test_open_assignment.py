@@ -10,7 +10,7 @@ from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator import assignment as muster_module
 from services.simulator.assignment import WorkersMissing
-from services.simulator.open_assignment import OpenMuster
+from services.simulator.open_assignment import OpenAssignment
 from services.simulator.workers import AttachedWorker, Workers
 
 CLIENT, ATTACKER = pb.WORKER_KIND_CLIENT, pb.WORKER_KIND_ATTACKER
@@ -23,20 +23,20 @@ class Scene:
         self.workers = Workers()
         self.notes: list[str] = []
         spec = ExperimentSpec(clients=0, attack=0.5, **settings)
-        self.muster = OpenMuster("e1", spec, Roster(spec), self.workers, self.notes.append)
+        self.assignment = OpenAssignment("e1", spec, Roster(spec), self.workers, self.notes.append)
         self.a, self.b = (self.workers.attach(hello(name)) for name in "ab")
         self.x = self.workers.attach(hello("x", 100, ATTACKER))
-        self.muster.assign("f1")
+        self.assignment.assign("f1")
 
     def joins(self, worker: AttachedWorker, *indices: int, refused: int = 0) -> None:
         memberships = [data_pb.Membership(participant_index=index) for index in indices]
         joined = pb.Joined(
             experiment_id="e1", memberships=memberships, method="by hand", refused=refused
         )
-        self.muster.hear(worker, pb.AttachRequest(joined=joined))
+        self.assignment.handle(worker, pb.AttachRequest(joined=joined))
 
     async def there(self) -> list[int]:
-        return await self.muster.present(5)
+        return await self.assignment.present(5)
 
 
 def hello(name: str, capacity: int = 1, kind: int = CLIENT) -> pb.Hello:
@@ -44,7 +44,7 @@ def hello(name: str, capacity: int = 1, kind: int = CLIENT) -> pb.Hello:
 
 
 async def ready(scene: Scene) -> None:
-    await asyncio.wait_for(scene.muster.ready(), 10)
+    await asyncio.wait_for(scene.assignment.ready(), 10)
 
 
 async def test_it_begins_with_those_who_are_ready_and_takes_the_others_later(monkeypatch):
@@ -68,7 +68,7 @@ async def test_with_nobody_ready_it_cannot_begin(monkeypatch):
 async def test_one_that_fails_does_not_end_it():
     scene = Scene()
     failure = pb.WorkerFailure(experiment_id="e1", problem="no data")
-    scene.muster.hear(scene.b, pb.AttachRequest(failure=failure))
+    scene.assignment.handle(scene.b, pb.AttachRequest(failure=failure))
     scene.joins(scene.a, 0)
     scene.joins(scene.x, 2, 3)
     await ready(scene)
@@ -116,7 +116,7 @@ async def test_what_came_of_an_intrusion_is_noted_once_and_only_from_the_attacke
     )
     uncalled = pb.IntrusionReport(experiment_id="e1", intrusion="replay", tried=1)
     for worker, said in ((scene.a, report), (scene.x, uncalled), (scene.x, report)):
-        scene.muster.hear(worker, pb.AttachRequest(intrusion=said))
-    scene.muster.hear(scene.x, pb.AttachRequest(intrusion=report))
-    assert [one.intrusion for one in scene.muster.intrusions] == ["sybils"]
+        scene.assignment.handle(worker, pb.AttachRequest(intrusion=said))
+    scene.assignment.handle(scene.x, pb.AttachRequest(intrusion=report))
+    assert [one.intrusion for one in scene.assignment.intrusions] == ["sybils"]
     assert any("sybils: 2 of 5 attempts succeeded" in note for note in scene.notes)

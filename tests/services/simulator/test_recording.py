@@ -8,7 +8,7 @@ import pytest
 
 from fedsiege.v1 import simulator_pb2 as pb
 from services.aggregator.federation import ROUNDS_IN_DETAIL
-from services.simulator.attack_success import Probe
+from services.simulator.attack_success import AttackSuccessRates
 from services.simulator.experiment import MOST_UNRECORDED
 from services.simulator.remote_federation import RemoteFederation
 
@@ -21,7 +21,7 @@ HELD_UP = 1.0
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Hold the recording of round 1 up while other rounds open; return the rounds opened so far."""
     numbers: list[int] = []
-    opening, measuring = RemoteFederation.open_round, Probe.rate
+    opening, measuring = RemoteFederation.open_round, AttackSuccessRates.rate
     federations: list[RemoteFederation] = []
 
     async def open_round(self, number: int, *arguments: object) -> None:
@@ -40,7 +40,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     at_recording: list[int] = []
     monkeypatch.setattr(RemoteFederation, "open_round", open_round)
-    monkeypatch.setattr(Probe, "rate", rate)
+    monkeypatch.setattr(AttackSuccessRates, "rate", rate)
     return at_recording
 
 
@@ -60,14 +60,14 @@ async def test_slow_recording_slows_the_run_and_loses_no_round(simulator, opened
 async def test_recording_that_fails_while_a_round_waits_for_it_ends_the_run(
     simulator, opened, monkeypatch
 ):
-    held_up = Probe.rate
+    held_up = AttackSuccessRates.rate
 
     async def rate(self, number: int):
         await held_up(self, number)
         if number > 0:
             raise OSError("no space left on device")
 
-    monkeypatch.setattr(Probe, "rate", rate)
+    monkeypatch.setattr(AttackSuccessRates, "rate", rate)
     started = await simulator.start(attack=0.0, rounds=ROUNDS)
     puppet = await simulator.attached("a", 5)
     await puppet.play_on(await puppet.join())

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from fedsiege.v1 import simulator_pb2 as pb
 from services import retry
-from services.identity.identity import Place
+from services.identity.identity import Identity
 from services.worker import submitting, worker
 from tests.services.worker.stage import Scene, at_work
 
@@ -33,5 +33,5 @@ async def attackers(serve, impatient) -> AsyncIterator[Scene]:
     """An attacker worker at work; it has three tokens."""
     scene = Scene(serve)
     scene.hello.kind = pb.WORKER_KIND_ATTACKER
-    async with at_work(scene, Place("w1", tokens=("t0", "t1", "t2"))) as scene:
+    async with at_work(scene, Identity("w1", tokens=("t0", "t1", "t2"))) as scene:
         yield scene

@@ -1,4 +1,4 @@
-"""A stage for a real worker: a made-up crew, simulator and aggregator."""
+"""A stage for a real worker: made-up participants, simulator and aggregator."""
 
 import asyncio
 import contextlib
@@ -13,16 +13,16 @@ from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.errors import Duplicate, ServiceError
-from services.identity.identity import Place
+from services.identity.identity import Identity
 from services.rpc.tensors import Floats, encode_model
 from services.worker.submitting import Update
-from services.worker.worker import Crew, Worker
+from services.worker.worker import HostedParticipants, Worker
 
 SIZE = 5
 PATIENCE = 10.0
 
 
-class ToyCrew(Crew):
+class ToyParticipants(HostedParticipants):
     """Sends, for participant i in round t of model w, the update ``w + 100 t + i``."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class ToyCrew(Crew):
             raise self.error_in_prepare
         return "by guessing"
 
-    def look(self, round_number: int, weights: Floats) -> None:
+    def observe(self, round_number: int, weights: Floats) -> None:
         self.seen[round_number] = weights
 
     def updates(
@@ -262,37 +262,37 @@ class Scene:
     def __init__(self, serve) -> None:
         self.simulator = Simulator()
         self.aggregator = Aggregator()
-        self.crews: list[ToyCrew] = []
-        self._next_crew: ToyCrew | None = None
+        self.hosted: list[ToyParticipants] = []
+        self._next_participants: ToyParticipants | None = None
         self._serve = serve
         self.hello = pb.Hello(worker="w1", kind=pb.WORKER_KIND_CLIENT, capacity=9, version="0")
 
     @property
-    def crew(self) -> ToyCrew:
-        """The crew that the next experiment gets, or the one that it got."""
-        if not self.crews and self._next_crew is None:
-            self._next_crew = ToyCrew()
-        return self.crews[0] if self.crews else self._next_crew
+    def participants(self) -> ToyParticipants:
+        """The participants that the next experiment gets, or the one that it got."""
+        if not self.hosted and self._next_participants is None:
+            self._next_participants = ToyParticipants()
+        return self.hosted[0] if self.hosted else self._next_participants
 
-    def _make_crew(self) -> ToyCrew:
-        crew, self._next_crew = self._next_crew or ToyCrew(), None
-        self.crews.append(crew)
-        return crew
+    def _make_participants(self) -> ToyParticipants:
+        participants, self._next_participants = self._next_participants or ToyParticipants(), None
+        self.hosted.append(participants)
+        return participants
 
-    async def start(self, place: Place | None = None) -> "asyncio.Task[None]":
+    async def start(self, place: Identity | None = None) -> "asyncio.Task[None]":
         ends = [await self._serve(self.simulator), await self._serve(self.aggregator)]
-        return asyncio.create_task(Worker(self.hello, self._make_crew, *ends, place).run())
+        return asyncio.create_task(Worker(self.hello, self._make_participants, *ends, place).run())
 
 
 @contextlib.asynccontextmanager
-async def at_work(scene: Scene, place: Place | None = None) -> AsyncIterator[Scene]:
+async def at_work(scene: Scene, place: Identity | None = None) -> AsyncIterator[Scene]:
     """Run the worker of a scene while the block runs."""
     running = await scene.start(place)
     try:
         yield scene
     finally:
-        if scene.crew.go_on is not None:
-            scene.crew.go_on.set()
+        if scene.participants.go_on is not None:
+            scene.participants.go_on.set()
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running

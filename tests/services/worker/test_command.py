@@ -68,7 +68,7 @@ def test_proofs_are_given_to_the_worker(started, places, arguments, name):
     (one,) = started
     assert one._hello.worker == name
     assert one._enroller.tokens == (("t0", "t1") if "two" in str(arguments) or name == "w7" else ())
-    assert (one._place.tls is not None) == ("--certs=certs/c3" in arguments)
+    assert (one._identity.tls is not None) == ("--certs=certs/c3" in arguments)
 
 
 @pytest.mark.parametrize(

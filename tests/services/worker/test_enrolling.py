@@ -9,7 +9,7 @@ from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.errors import Exhausted, Forbidden, NotFound, Unauthenticated
 from services.identity.authority import Authority
 from services.identity.callers import VerifiedCallers
-from services.identity.identity import Place
+from services.identity.identity import Identity
 from services.identity.tls import Tls
 from services.rpc import server
 from services.worker import enrolling
@@ -88,7 +88,7 @@ async def test_what_concerns_all_attackers_fails_at_once(attackers):
 async def test_a_successor_with_the_same_place_has_the_same_secrets(serve, impatient):
     secrets = []
     for _ in range(2):
-        async with at_work(Scene(serve), Place("w1", b"from the place")) as scene:
+        async with at_work(Scene(serve), Identity("w1", b"from the place")) as scene:
             await scene.simulator.joined()
             secrets.append({e.identity: e.credential for e in scene.aggregator.enrolled})
     assert secrets[0] == secrets[1]
@@ -124,7 +124,7 @@ async def test_a_renewed_certificate_is_used_at_once_and_no_post_is_lost(
             )
             return f"127.0.0.1:{await stack.enter_async_context(running)}"
 
-        place = Place("w1", b"secret", tls=Tls(tmp_path / "w1", interval=0.01))
+        place = Identity("w1", b"secret", tls=Tls(tmp_path / "w1", interval=0.01))
         async with at_work(Scene(serve), place) as scene:
             line = await scene.simulator.joined()
             scene.aggregator.hold_models = asyncio.Event()
@@ -138,7 +138,7 @@ async def test_a_renewed_certificate_is_used_at_once_and_no_post_is_lost(
             assert (report.round, report.submitted) == (1, 3), "the round it was in"
             again.join()
             await again.hear("joined")
-            assert len(scene.crew.prepared) == 1, "the post is the same"
+            assert len(scene.participants.prepared) == 1, "the assignment is the same"
             before = len(serials)
             again.take_part(2)
             assert (await again.hear("round_report")).submitted == 3

@@ -1,4 +1,4 @@
-"""A real worker with a made-up crew, between a made-up simulator and a made-up aggregator."""
+"""A real worker with made-up participants, between a made-up simulator and aggregator."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ import pytest
 from fedsiege.v1 import simulator_pb2 as pb
 from services.errors import Malformed
 from services.worker.worker import Worker
-from tests.services.worker.stage import PATIENCE, SIZE, Simulator, ToyCrew, until
+from tests.services.worker.stage import PATIENCE, SIZE, Simulator, ToyParticipants, until
 
 
 async def test_it_says_who_it_is_joins_and_takes_part(scene):
@@ -25,8 +25,8 @@ async def test_it_says_who_it_is_joins_and_takes_part(scene):
         ("w1/1", 4),
         ("w1/2", 5),
     ]
-    assert scene.crew.prepared[0].model == "toy"
-    assert scene.crew.thread.startswith("crew"), "the event loop must not compute"
+    assert scene.participants.prepared[0].model == "toy"
+    assert scene.participants.thread.startswith("participants"), "the event loop must not compute"
     secrets = {e.credential for e in scene.aggregator.enrolled}
     assert len(secrets) == 3
     assert {len(secret) for secret in secrets} == {32}
@@ -51,7 +51,7 @@ async def test_the_model_is_pulled_once_however_many_it_hosts_and_anew_every_rou
         line.take_part(number)
         await line.hear("round_report")
     assert scene.aggregator.models == [1, 2, 3]
-    assert scene.crew.rounds == [1, 2, 3]
+    assert scene.participants.rounds == [1, 2, 3]
 
 
 async def test_only_those_take_part_who_are_called(scene):
@@ -70,8 +70,8 @@ async def test_who_is_called_for_nobody_only_looks_at_the_model(scene):
     assert (report.round, report.submitted, report.problem) == (2, 0, "")
     assert scene.aggregator.models == [1, 2]
     assert scene.aggregator.only_looked == [2]
-    assert list(scene.crew.seen) == [2]
-    np.testing.assert_array_equal(scene.crew.seen[2], np.arange(SIZE, dtype=np.float32))
+    assert list(scene.participants.seen) == [2]
+    np.testing.assert_array_equal(scene.participants.seen[2], np.arange(SIZE, dtype=np.float32))
     assert {number for number, _ in scene.aggregator.taken} == {1}
 
 
@@ -88,7 +88,7 @@ async def test_a_lost_line_is_opened_again_and_the_work_goes_on(scene, how):
     assert [e.credential for e in scene.aggregator.enrolled] == secrets * 2, "same secrets"
     again.take_part(1)
     assert (await again.hear("round_report")).submitted == 3
-    assert len(scene.crew.prepared) == 1, "it is ready already"
+    assert len(scene.participants.prepared) == 1, "it is ready already"
 
 
 async def test_a_line_lost_many_times_leaves_nothing_behind(scene):
@@ -107,7 +107,7 @@ async def test_nobody_need_be_there_first(serve, scene, free_port):
     late = Simulator()
     hello = pb.Hello(worker="early", kind=pb.WORKER_KIND_ATTACKER, capacity=1, version="0")
     address = f"127.0.0.1:{free_port}"
-    early = asyncio.create_task(Worker(hello, ToyCrew, address, address).run())
+    early = asyncio.create_task(Worker(hello, ToyParticipants, address, address).run())
     await asyncio.sleep(0.05)
     assert not early.done()
     await serve(late, free_port)
@@ -117,14 +117,14 @@ async def test_nobody_need_be_there_first(serve, scene, free_port):
 
 
 async def test_who_is_sent_home_stops_and_says_nothing(scene):
-    scene.crew.go_on = threading.Event()
+    scene.participants.go_on = threading.Event()
     line = await scene.simulator.joined()
     line.take_part(1)
-    assert await asyncio.to_thread(scene.crew.computing.wait, PATIENCE)
+    assert await asyncio.to_thread(scene.participants.computing.wait, PATIENCE)
     line.leave()
     line.join(experiment="next", indices=[0])
-    await until(lambda: len(scene.crews) == 2)
-    scene.crew.go_on.set()
+    await until(lambda: len(scene.hosted) == 2)
+    scene.participants.go_on.set()
     joined = await line.hear("joined")
     assert joined.experiment_id == "next"
     assert set(scene.aggregator.submissions) <= {2, 4}, "nothing of what it computed after that"
@@ -144,7 +144,7 @@ async def test_a_newer_round_takes_the_place_of_an_older_one(scene):
     report = await line.hear("round_report")
     assert (report.round, report.submitted) == (2, 3)
     assert {number for number, _ in scene.aggregator.taken} == {2}
-    assert scene.crew.rounds == [2]
+    assert scene.participants.rounds == [2]
     assert line.heard.empty()
 
 
@@ -172,13 +172,13 @@ async def test_a_newer_round_ends_what_is_sent_while_the_crew_computes(scene):
             await asyncio.Event().wait()
 
     scene.aggregator.before = hold_round_one
-    scene.crew.go_on = threading.Event()
+    scene.participants.go_on = threading.Event()
     line = await scene.simulator.joined()
     line.take_part(1)
     await until(lambda: scene.aggregator.submissions == [2])
     line.take_part(2)
     await asyncio.wait_for(scene.aggregator.cut.wait(), PATIENCE)
-    scene.crew.go_on.set()
+    scene.participants.go_on.set()
     report = await line.hear("round_report")
     assert (report.round, report.submitted) == (2, 3)
 
@@ -194,9 +194,9 @@ async def test_one_block_is_sent_while_the_next_is_computed(scene):
     line = await scene.simulator.joined(indices=range(20))
     line.take_part(1, range(20))
     await asyncio.wait_for(held.wait(), PATIENCE)
-    await until(lambda: scene.crew.blocks == 2)
+    await until(lambda: scene.participants.blocks == 2)
     await asyncio.sleep(0.05)
-    assert scene.crew.blocks == 2, "memory holds two blocks, however many participants there are"
+    assert scene.participants.blocks == 2, "memory holds two blocks, however many there are"
     go_on.set()
     assert (await line.hear("round_report")).submitted == 20
     assert scene.aggregator.streams == 10
@@ -210,4 +210,4 @@ async def test_two_experiments_do_not_mix(scene):
     line.take_part(1, [0, 1], experiment="other")
     reports = [await line.hear("round_report") for _ in range(2)]
     assert {(r.experiment_id, r.submitted) for r in reports} == {("e", 3), ("other", 2)}
-    assert len(scene.crews) == 2
+    assert len(scene.hosted) == 2

@@ -1,4 +1,4 @@
-"""What a worker does when an update, the line, the aggregator or its crew fails."""
+"""What a worker does when an update, the line, the aggregator or its participants fails."""
 
 import asyncio
 from functools import partial
@@ -115,23 +115,23 @@ async def test_an_aggregator_without_a_model_is_quoted(scene):
 )
 @pytest.mark.parametrize("block", [1, 2], ids=["uploads under way", "one block"])
 async def test_a_crew_that_fails_says_why_and_may_try_the_next_round(scene, error, words, block):
-    scene.crew.error, scene.crew.block = error, block
+    scene.participants.error, scene.participants.block = error, block
     line = await scene.simulator.joined()
     line.take_part(1)
     failure = await line.hear("failure")
     assert (failure.experiment_id, failure.problem) == ("e", words)
-    scene.crew.error = None
+    scene.participants.error = None
     line.take_part(2)
     assert (await line.hear("round_report")).submitted == 3
 
 
 async def test_a_crew_that_cannot_prepare_says_why(scene):
-    scene.crew.error_in_prepare = InvalidValue("data set", "mnst", "did you mean mnist?")
+    scene.participants.error_in_prepare = InvalidValue("data set", "mnst", "did you mean mnist?")
     line = await scene.simulator.attached()
     line.join()
     failure = await line.hear("failure")
     assert failure.problem == "data set='mnst' is not possible: did you mean mnist?"
-    scene.crew.error_in_prepare = None
+    scene.participants.error_in_prepare = None
     line.join()
     await line.hear("joined")
 
@@ -142,12 +142,12 @@ async def test_a_model_of_another_size_is_not_trained(scene):
     line.take_part(1)
     failure = await line.hear("failure")
     assert f"{4 * SIZE + 4} bytes" in failure.problem
-    assert scene.crew.rounds == []
+    assert scene.participants.rounds == []
 
 
 async def test_a_crew_that_speaks_for_others_fails(scene):
     line = await scene.simulator.joined()
-    scene.crew.wrong_index = True
+    scene.participants.wrong_index = True
     line.take_part(1)
     failure = await line.hear("failure")
     assert "1002" in failure.problem
