@@ -248,8 +248,9 @@ class _LocalRun:
         """
         try:
             if self._rows:
-                self._screen.print_history(self._rows)
-                self._sum_up(Run.read(self._folder.path), twin, baseline)
+                run = Run.read(self._folder.path)
+                self._screen.print_history(run.history)
+                self._sum_up(run, twin, baseline)
         except InvalidValue:
             if not self._problem:  # such as a full disk, which explains why nothing was written
                 raise

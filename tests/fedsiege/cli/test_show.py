@@ -1,5 +1,6 @@
 """The page of a run: found by its name, it says what the figures are and what is missing."""
 
+import csv
 import io
 import json
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from rich.console import Console
 from fedsiege.cli import show
 from fedsiege.cli.screen import Screen
 from fedsiege.errors import InvalidValue
+from fedsiege.results import HistoryRow
 
 WriteRun = Callable[..., Path]
 
@@ -150,10 +152,11 @@ def test_a_round_in_which_nothing_was_aggregated_is_not_passed_over(
     path = write_run(tmp_path / "run")
     why = "bulyan needs 19 updates, there are 16; the model is kept"
     with (path / "history.csv").open("a") as history:
-        history.write(f'4,0.6,0.4,5,0,0.1,0,0.1,,"{why}",,,,,\n')
+        csv.writer(history).writerow(HistoryRow(4, 0.6, 0.4, 5, 0, 0.1, problem=why).to_row())
     lines = Shown("run", tmp_path).lines
     assert f"went wrong in 1 of 4 rounds; round 4: {why[:20]}" in " ".join(lines)
-    assert [line.split()[-1] for line in lines if line.startswith("4 60.0%")] == ["!"]
+    assert ["!" in line.split() for line in lines if line.startswith("4 60.0%")] == [True]
+    assert not any("!" in line.split() for line in lines if line.startswith("3 60.0%"))
     shown = Shown("run", tmp_path, as_json=True)
     report = json.loads(shown.output.getvalue())
     assert report["rounds_gone_wrong"] == 1
@@ -178,7 +181,6 @@ def test_a_run_with_every_column_is_whole_at_80_columns(
     (first,) = (line for line in shown.lines if line.startswith("round accuracy"))
     at = shown.lines.index(first)
     second = next(line for line in shown.lines[at + 1 :] if line.startswith("round "))
-    assert [*first.split(), *second.split()[1:]] == [
-        *headings.split(),
-        *("wrong", "missing", "hostile"),
-    ]
+    expected = [*headings.split(), "wrong", "missing", "hostile"]
+    shown_headings = [*first.split(), *second.split()[1:]]
+    assert [one for one in shown_headings if one in expected] == expected

@@ -17,12 +17,11 @@ from fedsiege.results.run import is_run
 def test_a_run_comes_back_as_it_was_written(tmp_path: Path, write_run: Callable[..., Path]) -> None:
     run = Run.read(write_run(tmp_path / "run"))
     assert run.spec.rule == "krum:f=1"
-    assert run.history[0] == HistoryRow(0, 0.9, 1 - 0.9, 5, 0, 0.1, 0, asr=0.0)
-    assert run.history[3] == HistoryRow(
-        *(3, 0.6, 1 - 0.6, 5, 0, 0.1, 1),
-        instability=pytest.approx(math.sqrt(42 / 3) / 30),
-        asr=pytest.approx(0.3),
-    )
+    first, last = run.history[0], run.history[3]
+    assert first == HistoryRow(0, 0.9, 1 - 0.9, 5, 0, 0.1, 0, asr=0.0).after([])
+    written = HistoryRow(3, 0.6, 1 - 0.6, 5, 0, 0.1, 1, asr=0.1 * 3)
+    assert last == written.after(run.history[:3])
+    assert last.instability == pytest.approx(math.sqrt(42 / 3) / 30)
     assert list(run.tests) == [0, 1, 2, 3]
     assert run.tests[2].counts.tolist() == [[4, 4], [1, 0]]
     assert run.tests[2].samples.tolist() == [8, 2]
@@ -130,12 +129,17 @@ def test_what_is_no_run_is_refused(
     assert is_run(tmp_path) == (spec is not None)
 
 
+WIDTH = len(HistoryRow.header())
 #: What is done to a table of results, its lines numbered from 1, and what is said of it.
 DAMAGE = {
     "a cell is no number": (3, lambda line: line.replace("0.8", "much", 1), "'much'"),
     "a row is cut": (4, lambda line: line[:12], "'2,0.5,0.5,5,' is cut"),
-    "a row in the middle is cut": (3, lambda line: line[:12] + "\n", r"\d+ cells, .* has 15"),
-    "a row is too long": (3, lambda line: "1," + line, "16 cells, where the header has 15"),
+    "a row in the middle is cut": (3, lambda line: line[:12] + "\n", rf"\d+ cells, .* {WIDTH}"),
+    "a row is too long": (
+        3,
+        lambda line: "1," + line,
+        f"{WIDTH + 1} cells, .* {WIDTH}",
+    ),
     "a round is missing": (3, lambda line: "", "round 2, where round 1 is expected"),
     "bytes that are no text": (3, lambda line: "\udcff" + line, "is not UTF-8"),
     "a reason that there is none": (
