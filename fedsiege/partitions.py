@@ -251,7 +251,7 @@ class DirichletPrior(Dirichlet):
 
 
 class _Draws(Sequence[Indices]):
-    """Draws with replacement, made when looked at."""
+    """Draws with replacement, made when asked for."""
 
     def __init__(self, population: int, participants: int, samples: int, seed: int) -> None:
         self._population = population

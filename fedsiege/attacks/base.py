@@ -71,7 +71,7 @@ class Broadcast:
 
     def own_of(self, participants: Sequence[int]) -> Tensor:
         """Return ``(len(participants), d)`` float32, the rows of ``own`` of some participants."""
-        assert self.own is not None, "what an attack knows is handed in"
+        assert self.own is not None, "what an attack knows is passed in"
         place = {index: row for row, index in enumerate(self.hostile)}
         return self.own[[place[index] for index in participants]].float()
 
@@ -108,7 +108,7 @@ class Attack(Component, abc.ABC):
 
     @property
     def knows(self) -> Knowledge:
-        """What it must be handed."""
+        """What the attack knows, and is passed in the broadcast."""
         return Knowledge.NONE
 
     @property
@@ -166,7 +166,7 @@ class Attack(Component, abc.ABC):
     def advance(
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None
     ) -> tuple[Tensor, object | None]:
-        """Return the updates, and what to hand in in the next round.
+        """Return the updates, and what to pass in the next round.
 
         Args:
             broadcast: what they see.
@@ -206,7 +206,7 @@ class StatefulAttack(Attack):
     def advance(
         self, broadcast: Broadcast, participants: Sequence[int], state: object | None
     ) -> tuple[Tensor, object]:
-        """Return the updates, and what to hand in in the next round; see ``Attack``."""
+        """Return the updates, and what to pass in the next round; see ``Attack``."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class CompromisedAttack(Attack):
 
     @property
     def knows(self) -> Knowledge:
-        """What it must be handed."""
+        """What the attack knows, and is passed in the broadcast."""
         return LEVELS[self.knowledge]
 
     @property
@@ -246,7 +246,7 @@ class CompromisedAttack(Attack):
     def sample(self, broadcast: Broadcast) -> Tensor:
         """Return ``(m, d)``, the updates that it takes for those of the benign participants."""
         rows = broadcast.own if self.knows is Knowledge.PARTIAL else broadcast.benign
-        assert rows is not None, "what an attack knows is handed in"
+        assert rows is not None, "what an attack knows is passed in"
         return rows
 
     def senders(self, broadcast: Broadcast) -> tuple[int, ...]:
@@ -262,7 +262,7 @@ class PoisoningAttack(Attack):
 
     @property
     def knows(self) -> Knowledge:
-        """What it must be handed."""
+        """What the attack knows, and is passed in the broadcast."""
         return Knowledge.PARTIAL
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:

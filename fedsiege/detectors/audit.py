@@ -35,7 +35,7 @@ class Examination:
         scores: ``(m, n)`` float64, of each of m detectors for each of n participants.
         flagged: ``(m, n)`` bool, which of them are flags that count.
         out: ``(n,)`` bool, which updates the rule must not use.
-        state: to be handed in in the next round.
+        state: to be passed in the next round.
         notes: for people: which flags did not count, and why.
     """
 

@@ -2,7 +2,7 @@
 
 A detector examines the updates of a round, from what an aggregator may see, and scores how suspect
 each participant is. It is a frozen dataclass of its parameters; what it remembers from
-round to round is one frozen dataclass of tensors and numbers, handed in and given back, which
+round to round is one frozen dataclass of tensors and numbers, passed in and returned, which
 ``fedsiege.rules.state`` turns into bytes and back. It moves no model: what becomes of those
 it flags is decided in quarantine.py.
 """
@@ -44,7 +44,7 @@ class Detector(Component, abc.ABC):
 
         Returns:
             ``(n,)`` float64 on the CPU, the more suspect the higher, 1 or more is flagged, and what
-            to hand in in the next round. Rows with a NaN or an infinity, or beyond float32, have an
+            to pass in the next round. Rows with a NaN or an infinity, or beyond float32, have an
             infinite score, and the others the scores they have without them.
 
         Raises:
@@ -74,7 +74,7 @@ class Detector(Component, abc.ABC):
     def judge(
         self, updates: Tensor, context: RoundContext, state: object | None
     ) -> tuple[Tensor, object | None]:
-        """Do it: there is at least one row, and all are finite."""
+        """Score the updates: there is at least one row, and all are finite."""
 
 
 registry: Registry[Detector] = Registry("detector")

@@ -51,7 +51,7 @@ class Duplicate(Detector):
     def judge(
         self, updates: Tensor, context: RoundContext, state: object | None
     ) -> tuple[Tensor, None]:
-        """Do it; nothing is remembered."""
+        """Score the updates; nothing is remembered."""
         n = len(updates)
         if n < self.group:
             return torch.zeros(n, dtype=torch.float64), None

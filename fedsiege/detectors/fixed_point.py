@@ -64,7 +64,7 @@ class FixedPoint(Detector):
     def judge(
         self, updates: Tensor, context: RoundContext, state: object | None
     ) -> tuple[Tensor, FixedPointState]:
-        """Do it, and remember the updates. It needs the model."""
+        """Score the updates, and remember them. It needs the model."""
         model = context.model_for(self.name, updates)
         before = _remembered(state, updates.shape[1]) or _nothing(updates)
         turnout = before.turnout(context.identities(len(updates)), self.remember, self.window)

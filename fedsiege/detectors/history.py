@@ -70,7 +70,7 @@ class History(Detector):
     def judge(
         self, updates: Tensor, context: RoundContext, state: object | None
     ) -> tuple[Tensor, HistoryState]:
-        """Do it, and remember the directions."""
+        """Score the updates, and remember the directions."""
         shapes = {**SHAPES, "averages": ("k", updates.shape[1])}
         before = own(self.name, state, HistoryState, ["averages"], **shapes) or _nothing(updates)
         turnout = before.turnout(context.identities(len(updates)), self.remember)

@@ -54,7 +54,7 @@ class Layers(Detector):
     def judge(
         self, updates: Tensor, context: RoundContext, state: object | None
     ) -> tuple[Tensor, None]:
-        """Do it; nothing is remembered. It needs the layout."""
+        """Score the updates; nothing is remembered. It needs the layout."""
         context.require(self.name, "layout")
         similarity = LayerGuard(neighbours=self.neighbours).similarity
         gaps = [1 - similarity(updates[:, s]) for s in layers_of(context.layout, updates.shape[1])]

@@ -49,6 +49,6 @@ class Norm(Detector):
     def judge(
         self, updates: Tensor, context: RoundContext, state: object | None
     ) -> tuple[Tensor, None]:
-        """Do it; nothing is remembered."""
+        """Score the updates; nothing is remembered."""
         z = robust_z(row_norms(updates).log(), self.floor, distinct(updates))
         return z / self.z, None

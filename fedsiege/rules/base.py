@@ -37,7 +37,7 @@ class Aggregation:
         accepted: ``(n,)`` bool on the CPU, the rows that had weight.
         scores: ``(n,)`` float64 on the CPU, the rule's score of each row, NaN for rows that were
             left out; None for rules that give none.
-        state: what a rule with a memory must be handed in the next round; None for others.
+        state: what a rule with a memory must be passed in the next round; None for others.
         remarks: what people should know of this round, a sentence each: above all which reported
             counts were not taken as they were.
     """
@@ -99,7 +99,7 @@ class Rule(Component, abc.ABC):
         return self
 
     def for_participants(self, n: int) -> Self:
-        """Return this rule with what depends on n settled, and check that it can work.
+        """Return this rule with its parameters resolved for n updates, and check that it can work.
 
         Raises:
             UnfitRound: the rule cannot work with n updates.
@@ -171,7 +171,7 @@ class Rule(Component, abc.ABC):
         return replace(result, accepted=accepted, scores=scores)
 
     def at_once(self, updates: Tensor, context: RoundContext) -> Aggregation | None:
-        """Do it without knowing that all rows are finite, or return None if that takes knowing.
+        """Aggregate in one pass over rows that may not be finite; return None where that fails.
 
         For rules that find out while they work: the pass over the matrix that looks for a NaN or an
         infinity would be a large part of their time.
@@ -179,35 +179,35 @@ class Rule(Component, abc.ABC):
         return None
 
     def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
-        """Do it, with the state where there is one; what ``__call__`` has checked."""
+        """Aggregate checked updates, with the state where there is one."""
         return self.combine(updates, context)
 
     @abc.abstractmethod
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
-        """Do it: all rows are finite, the rule is settled for them and ``check`` has passed."""
+        """Aggregate finite rows, for which the rule is resolved and ``check`` has passed."""
 
 
 @dataclass(frozen=True)
 class StatefulRule(Rule):
     """Base of the rules that remember something from round to round.
 
-    What they remember is one frozen dataclass of tensors and numbers, handed in and given back;
+    What they remember is one frozen dataclass of tensors and numbers, passed in and returned;
     ``fedsiege.rules.state`` turns it into bytes and back.
     """
 
     by_participant: ClassVar[bool] = True
 
     def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
-        """Do it from where the last round ended."""
+        """Aggregate from where the last round ended."""
         return self.advance(updates, context, state)
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
-        """Do it as in a first round."""
+        """Aggregate as in a first round."""
         return self.advance(updates, context, None)
 
     @abc.abstractmethod
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
-        """Do it, and return what to remember as ``Aggregation.state``."""
+        """Aggregate, and return what to remember as ``Aggregation.state``."""
 
 
 @dataclass(frozen=True)
@@ -237,10 +237,10 @@ class TolerantRule(Rule):
         return f"{self.name} with f=0 is the plain mean, which is no defence" if plain else ""
 
     def for_participants(self, n: int) -> Self:
-        """Return this rule with ``f`` settled for n participants, and check that it can work."""
-        settled = replace(self, f=self.tolerated(n))
-        settled.check(n)
-        return settled
+        """Return this rule with ``f`` resolved for n participants, and check that it can work."""
+        resolved = replace(self, f=self.tolerated(n))
+        resolved.check(n)
+        return resolved
 
 
 @dataclass(frozen=True)

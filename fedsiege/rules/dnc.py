@@ -95,7 +95,7 @@ def projections(updates: Tensor, columns: Tensor | None = None) -> Tensor:
 
     Args:
         updates: ``(n, d)``.
-        columns: ``(b,)`` int64, the coordinates to look at; None for all.
+        columns: ``(b,)`` int64, the coordinates to use; None for all.
     """
     n = len(updates)
     gram = torch.zeros(n, n, dtype=torch.float64, device=updates.device)

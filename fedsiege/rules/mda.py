@@ -14,7 +14,7 @@ from fedsiege.numerics.means import mean_of_rows
 from fedsiege.rules.base import Aggregation, MinorityRule, registry
 from fedsiege.rules.context import RoundContext
 
-#: Subsets that are looked at, at most: some seconds.
+#: The most subsets that are compared, which takes some seconds.
 LIMIT = 2**20
 
 
@@ -45,7 +45,7 @@ class MDA(MinorityRule):
         f = self.tolerated(n)
         if 2**f > LIMIT:
             raise UnfitRound(
-                f"{self.name} with f={f} must be ready to look at 2^{f} = {2**f:,} subsets, and "
+                f"{self.name} with f={f} may have to compare 2^{f} = {2**f:,} subsets, and "
                 f"the limit is {LIMIT:,}: f can be 20 at most"
             )
 

@@ -85,7 +85,7 @@ class Pipeline(Rule):
         return grammar.SEPARATOR.join(spell(step) for step in (*self.pre, self.rule))
 
     def for_participants(self, n: int) -> Self:
-        """Return this with f settled in all steps, and check that each can work with its rows."""
+        """Return this with f resolved in all steps, and check that each can work with its rows."""
         f = int(ASSUMED_HOSTILE_SHARE * n) if self.f is None else self.f
         steps, rows = [], n
         for step in self.pre:
@@ -114,7 +114,7 @@ class Pipeline(Rule):
         return self.rule.remark(n)
 
     def apply(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
-        """Do it; the state is the rule's."""
+        """Aggregate; the state is the rule's."""
         made: list[Mixed] = []
         for step in self.pre:
             made.append(step.transform(made[-1].rows if made else updates, context))
@@ -138,7 +138,7 @@ class Pipeline(Rule):
         return Aggregation(update, torch.ones(m, dtype=torch.bool), remarks=remarks)
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
-        """Do it as in a first round."""
+        """Aggregate as in a first round."""
         return self.apply(updates, context, None)
 
 

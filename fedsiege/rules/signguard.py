@@ -63,7 +63,7 @@ class SignGuard(Rule):
             raise UnfitRound(f"{self.name} needs at least {_FEWEST} updates, there are {n}")
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
-        """Aggregate. The context gives the seed and the round of the random place."""
+        """Aggregate. The context gives the seed and the round of the random window."""
         d = updates.shape[1]
         norms = row_norms(updates)
         middle = median_of(norms)

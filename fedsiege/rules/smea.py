@@ -15,9 +15,9 @@ from fedsiege.numerics.means import mean_of_rows
 from fedsiege.rules.base import Aggregation, MinorityRule, registry
 from fedsiege.rules.context import RoundContext
 
-#: Subsets that are looked at, at most.
+#: The most subsets that are compared.
 LIMIT = 200_000
-#: Directions of largest variance in which every subset is looked at first.
+#: Directions of largest variance in which every subset is examined first.
 _DIRECTIONS = 12
 #: Subsets at a time.
 _BATCH = 512

@@ -27,13 +27,13 @@ def own(
     finite: Iterable[str] = (),
     **shapes: tuple[int | str, ...],
 ) -> T | None:
-    """Return the state that a rule is handed, None in its first round, if it can be the rule's.
+    """Return the state that a rule is passed, None in its first round, if it can be the rule's.
 
     A wrong state must not count as no state: what the rule found out would be forgotten.
 
     Args:
         rule: its name.
-        state: what it is handed.
+        state: what it is passed.
         kind: the class of its states.
         finite: names of the tensors in which no NaN or infinity may be.
         shapes: of its tensors, by name; a letter stands for any number, the same in all of them.

@@ -71,7 +71,7 @@ class Mimic(CompromisedAttack, StatefulAttack):
         "all send the update of the one benign participant that stands out most"
     )
 
-    warmup: Annotated[int, Ge(1), "number of rounds before the participant to copy is settled"] = 10
+    warmup: Annotated[int, Ge(1), "number of rounds until the participant to copy is fixed"] = 10
     target: Annotated[
         int | None,
         Ge(0),

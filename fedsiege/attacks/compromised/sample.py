@@ -16,7 +16,7 @@ def usable_sample(attack: CompromisedAttack, broadcast: Broadcast) -> Tensor:
 
     Args:
         attack: the attack.
-        broadcast: what it is handed.
+        broadcast: what it knows.
 
     Raises:
         UnfitRound: there are fewer than it needs.

@@ -33,7 +33,7 @@ class Scaling(Attack):
 
     @property
     def knows(self) -> Knowledge:
-        """What it must be handed."""
+        """The updates that its participants would have sent."""
         return Knowledge.PARTIAL
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:

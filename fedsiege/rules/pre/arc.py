@@ -36,7 +36,7 @@ class ARC(TolerantPreAggregator):
             )
 
     def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
-        """Do it; the context is not used."""
+        """Clip the updates; the context is not used."""
         n, f = len(updates), self.tolerated
         norms = distances_to(updates)
         # In whole numbers: 2 * (f / n) * (n - f) in floating point can fall below what it is.

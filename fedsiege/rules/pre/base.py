@@ -92,7 +92,7 @@ class PreAggregator(Component, abc.ABC):
         return n
 
     def for_participants(self, n: int, f: int) -> Self:
-        """Return this with what depends on n settled, and check that it can work.
+        """Return this with its parameters resolved for n updates, and check that it can work.
 
         Args:
             n: how many updates there are.
@@ -105,10 +105,10 @@ class PreAggregator(Component, abc.ABC):
 
     @abc.abstractmethod
     def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
-        """Do it.
+        """Transform the updates.
 
         Args:
-            updates: ``(n, d)`` floating point, finite in float32; this is settled for n.
+            updates: ``(n, d)`` floating point, finite in float32; this is resolved for n.
             context: what else is known of the round.
         """
 
@@ -122,14 +122,14 @@ class TolerantPreAggregator(PreAggregator):
     ] = None
 
     def for_participants(self, n: int, f: int) -> Self:
-        """Return this with ``f`` settled, and check that it can work; arguments as above."""
-        settled = replace(self, f=f if self.f is None else self.f)
-        settled.check(n)
-        return settled
+        """Return this with ``f`` resolved, and check that it can work; arguments as above."""
+        resolved = replace(self, f=f if self.f is None else self.f)
+        resolved.check(n)
+        return resolved
 
     @property
     def tolerated(self) -> int:
-        """Return f, which ``for_participants`` has settled."""
+        """Return f, which ``for_participants`` has resolved."""
         assert self.f is not None
         return self.f
 

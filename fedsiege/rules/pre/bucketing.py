@@ -47,7 +47,7 @@ class Bucketing(PreAggregator):
         return -(-n // self.s)
 
     def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
-        """Do it; the buckets depend on identities, round and seed, not on positions."""
+        """Average buckets, which depend on identities, round and seed, not on positions."""
         n = len(updates)
         random = seeding.generator(context.seed, self.name, context.round_number)
         by_identity = context.identities(n).argsort(stable=True)

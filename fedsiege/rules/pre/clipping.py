@@ -24,7 +24,7 @@ class Clipping(PreAggregator):
     ] = None
 
     def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
-        """Do it; the context is not used."""
+        """Clip the updates; the context is not used."""
         norms = distances_to(updates)
         bound = self.bound or float(norms.quantile(0.5))
         return Scaled.to(updates, norms, bound)

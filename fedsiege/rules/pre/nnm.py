@@ -41,7 +41,7 @@ class NNM(TolerantPreAggregator):
             )
 
     def transform(self, updates: Tensor, context: RoundContext) -> Mixed:
-        """Do it; the context is not used."""
+        """Mix the updates; the context is not used."""
         n = len(updates)
         count = n - self.tolerated
         members = nearest(squared_distances(updates), count)

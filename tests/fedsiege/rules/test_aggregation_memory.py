@@ -36,15 +36,15 @@ def run(text, updates):
     )
     rules.parse(text)(updates, torch.ones(n, dtype=torch.int64), context=context)
 
-n, d, *rules = sys.argv[1:]
+n, d, *texts = sys.argv[1:]
 torch.set_num_threads(1)
 rows = np.empty((int(n), int(d)), np.float32)
 np.random.default_rng(0).standard_normal(out=rows, dtype=np.float32)
 rows[:3] *= 1e6
 updates = torch.from_numpy(rows)
-for text in rules:  # first use loads libraries and allocates their buffers
+for text in texts:  # first use loads libraries and allocates their buffers
     run(text, updates[:190, :2000])
-for text in rules:
+for text in texts:
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak is that of now
     before = peak_mib()
