@@ -1,4 +1,4 @@
-"""What the aggregator tells of a participant, and what became of it in a closed round."""
+"""What the aggregator says of a closed round, and of the participants in it."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -7,10 +7,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsiege.training.evaluation import Score
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator.auditing import AuditDetail
 from services.aggregator.participants import Participant
 from services.errors import NotFound
+from services.rpc.tensors import Floats
 
 
 @dataclass(frozen=True)
@@ -107,3 +109,14 @@ def describe(someone: Participant, detail: RoundDetail | None) -> pb.Participant
     if detail is not None:
         detail.describe(message)
     return message
+
+
+def tested_entry(score: Score, weights: Floats) -> pb.AccuracyEntry:
+    """Return the part of an entry that the test of a model says."""
+    return pb.AccuracyEntry(
+        accuracy=score.accuracy,
+        loss=score.loss,
+        model_finite=bool(np.isfinite(weights).all()),
+        confusion=score.confusion.flatten().tolist(),
+        class_samples=score.class_samples.tolist(),
+    )

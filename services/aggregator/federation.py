@@ -4,11 +4,10 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from google.protobuf import duration_pb2
 
 from fedsiege.detectors import Audit
 from fedsiege.errors import UnfitRound
@@ -25,7 +24,7 @@ from services.aggregator.collecting import (
     SumCollector,
     new_matrix,
 )
-from services.aggregator.detail import RoundDetail, RoundDetails, describe
+from services.aggregator.detail import RoundDetail, RoundDetails, describe, tested_entry
 from services.aggregator.participants import Participants
 from services.aggregator.round import Round
 from services.errors import Duplicate, FutureRound, Malformed, NotFound, WrongState
@@ -36,8 +35,6 @@ log = logging.getLogger(__name__)
 #: Closed rounds kept in detail for ListParticipants.
 ROUNDS_IN_DETAIL = 32
 LONGEST_DEADLINE = 86_400.0
-#: Participants in one message: with the longest identities it stays below 4 MiB.
-LARGEST_PAGE = 4_000
 
 
 class Federation:
@@ -98,6 +95,11 @@ class Federation:
         self._changed = asyncio.Event()
 
     @property
+    def changed(self) -> asyncio.Event:
+        """The event that is set, once, when a round opens, moves the model or is tested."""
+        return self._changed
+
+    @property
     def size(self) -> int:
         """How many parameters the model has."""
         return self._weights.size
@@ -120,16 +122,9 @@ class Federation:
         """Write entry 0 of the history."""
         started = time.monotonic()
         score = await asyncio.to_thread(self._evaluator, torch.from_numpy(self._weights))
-        self.history.append(
-            pb.AccuracyEntry(
-                accuracy=score.accuracy,
-                loss=score.loss,
-                seconds=time.monotonic() - started,
-                model_finite=bool(np.isfinite(self._weights).all()),
-                confusion=score.confusion.flatten().tolist(),
-                class_samples=score.class_samples.tolist(),
-            )
-        )
+        entry = tested_entry(score, self._weights)
+        entry.seconds = time.monotonic() - started
+        self.history.append(entry)
 
     def encoded_model(self, round_number: int, *, even_closed: bool = False) -> list[bytes]:
         """Return the serialised messages of GetModel.
@@ -277,20 +272,18 @@ class Federation:
     ) -> None:
         """Test what a round made of the model, write its entry, tell everyone."""
         score, untested = await asyncio.to_thread(self._test, weights)
-        entry = pb.AccuracyEntry(
-            round=closed.number,
-            accuracy=score.accuracy,
-            loss=score.loss,
-            updates=closed.taken - closed.quarantined,
-            rejected=closed.rejected,
-            quarantined=closed.quarantined,
-            seconds=time.monotonic() - closed.opened_at,
-            close_reason=closed.close_reason,
-            model_finite=bool(np.isfinite(weights).all()),
-            problem="; ".join(filter(None, [problem, untested])),
-            confusion=score.confusion.flatten().tolist(),
-            class_samples=score.class_samples.tolist(),
-            remarks=remarks,
+        entry = tested_entry(score, weights)
+        entry.MergeFrom(
+            pb.AccuracyEntry(
+                round=closed.number,
+                updates=closed.taken - closed.quarantined,
+                rejected=closed.rejected,
+                quarantined=closed.quarantined,
+                seconds=time.monotonic() - closed.opened_at,
+                close_reason=closed.close_reason,
+                problem="; ".join(filter(None, [problem, untested])),
+                remarks=remarks,
+            )
         )
         if not entry.model_finite:
             log.warning("round %d: the global model is no longer finite", closed.number)
@@ -384,45 +377,6 @@ class Federation:
         described = [describe(one, detail) for one in page[:size]]
         return number, described, len(page) > size
 
-    async def watch(
-        self, from_round: int, *, participants: bool = False
-    ) -> AsyncIterator[pb.WatchRoundsResponse]:
-        """Yield the history from an entry on, then every round as it opens and closes.
-
-        Args:
-            from_round: the first entry.
-            participants: whether to say before each closed round what became of all participants.
-        """
-        position, opened, aggregated = from_round, 0, 0
-        while True:
-            changed = self._changed  # before looking, so that nothing is missed while yielding
-            while position < len(self.history):
-                if participants and position:
-                    for page in self._pages(position):
-                        yield pb.WatchRoundsResponse(participants=page)
-                closed = pb.RoundClosed(entry=self.history[position])
-                yield pb.WatchRoundsResponse(closed=closed)
-                position += 1
-            if self.closed_rounds > aggregated:
-                aggregated = self.closed_rounds
-                moved = pb.RoundAggregated(round=aggregated)
-                yield pb.WatchRoundsResponse(aggregated=moved)
-            if self.round is not None and self.round.number > opened:
-                opened = self.round.number
-                yield pb.WatchRoundsResponse(opened=_opened(self.round))
-            if self.closed:
-                return
-            if position >= len(self.history) and self.closed_rounds == aggregated:
-                await changed.wait()
-
-    def _pages(self, number: int) -> Iterator[pb.RoundParticipants]:
-        """Yield all participants after a closed round, as many in a message as fit."""
-        after, more = -1, True
-        while more:
-            _, page, more = self.participants_after(number, after, LARGEST_PAGE)
-            yield pb.RoundParticipants(round=number, participants=page)
-            after = page[-1].participant_index
-
     def _notify(self) -> None:
         """Wake everyone who watches."""
         self._changed.set()
@@ -439,14 +393,3 @@ class Federation:
             if task is not None:
                 await asyncio.wait([task])
         self._notify()
-
-
-def _opened(current: Round) -> pb.RoundOpened:
-    deadline = duration_pb2.Duration()
-    deadline.FromMicroseconds(int(current.deadline * 1e6))
-    return pb.RoundOpened(
-        round=current.number,
-        participants=len(current.indices),
-        threshold=current.threshold,
-        deadline=deadline,
-    )

@@ -109,7 +109,7 @@ class Arrival:
             refusal: why it is refused, if it is. What can never be right is not tried again.
         """
         if self._round is not None:
-            if isinstance(refusal, Malformed | Forbidden):
+            if refusal is not None and isinstance(refusal, Malformed | Forbidden):
                 self._round.reject(self._row, refusal)
             self._round.release(self._row)
         if self._staging is not None:

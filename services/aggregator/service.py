@@ -18,9 +18,10 @@ from fedsiege.training.evaluation import Evaluator
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.aggregator.admission import Admission, Open
-from services.aggregator.federation import LARGEST_PAGE, Federation
+from services.aggregator.federation import Federation
 from services.aggregator.ingest import UpdateStream
 from services.aggregator.participants import check_request
+from services.aggregator.watching import LARGEST_PAGE, watch
 from services.errors import Exhausted, Malformed, NotFound, WrongState
 from services.identity import callers
 from services.rpc.guard import Guard
@@ -300,7 +301,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         """Stream the rounds."""
         federation = self._look(request.federation_id)
         name = federation.federation_id
-        events = federation.watch(request.from_round, participants=request.participants)
+        events = watch(federation, request.from_round, participants=request.participants)
         async for event in events:
             event.federation_id, name = name, ""
             yield event

@@ -80,7 +80,7 @@ def channel_options(address: str) -> list[tuple[str, int]]:
 def data_plane(channel: grpc.aio.Channel) -> "rpc.AggregatorServiceAsyncStub":
     """Return the aggregator's stub; its SubmitUpdates takes messages that are bytes already."""
     stub: rpc.AggregatorServiceAsyncStub = rpc.AggregatorServiceStub(channel)
-    stub.SubmitUpdates = channel.stream_stream(  # type: ignore[method-assign,assignment]
+    stub.SubmitUpdates = channel.stream_stream(
         "/fedsiege.v1.AggregatorService/SubmitUpdates",
         response_deserializer=pb.SubmitUpdatesResponse.FromString,
     )

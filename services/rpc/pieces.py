@@ -128,7 +128,8 @@ def _read(message: bytes) -> Pieces:
 
 def _read_piece(message: bytes, view: memoryview, at: int, end: int) -> Piece:
     """Read the piece that lies between two positions."""
-    header, offset, data = None, 0, None
+    header, offset = None, 0
+    data: memoryview | bytes | None = None
     if at < end and message[at] == _HEADER:
         length, at = _varint(message, at + 1)
         if at + length > end:

@@ -4,6 +4,7 @@ import asyncio
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from services.aggregator import federation as federation_module
+from services.aggregator import watching
 from tests.services.aggregator.playing import PATIENCE, Code, listing, ones, play, small
 from tests.services.conftest import refusal
 
@@ -72,7 +73,7 @@ async def test_the_history_is_that_of_the_watchers(federation):
 
 
 async def test_who_asks_is_told_what_became_of_each_participant(create, monkeypatch):
-    monkeypatch.setattr(federation_module, "LARGEST_PAGE", 2)
+    monkeypatch.setattr(watching, "LARGEST_PAGE", 2)
     federation = await small(await create(), 5)
     for number in (1, 2):
         await play(federation, number, 5)
