@@ -307,8 +307,10 @@ def _kind(hint: Any) -> Any:  # a type, a Literal of texts, or a union of one wi
     """Return the type of a parameter that may also be None."""
     if get_origin(hint) is Literal:
         return hint
-    [kind] = [one for one in get_args(hint) or (hint,) if one is not type(None)]
-    return kind
+    kinds = [one for one in get_args(hint) or (hint,) if one is not type(None)]
+    if len(kinds) != 1 or kinds[0] not in _ALLOWED:
+        raise TypeError(f"a parameter is a bool, int, float, str or a Literal, not {hint}")
+    return kinds[0]
 
 
 def _allowed(kind: Any, metadata: list[Any]) -> str:

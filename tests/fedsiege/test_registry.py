@@ -88,6 +88,9 @@ def test_what_is_allowed_is_said_as_it_is_declared():
     ]
     for hint, allowed in wanted:
         assert Parameter("x", hint).allowed == allowed, hint
+    for hint in (list[int], int | str, complex):
+        with pytest.raises(TypeError, match="a parameter is a bool, int"):
+            Parameter("x", hint)
 
 
 def test_a_lone_value_sets_the_positional_parameter():
