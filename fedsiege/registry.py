@@ -18,6 +18,7 @@ import dataclasses
 import difflib
 import functools
 import re
+import types
 from collections.abc import Callable, Iterator
 from typing import (
     Annotated,
@@ -27,6 +28,7 @@ from typing import (
     Literal,
     Protocol,
     TypeVar,
+    Union,
     cast,
     get_args,
     get_origin,
@@ -307,7 +309,8 @@ def _kind(hint: Any) -> Any:  # a type, a Literal of texts, or a union of one wi
     """Return the type of a parameter that may also be None."""
     if get_origin(hint) is Literal:
         return hint
-    kinds = [one for one in get_args(hint) or (hint,) if one is not type(None)]
+    several = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    kinds = [one for one in several if one is not type(None)]
     if len(kinds) != 1 or kinds[0] not in _ALLOWED:
         raise TypeError(f"a parameter is a bool, int, float, str or a Literal, not {hint}")
     return kinds[0]
