@@ -17,6 +17,7 @@ from fedsiege.peer_text import plain
 from fedsiege.v1 import simulator_pb2 as pb
 from services.rpc import settings
 from services.rpc.ration import Ration
+from services.simulator.worker_reports import readable, refused_updates
 from services.simulator.workers import AttachedWorker, Workers, share_out
 
 #: Seconds that workers get to join: they load data and measure how to train.
@@ -32,8 +33,6 @@ NO_DEADLINE = 86_400.0
 LARGEST_FEDERATION = 100_000
 #: Notes that one worker may cause in a round; in honest use it has one or two to say.
 MOST_NOTES_OF_A_WORKER = 5
-#: Reasons for refusals that are kept of one kind of intrusion.
-MOST_REASONS = 50
 
 
 class WorkersMissing(FedSiegeError):
@@ -312,7 +311,8 @@ class Assignment:
                     sent = self._sent.pop(worker.name, [])
                     if report.submitted < len(sent):
                         self.unreachable.put_nowait(sent)
-                self._complain(worker.name, report)
+                for text in refused_updates(worker.name, report):
+                    self._note_of(worker.name, text)
             case "intrusion" if hosted.join.HasField("attack"):
                 self._intruded(message.intrusion)
             case "failure":
@@ -323,25 +323,6 @@ class Assignment:
                 if not hosted.joined:
                     self._cannot_join(hosted, problem)
         self._wake.set()
-
-    def _complain(self, name: str, report: pb.RoundReport) -> None:
-        """Note which updates of a worker were not taken in, in the words of the history.
-
-        An update that came too late counts there as missing, and not as rejected.
-        """
-        late = min(report.late, report.refused)
-        if late:
-            self._note_of(
-                name,
-                f"round {report.round}: {_updates(late)} of {name} came after it had closed: "
-                "missing, not rejected",
-            )
-        if report.problem and (report.refused > late or not late):
-            self._note_of(
-                name,
-                f"round {report.round}: not taken in: {_updates(report.refused - late)} of {name}; "
-                f"the first: {plain(report.problem)}",
-            )
 
     def _note_of(self, worker: str, text: str) -> None:
         """Note something of one worker, unless it has had too much to say in this round."""
@@ -376,7 +357,7 @@ class Assignment:
         if report.intrusion in asked and all(
             one.intrusion != report.intrusion for one in self.intrusions
         ):
-            report = _readable(report)
+            report = readable(report)
             self.intrusions.append(report)
             self._note(
                 f"{report.intrusion}: {report.succeeded} of {report.tried} attempts succeeded "
@@ -394,20 +375,6 @@ class Assignment:
                 leave = pb.Leave(experiment_id=self._experiment_id)
                 hosted.worker.send(pb.AttachResponse(leave=leave))
         self._hosted.clear()
-
-
-def _readable(report: pb.IntrusionReport) -> pb.IntrusionReport:
-    """Return an attacker's report with reasons that can be shown, and not too many of them."""
-    readable = pb.IntrusionReport()
-    readable.CopyFrom(report)
-    readable.refusals.clear()
-    for reason, count in sorted(report.refusals.items())[:MOST_REASONS]:
-        readable.refusals[plain(reason, 100)] += count
-    return readable
-
-
-def _updates(count: int) -> str:
-    return f"{count} update{'' if count == 1 else 's'}"
 
 
 def seconds(value: float) -> duration_pb2.Duration:

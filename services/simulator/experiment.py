@@ -23,10 +23,10 @@ from services.errors import Refusal
 from services.rpc import settings
 from services.simulator.assignment import JOIN_PATIENCE, NO_DEADLINE, Assignment
 from services.simulator.attack_success import AttackSuccessRates
+from services.simulator.conclusion import conclude
 from services.simulator.conversion import (
     confusion,
     history_row,
-    intrusion_row,
     participant_row,
     round_figures,
 )
@@ -272,7 +272,7 @@ class Experiment:
             follower = asyncio.create_task(federation.follow())
             recorder = asyncio.create_task(self._record(folder, federation, rates))
             try:
-                self.note(_initial_weights(federation.described))
+                self.note(federation.initial_weights)
                 self._assignment.assign(federation.federation_id)
                 await self._assignment.ready()
                 for number in range(1, self.resolved.spec.rounds + 1):
@@ -286,7 +286,10 @@ class Experiment:
                 follower.cancel()
                 recorder.cancel()
                 if folder.rows:
-                    await asyncio.shield(self._conclude(folder, federation))
+                    concluding = conclude(
+                        folder, self.resolved, federation, self._assignment.intrusions, self.note
+                    )
+                    await asyncio.shield(concluding)
 
     async def _let_recording_catch_up(self, number: int, *others: asyncio.Task[None]) -> None:
         """Wait until at most ``MOST_UNRECORDED`` of the rounds before this one are unrecorded.
@@ -377,59 +380,6 @@ class Experiment:
             if kind not in self._remarked:
                 self._remarked.add(kind)
                 self.note(f"from round {number} on: {remark}")
-
-    async def _conclude(self, folder: ResultsFolder, federation: RemoteFederation) -> None:
-        """Draw the picture and keep the model of what there is."""
-        spec = self.resolved.spec
-        # Where one file does not fit on the disk, a smaller one still may.
-        problems: list[OSError] = []
-        try:
-            if spec.intrusions:
-                folder.add_intrusions(map(intrusion_row, self._assignment.intrusions))
-        except OSError as error:
-            problems.append(error)
-        try:
-            await asyncio.to_thread(
-                folder.write_plots,
-                spec.name or f"{spec.model} on {spec.dataset}",
-                subtitle(self.resolved),
-            )
-        except OSError as error:
-            problems.append(error)
-        try:
-            weights, header = await federation.model()
-            layout = [(one.name, tuple(one.shape)) for one in header.manifest.tensors]
-            kept = {"rounds": str(header.round - 1), "model": spec.model}
-            folder.write_model(layout, weights, kept)
-        except grpc.aio.AioRpcError as error:
-            self.note(f"the model could not be kept: {Refusal.of(error)}")
-        except OSError as error:
-            problems.append(error)
-        if problems:
-            raise problems[0]
-
-
-def subtitle(resolved: ResolvedSpec) -> str:
-    """Return what stands below the title of a run's picture."""
-    spec = resolved.spec
-    level = resolved.knowledge.level if resolved.knowledge else "none"
-    attack = f"{spec.attack_name}, {spec.attack:.0%} hostile, knowledge {level}"
-    size = f"{spec.clients} participants" if spec.clients else "open to newcomers"
-    return " · ".join(
-        [
-            attack if spec.attack else "no attack",
-            spec.rule,
-            size,
-            spec.partition,
-            f"seed {spec.seed}",
-        ]
-    )
-
-
-def _initial_weights(federation: data_pb.Federation) -> str:
-    """Say what a federation began with; a file with its digest, by which it can be told again."""
-    digest = f", SHA-256 {federation.init_sha256}" if federation.init_sha256 else ""
-    return f"initial weights: {federation.spec.init}{digest}"
 
 
 async def _unless_ended(awaited: asyncio.Task[None], *others: asyncio.Task[None]) -> None:

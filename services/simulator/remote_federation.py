@@ -41,6 +41,14 @@ class RemoteFederation:
         self.aggregated = 0
         self._moved = asyncio.Event()
 
+    @property
+    def initial_weights(self) -> str:
+        """What it began with, in words; a file with the digest that tells it from others."""
+        sha256 = self.described.init_sha256
+        return f"initial weights: {self.described.spec.init}" + (
+            f", SHA-256 {sha256}" if sha256 else ""
+        )
+
     @classmethod
     async def create(
         cls, aggregator: "rpc.AggregatorServiceAsyncStub", spec: ExperimentSpec

@@ -8,7 +8,8 @@ import pytest
 
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
-from services.simulator.experiment import MOST_NOTES, Experiment, subtitle
+from services.simulator.conclusion import subtitle
+from services.simulator.experiment import MOST_NOTES, Experiment
 from services.simulator.workers import Workers
 
 
