@@ -1,4 +1,4 @@
-"""One round's door: who may still submit, who has, and where each update lies.
+"""One round: which participants may still submit, which have, and where each update lies.
 
 A plain state machine without any asyncio, so that every order of events can be tried in a test.
 Each scheduled participant has a row; rows are ordered by participant index, whatever the order of
@@ -64,7 +64,8 @@ class Round:
         self.norms: NDArray[np.float64] = np.full(len(self.indices), np.nan)
         self._taken = 0
         self._rejected = 0
-        self._not_awaited = np.zeros(len(self.indices), np.bool_)
+        #: Rows that are no longer waited for; None while there are none.
+        self._not_awaited: NDArray[np.bool_] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -160,13 +161,15 @@ class Round:
         Participants that are not scheduled are passed over.
         """
         rows = [self._rows[index] for index in indices if index in self._rows]
+        if self._not_awaited is None:
+            self._not_awaited = np.zeros(len(self.indices), np.bool_)
         self._not_awaited[rows] = True
         if self.is_open:
             self._close_if_everyone_was_heard()
 
     def _close_if_everyone_was_heard(self) -> None:
         missing = 0
-        if self._not_awaited.any():
+        if self._not_awaited is not None:
             missing = int((self._not_awaited & (self._slots == Slot.MISSING)).sum())
         if self._taken + self._rejected + missing == len(self.indices):
             self.close(pb.CLOSE_REASON_EVERYONE_HEARD)
