@@ -25,7 +25,10 @@ class Witness(Rule):
 
     name: ClassVar[str] = "witness"
     summary: ClassVar[str] = "sees"
-    seen: list[tuple[torch.Tensor, torch.Tensor]] = dataclasses.field(default_factory=list)
+    seen: ClassVar[list[tuple[torch.Tensor, torch.Tensor]]]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seen", [])  # what is a field is a parameter of the rule
 
     def combine(self, updates: torch.Tensor, context: RoundContext) -> Aggregation:
         self.seen.append((updates, context.weights))
