@@ -62,6 +62,6 @@ WORKDIR /tmp
 CMD ["fedsiege", "--help"]
 ARG VERSION=development
 LABEL org.opencontainers.image.title="FedSiege" \
-    org.opencontainers.image.description="A siege range for federated learning: aggregator, client, attacker and simulator" \
+    org.opencontainers.image.description="Attacks on federated learning and defences against them: aggregator, client, attacker and simulator" \
     org.opencontainers.image.licenses="Apache-2.0" \
     org.opencontainers.image.version="${VERSION}"

@@ -56,9 +56,9 @@ def sim(
     engine: Annotated[
         str,
         typer.Option(
-            help="What runs the workers: laptop (processes), docker or swarm (containers)."
+            help="What runs the workers: local (processes), docker or swarm (containers)."
         ),
-    ] = "laptop",
+    ] = "local",
     image: Annotated[
         str | None,
         typer.Option(help="With containers: their image.", show_default="fedsiege:latest"),

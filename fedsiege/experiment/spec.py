@@ -88,7 +88,7 @@ class ExperimentSpec(Settings):
     deadline: float | None = setting(
         None,
         "Seconds after which a round closes in any case",
-        "a number above 0, at most 86400 (a day); unset: none with ENGINE=laptop, else 30",
+        "a number above 0, at most 86400 (a day); unset: none with ENGINE=local, else 30",
         gt=0,
         le=86_400,
     )

@@ -10,8 +10,8 @@ from fedsiege.experiment.faults import FaultPlan
 from fedsiege.experiment.spec import ExperimentSpec
 from services.launch.base import Fleet, Resources, WorkerSpec
 
-#: The engine without containers.
-LAPTOP = "laptop"
+#: The engine without containers: worker processes on this machine. "laptop" is its older name.
+LOCAL = "local"
 #: Engines that run containers.
 NAMES = ("docker", "swarm")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)b?", re.IGNORECASE)
@@ -53,12 +53,13 @@ class Engine:
             InvalidValue: a value is out of its range, or is given for containers though the engine
                 has none.
         """
-        if name not in (LAPTOP, *NAMES):
-            raise InvalidValue("ENGINE", name, f"one of {', '.join((LAPTOP, *NAMES))}")
+        name = LOCAL if name == "laptop" else name
+        if name not in (LOCAL, *NAMES):
+            raise InvalidValue("ENGINE", name, f"one of {', '.join((LOCAL, *NAMES))}")
         given = {"IMAGE": image, "PER_CONTAINER": per_container, "MEMORY": memory, "CPUS": cpus}
         for variable, value in given.items():
-            if name == LAPTOP and value is not None:
-                allowed = f"only with ENGINE={' or '.join(NAMES)}: {LAPTOP} has no containers"
+            if name == LOCAL and value is not None:
+                allowed = f"only with ENGINE={' or '.join(NAMES)}: {LOCAL} has no containers"
                 raise InvalidValue(variable, value, allowed)
         image = "fedsiege:latest" if image is None else image
         per_container = 1 if per_container is None else per_container
@@ -71,7 +72,7 @@ class Engine:
             raise InvalidValue("MEMORY", memory, "bytes, or with k, m or g: 512m")
         if not cpus >= 0.01:
             raise InvalidValue("CPUS", cpus, "a number of processors, 0.01 or more")
-        if name == LAPTOP:
+        if name == LOCAL:
             return None
         size = int(float(found[1]) * 1024 ** " kmg".index(found[2].lower() or " "))
         return cls(name, per_container, Resources(image, size, cpus))

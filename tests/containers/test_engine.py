@@ -92,7 +92,7 @@ def nothing_is_left(docker, of_ours) -> Callable[[], None]:
 
 
 def test_containers_and_processes_give_the_same_history(siege, nothing_is_left):
-    runs = [siege("--rounds=3", engine=engine) for engine in ("docker", "laptop")]
+    runs = [siege("--rounds=3", engine=engine) for engine in ("docker", "local")]
     for one in runs:
         assert one.end() == 0, one.printed
     containers, processes = (

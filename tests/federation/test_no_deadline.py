@@ -53,7 +53,7 @@ async def ended(experiment) -> pb.Experiment:
     return last.experiment
 
 
-async def test_a_laptop_run_states_no_deadline_and_servers_have_one() -> None:
+async def test_a_local_run_states_no_deadline_and_servers_have_one() -> None:
     assert resolve(SPEC, deadline=None).spec.deadline is None
     assert resolve(SPEC).spec.deadline == 30
     assert resolve(SPEC.model_copy(update={"deadline": 2.0}), deadline=None).spec.deadline == 2

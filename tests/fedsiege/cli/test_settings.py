@@ -17,7 +17,7 @@ def test_every_setting_is_listed_with_its_default(capsys):
     for name, field in ExperimentSpec.model_fields.items():
         default = "" if field.default is None else str(field.default)
         assert listed[name.upper()] == default, name
-    assert (listed["WORKERS"], listed["ENGINE"], listed["MEMORY"]) == ("1", "laptop", "1g")
+    assert (listed["WORKERS"], listed["ENGINE"], listed["MEMORY"]) == ("1", "local", "1g")
     assert "a fraction from 0 to 1" in printed
     assert max(map(len, printed.splitlines())) <= 100
 

@@ -50,14 +50,14 @@ def test_what_is_out_of_range_is_refused(name, value):
         Engine.of(**{**USUAL, name: value})
 
 
-def test_the_laptop_has_no_containers():
-    assert Engine.of("laptop") is None
+def test_a_local_run_has_no_containers_also_by_its_older_name():
+    assert Engine.of("local") is Engine.of("laptop") is None
 
 
 @pytest.mark.parametrize("name", ["image", "per_container", "memory", "cpus"])
 def test_what_is_for_containers_is_refused_where_there_are_none(name):
     with pytest.raises(InvalidValue, match=f"{name.upper()}=.* only with ENGINE=docker or swarm"):
-        Engine.of("laptop", **{name: USUAL[name]})
+        Engine.of("local", **{name: USUAL[name]})
 
 
 def test_what_is_left_out_has_the_defaults_that_make_prints():
