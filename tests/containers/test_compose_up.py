@@ -36,7 +36,7 @@ def test_the_default_experiment_runs_and_its_results_are_on_the_host(federation)
     assert "using digits" in federation.compose("logs", "simulator"), "no data set, so loudly this"
     folder = federation.folder / "runs" / Path(federation.first()["results"]).name
     tables = {"history.csv", "participants.csv", "classes.csv", "confusion.csv", "detection.csv"}
-    others = {"spec.yaml", "accuracy.png", "recall.png", "model.safetensors"}
+    others = {"spec.yaml", "run.json", "accuracy.png", "recall.png", "model.safetensors"}
     assert {path.name for path in folder.iterdir()} == tables | others
     assert {path.stat().st_uid for path in (folder.parent, folder, *folder.iterdir())} == {1000}
 

@@ -75,6 +75,14 @@ def test_of_several_twins_the_longest_counts(tmp_path: Path, write_run: WriteRun
     assert twin.path == longest
 
 
+def test_an_attacked_run_of_before_run_json_is_no_twin(tmp_path: Path, write_run: WriteRun) -> None:
+    other = write_run(tmp_path / "other")
+    (other / "run.json").unlink()
+    path = write_run(tmp_path / "run")
+    (path / "run.json").unlink()
+    assert clean_twin(Run.read(path)) is None
+
+
 def test_a_recorded_twin_is_found_wherever_it_is(tmp_path: Path, write_run: WriteRun) -> None:
     path = write_run(tmp_path / "run")
     twin = write_run(tmp_path / "elsewhere" / "twin", attack=0)

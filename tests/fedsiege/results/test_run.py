@@ -88,10 +88,13 @@ def test_a_destroyed_model_comes_back(tmp_path: Path) -> None:
 def test_a_run_of_an_older_version_lacks_only_what_it_did_not_write(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text("attack: 0.2\n")
     (tmp_path / "history.csv").write_text(
-        "round,accuracy,loss,updates,rejected,seconds\n0,0.9,0.2,0,0,0.1\n"
+        "round,accuracy,loss,updates,rejected,seconds\n"
+        "0,0.9,0.2,0,0,0.1\n1,0.5,0.2,4,0,0.1\n2,0.7,0.2,4,0,0.1\n"
     )
     run = Run.read(tmp_path)
-    assert run.history == (HistoryRow(0, 0.9, 0.2, 0, 0, 0.1),)
+    assert run.history[0] == HistoryRow(0, 0.9, 0.2, 0, 0, 0.1).after([])
+    assert [row.asr for row in run.history] == [None] * 3
+    assert run.history[2].instability == pytest.approx(0.1), "what follows from the others"
     assert (run.tests, run.detections, run.discoveries) == ({}, (), {})
 
 
