@@ -67,7 +67,10 @@ async def test_one_worker_or_four_make_the_same_history(town):
     np.testing.assert_array_equal(whole.models[-1], split.models[-1])
 
 
-@pytest.mark.parametrize("attack", ["history", "poisonedfl", "ad-hist", "mimic"])
+@pytest.mark.parametrize(
+    "attack",
+    ["history", "poisonedfl", pytest.param("ad-hist", marks=pytest.mark.slow), "mimic"],
+)
 async def test_in_sampled_rounds_an_attack_remembers_the_same_however_many_workers(town, attack):
     """Who is not drawn sees the model of the round, too: the memory is of the run, not a worker."""
     spec = ExperimentSpec(
