@@ -113,3 +113,19 @@ def test_weights_of_another_model_are_refused() -> None:
 def test_each_image_needs_a_label_and_there_must_be_one(count: int) -> None:
     with pytest.raises(InvalidValue, match="one per image"):
         Evaluator("net", IMAGES if count else IMAGES[:0], LABELS[:count])
+
+
+def test_pooling_where_a_model_is_only_tested_gives_the_usual_values() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for height, width in ((4, 6), (5, 4), (24, 24), (7, 7)):
+        images = torch.randn(3, 2, height, width, generator=generator)
+        images[0, 0, 0, 1], images[1, 1, 2, 2] = torch.nan, torch.inf
+        for layout in (torch.contiguous_format, torch.channels_last):
+            laid_out = images.contiguous(memory_format=layout)
+            usual, found = torch.nn.MaxPool2d(2)(laid_out), evaluation._MaxPool2()(laid_out)
+            case = f"{height}x{width}, {layout}"
+            assert torch.equal(usual.nan_to_num(7.0), found.nan_to_num(7.0)), case
+            assert usual.isnan().sum() == found.isnan().sum() == 1, case
+            assert usual.is_contiguous(memory_format=layout) == found.is_contiguous(
+                memory_format=layout
+            ), case
