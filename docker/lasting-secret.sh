@@ -12,7 +12,7 @@ case "${SWARM_TASK-}" in
     *)
         lasting=${SWARM_TASK#* }
         case " $*" in
-            *' --name'* | *' --certs'* | *' --place'*) ;;  # it has a name
+            *' --name'* | *' --certs'* | *' --identities'* | *' --place'*) ;;  # it has a name
             *) set -- "$@" --name "${SWARM_TASK% *}" ;;
         esac
         ;;

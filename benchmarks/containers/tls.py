@@ -24,7 +24,7 @@ def certificates(clients: int) -> Iterator[Path]:
     """Keep a folder with everyone's bundle while the block runs."""
     with tempfile.TemporaryDirectory(prefix="bench-certs-") as folder:
         authority = Authority.create(Path(folder) / "certs")
-        authority.issue("aggregator", places=0, hosts=("aggregator", *_HERE))
+        authority.issue("aggregator", participants=0, hosts=("aggregator", *_HERE))
         authority.issue("simulator", Role.CONTROL, hosts=("simulator", *_HERE))
         authority.issue(DRIVER, Role.CONTROL)
         authority.issue_all([worker_name(number) for number in range(clients)])

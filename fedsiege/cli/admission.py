@@ -63,12 +63,12 @@ def admission(
     folder: Annotated[Path, typer.Option(help="Where.")] = Path("admission"),
 ) -> None:
     """Make the credentials of the containers; with more CLIENTS later, add what is missing."""
-    from services.identity.authority import LARGEST_PLACES
+    from services.identity.authority import MOST_PARTICIPANTS
 
     if clients is not None and not 1 <= clients <= _MOST_CLIENTS:
         raise InvalidValue("CLIENTS", clients, f"1 to {_MOST_CLIENTS:,}")
-    if leaked is not None and not 0 <= leaked <= LARGEST_PLACES:
-        raise InvalidValue("LEAKED", leaked, f"0 to {LARGEST_PLACES:,}")
+    if leaked is not None and not 0 <= leaked <= MOST_PARTICIPANTS:
+        raise InvalidValue("LEAKED", leaked, f"0 to {MOST_PARTICIPANTS:,}")
     lay_out, complete, count_leaked = _MODES[mode]
     if _is_new(folder, mode):
         fakes = 1 if leaked is None else leaked
@@ -172,9 +172,9 @@ def _lay_out_certificates(folder: Path, leaked: int) -> None:
     authority = Authority.create(folder / _AUTHORITY)
     for name, role in (("aggregator", Role.PARTICIPANT), ("simulator", Role.CONTROL)):
         hosts = (name, f"tasks.{name}", *HERE)  # as a Swarm calls them too
-        authority.issue(name, role, places=0, hosts=hosts)
+        authority.issue(name, role, participants=0, hosts=hosts)
     authority.issue("operator", Role.CONTROL)
-    authority.issue(_ATTACKER, places=leaked)
+    authority.issue(_ATTACKER, participants=leaked)
 
 
 def _complete_certificates(folder: Path, clients: int) -> int:
@@ -202,11 +202,11 @@ def _hand_out(authority: "Authority", folder: Path) -> None:
             bundle.symlink_to(".." / home)
 
 
-def _leaked_places(folder: Path) -> int:
+def _leaked_participants(folder: Path) -> int:
     from services.identity.authority import Authority
 
     issued = Authority(folder / _AUTHORITY).issued()
-    return next((one.places for one in reversed(issued) if one.name == _ATTACKER), 0)
+    return next((one.participants for one in reversed(issued) if one.name == _ATTACKER), 0)
 
 
 _MODES: Mapping[
@@ -214,7 +214,7 @@ _MODES: Mapping[
     tuple[Callable[[Path, int], None], Callable[[Path, int], int], Callable[[Path], int]],
 ] = {
     Mode.TOKEN: (_lay_out_tokens, _complete_tokens, _leaked_tokens),
-    Mode.MTLS: (_lay_out_certificates, _complete_certificates, _leaked_places),
+    Mode.MTLS: (_lay_out_certificates, _complete_certificates, _leaked_participants),
 }
 
 

@@ -59,7 +59,9 @@ def init(
     _check(more, days)
     authority = Authority.create(folder)
     issued = [
-        authority.issue("aggregator", places=0, days=days, hosts=("aggregator", *HERE, *more)),
+        authority.issue(
+            "aggregator", participants=0, days=days, hosts=("aggregator", *HERE, *more)
+        ),
         authority.issue("simulator", Role.CONTROL, days=days, hosts=("simulator", *HERE, *more)),
         authority.issue("operator", Role.CONTROL, days=days),
     ]
@@ -79,8 +81,11 @@ def issue(
     name: Annotated[str, typer.Argument(help="A new name, such as client-01.")],
     folder: Folder = Path("certs"),
     count: Annotated[int, typer.Option(help="How many: client-01, client-02 and so on.")] = 1,
-    places: Annotated[
-        int, typer.Option(help="Participants that each certificate vouches for.")
+    participants: Annotated[
+        int,
+        typer.Option(
+            "--participants", "--places", help="How many participants each certificate is for."
+        ),
     ] = 1,
     days: Days = 365.0,
     role: Annotated[As, typer.Option(help="What it is for.")] = As.PARTICIPANT,
@@ -96,12 +101,13 @@ def issue(
     issued = Authority(folder).issue_all(
         numbered(name, count),
         Role.CONTROL if role is As.CONTROL else Role.PARTICIPANT,
-        0 if role is As.SERVER else places,
+        0 if role is As.SERVER else participants,
         days,
         hosts,
     )
     first, last = issued[0], issued[-1]
-    each = f", {first.places} place{'' if first.places == 1 else 's'} each" if first.places else ""
+    count = first.participants
+    each = f", {count} participant{'' if count == 1 else 's'} each" if count else ""
     span = f"{folder / first.name}" + (f" … {folder / last.name}" if last is not first else "")
     until = f"good until {first.expires:%F}"
     _say(f"{span}: {_certificates(len(issued))}, role {role.value}{each}, {until}.")
@@ -153,8 +159,8 @@ def revoke(
     for name in names:
         good = authority.revoke(name, number)
         _say(f"{name}: {_certificates(len(good))} revoked.")
-    places = ", ".join(str(server / "revoked.pem") for server in authority.servers())
-    _say(f"Rewritten: {places or 'no server is here'}. A server elsewhere needs the same file.")
+    rewritten = ", ".join(str(server / "revoked.pem") for server in authority.servers())
+    _say(f"Rewritten: {rewritten or 'no server is here'}. A server elsewhere needs the same file.")
 
 
 @app.command("list")
@@ -198,7 +204,7 @@ def _print_table(issued: "Sequence[Issued]", revoked: dict[int, datetime]) -> No
     from services.identity.callers import Role
 
     now = utc_now()
-    headings = "name", "role", "places", "expires", "state", "serial", "hosts"
+    headings = "name", "role", "participants", "expires", "state", "serial", "hosts"
     columns: dict[str, list[str | Text]] = {heading: [] for heading in headings}
     for one in issued:
         state = "good"
@@ -211,7 +217,7 @@ def _print_table(issued: "Sequence[Issued]", revoked: dict[int, datetime]) -> No
         cells = (
             one.name,
             (As.SERVER if one.hosts and one.role is Role.PARTICIPANT else one.role).value,
-            str(one.places) if one.places else "",
+            str(one.participants) if one.participants else "",
             f"{one.expires:%F %H:%MZ}",
             state,
             f"{one.serial:016x}",

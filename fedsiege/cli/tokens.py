@@ -42,14 +42,16 @@ def issue(
         Path | None,
         typer.Option(help="Folder for files LABEL-01.tokens and so on [default: print them]"),
     ] = None,
-    places: Annotated[int, typer.Option(help="With --out: tokens in each file.")] = 1,
+    per_file: Annotated[
+        int, typer.Option("--per-file", "--places", help="With --out: tokens in each file.")
+    ] = 1,
     ledger: LedgerPath = LEDGER,
 ) -> None:
     """Issue tokens. They are shown once: the ledger keeps only a hash of each."""
     from services.identity.ledger import Ledger
 
-    if places < 1:
-        raise InvalidValue("PLACES", places, "1 or more")
+    if per_file < 1:
+        raise InvalidValue("PER_FILE", per_file, "1 or more")
     if out is not None and not re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]{0,79})?", label):
         allowed = "letters, digits, dots, dashes and underscores: files and workers are named so"
         raise InvalidValue("LABEL", label, allowed)
@@ -58,14 +60,14 @@ def issue(
             for token in book.issue(count, label, days):
                 typer.echo(token)
             return
-        paths = _new_files(out, label or "worker", -(-count // places))
+        paths = _new_files(out, label or "worker", -(-count // per_file))
         tokens = book.issue(count, label, days)
         for number, path in enumerate(paths):
-            some = tokens[number * places : (number + 1) * places]
+            some = tokens[number * per_file : (number + 1) * per_file]
             try:
                 _write(path, "".join(f"{token}\n" for token in some))
             except OSError as error:
-                for token in tokens[number * places :]:
+                for token in tokens[number * per_file :]:
                     book.revoke(token=token)
                 raise FedSiegeError(f"{path} cannot be written: {error.strerror}") from error
     span = str(paths[0]) + (f" … {paths[-1]}" if len(paths) > 1 else "")

@@ -19,7 +19,7 @@ from services.identity.ledger import Ledger, revoked_token
 
 #: Seconds after which it is looked up again whose tokens have been revoked.
 REFRESH = 0.5
-#: Digits of a slot that are looked at; no certificate vouches for that many places.
+#: Digits of a slot that are looked at; no certificate is for that many participants.
 _LONGEST_SLOT = 10
 
 
@@ -119,10 +119,10 @@ def _check_owner(identity: str, caller: Caller) -> None:
         raise Unauthenticated("NO_CERTIFICATE", "no certificate proves who calls")
     name, _, slot = identity.rpartition("/")
     # Only the shortest spelling of a slot counts: 07 would be a second identity for 7.
-    is_place = slot.isascii() and slot.isdigit() and slot == str(int(slot[:_LONGEST_SLOT]))
-    if name != caller.name or not is_place or int(slot) >= caller.places:
+    is_slot = slot.isascii() and slot.isdigit() and slot == str(int(slot[:_LONGEST_SLOT]))
+    if name != caller.name or not is_slot or int(slot) >= caller.participants:
         raise Forbidden(
             "FOREIGN_IDENTITY",
-            f"identity {identity!r} is not {caller.name!r}'s, whose certificate vouches for "
-            f"{caller.places} places: {caller.name}/0 and so on",
+            f"identity {identity!r} is not {caller.name!r}'s, whose certificate is for "
+            f"{caller.participants} participants: {caller.name}/0 and so on",
         )

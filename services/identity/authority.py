@@ -32,7 +32,7 @@ from services.identity.signing import Signer, host_names, new_key, to_pem
 
 #: Days that a certificate is valid unless told otherwise, and the CA's.
 DAYS, CA_DAYS = 365, 3650
-LARGEST_PLACES = 100_000
+MOST_PARTICIPANTS = 100_000
 
 _CA = "ca"
 _ISSUED = "issued.csv"
@@ -50,8 +50,7 @@ class Issued:
     Attributes:
         name: whose it is.
         role: what its owner may do as a caller, PARTICIPANT or CONTROL.
-        places: how many participants it vouches for; 0 for control, and for an aggregator, which
-            only asks servers whether they are well.
+        participants: how many participants it is for; 0 for control and for servers.
         hosts: the names and addresses it serves under; none for who does not serve.
         begins: from when it is valid.
         expires: until when.
@@ -60,7 +59,7 @@ class Issued:
 
     name: str
     role: Role
-    places: int
+    participants: int
     hosts: tuple[str, ...]
     begins: datetime
     expires: datetime
@@ -72,7 +71,7 @@ class Issued:
             f"{self.serial:x}",
             self.name,
             self.role,
-            str(self.places),
+            str(self.participants),
             " ".join(self.hosts),
             self.begins.isoformat(timespec="seconds"),
             self.expires.isoformat(timespec="seconds"),
@@ -166,18 +165,18 @@ class Authority:
         self,
         name: str,
         role: Role = Role.PARTICIPANT,
-        places: int = 1,
+        participants: int = 1,
         days: float = DAYS,
         hosts: Sequence[str] = (),
     ) -> Issued:
         """Issue a certificate to a new name; ``issue_all`` says how."""
-        return self.issue_all([name], role, places, days, hosts)[0]
+        return self.issue_all([name], role, participants, days, hosts)[0]
 
     def issue_all(
         self,
         names: Sequence[str],
         role: Role = Role.PARTICIPANT,
-        places: int = 1,
+        participants: int = 1,
         days: float = DAYS,
         hosts: Sequence[str] = (),
     ) -> list[Issued]:
@@ -186,7 +185,7 @@ class Authority:
         Args:
             names: each 1 to 80 letters, digits, dots, dashes and underscores.
             role: PARTICIPANT or CONTROL.
-            places: how many participants each vouches for, 0 to 100,000; control has none.
+            participants: how many participants each vouches for, 0 to 100,000; control has none.
             days: how long they are valid.
             hosts: names and addresses to serve under; who has any hosts no participants.
 
@@ -195,11 +194,11 @@ class Authority:
         """
         if role is Role.ANYONE:
             raise InvalidValue("ROLE", str(role), "participant or control")
-        places = places if role is Role.PARTICIPANT else 0
-        if not 0 <= places <= LARGEST_PLACES:
-            raise InvalidValue("PLACES", places, f"0 to {LARGEST_PLACES:,}")
-        if hosts and places:
-            raise InvalidValue("PLACES", places, "0 for who serves: a worker only dials out")
+        participants = participants if role is Role.PARTICIPANT else 0
+        if not 0 <= participants <= MOST_PARTICIPANTS:
+            raise InvalidValue("PARTICIPANTS", participants, f"0 to {MOST_PARTICIPANTS:,}")
+        if hosts and participants:
+            raise InvalidValue("PARTICIPANTS", participants, "0 with HOST: workers do not serve")
         host_names(hosts)
         with self._alone():
             begins, expires = self._validity(days)
@@ -207,7 +206,7 @@ class Authority:
             plan = Issued(
                 name="",
                 role=role,
-                places=places,
+                participants=participants,
                 hosts=tuple(dict.fromkeys(hosts)),
                 begins=begins,
                 expires=expires,
@@ -310,7 +309,7 @@ class Authority:
         """Make key and certificate, note them, and put the bundle in its place."""
         one = replace(plan, serial=secrets.randbits(_SERIAL_BITS) or 1)
         key = new_key()
-        uri = identity_uri(one.name, one.role, one.places)
+        uri = identity_uri(one.name, one.role, one.participants)
         certificate = self._signer.certify(
             key, one.name, one.serial, one.begins, one.expires, one.hosts, uri
         )

@@ -65,13 +65,15 @@ class Caller:
     name: str
     role: Role = Role.ANYONE
     verified: bool = False
-    places: int = 0
+    participants: int = 0
     proof: Proof | None = field(default=None, compare=False, repr=False)
 
 
-def identity_uri(name: str, role: Role, places: int = 1) -> str:
+def identity_uri(name: str, role: Role, participants: int = 1) -> str:
     """Spell an identity as certificates carry it: ``fedsiege://participant/NAME?places=N``."""
-    return f"fedsiege://{role}/{name}" + (f"?places={places}" if role is Role.PARTICIPANT else "")
+    return f"fedsiege://{role}/{name}" + (
+        f"?places={participants}" if role is Role.PARTICIPANT else ""
+    )
 
 
 def caller_in(certificate: x509.Certificate) -> Caller | None:

@@ -1,14 +1,15 @@
-"""A worker's place in the federation: its name, and what proves that the name is its own.
+"""A worker's identity: its name, and the tokens and certificate that prove it.
 
-Where many replicas are started from one description, none can be told its name. They share a
-read-only folder of entries instead, and each takes one that nobody else holds:
+Replicas started from one description cannot each be given a name. They share a read-only folder of
+identities instead, and each claims one that no other process has claimed:
 
     NAME.tokens   a file of enrolment tokens, one a line
     NAME/         a bundle with a certificate
 
-An entry is held by a file lock, which ends with its holder however that ends. So the replica that
-replaces another one takes the entry, and with it the name and the participants, of its predecessor.
-Locks do not reach over machines: each needs a folder of its own, or a file system that shares them.
+A claim is a file lock, which the kernel releases when the process ends, however it ends. The
+replica that replaces another one therefore claims the identity of its predecessor: its name and
+its participants. Locks do not reach over machines: give each machine a folder of its own, or use a
+file system that shares locks.
 """
 
 import fcntl
@@ -30,22 +31,22 @@ if TYPE_CHECKING:  # workers without certificates start faster without it
 log = logging.getLogger(__name__)
 
 SUFFIX = ".tokens"
-#: Seconds between two looks for a free entry: the first ones, and later ones.
+#: Seconds between two searches for a free identity: at first, and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a worker is.
+    """The identity of a worker.
 
     Attributes:
-        name: the worker's.
-        secret: what its participants' credentials are derived from; None for one made up. It comes
-            from the key or the tokens, so that whoever has them has the participants; without them
-            from FEDSIEGE_SECRET.
-        tokens: the enrolment token of each slot.
-        tls: its certificate.
-        lock: the file descriptor that holds the entry; -1 where it was not taken from a folder.
+        name: the worker's name.
+        secret: what the credentials of its participants are derived from; None if the worker makes
+            one up. It comes from the private key or the tokens, so that the same key or tokens
+            always have the same participants; without either from FEDSIEGE_SECRET.
+        tokens: the enrolment token of each participant.
+        tls: the certificate; None for connections without TLS.
+        lock: the file descriptor that holds the claim; -1 if it was not claimed from a folder.
     """
 
     name: str
@@ -55,37 +56,39 @@ class Identity:
     lock: int = -1
 
     def check(self, participants: int, *, may_lack: bool) -> None:
-        """See whether there is proof for so many participants.
+        """Check that tokens and certificate cover a number of participants.
 
         Args:
-            participants: how many the worker hosts.
-            may_lack: whether it is enough to say so.
+            participants: how many participants the worker hosts.
+            may_lack: log a warning instead of raising an error.
 
         Raises:
-            InvalidValue: there is not.
+            InvalidValue: they cover fewer.
         """
-        proofs = {"tokens": len(self.tokens)} if self.tokens else {}
+        covered = {"tokens": len(self.tokens)} if self.tokens else {}
         if self.tls is not None:
-            proofs["places in the certificate"] = self.tls.places
-        for what, count in proofs.items():
+            covered["participants in the certificate"] = self.tls.participants
+        for what, count in covered.items():
             if count < participants:
                 if not may_lack:
-                    allowed = f"up to {count}, as there are {what}"
+                    allowed = f"up to {count}, the number of {what}"
                     raise InvalidValue("PARTICIPANTS", participants, allowed)
-                log.warning("only %d of %d participants have %s", count, participants, what)
+                log.warning("%d participants, but only %d %s", participants, count, what)
 
 
-def settle(name: str | None, tokens: Path | None, certs: Path | None, default: str) -> Identity:
-    """Return the place of a worker that is told who it is.
+def load_identity(
+    name: str | None, tokens: Path | None, certs: Path | None, default: str
+) -> Identity:
+    """Return the identity that a worker's options describe.
 
     Args:
-        name: as told; None for the certificate's name or the default.
-        tokens: a file of enrolment tokens.
-        certs: a bundle.
-        default: the name where nothing else says it.
+        name: the worker's name; None for the name in the certificate, or the default.
+        tokens: a file of enrolment tokens; None for none.
+        certs: a bundle with the certificate; None for no TLS.
+        default: the name if neither ``name`` nor a certificate gives one.
 
     Raises:
-        InvalidValue: a file is not what it should be, or the certificate names somebody else.
+        InvalidValue: a file cannot be used, or the certificate is for another name.
     """
     secret = os.environ.get("FEDSIEGE_SECRET", "").encode() or None
     lines = read_tokens(tokens) if tokens is not None else ()
@@ -99,39 +102,42 @@ def settle(name: str | None, tokens: Path | None, certs: Path | None, default: s
 
     tls = Tls(certs)
     if not tls.name or name not in (None, tls.name):
-        whom = f"it names {tls.name!r}" if tls.name else "it names no participant"
-        raise InvalidValue("NAME", name or default, f"the certificate decides, and {whom}")
+        found = f"{tls.name!r}" if tls.name else "no participant"
+        raise InvalidValue("NAME", name or default, f"the certificate's name; it names {found}")
     return Identity(tls.name, _derive(read_file(certs / KEY)), lines, tls)
 
 
-async def take(folder: Path) -> Identity:
-    """Take the first free entry of a folder, and hold it for the life of this process.
+async def claim_identity(folder: Path) -> Identity:
+    """Claim a free identity of a folder until this process ends; wait while none is free.
 
-    Each process looks in an order of its own, so that a hundred that start together do not all ask
-    for the same one. Where none is free it waits: one may be given up, or added.
+    Each process tries the names in an order of its own, so that a hundred processes that start
+    together do not all try the same one. An identity can be released or added while it waits.
+
+    Args:
+        folder: the folder of identities, laid out as the module describes.
 
     Raises:
         InvalidValue: the folder cannot be read.
     """
     async for attempt in attempts(_FIRST_PAUSE, _LONGEST_PAUSE):
-        names = _entries(folder)
+        names = _names(folder)
         order = random.Random(f"{socket.gethostname()} {os.getpid()}")  # noqa: S311 - no secret
         order.shuffle(names)
         for name in names:
-            place = _try(folder, name, logging.DEBUG if attempt else logging.WARNING)
-            if place is not None:
-                log.info("place %s", name)
-                return place
+            identity = _claim(folder, name, logging.DEBUG if attempt else logging.WARNING)
+            if identity is not None:
+                log.info("claimed the identity %s", name)
+                return identity
         if attempt == 0:
-            log.info("none of the %d places in %s is free; waiting for one", len(names), folder)
+            log.info("none of the %d identities in %s is free; waiting", len(names), folder)
     raise AssertionError("attempts never end")
 
 
 def read_tokens(path: Path) -> tuple[str, ...]:
-    """Read a file of tokens, one a line.
+    """Return the tokens in a file, which has one a line.
 
     Raises:
-        InvalidValue: it cannot be read, or there are none in it.
+        InvalidValue: the file cannot be read, or has no token in it.
     """
     try:
         tokens = tuple(path.read_text().split())
@@ -142,42 +148,49 @@ def read_tokens(path: Path) -> tuple[str, ...]:
     return tokens
 
 
-def _entries(folder: Path) -> list[str]:
-    """Return the names of the entries in a folder, in order."""
+def _names(folder: Path) -> list[str]:
+    """Return the names of the identities in a folder, sorted."""
     try:
         found = [path for path in folder.iterdir() if not path.name.startswith(".")]
         names = {path.stem for path in found if path.suffix == SUFFIX}
         names |= {path.name for path in found if path.is_dir()}
     except OSError as error:
         allowed = f"a folder that can be read: {error.strerror}"
-        raise InvalidValue("PLACE", str(folder), allowed) from error
+        raise InvalidValue("IDENTITIES", str(folder), allowed) from error
     return sorted(names)
 
 
-def _try(folder: Path, name: str, level: int) -> Identity | None:
-    """Take an entry; None if another process holds it, or nobody can, which is logged."""
+def _claim(folder: Path, name: str, level: int) -> Identity | None:
+    """Claim an identity; None if another process has it, or if it cannot be used, which is logged.
+
+    Args:
+        folder: the folder of identities.
+        name: the identity's name.
+        level: the level of the log line.
+    """
     tokens, certs = folder / f"{name}{SUFFIX}", folder / name
     try:
-        held = os.open(certs if certs.is_dir() else tokens, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:  # taken away this moment, or somebody else's
-        log.log(level, "place %s: %s", name, error.strerror)
+        lock = os.open(certs if certs.is_dir() else tokens, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:  # removed this moment, or readable by another user only
+        log.log(level, "identity %s: %s", name, error.strerror)
         return None
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        place = settle(
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        identity = load_identity(
             name,
             tokens if tokens.exists() else None,
             certs if certs.is_dir() else None,
             default=name,
         )
-        place.check(1, may_lack=False)  # a server's bundle, if one got here
+        identity.check(1, may_lack=False)  # a server's bundle may lie here by mistake
     except (BlockingIOError, InvalidValue) as error:
-        os.close(held)
+        os.close(lock)
         if isinstance(error, InvalidValue):
-            log.log(level, "place %s: %s", name, error)
+            log.log(level, "identity %s: %s", name, error)
         return None
-    return replace(place, lock=held)
+    return replace(identity, lock=lock)
 
 
 def _derive(proof: bytes) -> bytes:
+    """Return the secret that follows from a private key or a token."""
     return hashlib.sha256(b"fedsiege credentials\n" + proof).digest()

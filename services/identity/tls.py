@@ -53,9 +53,9 @@ class Tls:
         return self._caller().name
 
     @property
-    def places(self) -> int:
+    def participants(self) -> int:
         """How many participants the certificate vouches for."""
-        return self._caller().places
+        return self._caller().participants
 
     @property
     def version(self) -> int:

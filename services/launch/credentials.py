@@ -103,10 +103,10 @@ def _tokens(folder: Path, hosted: Mapping[str, int]) -> Credentials:
 def _bundles(folder: Path, hosted: Mapping[str, int], host: str) -> Credentials:
     authority = Authority.create(folder)
     hosts = ("localhost", "127.0.0.1", host)
-    authority.issue(_AGGREGATOR, places=0, hosts=hosts)
+    authority.issue(_AGGREGATOR, participants=0, hosts=hosts)
     authority.issue(_SIMULATOR, Role.CONTROL, hosts=hosts)
     for worker, count in hosted.items():
-        authority.issue(worker, places=count)
+        authority.issue(worker, participants=count)
     return Credentials(
         ("--admission=mtls", f"--certs={folder / _AGGREGATOR}"),
         folder / _SIMULATOR,

@@ -95,11 +95,11 @@ def check_proof(hello: pb.Hello, caller: callers.Caller) -> None:
             f"worker {hello.worker!r}: the certificate says {caller.name!r}, and so must the name",
         )
     # An attacker may ask for more: the aggregator must be the one that refuses it.
-    if hello.kind == pb.WORKER_KIND_CLIENT and hello.capacity > caller.places:
+    if hello.kind == pb.WORKER_KIND_CLIENT and hello.capacity > caller.participants:
         raise Forbidden(
-            "TOO_MANY_PLACES",
-            f"capacity {hello.capacity}: the certificate of {caller.name!r} vouches for "
-            f"{caller.places}",
+            "CAPACITY_EXCEEDED",
+            f"capacity {hello.capacity}: the certificate of {caller.name!r} is for "
+            f"{caller.participants}",
         )
 
 
@@ -148,7 +148,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
             raise Malformed("MALFORMED_STREAM", "the first message must be hello")
         check_proof(first.hello, callers.current())
         worker = self._workers.attach(first.hello)
-        self._workers.log(f"worker {worker.name} attached, {worker.hello.capacity} places")
+        self._workers.log(f"worker {worker.name} attached, capacity {worker.hello.capacity}")
         listening = asyncio.create_task(self._listen(worker, request_iterator))
         try:
             while (message := await worker.outbox.get()) is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment import environment
 from fedsiege.v1 import simulator_pb2 as pb
-from services.identity.identity import settle, take
+from services.identity.identity import claim_identity, load_identity
 from services.rpc import process
 from services.worker.worker import HostedParticipants, Worker
 
@@ -38,32 +38,34 @@ def main(
     parser.add_argument("--name", help=f"[default: the certificate's, or {role}-<host>]")
     parser.add_argument("--tokens", type=Path, help="file of enrolment tokens, one a line")
     parser.add_argument("--certs", type=Path, help="bundle with its certificate: TLS")
-    parser.add_argument("--place", type=Path, help="folder with places, of which it takes one")
+    parser.add_argument(  # --place is its older name
+        "--identities", "--place", type=Path, help="folder of identities, of which it claims one"
+    )
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets")
     parser.add_argument("--log-level", default="INFO")
     options = parser.parse_args(arguments)
     if options.participants < 1:
         parser.error(f"--participants={options.participants}: at least 1")
-    if options.place and (options.name or options.tokens or options.certs):
-        parser.error("--place says name, tokens and certificate: leave out the others")
+    if options.identities and (options.name or options.tokens or options.certs):
+        parser.error("--identities gives name, tokens and certificate: leave out the others")
 
     async def work() -> None:
         default = f"{role}-{socket.gethostname()}"
-        place = (
-            await take(options.place)
-            if options.place
-            else settle(options.name, options.tokens, options.certs, default)
+        identity = (
+            await claim_identity(options.identities)
+            if options.identities
+            else load_identity(options.name, options.tokens, options.certs, default)
         )
-        process.set_up_logging(place.name, options.log_level)
-        place.check(options.participants, may_lack=kind == pb.WORKER_KIND_ATTACKER)
+        process.set_up_logging(identity.name, options.log_level)
+        identity.check(options.participants, may_lack=kind == pb.WORKER_KIND_ATTACKER)
         hello = pb.Hello(
-            worker=place.name,
+            worker=identity.name,
             kind=kind,
             capacity=options.participants,
             version=version("fedsiege"),
         )
         ends = options.simulator, options.aggregator
-        await worker(hello, lambda: make_participants(options), *ends, place).run()
+        await worker(hello, lambda: make_participants(options), *ends, identity).run()
 
     process.tune_allocator()
     process.set_up_logging(role, options.log_level)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from fedsiege.cli.main import app
 from fedsiege.errors import FedSiegeError, InvalidValue
 from services.identity.authority import Authority
-from services.identity.identity import take
+from services.identity.identity import claim_identity
 from services.identity.ledger import Ledger
 from services.identity.tls import Tls
 
@@ -49,13 +49,13 @@ def test_it_says_what_to_type_next(admission, mode):
 
 
 @pytest.mark.parametrize("mode", ["token", "mtls"])
-async def test_every_client_finds_a_place(admission, mode):
+async def test_every_client_finds_an_identity(admission, mode):
     admission(mode, "--clients=3")
-    places = [await take(FOLDER / "clients") for _ in range(3)]
-    assert sorted(place.name for place in places) == ["client-01", "client-02", "client-03"]
-    for place in places:
-        place.check(1, may_lack=False)
-        os.close(place.lock)
+    identities = [await claim_identity(FOLDER / "clients") for _ in range(3)]
+    assert sorted(one.name for one in identities) == ["client-01", "client-02", "client-03"]
+    for one in identities:
+        one.check(1, may_lack=False)
+        os.close(one.lock)
 
 
 @pytest.mark.parametrize("mode", ["token", "mtls"])
@@ -88,7 +88,7 @@ def test_the_attacker_has_as_many_tokens_as_leaked(admission, leaked, issued):
 def test_the_attackers_certificate_vouches_for_as_many_as_leaked(admission, leaked):
     admission("mtls", "--clients=1", f"--leaked={leaked}")
     attacker = Tls(FOLDER / "attackers/attacker")
-    assert (attacker.name, attacker.places) == ("attacker", leaked)
+    assert (attacker.name, attacker.participants) == ("attacker", leaked)
 
 
 def test_certificates_can_be_renewed_and_revoked_where_they_are_mounted(admission):

@@ -49,7 +49,7 @@ def test_init_makes_everything_a_federation_begins_with():
     roles = {}
     for name in ("aggregator", "simulator", "operator"):
         caller = caller_in(Bundle.read(Path("certs") / name).certificate)
-        roles[caller.name] = (caller.role, caller.places)
+        roles[caller.name] = (caller.role, caller.participants)
     assert roles == {
         "aggregator": (Role.PARTICIPANT, 0),
         "simulator": (Role.CONTROL, 0),
@@ -77,11 +77,14 @@ def test_an_init_that_cannot_be_finished_is_not_begun(here, wrong):
 def test_issue_makes_many_under_numbered_names():
     say("init", "--folder", "mine")
     output = say("issue", "client-08", "--count=5", "--places=20", "--days=30", "--folder=mine")
-    assert "mine/client-08 … mine/client-12: 5 certificates, role participant, 20 places" in output
+    assert (
+        "mine/client-08 … mine/client-12: 5 certificates, role participant, 20 participants"
+        in output
+    )
     assert "--certs mine/client-08" in output
     names = sorted(path.name for path in Path("mine").glob("client-*"))
     assert names == ["client-08", "client-09", "client-10", "client-11", "client-12"]
-    assert Tls(Path("mine/client-12")).places == 20
+    assert Tls(Path("mine/client-12")).participants == 20
 
 
 @pytest.mark.parametrize(
@@ -91,9 +94,9 @@ def test_issue_makes_many_under_numbered_names():
         (["client-1", "--count=0"], "COUNT=0"),
         (["client-1", "--count=10001"], "COUNT=10001"),
         (["../client-1"], "NAME='../client-1'"),
-        (["client-1", "--places=0.5"], None),
+        (["client-1", "--participants=0.5"], None),
         (["aggregator-2", "--role=server"], "HOST"),
-        (["client-1", "--host=here"], "PLACES"),
+        (["client-1", "--host=here"], "PARTICIPANTS"),
         (["simulator"], "certs renew"),
     ],
 )
@@ -122,7 +125,7 @@ def test_more_servers_and_operators_can_be_made(role, caller):
     say("init")
     say("issue", "second", f"--role={role}", "--host=second.example")
     made = caller_in(Bundle.read(Path("certs/second")).certificate)
-    assert (made.role, made.places) == caller
+    assert (made.role, made.participants) == caller
     assert Tls(Path("certs/second")).server_credentials()
 
 

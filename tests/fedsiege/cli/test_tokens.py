@@ -81,7 +81,7 @@ def test_an_end_is_shown(tokens):
     [
         (["issue", "0"], "COUNT=0"),
         (["issue", "1", "--days=-1"], "DAYS=-1"),
-        (["issue", "2", "--out=f", "--places=0"], "PLACES=0"),
+        (["issue", "2", "--out=f", "--per-file=0"], "PER_FILE=0"),
         (["issue", "2", "--out=f", "--label=../up"], r"LABEL='\.\./up'"),
         (["list"], "tokens.sqlite"),
         (["revoke", "--label=x"], "tokens.sqlite"),

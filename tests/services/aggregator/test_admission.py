@@ -257,7 +257,7 @@ async def test_a_replayed_update_counts_once(federation, create):
 
 
 def places(name: str = "client-01", count: int = 3) -> Caller:
-    return Caller(name, Role.PARTICIPANT, verified=True, places=count)
+    return Caller(name, Role.PARTICIPANT, verified=True, participants=count)
 
 
 FOREIGN = {
@@ -288,7 +288,7 @@ async def test_only_the_places_of_the_certificate_are_its_own(case):
 
 async def test_a_name_that_nothing_proves_is_worth_nothing():
     with pytest.raises(ServiceError) as caught:
-        await ByCertificate().admit([one("client-01/0")], Caller("client-01", places=3))
+        await ByCertificate().admit([one("client-01/0")], Caller("client-01", participants=3))
     assert caught.value.reason == "NO_CERTIFICATE"
 
 
@@ -298,7 +298,7 @@ class Town:
     def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
         self._stack = stack
         self.authority = Authority.create(folder)
-        self.authority.issue("aggregator", places=0, hosts=("127.0.0.1",))
+        self.authority.issue("aggregator", participants=0, hosts=("127.0.0.1",))
         self.authority.issue("operator", Role.CONTROL)
         self.port = 0
 
@@ -342,8 +342,8 @@ async def submit(
 
 
 async def test_a_certificate_is_worth_its_places_and_only_its_owner_speaks_for_them(town):
-    town.authority.issue("a", places=2)
-    town.authority.issue("b", places=1)
+    town.authority.issue("a", participants=2)
+    town.authority.issue("b", participants=1)
     operator, a, b = [await town.line(name) for name in ("operator", "a", "b")]
     request = pb.CreateFederationRequest(spec=pb.FederationSpec(model="net", dataset="digits"))
     assert await refusal(a.CreateFederation(request)) == (Code.PERMISSION_DENIED, "CONTROL_ONLY")

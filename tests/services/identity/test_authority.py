@@ -35,10 +35,10 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_participants_certificate_says_who_it_is_and_nothing_more(authority):
-    issued = authority.issue("client-07", places=12, days=30)
+    issued = authority.issue("client-07", participants=12, days=30)
     certificate = bundle(authority, "client-07").certificate
     caller = caller_in(certificate)
-    assert (caller.name, caller.role, caller.places) == ("client-07", Role.PARTICIPANT, 12)
+    assert (caller.name, caller.role, caller.participants) == ("client-07", Role.PARTICIPANT, 12)
     assert caller.verified
     assert caller.proof.serial == issued.serial == certificate.serial_number
     assert caller.proof.expires == issued.expires == NOW + timedelta(days=30)
@@ -115,15 +115,15 @@ def test_a_plain_name_is_taken(authority, name):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"places": -1}, "PLACES=-1"),
-        ({"places": 100_001}, "PLACES=100001"),
+        ({"participants": -1}, "PARTICIPANTS=-1"),
+        ({"participants": 100_001}, "PARTICIPANTS=100001"),
         ({"days": 0}, "DAYS=0"),
         ({"days": float("nan")}, "DAYS=nan"),
         ({"days": 4000}, "the CA itself ends on 2041-05-01"),
-        ({"hosts": ["here"]}, "PLACES=1"),
-        ({"hosts": ["http://here"], "places": 0}, "HOST='http://here'"),
-        ({"hosts": ["10.0.0.256"], "places": 0}, "HOST='10.0.0.256'"),
-        ({"hosts": ["-x"], "places": 0}, "HOST='-x'"),
+        ({"hosts": ["here"]}, "PARTICIPANTS=1"),
+        ({"hosts": ["http://here"], "participants": 0}, "HOST='http://here'"),
+        ({"hosts": ["10.0.0.256"], "participants": 0}, "HOST='10.0.0.256'"),
+        ({"hosts": ["-x"], "participants": 0}, "HOST='-x'"),
         ({"role": Role.ANYONE}, "ROLE='anyone'"),
     ],
     ids=str,
@@ -151,17 +151,17 @@ def test_nothing_is_overwritten(authority):
 
 
 def test_a_name_is_not_free_again_when_its_folder_is_gone(authority):
-    first = authority.issue("client-1", places=3)
+    first = authority.issue("client-1", participants=3)
     (authority.folder / "client-1").rename(authority.folder.parent / "handed-over")
     with pytest.raises(InvalidValue, match="issued before"):
         authority.issue("client-1")
     second = authority.renew("client-1")
-    assert (second.places, second.role) == (first.places, first.role)
+    assert (second.participants, second.role) == (first.participants, first.role)
     assert bundle(authority, "client-1").certificate.serial_number == second.serial
 
 
 def test_renewal_keeps_the_name_and_changes_the_key(authority):
-    authority.issue("aggregator", places=0, hosts=["aggregator"], days=5)
+    authority.issue("aggregator", participants=0, hosts=["aggregator"], days=5)
     old = bundle(authority, "aggregator")
     authority.renew("aggregator", days=50, hosts=["elsewhere", "aggregator"])
     new = bundle(authority, "aggregator")
@@ -180,7 +180,7 @@ def test_only_who_serves_has_hosts(authority):
 
 def test_revocation_reaches_every_server_and_only_the_good_certificates(authority):
     for name in ("aggregator", "simulator"):
-        authority.issue(name, places=0, hosts=[name])
+        authority.issue(name, participants=0, hosts=[name])
     authority.issue("client-1")
     other = authority.issue("client-2")
     new = authority.renew("client-1")
@@ -190,7 +190,7 @@ def test_revocation_reaches_every_server_and_only_the_good_certificates(authorit
     assert newest.serial in [one.serial for one in gone]
     assert len(gone) == 2, "the one revoked before does not count again"
     assert authority.revoke("client-1") == []
-    later = authority.issue("gateway", places=0, hosts=["gateway"])
+    later = authority.issue("gateway", participants=0, hosts=["gateway"])
     certificate = x509.load_pem_x509_certificate(
         (authority.folder / "ca" / "certificate.pem").read_bytes()
     )
@@ -214,7 +214,7 @@ def test_what_was_never_issued_cannot_be_renewed_or_revoked(authority):
 def test_everything_issued_is_on_record(authority):
     made = [
         authority.issue("simulator", Role.CONTROL, hosts=["simulator", "::1"]),
-        *authority.issue_all(["a", "b"], places=2),
+        *authority.issue_all(["a", "b"], participants=2),
         authority.renew("a"),
     ]
     assert authority.issued() == made
@@ -227,7 +227,7 @@ def test_two_at_once_do_not_undo_each_other(authority):
         mine.issue(f"client-{number}")
         mine.revoke(f"client-{number}")
 
-    authority.issue("aggregator", places=0, hosts=["aggregator"])
+    authority.issue("aggregator", participants=0, hosts=["aggregator"])
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(issue_and_revoke, range(24)))
     assert len(authority.issued()) == 25

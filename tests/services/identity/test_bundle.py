@@ -14,8 +14,8 @@ from services.identity.tls import Tls
 @pytest.fixture
 def authority(tmp_path) -> Authority:
     made = Authority.create(tmp_path / "certs")
-    made.issue("aggregator", places=0, hosts=["localhost"])
-    made.issue("client-1", places=3)
+    made.issue("aggregator", participants=0, hosts=["localhost"])
+    made.issue("client-1", participants=3)
     return made
 
 
@@ -45,7 +45,7 @@ def test_the_files_are_not_looked_at_all_the_time(authority):
 
 def test_a_bundle_says_whose_it_is(authority):
     tls = tls_of(authority)
-    assert (tls.name, tls.places) == ("client-1", 3)
+    assert (tls.name, tls.participants) == ("client-1", 3)
     assert "PRIVATE" not in repr(tls._bundle)
 
 

@@ -75,12 +75,12 @@ def test_a_certificate_that_does_not_clearly_say_who_it_is_for_is_nobodys(uris):
 @pytest.mark.parametrize(
     "caller",
     [
-        Caller("client-1", Role.PARTICIPANT, verified=True, places=40),
+        Caller("client-1", Role.PARTICIPANT, verified=True, participants=40),
         Caller("simulator", Role.CONTROL, verified=True),
     ],
 )
 def test_an_identity_is_read_as_it_was_spelt(caller):
-    uri = identity_uri(caller.name, caller.role, caller.places)
+    uri = identity_uri(caller.name, caller.role, caller.participants)
     assert VerifiedCallers(frozenset()).identify(Context(certificate_with(uri))) == caller
 
 

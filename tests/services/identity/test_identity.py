@@ -1,4 +1,4 @@
-"""Places: a folder of entries that processes share, each entry held by one."""
+"""Identities of workers: a folder that processes share, each identity claimed by one of them."""
 
 import asyncio
 import logging
@@ -12,24 +12,24 @@ import pytest
 from fedsiege.errors import InvalidValue
 from services.identity import identity
 from services.identity.authority import Authority
-from services.identity.identity import Identity, read_tokens, settle, take
+from services.identity.identity import Identity, claim_identity, load_identity, read_tokens
 
 PATIENCE = 20.0
-#: A process that takes a place, says which, and holds it until its input ends.
-TAKE = (
-    "import asyncio, sys, pathlib; from services.identity.identity import take\n"
-    "found = asyncio.run(take(pathlib.Path(sys.argv[1])))\n"
+#: A process that claims an identity, prints it, and keeps it until its input ends.
+CLAIM = (
+    "import asyncio, sys, pathlib; from services.identity.identity import claim_identity\n"
+    "found = asyncio.run(claim_identity(pathlib.Path(sys.argv[1])))\n"
     "print(found.name, found.secret.hex(), flush=True)\n"
     "sys.stdin.read()\n"
 )
 
 
 class Replica:
-    """Another process that takes a place."""
+    """Another process that claims an identity."""
 
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", TAKE, str(folder)],
+            [sys.executable, "-c", CLAIM, str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -59,8 +59,8 @@ def replicas():
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Three places with two tokens each."""
-    made = tmp_path / "places"
+    """Three identities with two tokens each."""
+    made = tmp_path / "identities"
     made.mkdir()
     for name in ("a", "b", "c"):
         (made / f"{name}.tokens").write_text(f"first-of-{name}\nsecond-of-{name}\n")
@@ -73,130 +73,130 @@ def impatient(monkeypatch):
     monkeypatch.setattr(identity, "_LONGEST_PAUSE", 0.01)
 
 
-async def taken(folder: Path) -> Identity:
-    return await asyncio.wait_for(take(folder), PATIENCE)
+async def claimed(folder: Path) -> Identity:
+    return await asyncio.wait_for(claim_identity(folder), PATIENCE)
 
 
-def give_up(found: Identity) -> None:
+def release(found: Identity) -> None:
     os.close(found.lock)
 
 
-async def test_replicas_that_race_get_a_place_each_and_a_successor_what_it_left(folder, replicas):
+async def test_replicas_claim_one_identity_each_and_a_successor_a_dead_ones(folder, replicas):
     folder.chmod(0o555)
     first, second = replicas(folder, 2)
-    places = dict([first.identity(), second.identity()])
-    assert len(places) == 2
-    assert len(set(places.values())) == 2
-    ours = await taken(folder)
-    assert {ours.name, *places} == {"a", "b", "c"}
-    waiting = asyncio.create_task(taken(folder))
+    claims = dict([first.identity(), second.identity()])
+    assert len(claims) == 2
+    assert len(set(claims.values())) == 2
+    ours = await claimed(folder)
+    assert {ours.name, *claims} == {"a", "b", "c"}
+    waiting = asyncio.create_task(claimed(folder))
     await asyncio.sleep(0.05)
-    assert not waiting.done(), "all are held"
-    left, secret = next(iter(places.items()))
+    assert not waiting.done(), "all are claimed"
+    left, secret = next(iter(claims.items()))
     first.kill()
     found = await waiting
     assert (found.name, found.secret) == (left, secret)
-    give_up(ours)
-    give_up(found)
+    release(ours)
+    release(found)
 
 
-async def test_a_place_is_a_name_tokens_and_a_secret_that_lasts(folder):
-    found = await taken(folder)
+async def test_an_identity_has_a_name_tokens_and_a_secret_that_lasts(folder):
+    found = await claimed(folder)
     name = found.name
     assert found.tokens == (f"first-of-{name}", f"second-of-{name}")
     assert found.tls is None
     assert len(found.secret) == 32
     assert not any(token.encode() in found.secret for token in found.tokens)
-    give_up(found)
-    assert (await taken(folder)).secret == found.secret
+    release(found)
+    assert (await claimed(folder)).secret == found.secret
 
 
-async def test_processes_do_not_all_ask_for_the_same_place_first(tmp_path, monkeypatch):
+async def test_processes_do_not_all_try_the_same_identity_first(tmp_path, monkeypatch):
     for number in range(50):
         (tmp_path / f"w{number}.tokens").write_text(f"token {number}")
     names = set()
     for process in range(20):
         monkeypatch.setattr(identity.os, "getpid", lambda number=process: number)
-        found = await taken(tmp_path)
+        found = await claimed(tmp_path)
         names.add(found.name)
-        give_up(found)
+        release(found)
     assert len(names) > 10
 
 
-async def test_who_finds_none_says_so_once_and_takes_one_that_is_added(tmp_path, caplog):
+async def test_waiting_is_logged_once_and_ends_when_an_identity_is_added(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    waiting = asyncio.create_task(taken(tmp_path))
+    waiting = asyncio.create_task(claimed(tmp_path))
     await asyncio.sleep(0.05)
     assert [record.message for record in caplog.records] == [
-        f"none of the 0 places in {tmp_path} is free; waiting for one"
+        f"none of the 0 identities in {tmp_path} is free; waiting"
     ]
     (tmp_path / "late.tokens").write_text("token")
     found = await waiting
     assert found.name == "late"
-    give_up(found)
+    release(found)
 
 
-async def test_bundles_are_places_and_what_is_none_is_passed_over(tmp_path, caplog):
+async def test_bundles_are_identities_and_other_files_are_passed_over(tmp_path, caplog):
     authority = Authority.create(tmp_path)
-    authority.issue("server", places=0, hosts=("localhost",))
-    authority.issue("w1", places=7)
+    authority.issue("server", participants=0, hosts=("localhost",))
+    authority.issue("w1", participants=7)
     (tmp_path / "empty.tokens").write_text("\n")
     (tmp_path / ".hidden").mkdir()
-    (tmp_path / "notes.txt").write_text("not a place")
-    found = await taken(tmp_path)
-    assert (found.name, found.tls.name, found.tls.places, found.tokens) == ("w1", "w1", 7, ())
-    waiting = asyncio.create_task(taken(tmp_path))
+    (tmp_path / "notes.txt").write_text("not an identity")
+    found = await claimed(tmp_path)
+    assert (found.name, found.tls.name, found.tls.participants, found.tokens) == ("w1", "w1", 7, ())
+    waiting = asyncio.create_task(claimed(tmp_path))
     await asyncio.sleep(0.05)
-    assert not waiting.done(), "neither the CA nor the server is a place, nor an empty file"
-    assert "place empty" in caplog.text
+    assert not waiting.done(), "the CA, a server and an empty file are no identities"
+    assert "identity empty" in caplog.text
     authority.renew("w1")
     await asyncio.sleep(0.05)
-    assert not waiting.done(), "a place is held though its bundle is renewed"
-    give_up(found)
+    assert not waiting.done(), "renewing a bundle does not release its identity"
+    release(found)
     assert (await waiting).name == "w1"
 
 
-async def test_a_place_may_have_both(tmp_path):
-    Authority.create(tmp_path / "certs").issue("w1", places=2)
-    (tmp_path / "places").mkdir()
-    (tmp_path / "certs" / "w1").rename(tmp_path / "places" / "w1")
-    (tmp_path / "places" / "w1.tokens").write_text("one two")
-    found = await taken(tmp_path / "places")
+async def test_an_identity_may_have_tokens_and_a_certificate(tmp_path):
+    Authority.create(tmp_path / "certs").issue("w1", participants=2)
+    (tmp_path / "identities").mkdir()
+    (tmp_path / "certs" / "w1").rename(tmp_path / "identities" / "w1")
+    (tmp_path / "identities" / "w1.tokens").write_text("one two")
+    found = await claimed(tmp_path / "identities")
     assert (found.name, found.tokens, found.tls.name) == ("w1", ("one", "two"), "w1")
-    give_up(found)
+    release(found)
 
 
 async def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InvalidValue, match="nowhere"):
-        await taken(tmp_path / "nowhere")
+        await claimed(tmp_path / "nowhere")
 
 
-def test_who_is_told_who_it_is(tmp_path, monkeypatch):
+def test_name_tokens_and_secret_follow_from_the_options(tmp_path, monkeypatch):
     tokens = tmp_path / "t"
     tokens.write_text("one\ntwo\n\n")
-    assert settle(None, None, None, "default") == Identity("default")
-    assert settle("told", None, None, "default").name == "told"
-    with_tokens = settle(None, tokens, None, "default")
+    assert load_identity(None, None, None, "default") == Identity("default")
+    assert load_identity("told", None, None, "default").name == "told"
+    with_tokens = load_identity(None, tokens, None, "default")
     assert with_tokens.tokens == ("one", "two")
     assert "two" not in repr(with_tokens)
     monkeypatch.setenv("FEDSIEGE_SECRET", "lasting")
-    assert settle(None, None, None, "default").secret == b"lasting"
-    assert settle(None, tokens, None, "default") == with_tokens, "tokens prove more"
+    assert load_identity(None, None, None, "default").secret == b"lasting"
+    assert load_identity(None, tokens, None, "default") == with_tokens, "tokens come first"
 
 
 def test_the_certificate_decides_the_name(tmp_path):
     authority = Authority.create(tmp_path)
-    authority.issue("w1", places=3)
+    authority.issue("w1", participants=3)
     authority.issue("w2")
-    assert settle(None, None, tmp_path / "w1", "default").name == "w1"
-    assert settle("w1", None, tmp_path / "w1", "default").name == "w1"
-    secrets = {settle(None, None, tmp_path / name, "").secret for name in ("w1", "w2")}
+    assert load_identity(None, None, tmp_path / "w1", "default").name == "w1"
+    assert load_identity("w1", None, tmp_path / "w1", "default").name == "w1"
+    secrets = {load_identity(None, None, tmp_path / name, "").secret for name in ("w1", "w2")}
     assert len(secrets) == 2
     with pytest.raises(InvalidValue, match="'w1'"):
-        settle("w2", None, tmp_path / "w1", "default")
-    found = settle(None, None, tmp_path / "w1", "default")
+        load_identity("w2", None, tmp_path / "w1", "default")
+    found = load_identity(None, None, tmp_path / "w1", "default")
     found.check(3, may_lack=False)
-    with pytest.raises(InvalidValue, match="up to 3, as there are places"):
+    with pytest.raises(InvalidValue, match="up to 3, the number of participants in"):
         found.check(4, may_lack=False)
 
 
@@ -209,10 +209,10 @@ def test_a_file_without_tokens_is_named(tmp_path, content):
         read_tokens(path)
 
 
-def test_too_few_tokens_are_said_or_refused(caplog):
+def test_too_few_tokens_are_logged_or_refused(caplog):
     few = Identity("w", tokens=("one", "two"))
     few.check(2, may_lack=False)
-    with pytest.raises(InvalidValue, match="up to 2, as there are tokens"):
+    with pytest.raises(InvalidValue, match="up to 2, the number of tokens"):
         few.check(3, may_lack=False)
     few.check(3, may_lack=True)
-    assert "only 2 of 3 participants have tokens" in caplog.text
+    assert "3 participants, but only 2 tokens" in caplog.text

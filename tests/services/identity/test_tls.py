@@ -53,8 +53,8 @@ class Door(rpc.AggregatorServiceServicer):
 @pytest.fixture
 def authority(tmp_path) -> Authority:
     made = Authority.create(tmp_path / "certs")
-    made.issue("aggregator", places=0, hosts=LOOPBACK)
-    made.issue("client-1", places=3)
+    made.issue("aggregator", participants=0, hosts=LOOPBACK)
+    made.issue("client-1", participants=3)
     return made
 
 
@@ -116,9 +116,9 @@ async def test_the_right_certificate_comes_in_under_its_name(serve, authority, d
         async with connect(address, tls_of(authority, name)) as channel:
             await knock(channel)
     assert door.seen == [
-        Caller("client-1", Role.PARTICIPANT, verified=True, places=3),
+        Caller("client-1", Role.PARTICIPANT, verified=True, participants=3),
         Caller("operator", Role.CONTROL, verified=True),
-        Caller("aggregator", Role.PARTICIPANT, verified=True, places=0),
+        Caller("aggregator", Role.PARTICIPANT, verified=True, participants=0),
     ]
 
 
@@ -136,7 +136,7 @@ async def test_who_speaks_no_tls_or_shows_nothing_stays_outside(serve, authority
 
 async def test_another_cas_certificate_stays_outside(serve, authority, tmp_path, door):
     other = Authority.create(tmp_path / "other")
-    other.issue("client-1", places=3)
+    other.issue("client-1", participants=3)
     folder = tmp_path / "other" / "client-1"
     address = await serve()
     # one that believes in the right CA, and one that believes in its own
@@ -181,7 +181,7 @@ async def test_a_participant_cannot_pass_for_the_server(authority):
 
 
 async def test_a_server_under_the_wrong_name_is_not_believed(serve, authority, door):
-    authority.issue("elsewhere", places=0, hosts=["elsewhere.example"])
+    authority.issue("elsewhere", participants=0, hosts=["elsewhere.example"])
     async with connect(await serve("elsewhere"), tls_of(authority)) as channel:
         assert (await refusal(channel)).code == Code.UNAVAILABLE
     assert door.seen == []
@@ -295,7 +295,7 @@ DAMAGES = [
 def other(tmp_path) -> Path:
     """A bundle of another CA."""
     made = Authority.create(tmp_path / "other")
-    made.issue("aggregator", places=0, hosts=LOOPBACK)
+    made.issue("aggregator", participants=0, hosts=LOOPBACK)
     return tmp_path / "other" / "aggregator"
 
 

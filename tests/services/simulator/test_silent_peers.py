@@ -41,9 +41,9 @@ def short(monkeypatch) -> None:
 def authority(tmp_path) -> Authority:
     made = Authority.create(tmp_path / "certs")
     made.issue("simulator", Role.CONTROL, hosts=("localhost", "127.0.0.1"))
-    made.issue("aggregator", places=0, hosts=("localhost", "127.0.0.1"))
-    made.issue("ann", places=3)
-    made.issue("ben", places=3)
+    made.issue("aggregator", participants=0, hosts=("localhost", "127.0.0.1"))
+    made.issue("ann", participants=3)
+    made.issue("ben", participants=3)
     return made
 
 
@@ -172,7 +172,7 @@ async def test_the_control_plane_is_no_worker(doors, authority):
     [
         ("ben", 1, "NOT_YOUR_NAME", "the certificate says 'ann'"),
         ("", 1, "NOT_YOUR_NAME", "the certificate says 'ann'"),
-        ("ann", 4, "TOO_MANY_PLACES", "capacity 4: the certificate of 'ann' vouches for 3"),
+        ("ann", 4, "CAPACITY_EXCEEDED", "capacity 4: the certificate of 'ann' is for 3"),
     ],
 )
 async def test_a_worker_is_who_its_certificate_says(

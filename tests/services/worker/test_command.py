@@ -45,25 +45,26 @@ def test_options_become_a_worker(started, module, kind, role):
 
 
 @pytest.fixture
-def places(tmp_path, monkeypatch):
-    """A folder with a file of two tokens, a place with as many, and a bundle for three."""
+def identities(tmp_path, monkeypatch):
+    """A file of two tokens, an identity with as many, a certificate for three participants."""
     monkeypatch.chdir(tmp_path)
     tmp_path.joinpath("two").write_text("t0\nt1\n")
-    tmp_path.joinpath("places").mkdir()
-    tmp_path.joinpath("places", "w7.tokens").write_text("t0\nt1\n")
-    Authority.create(tmp_path / "certs").issue("c3", places=3)
+    tmp_path.joinpath("identities").mkdir()
+    tmp_path.joinpath("identities", "w7.tokens").write_text("t0\nt1\n")
+    Authority.create(tmp_path / "certs").issue("c3", participants=3)
 
 
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
         (["--tokens=two", "--name=mine"], "mine"),
-        (["--place=places"], "w7"),
+        (["--identities=identities"], "w7"),
+        (["--place=identities"], "w7"),  # the older name of the option
         (["--certs=certs/c3"], "c3"),
         (["--certs=certs/c3", "--tokens=two"], "c3"),
     ],
 )
-def test_proofs_are_given_to_the_worker(started, places, arguments, name):
+def test_proofs_are_given_to_the_worker(started, identities, arguments, name):
     client.main(["--participants=2", *arguments])
     (one,) = started
     assert one._hello.worker == name
@@ -74,17 +75,22 @@ def test_proofs_are_given_to_the_worker(started, places, arguments, name):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--tokens=two", "--participants=3"], "up to 2, as there are tokens"),
-        (["--place=places", "--participants=3"], "up to 2, as there are tokens"),
-        (["--certs=certs/c3", "--participants=4"], "up to 3, as there are places"),
+        (["--tokens=two", "--participants=3"], "up to 2, the number of tokens"),
+        (["--identities=identities", "--participants=3"], "up to 2, the number of tokens"),
+        (
+            ["--certs=certs/c3", "--participants=4"],
+            "up to 3, the number of participants in",
+        ),
         (["--certs=certs/c3", "--name=other"], "c3"),
         (["--certs=nowhere"], "nowhere"),
         (["--tokens=nowhere"], "nowhere"),
-        (["--place=nowhere"], "nowhere"),
-        (["--place=places", "--name=mine"], "--place"),
+        (["--identities=nowhere"], "nowhere"),
+        (["--identities=identities", "--name=mine"], "--identities"),
     ],
 )
-def test_a_client_without_proof_for_all_does_not_start(started, places, capsys, arguments, words):
+def test_a_client_that_cannot_enrol_all_does_not_start(
+    started, identities, capsys, arguments, words
+):
     with pytest.raises(SystemExit) as caught:
         client.main(arguments)
     assert caught.value.code == 2
@@ -92,12 +98,12 @@ def test_a_client_without_proof_for_all_does_not_start(started, places, capsys, 
     assert started == []
 
 
-def test_an_attacker_without_proof_for_all_tries(started, places, caplog):
+def test_an_attacker_that_cannot_enrol_all_tries(started, identities, caplog):
     attacker.main(["--tokens=two", "--participants=50"])
     attacker.main(["--certs=certs/c3", "--participants=50"])
     assert [one._hello.capacity for one in started] == [50, 50]
-    assert "only 2 of 50 participants have tokens" in caplog.text
-    assert "only 3 of 50 participants have places" in caplog.text
+    assert "50 participants, but only 2 tokens" in caplog.text
+    assert "50 participants, but only 3 participants in the certificate" in caplog.text
 
 
 @pytest.mark.parametrize("arguments", [["--participants", "0"], ["--participants", "x"], ["--no"]])

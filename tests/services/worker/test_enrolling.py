@@ -100,8 +100,8 @@ async def test_a_renewed_certificate_is_used_at_once_and_no_post_is_lost(
 ):
     monkeypatch.setattr(server, "GRACE", 0.0)
     authority = Authority.create(tmp_path)
-    authority.issue("here", places=0, hosts=["127.0.0.1"])
-    authority.issue("w1", places=3)
+    authority.issue("here", participants=0, hosts=["127.0.0.1"])
+    authority.issue("w1", participants=3)
     serials: list[tuple[str, int]] = []
 
     class Noting(VerifiedCallers):
