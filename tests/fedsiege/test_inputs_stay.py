@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fedsiege import attacks, detectors, models, rules
-from fedsiege.attacks import Broadcast
+from fedsiege.attacks import Broadcast, Knowledge
 from fedsiege.attacks.base import PoisoningAttack, StatefulAttack
 from fedsiege.rules import RoundContext, StatefulRule, pre
 from fedsiege.training.base import Shard
@@ -187,6 +187,8 @@ def test_an_attack_changes_nothing_and_any_dtype_and_layout_gives_the_same(
     text: str, dtype: torch.dtype, layout: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
     attack = attacks.parse(text)
+    if attack.knows is Knowledge.NONE and (dtype, layout) != (torch.float32, as_it_is):
+        return  # it is handed the model alone, in one form
     states: list[object | None] = [None, None]
     for number in (1, 2, 3) if isinstance(attack, StatefulAttack) else (2,):
         sent = []
