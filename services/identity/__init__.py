@@ -1,1 +1,1 @@
-"""Identities: certificates, enrolment tokens, callers and what proves a name."""
+"""Identities: certificates, enrolment tokens, and the callers that they prove."""

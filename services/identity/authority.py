@@ -1,12 +1,12 @@
-"""A certificate authority in a folder: it issues, renews and revokes the bundles of one federation.
+"""A certificate authority (CA) in a folder: it issues, renews and revokes certificates.
 
-    <folder>/ca/certificate.pem   the CA
-            /ca/key.pem           its key: who has it can be anybody
+    <folder>/ca/certificate.pem   the CA's certificate
+            /ca/key.pem           its private key, which can sign a certificate for any name
             /ca/issued.csv        every certificate ever issued
-            /ca/revoked.pem       the ones that are no longer good, a CRL
-            /<name>/              a bundle, as services/identity/bundle.py describes it
+            /ca/revoked.pem       the revoked ones, as a certificate revocation list (CRL)
+            /<name>/              a bundle for each name; services/identity/bundle.py describes it
 
-An identity is handed over as its folder. Only who can read ca/key.pem can make one.
+A bundle is given to its process as a folder. ``ca/key.pem`` must stay on the machine of the CA.
 """
 
 import csv
@@ -30,31 +30,32 @@ from services.identity.bundle import AUTHORITY, CERTIFICATE, KEY, REVOKED, Clock
 from services.identity.callers import NAME, Role, identity_uri
 from services.identity.signing import Signer, host_names, new_key, to_pem
 
-#: Days that a certificate is valid unless told otherwise, and the CA's.
+#: Default validity in days, of a certificate and of the CA.
 DAYS, CA_DAYS = 365, 3650
+#: The most participants that one certificate can be for.
 MOST_PARTICIPANTS = 100_000
 
 _CA = "ca"
 _ISSUED = "issued.csv"
 _COLUMNS = ("serial", "name", "role", "places", "hosts", "begins", "expires")
-#: Enough that nobody can guess one, and few enough that a person can copy it.
+#: Too many to guess a serial number, few enough to copy it by hand.
 _SERIAL_BITS = 64
-#: Certificates begin a little in the past: clocks differ.
+#: Certificates are valid from a little in the past, because clocks differ.
 _SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Issued:
-    """A certificate that was issued.
+    """The record of an issued certificate: a row of ``issued.csv``.
 
     Attributes:
-        name: whose it is.
-        role: what its owner may do as a caller, PARTICIPANT or CONTROL.
+        name: the name that it proves.
+        role: what the owner may call, PARTICIPANT or CONTROL.
         participants: how many participants it is for; 0 for control and for servers.
-        hosts: the names and addresses it serves under; none for who does not serve.
-        begins: from when it is valid.
-        expires: until when.
-        serial: its number.
+        hosts: the host names and addresses of a server; empty for other processes.
+        begins: start of its validity.
+        expires: end of its validity.
+        serial: its serial number.
     """
 
     name: str
@@ -65,8 +66,8 @@ class Issued:
     expires: datetime
     serial: int = 0
 
-    def row(self) -> tuple[str, ...]:
-        """Spell it for ``issued.csv``."""
+    def to_row(self) -> tuple[str, ...]:
+        """Return the cells of its row in ``issued.csv``."""
         return (
             f"{self.serial:x}",
             self.name,
@@ -78,8 +79,8 @@ class Issued:
         )
 
     @classmethod
-    def of(cls, row: Mapping[str, str]) -> "Issued":
-        """Read a row of ``issued.csv``."""
+    def from_row(cls, row: Mapping[str, str]) -> "Issued":
+        """Read a row of ``issued.csv``, its cells by column."""
         return cls(
             row["name"],
             Role(row["role"]),
@@ -94,12 +95,15 @@ class Issued:
 class Authority:
     """The CA of a federation.
 
+    Several processes may use one folder at the same time.
+
     Args:
-        folder: where it and the bundles lie.
-        clock: tells the time.
+        folder: the folder of the CA and the bundles.
+        clock: returns the current time.
 
     Raises:
-        InvalidValue: there is no CA.
+        InvalidValue: the folder has no CA.
+        FedSiegeError: the CA's certificate or key cannot be read.
     """
 
     def __init__(self, folder: Path, clock: Clock = utc_now) -> None:
@@ -107,7 +111,9 @@ class Authority:
         self._home = folder / _CA
         self._clock = clock
         if not self._home.is_dir():
-            raise InvalidValue("FOLDER", str(folder), "there is no CA; `fedsiege certs init`")
+            raise InvalidValue(
+                "FOLDER", str(folder), "a folder with a CA, which `fedsiege certs init` makes"
+            )
         try:
             self._pem = (self._home / CERTIFICATE).read_bytes()
             self._signer = Signer.read(self._pem, (self._home / KEY).read_bytes())
@@ -116,15 +122,15 @@ class Authority:
 
     @classmethod
     def create(cls, folder: Path, days: float = CA_DAYS, clock: Clock = utc_now) -> "Authority":
-        """Make a CA.
+        """Make a CA with a new key.
 
         Args:
-            folder: where; made if it does not exist.
-            days: how long it is valid.
-            clock: tells the time.
+            folder: the folder of the CA; made if it does not exist.
+            days: validity of the CA in days, above 0 and at most 36,500.
+            clock: returns the current time.
 
         Raises:
-            InvalidValue: there is one already.
+            InvalidValue: the folder has a CA already, or ``days`` is out of its range.
         """
         now = clock()
         signer = Signer.new(now - _SKEW, now + _span(days))
@@ -139,7 +145,7 @@ class Authority:
             atomic.create_folder(folder / _CA, files, 0o700)
         except FileExistsError as error:
             raise InvalidValue(
-                "FOLDER", str(folder), "there is a CA in it already; it stays as it is"
+                "FOLDER", str(folder), "it has a CA already, which stays as it is"
             ) from error
         return cls(folder, clock)
 
@@ -148,12 +154,12 @@ class Authority:
         path = self._home / _ISSUED
         try:
             with path.open(newline="") as file:
-                return [Issued.of(row) for row in csv.DictReader(file)]
+                return [Issued.from_row(row) for row in csv.DictReader(file)]
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise FedSiegeError(f"{path} cannot be read: {error}") from error
 
     def revoked(self) -> dict[int, datetime]:
-        """Return the serial numbers of revoked certificates, and since when each is."""
+        """Return the time of revocation of each revoked certificate, by serial number."""
         path = self._home / REVOKED
         try:
             entries = x509.load_pem_x509_crl(path.read_bytes())
@@ -169,7 +175,7 @@ class Authority:
         days: float = DAYS,
         hosts: Sequence[str] = (),
     ) -> Issued:
-        """Issue a certificate to a new name; ``issue_all`` says how."""
+        """Issue a certificate for a new name; see ``issue_all``."""
         return self.issue_all([name], role, participants, days, hosts)[0]
 
     def issue_all(
@@ -180,17 +186,22 @@ class Authority:
         days: float = DAYS,
         hosts: Sequence[str] = (),
     ) -> list[Issued]:
-        """Issue certificates to new names, to all of them or to none.
+        """Issue certificates for new names, and write a bundle for each.
 
         Args:
-            names: each 1 to 80 letters, digits, dots, dashes and underscores.
-            role: PARTICIPANT or CONTROL.
-            participants: how many participants each vouches for, 0 to 100,000; control has none.
-            days: how long they are valid.
-            hosts: names and addresses to serve under; who has any hosts no participants.
+            names: names of 1 to 80 letters, digits, dots, dashes and underscores.
+            role: what the owners may call, PARTICIPANT or CONTROL.
+            participants: how many participants each certificate is for, 0 to 100,000; must be 0
+                with ``hosts``, and is taken as 0 for CONTROL.
+            days: validity in days, at most that of the CA.
+            hosts: host names and addresses of a server.
+
+        Returns:
+            The records of the certificates, in the order of the names.
 
         Raises:
-            InvalidValue: a name was issued before, or something is out of its range.
+            InvalidValue: a name was issued before, or an argument is out of its range; no
+                certificate is issued then.
         """
         if role is Role.ANYONE:
             raise InvalidValue("ROLE", str(role), "participant or control")
@@ -200,7 +211,7 @@ class Authority:
         if hosts and participants:
             raise InvalidValue("PARTICIPANTS", participants, "0 with HOST: workers do not serve")
         host_names(hosts)
-        with self._alone():
+        with self._locked():
             begins, expires = self._validity(days)
             self._check_new(names)
             plan = Issued(
@@ -211,46 +222,49 @@ class Authority:
                 begins=begins,
                 expires=expires,
             )
-            return [self._make(replace(plan, name=name)) for name in names]
+            return [self._write(replace(plan, name=name)) for name in names]
 
     def renew(self, name: str, days: float = DAYS, hosts: Sequence[str] = ()) -> Issued:
         """Replace a bundle by one with a new key and certificate for the same name.
 
-        The old certificate stays good until it ends or is revoked. A name whose certificates are
-        all revoked is admitted again by this.
+        The old certificate stays valid until it expires or is revoked. A name whose certificates
+        are all revoked is valid again after this.
 
         Args:
             name: a name that was issued before.
-            days: how long the new one is valid.
-            hosts: more names and addresses for a server to serve under.
-
-        Raises:
-            InvalidValue: the name was never issued, or something is out of its range.
-        """
-        host_names(hosts)
-        with self._alone():
-            last = self._of(name)[-1]
-            if hosts and not last.hosts:
-                raise InvalidValue("HOST", " ".join(hosts), f"none: {name} is no server")
-            begins, expires = self._validity(days)
-            everywhere = tuple(dict.fromkeys((*last.hosts, *hosts)))
-            return self._make(replace(last, hosts=everywhere, begins=begins, expires=expires))
-
-    def revoke(self, name: str, serial: int | None = None) -> list[Issued]:
-        """Make a name's certificates invalid, here and in every server's bundle in the folder.
-
-        Args:
-            name: whose.
-            serial: only this one; None for all that are still good.
+            days: validity of the new certificate in days, at most that of the CA.
+            hosts: further host names and addresses of a server.
 
         Returns:
-            The certificates that were good until now.
+            The record of the new certificate.
+
+        Raises:
+            InvalidValue: the name was never issued, or an argument is out of its range.
+        """
+        host_names(hosts)
+        with self._locked():
+            last = self._issued_to(name)[-1]
+            if hosts and not last.hosts:
+                raise InvalidValue("HOST", " ".join(hosts), f"none, because {name} is not a server")
+            begins, expires = self._validity(days)
+            everywhere = tuple(dict.fromkeys((*last.hosts, *hosts)))
+            return self._write(replace(last, hosts=everywhere, begins=begins, expires=expires))
+
+    def revoke(self, name: str, serial: int | None = None) -> list[Issued]:
+        """Revoke a name's certificates, in the CA and in every server's bundle in the folder.
+
+        Args:
+            name: the name in the certificates.
+            serial: the serial number of one certificate; None for all of the name.
+
+        Returns:
+            The records of the certificates that were valid until now.
 
         Raises:
             InvalidValue: the name has no such certificate.
         """
-        with self._alone():
-            issued = self._of(name)
+        with self._locked():
+            issued = self._issued_to(name)
             if serial is not None:
                 issued = [one for one in issued if one.serial == serial]
                 if not issued:
@@ -259,36 +273,41 @@ class Authority:
             good = [one for one in issued if one.serial not in revoked and one.expires > now]
             revoked |= {one.serial: now for one in good}
             content = self._signer.revoke(revoked, now).public_bytes(Encoding.PEM)
-            # Also if nothing is new: the last one may have been interrupted half-way.
+            # Also if there is nothing new: an earlier revocation may have been interrupted.
             for folder in (self._home, *self.servers()):
                 atomic.write_file(folder / REVOKED, content, 0o644)
             return good
 
     def servers(self) -> list[Path]:
-        """Return the servers' bundles that lie in the folder."""
+        """Return the folders of the servers' bundles that are still in this folder."""
         names = dict.fromkeys(one.name for one in self.issued() if one.hosts)
         return [self.folder / name for name in names if (self.folder / name).is_dir()]
 
-    def _of(self, name: str) -> list[Issued]:
+    def _issued_to(self, name: str) -> list[Issued]:
+        """Return the records of a name's certificates, oldest first."""
         found = [one for one in self.issued() if one.name == name]
         if not found:
-            raise InvalidValue("NAME", name, "one that was issued; `fedsiege certs list`")
+            raise InvalidValue("NAME", name, "an issued name; `fedsiege certs list` shows them")
         return found
 
     def _check_new(self, names: Sequence[str]) -> None:
+        """Check that names are valid, differ and were not issued before."""
         known = {one.name for one in self.issued()}
         for name in names:
             if not re.fullmatch(NAME, name) or name.lower() == _CA:
-                allowed = f"1 to 80 of A-Z a-z 0-9 . _ - from a letter or digit on, and not {_CA}"
+                allowed = f"1 to 80 of A-Z a-z 0-9 . _ -, first a letter or digit; not {_CA}"
                 raise InvalidValue("NAME", name, allowed)
             if name in known:
                 allowed = "it was issued before; `fedsiege certs renew` makes a new certificate"
                 raise InvalidValue("NAME", name, allowed)
             if (self.folder / name).exists():
-                raise InvalidValue("NAME", name, f"{self.folder / name} is in the way")
+                raise InvalidValue(
+                    "NAME", name, f"a name without a folder; {self.folder / name} exists"
+                )
             known.add(name)
 
     def _validity(self, days: float) -> tuple[datetime, datetime]:
+        """Return the start and end of the validity of a certificate that is issued now."""
         now = self._clock().replace(microsecond=0)
         expires, last = now + _span(days), self._signer.certificate.not_valid_after_utc
         if expires > last:
@@ -296,8 +315,8 @@ class Authority:
         return now - _SKEW, expires
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Let no other process write here meanwhile."""
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock of the folder: one process changes it at a time."""
         opened = os.open(self._home, os.O_RDONLY)
         try:
             fcntl.flock(opened, fcntl.LOCK_EX)
@@ -305,8 +324,8 @@ class Authority:
         finally:
             os.close(opened)
 
-    def _make(self, plan: Issued) -> Issued:
-        """Make key and certificate, note them, and put the bundle in its place."""
+    def _write(self, plan: Issued) -> Issued:
+        """Make a key and a certificate, record it in ``issued.csv`` and write the bundle."""
         one = replace(plan, serial=secrets.randbits(_SERIAL_BITS) or 1)
         key = new_key()
         uri = identity_uri(one.name, one.role, one.participants)
@@ -320,9 +339,9 @@ class Authority:
         }
         if one.hosts:
             files[REVOKED] = Content((self._home / REVOKED).read_bytes())
-        # Noted first: a certificate that nobody knows of could not be revoked.
+        # Recorded before it is written: a certificate without a record could not be revoked.
         with (self._home / _ISSUED).open("a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(one.row())
+            csv.writer(file, lineterminator="\n").writerow(one.to_row())
             file.flush()
             os.fsync(file.fileno())
         folder = self.folder / one.name

@@ -1,11 +1,11 @@
-"""A bundle: the folder with which a process proves who it is, and by which it knows its peers.
+"""A bundle: the folder with the certificate of a process and all that it needs to use it.
 
-``fedsiege certs`` makes bundles, ``--certs`` takes them:
+``fedsiege certs`` makes bundles; the option ``--certs`` of a service takes one:
 
-    certificate.pem   who it is, signed by the CA
+    certificate.pem   the certificate, which names the process and is signed by the CA
     key.pem           its private key
-    ca.pem            the CA's certificate: peers must show one that it signed
-    revoked.pem       servers only: the CA's list of certificates that are no longer good
+    ca.pem            the CA's certificate, against which the certificates of peers are checked
+    revoked.pem       servers only: the CA's list of revoked certificates
 """
 
 import time
@@ -26,27 +26,27 @@ AUTHORITY = "ca.pem"
 REVOKED = "revoked.pem"
 
 Clock = Callable[[], datetime]
-#: Tells one state of a file from another.
+#: Inode, size and time of change of a file; None if there is none. It differs after each change.
 Stamp = tuple[int, int, int] | None
 
-#: How often, and after how many seconds, a pair that does not match is read again: a renewal puts
-#: one file in place after the other.
+#: How often certificate and key are read, and after how many seconds again, if they do not match:
+#: a renewal replaces one file after the other.
 _READINGS, _PAUSE = 3, 0.01
 _SOON = timedelta(days=14)
 
 
 def utc_now() -> datetime:
-    """Return the time, aware of its zone."""
+    """Return the current time in UTC, with its time zone."""
     return datetime.now(UTC)
 
 
 def ends_soon(begins: datetime, expires: datetime, now: datetime) -> bool:
-    """Say whether a certificate should be renewed: in its last two weeks, or its last third."""
+    """Return whether a certificate is in its last two weeks, or last third if that is shorter."""
     return expires - now < min(_SOON, (expires - begins) / 3)
 
 
 def stamp(path: Path) -> Stamp:
-    """Return what changes when a file is replaced or rewritten; None if it is not there."""
+    """Return the stamp of a file, which changes when it is replaced or rewritten."""
     try:
         found = path.stat()
     except OSError:
@@ -55,20 +55,20 @@ def stamp(path: Path) -> Stamp:
 
 
 def stamps(folder: Path) -> tuple[Stamp, ...]:
-    """Return what changes when a bundle is renewed."""
+    """Return the stamps of a bundle's files, which change when it is renewed."""
     return tuple(stamp(folder / name) for name in (CERTIFICATE, KEY, AUTHORITY))
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle as it was read: all three parts are of one piece.
+    """A bundle that was read and checked.
 
     Attributes:
-        certificate: who its owner is.
-        authority: the CA.
-        certificate_pem: the file.
-        key_pem: the file.
-        authority_pem: the file.
+        certificate: the certificate of the process.
+        authority: the certificate of the CA that signed it.
+        certificate_pem: the content of ``certificate.pem``.
+        key_pem: the content of ``key.pem``.
+        authority_pem: the content of ``ca.pem``.
     """
 
     certificate: x509.Certificate
@@ -79,11 +79,15 @@ class Bundle:
 
     @classmethod
     def read(cls, folder: Path, clock: Clock = utc_now) -> "Bundle":
-        """Read a bundle.
+        """Read and check the bundle in a folder.
+
+        Args:
+            folder: the folder of the bundle.
+            clock: returns the current time.
 
         Raises:
-            InvalidValue: a file is missing or garbled, the key is not the certificate's, the CA did
-                not sign it, or it is not valid now.
+            InvalidValue: a file is missing or cannot be parsed, the key does not belong to the
+                certificate, the CA did not sign the certificate, or it is not valid now.
         """
         for reading in range(_READINGS):
             certificate_pem, certificate = _certificate(folder / CERTIFICATE)
@@ -93,26 +97,26 @@ class Bundle:
             if reading + 1 < _READINGS:
                 time.sleep(_PAUSE)
         else:
-            raise _wrong(folder / KEY, f"it is not the key of {CERTIFICATE} beside it")
+            raise _invalid(folder / KEY, f"it is not the key of {CERTIFICATE} beside it")
         authority_pem, authority = _certificate(folder / AUTHORITY)
         try:
             certificate.verify_directly_issued_by(authority)
         except (InvalidSignature, ValueError, TypeError) as error:
             allowed = f"{AUTHORITY} beside it is not the CA that signed it"
-            raise _wrong(folder / CERTIFICATE, allowed) from error
+            raise _invalid(folder / CERTIFICATE, allowed) from error
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if not begins <= clock() <= ends:
             span = f"it is valid from {begins:%F %H:%MZ} to {ends:%F %H:%MZ}"
-            raise _wrong(folder / CERTIFICATE, f"{span}; `fedsiege certs renew` makes a new one")
+            raise _invalid(folder / CERTIFICATE, f"{span}; `fedsiege certs renew` makes a new one")
         return cls(certificate, authority, certificate_pem, key_pem, authority_pem)
 
 
-def _wrong(path: Path, allowed: str) -> InvalidValue:
+def _invalid(path: Path, allowed: str) -> InvalidValue:
     return InvalidValue("CERTS", str(path), allowed)
 
 
 def read_file(path: Path) -> bytes:
-    """Read a file of a bundle.
+    """Return the content of a file of a bundle.
 
     Raises:
         InvalidValue: it cannot be read.
@@ -120,17 +124,17 @@ def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _wrong(path, f"it cannot be read: {error.strerror}") from error
+        raise _invalid(path, f"it cannot be read: {error.strerror}") from error
 
 
 def _certificate(path: Path) -> tuple[bytes, x509.Certificate]:
     data = read_file(path)
     try:
-        # TLS would trust every certificate of the file, and only the first one's list of revoked
-        # certificates would be looked at.
+        # TLS would trust every certificate in the file, but the list of revoked certificates is
+        # checked for the first CA only.
         (certificate,) = x509.load_pem_x509_certificates(data)
     except ValueError as error:
-        raise _wrong(path, "it must hold one certificate in PEM form, and no more") from error
+        raise _invalid(path, "it must hold exactly one certificate in PEM form") from error
     return data, certificate
 
 
@@ -139,5 +143,5 @@ def _key(path: Path) -> tuple[bytes, object]:
     try:
         key = serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError) as error:
-        raise _wrong(path, "it must hold a private key in PEM form, without a password") from error
+        raise _invalid(path, "it must hold a private key in PEM form, unencrypted") from error
     return data, key.public_key()

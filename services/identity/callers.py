@@ -1,4 +1,4 @@
-"""Who calls: what a server knows of its peer, and what that peer may do."""
+"""Callers: the name and role of the peer that makes a call, and how a server finds them out."""
 
 import enum
 import re
@@ -14,12 +14,12 @@ from cryptography import x509
 from services.errors import Unauthenticated
 from services.identity.bundle import Clock, utc_now
 
-#: Names that certificates give.
+#: The names that a certificate can have.
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
-#: How a certificate says whom it is for, as a URI among its alternative names.
+#: A certificate has the caller's name and role as a URI among its alternative names.
 _CONTROL = re.compile(rf"fedsiege://control/({NAME})")
 _PARTICIPANT = re.compile(rf"fedsiege://participant/({NAME})\?places=(0|[1-9][0-9]{{0,5}})")
-#: Certificates a server remembers, so that each is read once and not at every call.
+#: Certificates in a server's cache, which spares parsing them at every call.
 _REMEMBERED = 20_000
 
 
@@ -27,9 +27,9 @@ class Role(enum.StrEnum):
     """What a caller may do.
 
     Attributes:
-        CONTROL: open rounds, create federations, run experiments: the simulator and people.
-        PARTICIPANT: enrol, pull models, send updates: clients and attackers alike.
-        ANYONE: both, where nobody proves who he is.
+        CONTROL: create federations, open rounds, run experiments; for the simulator and operators.
+        PARTICIPANT: enrol, get models, submit updates; for clients and attackers alike.
+        ANYONE: both; for servers without TLS, which cannot tell callers apart.
     """
 
     CONTROL = "control"
@@ -39,11 +39,11 @@ class Role(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Proof:
-    """What of a verified certificate may become invalid while it is used.
+    """What can make a verified certificate invalid during a call.
 
     Attributes:
-        serial: its number among the CA's.
-        expires: when it ends.
+        serial: its serial number, which can be revoked.
+        expires: the end of its validity.
     """
 
     serial: int
@@ -52,14 +52,15 @@ class Proof:
 
 @dataclass(frozen=True)
 class Caller:
-    """A peer.
+    """The peer that makes a call.
 
     Attributes:
-        name: with a verified certificate the name in it; else the host it calls from.
+        name: the name in its certificate; without TLS the host that it calls from.
         role: what it may do.
         verified: whether a certificate proves name and role.
-        places: with a certificate, how many participants it vouches for.
-        proof: the certificate. Two callers are the same whatever proves it.
+        participants: how many participants its certificate is for; 0 without one.
+        proof: what to check again during the call; None without a certificate. It does not count
+            when callers are compared, because a renewed certificate is for the same caller.
     """
 
     name: str
@@ -70,14 +71,14 @@ class Caller:
 
 
 def identity_uri(name: str, role: Role, participants: int = 1) -> str:
-    """Spell an identity as certificates carry it: ``fedsiege://participant/NAME?places=N``."""
+    """Return the URI of a caller in its certificate: ``fedsiege://participant/NAME?places=N``."""
     return f"fedsiege://{role}/{name}" + (
         f"?places={participants}" if role is Role.PARTICIPANT else ""
     )
 
 
 def caller_in(certificate: x509.Certificate) -> Caller | None:
-    """Return whom a certificate is for; None if it names nobody who may call, or is ambiguous."""
+    """Return the caller that a certificate names; None unless it names exactly one."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
@@ -94,38 +95,41 @@ def caller_in(certificate: x509.Certificate) -> Caller | None:
 
 
 def host_of(peer: str) -> str:
-    """Return the host in gRPC's spelling of a peer: ``ipv4:10.0.0.7:51234`` is ``10.0.0.7``."""
+    """Return the host of a peer as gRPC names it: ``10.0.0.7`` for ``ipv4:10.0.0.7:51234``."""
     kind, _, address = unquote(peer).partition(":")
     if kind not in ("ipv4", "ipv6"):
-        return peer  # a Unix socket has no host: all who call over it are one
+        return peer  # a Unix socket has no host: all its callers have one name
     return address.rpartition(":")[0].strip("[]")
 
 
 class Callers:
-    """Says who calls, where nobody has to prove it: everyone is the host it calls from."""
+    """Identifies callers without certificates: each has the name of the host it calls from."""
 
     def identify(self, context: Any) -> Caller:  # grpc.aio's contexts of services are not typed
-        """Return who makes a call.
+        """Return the caller of a call.
+
+        Args:
+            context: gRPC's context of the call.
 
         Raises:
-            Unauthenticated: it does not prove who it is, or what it shows is not valid (any more).
+            Unauthenticated: the caller shows no valid certificate where one is needed.
         """
         return Caller(host_of(context.peer()))
 
     def recheck(self, caller: Caller) -> None:
-        """Look again at the caller of a call that has been going on for a while.
+        """Check the certificate of a caller again, during a long call.
 
         Raises:
-            Unauthenticated: what it showed has become invalid.
+            Unauthenticated: the certificate has become invalid.
         """
 
 
 class VerifiedCallers(Callers):
-    """Says who calls from the certificate that the handshake has verified.
+    """Identifies callers by the certificate that the TLS handshake has verified.
 
     Args:
-        revoked: the serial numbers that are no longer good, as of now.
-        clock: tells the time.
+        revoked: the serial numbers that are revoked; asked at every check.
+        clock: returns the current time.
     """
 
     def __init__(self, revoked: Container[int], clock: Clock = utc_now) -> None:
@@ -134,7 +138,10 @@ class VerifiedCallers(Callers):
         self._known: dict[bytes, Caller] = {}
 
     def identify(self, context: Any) -> Caller:
-        """Return who makes a call.
+        """Return the caller of a call.
+
+        Args:
+            context: gRPC's context of the call.
 
         Raises:
             Unauthenticated: NO_CERTIFICATE, UNKNOWN_ROLE, CERTIFICATE_REVOKED or
@@ -142,12 +149,12 @@ class VerifiedCallers(Callers):
         """
         pem = next(iter(context.auth_context().get("x509_pem_cert", ())), None)
         if pem is None:
-            raise Unauthenticated("NO_CERTIFICATE", "this server answers only to certificates")
+            raise Unauthenticated("NO_CERTIFICATE", "this server needs a certificate")
         caller = self._known.get(pem)
         if caller is None:
             caller = caller_in(x509.load_pem_x509_certificate(pem))
             if caller is None:
-                message = "the certificate is neither a participant's nor of the control plane"
+                message = "the certificate has neither the role participant nor control"
                 raise Unauthenticated("UNKNOWN_ROLE", message)
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
@@ -156,18 +163,20 @@ class VerifiedCallers(Callers):
         return caller
 
     def recheck(self, caller: Caller) -> None:
-        """Look again: a connection can outlive the certificate that opened it.
+        """Check the certificate again: a connection can outlive it.
 
         Raises:
             Unauthenticated: NO_CERTIFICATE, CERTIFICATE_REVOKED or CERTIFICATE_EXPIRED.
         """
         if caller.proof is None:
-            raise Unauthenticated("NO_CERTIFICATE", f"{caller.name} has shown no certificate")
+            raise Unauthenticated("NO_CERTIFICATE", f"{caller.name} shows no certificate")
         if caller.proof.serial in self._revoked:
             message = f"the certificate of {caller.name} is revoked"
             raise Unauthenticated("CERTIFICATE_REVOKED", message)
         if self._clock() > caller.proof.expires:
-            message = f"the certificate of {caller.name} ended at {caller.proof.expires:%F %H:%MZ}"
+            message = (
+                f"the certificate of {caller.name} expired at {caller.proof.expires:%F %H:%MZ}"
+            )
             raise Unauthenticated("CERTIFICATE_EXPIRED", message)
 
 
@@ -175,10 +184,10 @@ _current: ContextVar[Caller] = ContextVar("caller")
 
 
 def current() -> Caller:
-    """Return who makes the call that is being answered; the interceptor has noted it."""
+    """Return the caller of the call that is being handled, as the interceptor has set it."""
     return _current.get()
 
 
-def note(caller: Caller) -> None:
-    """Note who makes the call that is being answered."""
+def set_current(caller: Caller) -> None:
+    """Set the caller of the call that is being handled."""
     _current.set(caller)

@@ -1,8 +1,8 @@
 """The ledger of enrolment tokens: an SQLite file that the command line and the aggregator share.
 
-A token is a random text that is shown once, when it is issued; only its SHA-256 is kept. The first
-identity that shows it is bound to it, and nobody else can use it from then on. An identity that is
-bound to a token that holds can only be enrolled with that token.
+A token is a random text that is shown once, when it is issued; the ledger keeps only its SHA-256.
+A token is bound to the first identity that enrols with it, and no other identity can use it from
+then on. An identity that is bound to a valid token can only enrol with that token.
 """
 
 import hashlib
@@ -18,12 +18,13 @@ from pathlib import Path
 from fedsiege.errors import FedSiegeError, InvalidValue
 from services.errors import Forbidden, Unauthenticated
 
-#: Random bytes of a token.
+#: Number of random bytes of a token.
 TOKEN_BYTES = 32
-#: Tokens issued at a time.
+#: The most tokens that are issued at a time.
 MOST_TOKENS = 100_000
+#: The most characters of a label.
 LABEL_LENGTH = 100
-#: Seconds that one process waits while another writes.
+#: Seconds that a process waits for another one to finish writing.
 _PATIENCE = 5.0
 _DAY = 86_400.0
 _SCHEMA = """
@@ -46,14 +47,16 @@ GROUP BY identity HAVING count(*) = count(revoked)
 
 @dataclass(frozen=True)
 class Entry:
-    """What the ledger knows of a token. Times are seconds since 1970; None: not (yet).
+    """The record of a token. Times are in seconds since 1970; None for what did not happen.
 
     Attributes:
         digest: SHA-256 of the token.
         label: what it was issued for.
-        expires: from when on nobody can be bound to it; who is bound by then stays so.
-        identity: who is bound to it.
-        bound: since when.
+        issued: when it was issued.
+        expires: when it can no longer be bound to an identity; a bound one does not expire.
+        revoked: when it was revoked.
+        identity: the identity that it is bound to.
+        bound: when it was bound.
     """
 
     digest: bytes
@@ -66,7 +69,7 @@ class Entry:
 
     @property
     def state(self) -> str:
-        """Say in a word where it stands: revoked, used, expired or unused."""
+        """The state of the token: revoked, used, expired or unused."""
         if self.revoked is not None:
             return "revoked"
         if self.identity is not None:
@@ -77,15 +80,15 @@ class Entry:
 
 
 class Ledger:
-    """The tokens that have been issued.
+    """The issued tokens, in an SQLite file.
 
     Several processes may use one file at the same time, and several threads one ledger. Every
-    change is on disk when the method returns. All methods wait for the disk: call them in a thread
-    where an event loop runs.
+    change is on disk when the method returns. All methods wait for the disk: in an event loop, call
+    them in a thread.
 
     Args:
-        path: the file; it is made if there is none. SQLite keeps two more beside it, so that its
-            folder must be writable, and on this machine's own disk.
+        path: the file; made if it does not exist. SQLite keeps two more files beside it, so its
+            folder must be writable, and on a local disk.
 
     Raises:
         FedSiegeError: the file cannot be used.
@@ -117,14 +120,14 @@ class Ledger:
 
         Args:
             count: how many, 1 to 100,000.
-            label: what for; up to 100 printable characters, or none.
-            days: until when each must have been used first; None for ever.
+            label: what they are for; 0 to 100 printable characters.
+            days: days until a token that is still unused expires; None for never.
 
         Returns:
-            The tokens: random texts of 43 url-safe characters. They cannot be had again.
+            The tokens, each 43 random URL-safe characters. The ledger cannot return them again.
 
         Raises:
-            InvalidValue: what cannot be.
+            InvalidValue: an argument is out of its range.
         """
         if not 1 <= count <= MOST_TOKENS:
             raise InvalidValue("COUNT", count, f"1 to {MOST_TOKENS} tokens at a time")
@@ -143,16 +146,20 @@ class Ledger:
         return tokens
 
     def revoke(self, *, token: str = "", label: str = "", identity: str = "") -> int:
-        """Revoke tokens: one, all of a label, or those an identity is bound to.
+        """Revoke tokens, selected by exactly one of the arguments.
 
-        Nobody is enrolled with a revoked token, and the updates of who was are refused from then
-        on.
+        No identity can enrol with a revoked token, and the updates of those that did are refused.
+
+        Args:
+            token: a token.
+            label: the label of tokens.
+            identity: the identity that tokens are bound to.
 
         Returns:
-            How many were revoked now; those that were revoked already do not count.
+            The number of tokens that were revoked now, without those revoked before.
 
         Raises:
-            InvalidValue: not exactly one of the three is given, or the ledger has no such token.
+            InvalidValue: not exactly one argument is given, or the ledger has no such token.
         """
         choices = {"token": token, "label": label, "identity": identity}
         given = {name: text for name, text in choices.items() if text}
@@ -164,7 +171,7 @@ class Ledger:
             known = f"SELECT 1 FROM tokens WHERE {column} = ? LIMIT 1"  # noqa: S608 - one of three
             if database.execute(known, (value,)).fetchone() is None:
                 shown = "(not shown)" if name == "token" else text
-                raise InvalidValue(name.upper(), shown, "one that is in the ledger")
+                raise InvalidValue(name.upper(), shown, "one in the ledger")
             changed = database.execute(
                 f"UPDATE tokens SET revoked = ? WHERE {column} = ? AND revoked IS NULL",  # noqa: S608
                 (time.time(), value),
@@ -172,22 +179,22 @@ class Ledger:
             return int(changed.rowcount)
 
     def redeem(self, tokens: Mapping[str, str]) -> None:
-        """Let identities show their tokens; who shows a fresh one is bound to it.
+        """Check the tokens of identities, and bind each unused token to its identity.
 
-        All or nothing: if one is refused, none is bound.
+        If one token is refused, none is bound.
 
         Args:
-            tokens: the token that each identity shows.
+            tokens: the token of each identity, by identity.
 
         Raises:
             Unauthenticated: ``TOKEN_MISSING``, ``UNKNOWN_TOKEN``, ``TOKEN_EXPIRED``.
-            Forbidden: ``TOKEN_REVOKED``; ``TOKEN_USED``, by another identity; ``WRONG_TOKEN``: the
-                identity is bound to another one.
+            Forbidden: ``TOKEN_REVOKED``; ``TOKEN_USED``: it is bound to another identity;
+                ``WRONG_TOKEN``: the identity is bound to another token.
         """
         for identity, token in tokens.items():
-            if not token:  # costs no disk: that is how a thousand come that have none
+            if not token:  # before any disk access, so that a flood of them stays cheap
                 raise Unauthenticated(
-                    "TOKEN_MISSING", f"enrolment asks for a token; identity {identity!r} shows none"
+                    "TOKEN_MISSING", f"enrolment needs a token; identity {identity!r} sent none"
                 )
         now = time.time()
         with self._writing() as database:
@@ -197,7 +204,7 @@ class Ledger:
     def revoked_identities(self) -> frozenset[str]:
         """Return the identities all of whose tokens are revoked.
 
-        Costs microseconds while nobody writes.
+        It takes microseconds unless the file has changed since the last call.
         """
         with self._lock:
             (version,) = self._database.execute("PRAGMA data_version").fetchone()
@@ -208,7 +215,7 @@ class Ledger:
             return self._revoked
 
     def entries(self) -> list[Entry]:
-        """Return what is known of all tokens, in the order of their issue."""
+        """Return the records of all tokens, oldest first."""
         with self._lock:
             rows = self._database.execute(
                 "SELECT digest, label, issued, expires, revoked, identity, bound FROM tokens "
@@ -218,7 +225,7 @@ class Ledger:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Change the ledger, all or nothing; others wait meanwhile."""
+        """Run a transaction: write everything or nothing, while other writers wait."""
         with self._lock:
             self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -227,40 +234,41 @@ class Ledger:
                 self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
-            self._seen_version = -1  # SQLite tells a connection of others' changes only
+            self._seen_version = -1  # data_version counts the changes of other connections only
 
 
 def revoked_token(identity: str) -> Forbidden:
-    """Return the refusal of an identity whose token has been revoked."""
+    """Return the error for an identity whose token has been revoked."""
     return Forbidden("TOKEN_REVOKED", f"the token of identity {identity!r} has been revoked")
 
 
 def _redeem(database: sqlite3.Connection, identity: str, token: str, now: float) -> None:
+    """Check the token of one identity and bind it; see ``Ledger.redeem``."""
     digest = _digest(token)
     row = database.execute(
         "SELECT revoked, identity, expires FROM tokens WHERE digest = ?", (digest,)
     ).fetchone()
     if row is None:
         raise Unauthenticated(
-            "UNKNOWN_TOKEN", f"the token of identity {identity!r} was not issued here"
+            "UNKNOWN_TOKEN", f"the token of identity {identity!r} is not in the ledger"
         )
     revoked, owner, expires = row
     if revoked is not None:
         raise revoked_token(identity)
     if owner is not None and owner != identity:
         raise Forbidden(
-            "TOKEN_USED", f"the token that identity {identity!r} shows is used by another one"
+            "TOKEN_USED", f"the token of identity {identity!r} is bound to another identity"
         )
     if owner is not None:
         return
     if expires is not None and expires <= now:
         raise Unauthenticated(
-            "TOKEN_EXPIRED", f"the token of identity {identity!r} has expired unused"
+            "TOKEN_EXPIRED", f"the token of identity {identity!r} expired before it was used"
         )
-    held = database.execute(
+    bound = database.execute(
         "SELECT 1 FROM tokens WHERE identity = ? AND revoked IS NULL", (identity,)
     ).fetchone()
-    if held is not None:
+    if bound is not None:
         raise Forbidden("WRONG_TOKEN", f"identity {identity!r} is bound to another token")
     database.execute(
         "UPDATE tokens SET identity = ?, bound = ? WHERE digest = ?", (identity, now, digest)

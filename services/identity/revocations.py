@@ -1,4 +1,4 @@
-"""The CA's list of certificates that are no longer good, read again whenever it changes."""
+"""The CA's certificate revocation list (CRL), read again whenever its file changes."""
 
 import logging
 import threading
@@ -16,15 +16,16 @@ log = logging.getLogger(__name__)
 class Revocations:
     """The serial numbers of revoked certificates: ``serial in revocations``.
 
-    A list that is garbled, gone or not of the CA is logged once and the last good one kept.
+    If the file later disappears or becomes invalid, that is logged once and the last valid list is
+    kept.
 
     Args:
-        path: the list, a CRL in PEM form.
-        authority: the CA, which must have signed it.
-        interval: seconds between looks at the file.
+        path: the CRL, in PEM form.
+        authority: the certificate of the CA, which must have signed the CRL.
+        interval: seconds between two checks of the file.
 
     Raises:
-        InvalidValue: there is no good list to begin with.
+        InvalidValue: the file is not a valid CRL of the CA.
     """
 
     def __init__(self, path: Path, authority: x509.Certificate, interval: float = 1.0) -> None:
@@ -37,10 +38,11 @@ class Revocations:
         self._serials = read(path, authority)
 
     def __contains__(self, serial: object) -> bool:
-        self._look()
+        self._reload()
         return serial in self._serials
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
+        """Read the file again if it has changed, at most once in an interval."""
         if time.monotonic() < self._next:
             return
         with self._lock:
@@ -52,16 +54,20 @@ class Revocations:
             try:
                 self._serials = read(self._path, self._authority)
             except InvalidValue as error:
-                log.error("%s; the list read before still holds", error)
+                log.error("%s; the list read before is kept", error)
             else:
                 log.info("%s: %d revoked certificates", self._path, len(self._serials))
 
 
 def read(path: Path, authority: x509.Certificate) -> frozenset[int]:
-    """Read a CRL.
+    """Return the serial numbers in a CRL.
+
+    Args:
+        path: the CRL, in PEM form.
+        authority: the certificate of the CA.
 
     Raises:
-        InvalidValue: it is missing or garbled, or the CA did not sign it.
+        InvalidValue: the file is missing or not a CRL, or the CA did not sign it.
     """
     data = read_file(path)
     try:
@@ -69,7 +75,7 @@ def read(path: Path, authority: x509.Certificate) -> frozenset[int]:
     except ValueError as error:
         raise InvalidValue("CERTS", str(path), "it must hold a CRL in PEM form") from error
     key = authority.public_key()
-    # The CA's key comes from a file; a CRL can be signed with any kind but these two.
+    # The type has all kinds of keys, of which two cannot sign a CRL; a CA's key is not one of them.
     if revoked.issuer != authority.subject or not revoked.is_signature_valid(key):  # type: ignore[arg-type]
         raise InvalidValue("CERTS", str(path), "the CA in ca.pem did not sign it")
     return frozenset(entry.serial_number for entry in revoked)

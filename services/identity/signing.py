@@ -1,4 +1,4 @@
-"""What a certificate authority signs: its own certificate, those of others, and the revoked ones.
+"""The signatures of a CA: its own certificate, those of others and the list of revoked ones.
 
 Keys are ECDSA on P-256, signatures with SHA-256.
 """
@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fedsiege.errors import InvalidValue
 
-#: As x509.DNSName would take it, and the underscores that Docker's service names have.
+#: A host name as in x509.DNSName, also with underscores, which Docker's service names can have.
 _HOST = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*"
 )
@@ -36,16 +36,26 @@ _USAGES = (
 
 @dataclass(frozen=True)
 class Signer:
-    """A CA's certificate and key."""
+    """The certificate and private key of a CA, which sign other certificates.
+
+    Attributes:
+        certificate: the CA's certificate.
+        key: its private key.
+    """
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
     @classmethod
     def new(cls, begins: datetime, expires: datetime) -> "Signer":
-        """Make a CA."""
+        """Make a CA with a new key and a certificate that it signs itself.
+
+        Args:
+            begins: start of the validity.
+            expires: end of the validity.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        # No two CAs have one name, so that who shows a certificate of another is told so.
+        # Each CA has a name of its own, so that errors tell one CA's certificates from another's.
         name = _named(f"FedSiege CA {secrets.token_hex(4)}")
         certificate = (
             _builder(name, name, key, begins, expires)
@@ -57,17 +67,17 @@ class Signer:
 
     @classmethod
     def read(cls, certificate_pem: bytes, key_pem: bytes) -> "Signer":
-        """Read a CA.
+        """Parse the certificate and key of a CA.
 
         Raises:
-            ValueError: they are not a certificate and its key.
+            ValueError: they cannot be parsed, or the key does not belong to the certificate.
         """
         certificate = x509.load_pem_x509_certificate(certificate_pem)
         key = serialization.load_pem_private_key(key_pem, password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError("the key is not an elliptic curve's")
+            raise ValueError("the key is not an elliptic curve key")
         if key.public_key() != certificate.public_key():
-            raise ValueError("the key is not the certificate's")
+            raise ValueError("the key does not belong to the certificate")
         return cls(certificate, key)
 
     def certify(
@@ -80,16 +90,19 @@ class Signer:
         hosts: Iterable[str],
         uri: str,
     ) -> x509.Certificate:
-        """Sign a certificate.
+        """Return a signed certificate.
 
         Args:
-            key: its owner's.
-            name: its owner's, for people; what it may do stands in the URI.
-            serial: its number.
-            begins: from when it is valid.
-            expires: until when.
-            hosts: names and addresses that it serves under; with any it is a server's.
-            uri: who it is as a caller.
+            key: the key of the owner; the certificate has its public half.
+            name: the owner's name, to be shown; servers read the URI instead.
+            serial: the serial number.
+            begins: start of the validity.
+            expires: end of the validity.
+            hosts: host names and addresses of a server; empty for a client certificate.
+            uri: the owner's name and role, as ``callers.identity_uri`` returns it.
+
+        Raises:
+            InvalidValue: a host is neither a name nor an address.
         """
         names = host_names(hosts)
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -110,17 +123,17 @@ class Signer:
     def revoke(
         self, revoked: Mapping[int, datetime], now: datetime
     ) -> x509.CertificateRevocationList:
-        """Sign the list of certificates that are no longer good.
+        """Return a signed certificate revocation list (CRL).
 
         Args:
-            revoked: since when each serial number is.
-            now: the time.
+            revoked: the time of revocation, by serial number.
+            now: the current time.
         """
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
             .last_update(now)
-            # It stays good for as long as the CA: no service here makes a new one every week.
+            # Valid as long as the CA itself: no service here renews the list regularly.
             .next_update(self.certificate.not_valid_after_utc)
             .add_extension(x509.CRLNumber(len(revoked) + 1), critical=False)
             .add_extension(self._key_identifier(), critical=False)
@@ -135,12 +148,12 @@ class Signer:
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
-    """Make a private key."""
+    """Return a new private key, ECDSA on P-256."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def to_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Spell a private key, without a password: services start with nobody there to type one."""
+    """Return a private key in PEM form, without a password, so that services start unattended."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -149,10 +162,10 @@ def to_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def host_names(hosts: Iterable[str]) -> list[x509.GeneralName]:
-    """Spell hosts as a certificate does.
+    """Return hosts as the alternative names of a certificate.
 
     Raises:
-        InvalidValue: one is neither a name nor an address.
+        InvalidValue: a host is neither a name nor an address.
     """
     names: list[x509.GeneralName] = []
     for host in hosts:
@@ -160,14 +173,14 @@ def host_names(hosts: Iterable[str]) -> list[x509.GeneralName]:
             names.append(x509.IPAddress(ipaddress.ip_address(host)))
         except ValueError as error:
             if not _HOST.fullmatch(host) or host.rpartition(".")[2].isdigit():
-                allowed = "a host's name or address, without a port"
+                allowed = "a host name or address, without a port"
                 raise InvalidValue("HOST", host, allowed) from error
             names.append(x509.DNSName(host))
     return names
 
 
 def _named(name: str) -> x509.Name:
-    # 64 letters is what the standard lets a name have; it is only for people.
+    # The standard allows 64 characters; the name is only shown, never compared.
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
 
 

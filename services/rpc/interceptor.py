@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from fedsiege.errors import FedSiegeError
 from services.errors import Malformed, to_status, to_trailers
-from services.identity.callers import Callers, note
+from services.identity.callers import Callers, set_current
 from services.rpc.calls import Call, OpenCalls
 from services.rpc.guard import Guard
 
@@ -87,7 +87,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             call: Call | None = None
             try:
                 caller = self._callers.identify(context)
-                note(caller)
+                set_current(caller)
                 self._guard.permit(caller, name)
                 call = self._calls.open(caller)
                 context.add_done_callback(lambda _: self._calls.close(call))

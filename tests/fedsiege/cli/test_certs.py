@@ -64,7 +64,7 @@ def test_init_makes_everything_a_federation_begins_with():
 def test_a_second_init_changes_nothing():
     say("init")
     key = Path("certs/ca/key.pem").read_bytes()
-    assert "CA in it already" in refused("init")
+    assert "it has a CA already" in refused("init")
     assert Path("certs/ca/key.pem").read_bytes() == key
 
 

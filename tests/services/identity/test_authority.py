@@ -1,4 +1,4 @@
-"""The CA: what its certificates say, what it refuses, and that no file is ever seen half."""
+"""The CA: the content of its certificates, what it refuses, and that its writes are atomic."""
 
 import os
 import stat
@@ -34,7 +34,7 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_participants_certificate_says_who_it_is_and_nothing_more(authority):
+def test_a_participants_certificate_has_its_name_and_no_other_use(authority):
     issued = authority.issue("client-07", participants=12, days=30)
     certificate = bundle(authority, "client-07").certificate
     caller = caller_in(certificate)
@@ -43,7 +43,7 @@ def test_a_participants_certificate_says_who_it_is_and_nothing_more(authority):
     assert caller.proof.serial == issued.serial == certificate.serial_number
     assert caller.proof.expires == issued.expires == NOW + timedelta(days=30)
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH], "it must not pass for a server"
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH], "it must not be usable as a server's"
     basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     assert basic.critical
     assert not basic.value.ca, "it must not sign others"
@@ -70,7 +70,7 @@ def test_a_servers_certificate_names_its_hosts(authority):
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
-def test_nobody_else_can_read_a_key(tmp_path, umask):
+def test_only_the_owner_can_read_a_key(tmp_path, umask):
     before = os.umask(umask)
     try:
         authority = Authority.create(tmp_path / "certs")
@@ -85,7 +85,7 @@ def test_nobody_else_can_read_a_key(tmp_path, umask):
         assert mode & 0o022 == 0, path
 
 
-def test_a_renewed_key_stays_readable_for_whom_it_was_given_to(authority):
+def test_renewal_keeps_the_permissions_of_the_key(authority):
     authority.issue("client-1")
     key = authority.folder / "client-1" / "key.pem"
     key.chmod(0o640)
@@ -107,7 +107,7 @@ def test_a_name_that_could_be_a_path_is_refused(authority, name):
 
 
 @pytest.mark.parametrize("name", ["a", "x" * 80, "A.b-c_9"])
-def test_a_plain_name_is_taken(authority, name):
+def test_a_plain_name_is_accepted(authority, name):
     authority.issue(name)
     assert caller_in(bundle(authority, name).certificate).name == name
 
@@ -128,7 +128,7 @@ def test_a_plain_name_is_taken(authority, name):
     ],
     ids=str,
 )
-def test_the_impossible_is_refused_before_anything_is_written(authority, wrong, words):
+def test_invalid_arguments_are_refused_before_anything_is_written(authority, wrong, words):
     before = everything(authority.folder)
     with pytest.raises(InvalidValue) as caught:
         authority.issue("client-1", **wrong)
@@ -150,7 +150,7 @@ def test_nothing_is_overwritten(authority):
     assert everything(authority.folder) == before
 
 
-def test_a_name_is_not_free_again_when_its_folder_is_gone(authority):
+def test_a_name_is_not_free_again_when_its_folder_has_moved(authority):
     first = authority.issue("client-1", participants=3)
     (authority.folder / "client-1").rename(authority.folder.parent / "handed-over")
     with pytest.raises(InvalidValue, match="issued before"):
@@ -172,13 +172,13 @@ def test_renewal_keeps_the_name_and_changes_the_key(authority):
     assert names.get_values_for_type(x509.DNSName) == ["aggregator", "elsewhere"]
 
 
-def test_only_who_serves_has_hosts(authority):
+def test_only_a_server_has_hosts(authority):
     authority.issue("client-1")
     with pytest.raises(InvalidValue, match="HOST='here'"):
         authority.renew("client-1", hosts=["here"])
 
 
-def test_revocation_reaches_every_server_and_only_the_good_certificates(authority):
+def test_revocation_reaches_every_server_and_only_valid_certificates(authority):
     for name in ("aggregator", "simulator"):
         authority.issue(name, participants=0, hosts=[name])
     authority.issue("client-1")
@@ -211,17 +211,21 @@ def test_what_was_never_issued_cannot_be_renewed_or_revoked(authority):
         authority.revoke("client-1", 123)
 
 
-def test_everything_issued_is_on_record(authority):
+def test_every_issued_certificate_is_recorded(authority):
     made = [
         authority.issue("simulator", Role.CONTROL, hosts=["simulator", "::1"]),
         *authority.issue_all(["a", "b"], participants=2),
         authority.renew("a"),
     ]
+    header = (authority.folder / "ca" / "issued.csv").read_text().partition("\n")[0]
+    assert header == "serial,name,role,places,hosts,begins,expires", (
+        "older files must stay readable"
+    )
     assert authority.issued() == made
     assert Authority(authority.folder).issued() == made
 
 
-def test_two_at_once_do_not_undo_each_other(authority):
+def test_concurrent_changes_are_all_kept(authority):
     def issue_and_revoke(number: int) -> None:
         mine = Authority(authority.folder, lambda: NOW)
         mine.issue(f"client-{number}")
@@ -235,7 +239,7 @@ def test_two_at_once_do_not_undo_each_other(authority):
 
 
 def test_a_reader_never_sees_half_a_renewal(authority, monkeypatch):
-    """Somebody reads the bundle whenever one of its files is put in place."""
+    """The bundle is read after each of its files is written."""
     authority.issue("client-1")
     folder = authority.folder / "client-1"
     old = bundle(authority, "client-1")
@@ -257,7 +261,7 @@ def test_a_reader_never_sees_half_a_renewal(authority, monkeypatch):
     assert seen == {"certificate.pem": new, "ca.pem": new}
 
 
-def test_a_reader_waits_for_the_other_half(authority, monkeypatch):
+def test_a_reader_waits_for_the_rest_of_a_renewal(authority, monkeypatch):
     authority.issue("client-1")
     folder = authority.folder / "client-1"
     before = (folder / "certificate.pem").read_bytes()
@@ -269,7 +273,7 @@ def test_a_reader_waits_for_the_other_half(authority, monkeypatch):
     assert bundle(authority, "client-1") == new
 
 
-def test_a_write_that_fails_leaves_what_was_there(authority, monkeypatch):
+def test_a_failed_write_changes_nothing(authority, monkeypatch):
     authority.issue("client-1")
     before = everything(authority.folder / "client-1")
 
@@ -287,7 +291,7 @@ def test_a_write_that_fails_leaves_what_was_there(authority, monkeypatch):
 
 @pytest.mark.parametrize("file", ["certificate.pem", "key.pem"])
 @pytest.mark.parametrize("damage", ["missing", "garbled", "another's"])
-def test_a_damaged_ca_says_so(authority, tmp_path, file, damage):
+def test_a_damaged_ca_is_refused(authority, tmp_path, file, damage):
     path = authority.folder / "ca" / file
     if damage == "missing":
         path.unlink()
@@ -300,12 +304,12 @@ def test_a_damaged_ca_says_so(authority, tmp_path, file, damage):
         Authority(authority.folder)
 
 
-def test_a_folder_without_a_ca_says_how_to_make_one(tmp_path):
+def test_the_error_for_a_folder_without_a_ca_says_how_to_make_one(tmp_path):
     with pytest.raises(InvalidValue, match="fedsiege certs init"):
         Authority(tmp_path)
 
 
-def test_a_record_that_somebody_has_spoilt_is_named(authority):
+def test_a_damaged_record_is_named(authority):
     path = authority.folder / "ca" / "issued.csv"
     path.write_text(path.read_text() + "not,a,row\n")
     with pytest.raises(FedSiegeError, match=r"issued\.csv cannot be read"):

@@ -1,4 +1,4 @@
-"""A bundle in use: whose it is, when it is looked at again, when it is said to end soon."""
+"""Bundles in use: the name in them, when they are read again, the warning before they expire."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,7 +31,7 @@ def test_two_cas_in_one_file_are_refused(authority, tmp_path):
         tls_of(authority, "aggregator")
 
 
-def test_the_files_are_not_looked_at_all_the_time(authority):
+def test_the_files_are_not_checked_within_the_interval(authority):
     tls = Tls(authority.folder / "aggregator", interval=3600)
     verified = tls.callers
     caller = Caller(
@@ -43,7 +43,7 @@ def test_the_files_are_not_looked_at_all_the_time(authority):
     verified.recheck(caller)
 
 
-def test_a_bundle_says_whose_it_is(authority):
+def test_a_bundle_has_a_name_and_a_number_of_participants(authority):
     tls = tls_of(authority)
     assert (tls.name, tls.participants) == ("client-1", 3)
     assert "PRIVATE" not in repr(tls._bundle)
@@ -58,7 +58,7 @@ def test_a_bundle_says_whose_it_is(authority):
         (3, timedelta(days=2, hours=1), True),
     ],
 )
-def test_a_certificate_that_ends_soon_is_warned_of_once_a_day(
+def test_a_certificate_that_expires_soon_is_logged_once_a_day(
     authority, caplog, days, later, warned
 ):
     authority.issue("soon", days=days)
@@ -72,7 +72,7 @@ def test_a_certificate_that_ends_soon_is_warned_of_once_a_day(
     passed = timedelta(days=days + 1)
     for _ in range(3):
         assert tls.version == 0
-    assert caplog.text.count("ended at") == 1
+    assert caplog.text.count("expired at") == 1
     passed = timedelta()
     authority.renew("soon")
     assert tls.version == 1

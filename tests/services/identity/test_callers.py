@@ -1,4 +1,4 @@
-"""Who calls, from the certificate that a handshake has verified."""
+"""Callers are identified by the certificate that the TLS handshake has verified."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ from tests.cases import each
 
 
 class Context:
-    """What grpc says of a peer."""
+    """A context of a call, with the certificate that the peer has shown."""
 
     def __init__(self, certificate: x509.Certificate | None) -> None:
         self.shown = {"transport_security_type": [b"ssl"]}
@@ -66,7 +66,7 @@ def certificate_with(*uris: str) -> x509.Certificate:
         ("fedsiege://control/somebody", "spiffe://elsewhere/somebody"),
     ],
 )
-def test_a_certificate_that_does_not_clearly_say_who_it_is_for_is_nobodys(uris):
+def test_a_certificate_without_exactly_one_name_and_role_is_refused(uris):
     with pytest.raises(Unauthenticated) as caught:
         VerifiedCallers(frozenset()).identify(Context(certificate_with(*uris)))
     assert caught.value.reason == "UNKNOWN_ROLE"
@@ -79,12 +79,14 @@ def test_a_certificate_that_does_not_clearly_say_who_it_is_for_is_nobodys(uris):
         Caller("simulator", Role.CONTROL, verified=True),
     ],
 )
-def test_an_identity_is_read_as_it_was_spelt(caller):
+def test_a_caller_is_read_from_the_uri_written_for_it(caller):
     uri = identity_uri(caller.name, caller.role, caller.participants)
+    # Certificates that were issued before must stay valid, so the URI must not change.
+    assert uri in ("fedsiege://participant/client-1?places=40", "fedsiege://control/simulator")
     assert VerifiedCallers(frozenset()).identify(Context(certificate_with(uri))) == caller
 
 
-def test_who_shows_no_certificate_is_nobody():
+def test_a_call_without_a_certificate_is_refused():
     verified = VerifiedCallers(frozenset())
     for ask in (
         lambda: verified.identify(Context(None)),
@@ -95,7 +97,7 @@ def test_who_shows_no_certificate_is_nobody():
         assert caught.value.reason == "NO_CERTIFICATE"
 
 
-def test_a_call_under_way_is_looked_at_again():
+def test_the_certificate_of_a_running_call_is_checked_again():
     revoked: set[int] = set()
     later = timedelta()
     verified = VerifiedCallers(revoked, lambda: utc_now() + later)
@@ -104,7 +106,7 @@ def test_a_call_under_way_is_looked_at_again():
     assert verified.identify(context) is caller, "a certificate is read once"
     verified.recheck(caller)
     later = timedelta(days=1)
-    with pytest.raises(Unauthenticated, match="ended at") as caught:
+    with pytest.raises(Unauthenticated, match="expired at") as caught:
         verified.recheck(caller)
     assert caught.value.reason == "CERTIFICATE_EXPIRED"
     revoked.add(7)
@@ -113,7 +115,7 @@ def test_a_call_under_way_is_looked_at_again():
     assert caught.value.reason == "CERTIFICATE_REVOKED"
 
 
-def test_what_is_remembered_of_callers_has_a_limit(monkeypatch):
+def test_the_cache_of_callers_has_a_limit(monkeypatch):
     monkeypatch.setattr(callers, "_REMEMBERED", 3)
     verified = VerifiedCallers(frozenset())
     for number in range(7):

@@ -1,4 +1,4 @@
-"""The ledger: a token is worth one identity, whoever asks, however many ask at once."""
+"""The ledger of tokens: each token enrols one identity, however many ask at the same time."""
 
 import sqlite3
 import subprocess
@@ -49,7 +49,7 @@ def test_tokens_differ_and_only_their_digests_are_kept(ledger):
     assert ledger.path.stat().st_mode & 0o077 == 0
 
 
-def test_the_first_identity_has_it_for_good(ledger):
+def test_a_token_is_bound_to_the_first_identity(ledger):
     (token,) = ledger.issue(1)
     for _ in range(3):
         ledger.redeem({"a": token})
@@ -61,27 +61,27 @@ def test_the_first_identity_has_it_for_good(ledger):
     ("shown", "reason"),
     [("", "TOKEN_MISSING"), ("x" * 43, "UNKNOWN_TOKEN"), ("\ud800", "UNKNOWN_TOKEN")],
 )
-def test_one_bad_token_keeps_out_all(ledger, shown, reason):
+def test_one_bad_token_refuses_the_whole_call(ledger, shown, reason):
     good, other = ledger.issue(2)
     assert refused(ledger, a=good, b=shown, c=other) == reason
     assert bound(ledger) == set()
     ledger.redeem({"other": good})
 
 
-def test_one_token_for_two_in_one_request(ledger):
+def test_one_token_for_two_identities_in_one_call_is_refused(ledger):
     (token,) = ledger.issue(1)
     assert refused(ledger, a=token, b=token) == "TOKEN_USED"
     assert bound(ledger) == set()
 
 
-def test_nobody_takes_an_identity_with_a_token_of_his_own(ledger):
+def test_an_enrolled_identity_cannot_be_taken_with_another_token(ledger):
     victims, mine = ledger.issue(2)
     ledger.redeem({"victim": victims})
     assert refused(ledger, victim=mine) == "WRONG_TOKEN"
     ledger.redeem({"me": mine})
 
 
-def test_an_unused_token_ends_and_a_used_one_does_not(ledger, monkeypatch):
+def test_an_unused_token_expires_and_a_used_one_does_not(ledger, monkeypatch):
     used, unused, later = *ledger.issue(2, days=1), *ledger.issue(1, days=3)
     ledger.redeem({"a": used})
     pass_time(monkeypatch, days=2)
@@ -104,7 +104,7 @@ def test_revoked_tokens_are_refused(ledger, by):
     ledger.redeem({"b": other})
 
 
-def test_a_new_token_lets_an_identity_in_again(ledger):
+def test_an_identity_can_enrol_again_with_a_new_token(ledger):
     old, new = ledger.issue(2)
     ledger.redeem({"a": old})
     ledger.revoke(identity="a")
@@ -115,15 +115,15 @@ def test_a_new_token_lets_an_identity_in_again(ledger):
     assert ledger.revoked_identities() == {"a"}
 
 
-def test_revoking_an_unused_token_bars_nobody(ledger):
+def test_revoking_an_unused_token_revokes_no_identity(ledger):
     (token,) = ledger.issue(1, "x")
     assert ledger.revoke(label="x") == 1
     assert ledger.revoked_identities() == set()
     assert refused(ledger, a=token) == "TOKEN_REVOKED"
 
 
-@pytest.mark.parametrize("given", [{}, {"label": "a", "identity": "b"}, {"label": "nobody's"}])
-def test_what_cannot_be_revoked_is_named(ledger, given):
+@pytest.mark.parametrize("given", [{}, {"label": "a", "identity": "b"}, {"label": "unknown"}])
+def test_impossible_revocations_are_refused(ledger, given):
     ledger.issue(1, "a")
     with pytest.raises(InvalidValue):
         ledger.revoke(**given)
@@ -137,13 +137,13 @@ def test_what_cannot_be_revoked_is_named(ledger, given):
     ("count", "label", "days"),
     [(0, "", None), (100_001, "", None), (1, "x" * 101, None), (1, "a\nb", None), (1, "", 0)],
 )
-def test_what_cannot_be_issued_is_named(ledger, count, label, days):
+def test_arguments_out_of_range_are_refused(ledger, count, label, days):
     with pytest.raises(InvalidValue):
         ledger.issue(count, label, days)
     assert ledger.entries() == []
 
 
-def test_of_many_who_show_one_token_at_once_one_gets_in(ledger):
+def test_one_token_shown_by_many_at_once_enrols_one(ledger):
     (token,) = ledger.issue(1)
     start = threading.Barrier(8)
 
@@ -156,11 +156,11 @@ def test_of_many_who_show_one_token_at_once_one_gets_in(ledger):
             return error.reason
         finally:
             own.close()
-        return "in"
+        return "enrolled"
 
     with ThreadPoolExecutor(8) as pool:
         answers = sorted(pool.map(show, "abcdefgh"))
-    assert answers == [*["TOKEN_USED"] * 7, "in"]
+    assert answers == [*["TOKEN_USED"] * 7, "enrolled"]
     assert len(bound(ledger)) == 1
 
 
@@ -171,7 +171,7 @@ def test_threads_share_one_ledger(ledger):
     assert len(bound(ledger)) == 40
 
 
-def test_what_another_process_revokes_is_seen(ledger):
+def test_revocations_of_another_process_are_seen(ledger):
     (token,) = ledger.issue(1)
     ledger.redeem({"a": token})
     assert ledger.revoked_identities() == set()
@@ -183,7 +183,7 @@ def test_what_another_process_revokes_is_seen(ledger):
     assert ledger.revoked_identities() == {"a"}
 
 
-def test_while_nobody_writes_the_tokens_are_not_read(ledger):
+def test_the_tokens_are_not_read_again_without_a_change(ledger):
     ledger.redeem(dict(zip("abc", ledger.issue(3), strict=True)))
     ledger.revoke(identity="a")
     assert ledger.revoked_identities() == {"a"}
@@ -193,7 +193,7 @@ def test_while_nobody_writes_the_tokens_are_not_read(ledger):
     assert statements == ["PRAGMA data_version"]
 
 
-def test_it_is_there_again_after_a_restart(ledger):
+def test_the_ledger_survives_a_restart(ledger):
     used, unused = ledger.issue(2, "kept")
     ledger.redeem({"a": used})
     again = Ledger(ledger.path)
@@ -203,14 +203,14 @@ def test_it_is_there_again_after_a_restart(ledger):
     again.close()
 
 
-def test_a_file_that_is_no_ledger_is_named(tmp_path):
+def test_a_file_that_is_no_ledger_is_refused_by_name(tmp_path):
     path = tmp_path / "notes.txt"
-    path.write_text("not a database, but long enough to be looked at as if it were one" * 20)
+    path.write_text("not a database, but long enough to be read as one" * 20)
     with pytest.raises(FedSiegeError, match="notes"):
         Ledger(path)
 
 
-def test_who_waits_too_long_for_another_process_is_told(ledger, monkeypatch):
+def test_waiting_for_another_process_has_a_limit(ledger, monkeypatch):
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
     impatient = Ledger(ledger.path)
     with ledger._writing(), pytest.raises(sqlite3.OperationalError, match="locked"):

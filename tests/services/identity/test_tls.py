@@ -1,4 +1,4 @@
-"""Certificates on both sides, on real connections: who comes in, who does not, and until when."""
+"""Mutual TLS on real connections: which callers are accepted, and until when."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ LOOPBACK = ("localhost", "127.0.0.1")
 
 
 class Clock:
-    """Says the time, and how much later the test wants it to be."""
+    """The current time, plus ``later``."""
 
     def __init__(self) -> None:
         self.later = timedelta()
@@ -39,8 +39,8 @@ class Clock:
         return datetime.now(UTC) + self.later
 
 
-class Door(rpc.AggregatorServiceServicer):
-    """Remembers who came in."""
+class Recorder(rpc.AggregatorServiceServicer):
+    """Records the callers that were accepted."""
 
     def __init__(self) -> None:
         self.seen: list[Caller] = []
@@ -64,12 +64,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door()
+def recorder() -> Recorder:
+    return Recorder()
 
 
 @pytest_asyncio.fixture
-async def serve(monkeypatch, door, authority, clock):
+async def serve(monkeypatch, recorder, authority, clock):
     """Serve with a bundle of the CA; returns the address."""
     monkeypatch.setattr(server, "GRACE", 0.0)
     async with AsyncExitStack() as stack:
@@ -77,7 +77,7 @@ async def serve(monkeypatch, door, authority, clock):
         async def start(name: str = "aggregator") -> str:
             tls = Tls(authority.folder / name, clock, interval=0)
             add = rpc.add_AggregatorServiceServicer_to_server
-            running = serving("127.0.0.1:0", lambda one: add(door, one), [], tls=tls)
+            running = serving("127.0.0.1:0", lambda one: add(recorder, one), [], tls=tls)
             return f"127.0.0.1:{await stack.enter_async_context(running)}"
 
         yield start
@@ -87,18 +87,18 @@ def tls_of(authority: Authority, name: str = "client-1") -> Tls:
     return Tls(authority.folder / name, interval=0)
 
 
-async def knock(channel: grpc.aio.Channel) -> None:
+async def enroll(channel: grpc.aio.Channel) -> None:
     await rpc.AggregatorServiceStub(channel).Enroll(pb.EnrollRequest(), timeout=10)
 
 
 async def refusal(channel: grpc.aio.Channel) -> Refusal:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await knock(channel)
+        await enroll(channel)
     return Refusal.of(caught.value)
 
 
 def raw(folder: Path, roots: Path | None = None) -> grpc.ChannelCredentials:
-    """Credentials as somebody makes them who does not use Tls."""
+    """Return the credentials of a bundle without the checks of Tls."""
     return grpc.ssl_channel_credentials(
         ((roots or folder) / "ca.pem").read_bytes(),
         (folder / "key.pem").read_bytes(),
@@ -106,23 +106,23 @@ def raw(folder: Path, roots: Path | None = None) -> grpc.ChannelCredentials:
     )
 
 
-# --- who comes in
+# --- which callers are accepted
 
 
-async def test_the_right_certificate_comes_in_under_its_name(serve, authority, door):
+async def test_a_valid_certificate_is_accepted_under_its_name(serve, authority, recorder):
     authority.issue("operator", Role.CONTROL)
     address = await serve()
     for name in ("client-1", "operator", "aggregator"):
         async with connect(address, tls_of(authority, name)) as channel:
-            await knock(channel)
-    assert door.seen == [
+            await enroll(channel)
+    assert recorder.seen == [
         Caller("client-1", Role.PARTICIPANT, verified=True, participants=3),
         Caller("operator", Role.CONTROL, verified=True),
         Caller("aggregator", Role.PARTICIPANT, verified=True, participants=0),
     ]
 
 
-async def test_who_speaks_no_tls_or_shows_nothing_stays_outside(serve, authority, door):
+async def test_a_caller_without_tls_or_certificate_is_refused(serve, authority, recorder):
     address = await serve()
     ca = (authority.folder / "client-1" / "ca.pem").read_bytes()
     async with (
@@ -131,22 +131,22 @@ async def test_who_speaks_no_tls_or_shows_nothing_stays_outside(serve, authority
     ):
         for channel in (plain, nameless):
             assert (await refusal(channel)).code == Code.UNAVAILABLE
-    assert door.seen == []
+    assert recorder.seen == []
 
 
-async def test_another_cas_certificate_stays_outside(serve, authority, tmp_path, door):
+async def test_a_certificate_of_another_ca_is_refused(serve, authority, tmp_path, recorder):
     other = Authority.create(tmp_path / "other")
     other.issue("client-1", participants=3)
     folder = tmp_path / "other" / "client-1"
     address = await serve()
-    # one that believes in the right CA, and one that believes in its own
+    # one caller trusts the right CA, the other one its own
     for roots in (authority.folder / "client-1", folder):
         async with grpc.aio.secure_channel(address, raw(folder, roots)) as channel:
             assert (await refusal(channel)).code == Code.UNAVAILABLE
-    assert door.seen == []
+    assert recorder.seen == []
 
 
-async def test_an_expired_certificate_stays_outside(serve, authority, door):
+async def test_an_expired_certificate_is_refused(serve, authority, recorder):
     past = Authority(authority.folder, lambda: datetime.now(UTC) - timedelta(days=3))
     past.issue("late", days=2)
     with pytest.raises(InvalidValue, match=r"fedsiege certs renew"):
@@ -154,24 +154,24 @@ async def test_an_expired_certificate_stays_outside(serve, authority, door):
     address = await serve()
     async with grpc.aio.secure_channel(address, raw(authority.folder / "late")) as channel:
         assert (await refusal(channel)).code == Code.UNAVAILABLE
-    assert door.seen == []
+    assert recorder.seen == []
 
 
-async def test_a_revoked_certificate_is_told_so(serve, authority, door):
+async def test_a_revoked_certificate_is_refused_with_the_reason(serve, authority, recorder):
     authority.revoke("client-1")
     async with connect(await serve(), tls_of(authority)) as channel:
         refused = await refusal(channel)
     assert (refused.code, refused.reason) == (Code.UNAUTHENTICATED, "CERTIFICATE_REVOKED")
     assert "client-1" in refused.message
-    assert door.seen == []
+    assert recorder.seen == []
 
 
 async def test_a_participant_cannot_pass_for_the_server(authority):
-    """It has a certificate of the right CA, and even sits at the right address."""
+    """Also with a certificate of the right CA and at the right address."""
     folder = authority.folder / "client-1"
     pair = [((folder / "key.pem").read_bytes(), (folder / "certificate.pem").read_bytes())]
     impostor = grpc.aio.server()
-    rpc.add_AggregatorServiceServicer_to_server(Door(), impostor)
+    rpc.add_AggregatorServiceServicer_to_server(Recorder(), impostor)
     port = impostor.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials(pair))
     await impostor.start()
     authority.issue("client-2")
@@ -180,14 +180,14 @@ async def test_a_participant_cannot_pass_for_the_server(authority):
     await impostor.stop(None)
 
 
-async def test_a_server_under_the_wrong_name_is_not_believed(serve, authority, door):
+async def test_a_server_under_the_wrong_host_name_is_refused(serve, authority, recorder):
     authority.issue("elsewhere", participants=0, hosts=["elsewhere.example"])
     async with connect(await serve("elsewhere"), tls_of(authority)) as channel:
         assert (await refusal(channel)).code == Code.UNAVAILABLE
-    assert door.seen == []
+    assert recorder.seen == []
 
 
-async def test_who_connects_and_says_nothing_is_hung_up_on(serve, monkeypatch):
+async def test_a_connection_without_a_handshake_is_closed(serve, monkeypatch):
     options = dict(server.SERVER_OPTIONS)
     assert options["grpc.server_handshake_timeout_ms"] <= 10_000
     options["grpc.server_handshake_timeout_ms"] = 100
@@ -201,24 +201,24 @@ async def test_who_connects_and_says_nothing_is_hung_up_on(serve, monkeypatch):
 # --- and until when
 
 
-async def test_revocation_ends_a_connection_that_is_open(serve, authority, door):
+async def test_revocation_holds_on_open_connections(serve, authority, recorder):
     authority.issue("client-2")
     address = await serve()
     async with (
         connect(address, tls_of(authority)) as channel,
         connect(address, tls_of(authority, "client-2")) as other,
     ):
-        await knock(channel)
+        await enroll(channel)
         authority.revoke("client-1")
         assert (await refusal(channel)).reason == "CERTIFICATE_REVOKED"
-        await knock(other)
-    assert [caller.name for caller in door.seen] == ["client-1", "client-2"]
+        await enroll(other)
+    assert [caller.name for caller in recorder.seen] == ["client-1", "client-2"]
 
 
 async def test_a_connection_does_not_outlive_its_certificate(serve, authority, clock):
     authority.issue("brief", days=1)
     async with connect(await serve(), tls_of(authority, "brief")) as channel:
-        await knock(channel)
+        await enroll(channel)
         clock.later = timedelta(days=1, seconds=1)
         refused = await refusal(channel)
     assert (refused.code, refused.reason) == (Code.UNAUTHENTICATED, "CERTIFICATE_EXPIRED")
@@ -240,22 +240,22 @@ async def test_a_servers_certificate_changes_without_a_restart(serve, authority)
     address = await serve()
     first, mine = authority.issued()[0], authority.folder / "client-1"
     async with connect(address, tls_of(authority)) as before:
-        await knock(before)
+        await enroll(before)
         assert await serial_shown(address, mine) == first.serial
         second = authority.renew("aggregator")
         assert await serial_shown(address, mine) == second.serial
         third = authority.renew("aggregator")
         assert await serial_shown(address, mine) == third.serial
-        await knock(before)
+        await enroll(before)
     async with connect(address, tls_of(authority)) as after:
-        await knock(after)
+        await enroll(after)
 
 
-async def test_a_clients_certificate_changes_without_a_restart(serve, authority, door):
+async def test_a_clients_certificate_changes_without_a_restart(serve, authority, recorder):
     address, tls = await serve(), tls_of(authority)
     first, version = authority.issued()[1], tls.version
     async with connect(address, tls) as before:
-        await knock(before)
+        await enroll(before)
         renewed = asyncio.create_task(tls.renewed(version))
         await asyncio.sleep(0)
         assert not renewed.done()
@@ -263,17 +263,17 @@ async def test_a_clients_certificate_changes_without_a_restart(serve, authority,
         assert await asyncio.wait_for(renewed, 10) == tls.version > version
         async with connect(address, tls) as after:
             authority.revoke("client-1", first.serial)
-            await knock(after)
+            await enroll(after)
             assert (await refusal(before)).reason == "CERTIFICATE_REVOKED"
-    old, new = door.seen
-    assert old == new, "the same caller, whatever proves it"
+    old, new = recorder.seen
+    assert old == new, "the same caller, with another certificate"
     assert (old.proof.serial, new.proof.serial) == (first.serial, second.serial)
 
 
-# --- files that are not as they should be
+# --- damaged files
 
 
-def spoil(folder: Path, file: str, damage: str, other: Path) -> None:
+def damage_file(folder: Path, file: str, damage: str, other: Path) -> None:
     path = folder / file
     match damage:
         case "missing":
@@ -300,20 +300,20 @@ def other(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize(("file", "damage"), DAMAGES)
-def test_a_spoilt_bundle_is_refused_at_the_start(authority, other, file, damage):
-    spoil(authority.folder / "aggregator", file, damage, other)
+def test_a_damaged_bundle_is_refused_at_the_start(authority, other, file, damage):
+    damage_file(authority.folder / "aggregator", file, damage, other)
     with pytest.raises(InvalidValue, match=r"CERTS='.*\.pem' is not possible") as caught:
         tls_of(authority, "aggregator")
     assert "aggregator" in str(caught.value)
 
 
 @pytest.mark.parametrize(("file", "damage"), DAMAGES)
-async def test_a_bundle_spoilt_later_is_logged_and_the_old_one_kept(
+async def test_a_bundle_damaged_later_is_logged_and_the_old_one_kept(
     serve, authority, other, caplog, file, damage
 ):
     address = await serve()
     folder, first = authority.folder / "aggregator", authority.issued()[0]
-    spoil(folder, file, damage, other)
+    damage_file(folder, file, damage, other)
     for _ in range(2):
         assert await serial_shown(address, authority.folder / "client-1") == first.serial
     errors = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
@@ -324,7 +324,7 @@ async def test_a_bundle_spoilt_later_is_logged_and_the_old_one_kept(
     assert await serial_shown(address, authority.folder / "client-1") == renewed.serial
 
 
-def test_another_ca_takes_a_restart(authority, other, caplog):
+def test_another_ca_needs_a_restart(authority, other, caplog):
     tls = tls_of(authority, "aggregator")
     for file in other.iterdir():
         shutil.copy(file, authority.folder / "aggregator" / file.name)
@@ -333,35 +333,35 @@ def test_another_ca_takes_a_restart(authority, other, caplog):
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbled", "another's"])
-def test_a_server_does_not_start_without_the_list_of_revoked_ones(authority, other, damage):
+def test_a_server_does_not_start_without_a_revocation_list(authority, other, damage):
     tls = tls_of(authority, "aggregator")
-    spoil(authority.folder / "aggregator", "revoked.pem", damage, other)
+    damage_file(authority.folder / "aggregator", "revoked.pem", damage, other)
     with pytest.raises(InvalidValue, match=r"revoked\.pem"):
         _ = tls.callers
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbled", "another's"])
-async def test_the_last_good_list_holds_while_the_file_is_bad(
+async def test_the_last_revocation_list_is_kept_while_the_file_is_damaged(
     serve, authority, other, caplog, damage
 ):
     authority.revoke("client-1")
     authority.issue("client-2")
     address = await serve()
-    spoil(authority.folder / "aggregator", "revoked.pem", damage, other)
+    damage_file(authority.folder / "aggregator", "revoked.pem", damage, other)
     async with (
         connect(address, tls_of(authority)) as channel,
         connect(address, tls_of(authority, "client-2")) as next_one,
     ):
         for _ in range(2):
             assert (await refusal(channel)).reason == "CERTIFICATE_REVOKED"
-        assert caplog.text.count("still holds") == 1
-        await knock(next_one)
+        assert caplog.text.count("is kept") == 1
+        await enroll(next_one)
         authority.revoke("client-2")
         assert (await refusal(next_one)).reason == "CERTIFICATE_REVOKED"
 
 
-async def test_a_participants_bundle_serves_nobody(authority):
+async def test_a_participants_bundle_is_no_servers(authority):
     shutil.copy(authority.folder / "ca" / "revoked.pem", authority.folder / "client-1")
-    with pytest.raises(InvalidValue, match="server's names the hosts"):
+    with pytest.raises(InvalidValue, match="host names, which a server needs"):
         async with serving("127.0.0.1:0", lambda _: None, [], tls=tls_of(authority)):
             pass
