@@ -1,1 +1,1 @@
-"""A worker that hosts hostile participants."""
+"""The attacker: a worker that hosts hostile participants."""

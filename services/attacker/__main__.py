@@ -1,17 +1,17 @@
-"""Starts a worker of hostile participants: ``python -m services.attacker``."""
+"""Start a worker with hostile participants: ``python -m services.attacker``."""
 
 import argparse
 from collections.abc import Sequence
 
 from fedsiege.v1 import simulator_pb2 as pb
-from services.attacker.worker import Intruder
+from services.attacker.worker import AttackerWorker
 from services.rpc import process
 from services.worker import command
 from services.worker.worker import HostedParticipants
 
 
 def make_participants(options: argparse.Namespace) -> HostedParticipants:
-    """Make the participants of one experiment; torch is imported only now that it is needed."""
+    """Return the participants of one experiment; torch is imported here, because it is slow."""
     with process.importing():
         from services.attacker.participants import HostileParticipants
 
@@ -19,9 +19,13 @@ def make_participants(options: argparse.Namespace) -> HostedParticipants:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and work."""
+    """Parse the command line and run the worker.
+
+    Args:
+        arguments: the command line; None for that of the process.
+    """
     parser = argparse.ArgumentParser(prog="services.attacker", description=__doc__)
-    command.main(pb.WORKER_KIND_ATTACKER, arguments, make_participants, parser, Intruder)
+    command.main(pb.WORKER_KIND_ATTACKER, arguments, make_participants, parser, AttackerWorker)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Hostile participants: they see what their attack is entitled to, and craft their updates from it.
+"""Hostile participants: they craft their updates from what their attack is allowed to know.
 
-Those of attacks that know no more than the broadcast model hold no data. Compromised ones do, and
-train; an attack that knows everything is told what the benign participants will send, which
-training them once more tells, since it gives the same result wherever it is done.
+What an attack knows is its ``knows``. With ``Knowledge.NONE`` its participants are fake: they hold
+no data and see only the broadcast model. Otherwise they are compromised: they hold data and train.
+With ``Knowledge.FULL`` the attack also gets the updates that the benign participants will send.
+These are computed by training the benign participants here once more, which gives the same result
+in every process.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +25,7 @@ from services.worker.submitting import Update
 from services.worker.training import local_training
 from services.worker.worker import HostedParticipants
 
-#: Updates crafted and handed to the wire at a time.
+#: Updates that are crafted and then submitted together.
 _BLOCK = 64
 
 
@@ -31,7 +33,7 @@ class HostileParticipants(HostedParticipants):
     """The hostile participants of one worker.
 
     Args:
-        data: the folder of the data sets; used by attacks whose participants hold data.
+        data: the folder of the data sets; used only by attacks whose participants hold data.
     """
 
     def __init__(self, data: Path) -> None:
@@ -40,64 +42,77 @@ class HostileParticipants(HostedParticipants):
         self._seen: tuple[int, Tensor] | None = None
         self._previous: Tensor | None = None
         self._round = 0
-        self._before: object | None = None
-        self._after: object | None = None
+        self._state_before: object | None = None
+        self._state_after: object | None = None
         self._training: LocalTraining | None = None
         self._order = pb.TakePart()
 
     @property
     def size(self) -> int:
-        """How many parameters the model has."""
+        """Number of parameters of the model; known after ``prepare``."""
         return self._size
 
     def prepare(self, join: pb.Join) -> str:
-        """Read the attack; with one that knows more than the broadcast, get ready to train."""
+        """Read the attack; prepare training unless it knows the broadcast model only.
+
+        Args:
+            join: the assignment.
+
+        Returns:
+            The attack, what it knows and how it trains, to be shown.
+
+        Raises:
+            FedSiegeError: the attack, the model or the data cannot be used.
+        """
         torch.set_num_threads(1)
         self._attack: Attack = attacks.parse(join.attack.attack)
         self._join = join
         self._size = models.size(join.model)
         method = f"{attacks.spell(self._attack)} (knows {self._attack.knows.value})"
         if self._attack.knows is Knowledge.NONE:
-            self._rehearse()
+            self._check_attack()
             return method
         spec = settings.read(join.attack.training.settings)
-        if self._attack.poisons:  # a clipped poison would count less
+        if self._attack.poisons:  # clipping would weaken what the poisoned data teach
             spec = spec.model_copy(update={"clip": 0.0})
-        self._training = local_training(join, spec, self._data, self._alter)
+        self._training = local_training(join, spec, self._data, self._poison)
         how = self._training.prepare(join.participant_indices, spec.trainer)
         return f"{method}; {how}"
 
-    def _rehearse(self) -> None:
-        """Craft the updates of nobody: what the attack needs must be there, such as a base model.
+    def _check_attack(self) -> None:
+        """Craft no updates, to find out now whether all that the attack needs is there.
 
         Raises:
-            FedSiegeError: it is not, or does not fit the model.
+            FedSiegeError: a file, such as a base model, is missing or does not fit the model.
         """
         nothing = torch.zeros(self._size)
         self._attack.craft(Broadcast(1, nothing, None, self._join.model, self._join.seed), [])
 
-    def _alter(self, shard: Shard, participant: int) -> Shard:
-        """Return what a participant trains on."""
+    def _poison(self, shard: Shard, participant: int) -> Shard:
+        """Return the samples that a participant trains on, as the attack poisons them."""
         return self._attack.poison(shard, participant, self._join.seed)
 
     def expect(self, order: pb.TakePart) -> None:
-        """Take note of who else is hostile in a round, and of whom its attack may know."""
+        """Set the order of the next round, which lists its hostile and benign participants."""
         self._order = order
 
     def observe(self, round_number: int, weights: Floats) -> None:
-        """Remember a round, so that it does not matter which worker hosts those who take part."""
-        broadcast = self._hear(round_number, weights)
-        # One that goes by participants' updates learns nothing where no hostile one takes part.
+        """Take in a round's model although no participant of this worker is scheduled.
+
+        The state of the attack then does not depend on which worker hosts the scheduled ones.
+        """
+        broadcast = self._receive(round_number, weights)
+        # An attack that uses updates learns nothing from a round without hostile participants.
         learns = self._training is None or len(self._order.hostile_indices) > 0
         if self._attack.remembers and learns:
-            self._advance(self._inform(broadcast, []), [])
+            self._advance(self._add_knowledge(broadcast, []), [])
 
-    def _hear(self, round_number: int, weights: Floats) -> Broadcast:
-        """Take note of a round's model; return what any participant sees of the round."""
+    def _receive(self, round_number: int, weights: Floats) -> Broadcast:
+        """Store a round's model; return what every participant knows about the round."""
         model = torch.from_numpy(weights)
         if self._seen is not None and self._seen[0] != round_number:
             self._previous = self._seen[1]
-        self._seen = (round_number, model)  # a round told twice is still one round
+        self._seen = (round_number, model)  # a repeated round counts once
         return Broadcast(
             round_number=round_number,
             model=model,
@@ -109,16 +124,22 @@ class HostileParticipants(HostedParticipants):
     def updates(
         self, round_number: int, weights: Floats, indices: Sequence[int]
     ) -> Iterator[list[Update]]:
-        """Craft the updates, with the sample and step counts that the attack claims."""
-        broadcast = self._inform(self._hear(round_number, weights), indices)
+        """Yield crafted updates in blocks, with the sample and step counts that the attack claims.
+
+        Args:
+            round_number: the round, from 1.
+            weights: ``(d,)`` the global model; it is not changed.
+            indices: the participants, ascending.
+        """
+        broadcast = self._add_knowledge(self._receive(round_number, weights), indices)
         crafted: Tensor | None = None
         if self._attack.remembers:
             crafted = self._advance(broadcast, indices)
-        elif self._training is not None:  # what all have in common is worked out once
+        elif self._training is not None:  # in one call, which trains each participant once
             crafted = self._attack.craft(broadcast, indices)
         for start in range(0, len(indices), _BLOCK):
             some = indices[start : start + _BLOCK]
-            if crafted is None:  # fakes may be thousands: a block at a time
+            if crafted is None:  # fakes can be thousands: one block at a time
                 rows = self._attack.craft(broadcast, some)
             else:
                 rows = crafted[start : start + _BLOCK]
@@ -133,8 +154,8 @@ class HostileParticipants(HostedParticipants):
             return self._training.samples(index), self._training.steps(index)
         return self._attack.claim([index])
 
-    def _inform(self, broadcast: Broadcast, indices: Sequence[int]) -> Broadcast:
-        """Add what the attack is entitled to know, and nothing else."""
+    def _add_knowledge(self, broadcast: Broadcast, indices: Sequence[int]) -> Broadcast:
+        """Return the broadcast with everything that the attack is allowed to know, and no more."""
         if self._training is None:
             return broadcast
         hostile = tuple(self._order.hostile_indices) or tuple(indices)
@@ -159,7 +180,14 @@ class HostileParticipants(HostedParticipants):
         indices: Sequence[int],
         factor: Tensor | None = None,
     ) -> Tensor:
-        """Return ``(k, d)``, what training gives these participants."""
+        """Return the updates of ``k`` participants after local training, ``(k, d)``.
+
+        Args:
+            training: the local training.
+            broadcast: the round and its model.
+            indices: the participants.
+            factor: ``(d,)`` factors of the gradient; None for 1.
+        """
         training.load(indices)
         rows = torch.empty(len(indices), self._size)
         blocks = training.updates(broadcast.round_number, broadcast.model, indices, factor)
@@ -170,8 +198,8 @@ class HostileParticipants(HostedParticipants):
         return rows
 
     def _advance(self, broadcast: Broadcast, indices: Sequence[int]) -> Tensor:
-        """Craft with memory; a round told twice goes on from where the one before it ended."""
+        """Craft with the state of the attack; a repeated round starts from the same state again."""
         if broadcast.round_number != self._round:
-            self._before, self._round = self._after, broadcast.round_number
-        rows, self._after = self._attack.advance(broadcast, indices, self._before)
+            self._state_before, self._round = self._state_after, broadcast.round_number
+        rows, self._state_after = self._attack.advance(broadcast, indices, self._state_before)
         return rows

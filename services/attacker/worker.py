@@ -1,4 +1,4 @@
-"""The attacker's worker: beside sending updates it tries to get in by other ways."""
+"""The attacker's worker: it hosts hostile participants and carries out intrusions."""
 
 import asyncio
 import logging
@@ -8,59 +8,60 @@ from collections.abc import Mapping
 from fedsiege.experiment import intrusions
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
-from services.attacker.intrusions import WAYS, Foothold
-from services.attacker.intrusions.replay import Double
+from services.attacker.intrusions import IMPLEMENTATIONS, IntrusionContext
+from services.attacker.intrusions.replay import DoubleUpdate
 from services.worker.submitting import Sender, Update
 from services.worker.worker import Assignment, Worker
 
 log = logging.getLogger(__name__)
 
-#: Others' participants that are looked up, to send in their name.
-_OTHERS = 1_000
+#: The most participants that are listed, in order to send updates in their name.
+_LISTED = 1_000
 
 
-class Intruder(Worker):
-    """Tries the ways to get in that an experiment asks for, beside its first round."""
+class AttackerWorker(Worker):
+    """A worker that also carries out the intrusions of an experiment, during its first round."""
 
     _intruding: "asyncio.Task[None] | None" = None
-    _tried: frozenset[str] = frozenset()
-    #: Participants whose updates were taken in while an experiment is intruded upon.
-    _taken_in: "asyncio.Future[list[int]] | None" = None
+    #: Experiments whose intrusions have begun.
+    _intruded: frozenset[str] = frozenset()
+    #: Participants of this worker whose updates the aggregator accepted in that round.
+    _accepted: "asyncio.Future[list[int]] | None" = None
 
     async def _take_part(self, assignment: Assignment, order: pb.TakePart) -> None:
         experiment = assignment.join.experiment_id
-        begins = bool(order.participant_indices) and experiment not in self._tried
+        begins = bool(order.participant_indices) and experiment not in self._intruded
         if not assignment.join.attack.intrusions or not begins:
             await super()._take_part(assignment, order)
             return
-        self._tried |= {experiment}
-        taken_in = self._taken_in = asyncio.get_running_loop().create_future()
+        self._intruded |= {experiment}
+        accepted = self._accepted = asyncio.get_running_loop().create_future()
         self._intruding = asyncio.create_task(
-            self._do(assignment, self._intrude(assignment, order, taken_in))
+            self._do(assignment, self._intrude(assignment, order, accepted))
         )
         try:
             await super()._take_part(assignment, order)
         finally:
-            if not taken_in.done():  # no block was taken in whole
-                taken_in.set_result([])
+            if not accepted.done():  # every block had a refused update
+                accepted.set_result([])
 
     async def _submit(
         self, sender: Sender, report: pb.RoundReport, block: list[Update], deadline: float
     ) -> None:
         refused = report.refused
         await super()._submit(sender, report, block, deadline)
-        taken_in = self._taken_in
-        if taken_in is not None and not taken_in.done() and report.refused == refused:
-            taken_in.set_result([update.index for update in block])
+        accepted = self._accepted
+        if accepted is not None and not accepted.done() and report.refused == refused:
+            accepted.set_result([update.index for update in block])
 
     async def _intrude(
-        self, assignment: Assignment, order: pb.TakePart, taken_in: "asyncio.Future[list[int]]"
+        self, assignment: Assignment, order: pb.TakePart, accepted: "asyncio.Future[list[int]]"
     ) -> None:
-        """Try one way after the other, but double beside them: only an open round tells anything.
+        """Try the intrusions one after the other, and report each result at once.
 
-        What came of each is reported as soon as it is known.
+        ``double`` runs beside the others, because it is meaningful only while the round is open.
         """
-        foothold = Foothold(
+        context = IntrusionContext(
             aggregator=self._data,
             address=self._aggregator,
             name=self._hello.worker,
@@ -70,23 +71,32 @@ class Intruder(Worker):
             credentials=dict(assignment.credentials),
             others=await self._others(assignment),
             tokens=self._identity.tokens,
-            patience=order.deadline.ToTimedelta().total_seconds(),
-            taken_in=taken_in,
+            time_limit=order.deadline.ToTimedelta().total_seconds(),
+            accepted=accepted,
             certificates=self._identity.tls.folder if self._identity.tls else None,
         )
         wanted = intrusions.parse(assignment.join.attack.intrusions)
-        beside = {name: wanted.pop(name) for name in [Double.name] if name in wanted}
-        await asyncio.gather(*(self._try(assignment, foothold, some) for some in (beside, wanted)))
+        beside = {name: wanted.pop(name) for name in [DoubleUpdate.name] if name in wanted}
+        await asyncio.gather(*(self._try(assignment, context, some) for some in (beside, wanted)))
 
     async def _try(
-        self, assignment: Assignment, foothold: Foothold, wanted: Mapping[str, int]
+        self,
+        assignment: Assignment,
+        context: IntrusionContext,
+        wanted: Mapping[str, int],
     ) -> None:
-        """Try some ways, one after the other."""
+        """Try intrusions one after the other: by name, how often each is to be tried."""
         for name, count in wanted.items():
             started = time.perf_counter()
-            attempts = await WAYS[name].attempt(foothold, count)
+            attempts = await IMPLEMENTATIONS[name].attempt(context, count)
             seconds = time.perf_counter() - started
-            log.info("%s: %d of %d, %.2f s", name, attempts.succeeded, attempts.tried, seconds)
+            log.info(
+                "intrusion %s: %d of %d succeeded, %.2f s",
+                name,
+                attempts.succeeded,
+                attempts.tried,
+                seconds,
+            )
             report = pb.IntrusionReport(
                 experiment_id=assignment.join.experiment_id,
                 intrusion=name,
@@ -98,11 +108,11 @@ class Intruder(Worker):
             self._outbox.put_nowait(pb.AttachRequest(intrusion=report))
 
     async def _others(self, assignment: Assignment) -> list[int]:
-        """Return participants that are somebody else's: anyone may list them."""
+        """Return the indices of participants of other workers, which every caller may list."""
         request = data_pb.ListParticipantsRequest(
-            federation_id=assignment.join.federation_id, page_size=_OTHERS
+            federation_id=assignment.join.federation_id, page_size=_LISTED
         )
         listed = await self._data.ListParticipants(request)
         own = assignment.credentials
-        found = (someone.participant_index for someone in listed.participants)
+        found = (one.participant_index for one in listed.participants)
         return [index for index in found if index not in own]

@@ -1,1 +1,1 @@
-"""A worker that hosts benign participants."""
+"""The client: a worker that hosts benign participants."""

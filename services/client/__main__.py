@@ -1,4 +1,4 @@
-"""Starts a worker of benign participants: ``python -m services.client --participants 50``."""
+"""Start a worker with benign participants: ``python -m services.client --participants 50``."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from services.worker.worker import HostedParticipants
 
 
 def make_participants(options: argparse.Namespace) -> HostedParticipants:
-    """Make the participants of one experiment; torch is imported only now that it is needed."""
+    """Return the participants of one experiment; torch is imported here, because it is slow."""
     with process.importing():
         from services.client.participants import BenignParticipants
 
@@ -18,7 +18,11 @@ def make_participants(options: argparse.Namespace) -> HostedParticipants:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and work."""
+    """Parse the command line and run the worker.
+
+    Args:
+        arguments: the command line; None for that of the process.
+    """
     parser = argparse.ArgumentParser(prog="services.client", description=__doc__)
     command.main(pb.WORKER_KIND_CLIENT, arguments, make_participants, parser)
 

@@ -1,4 +1,4 @@
-"""Benign participants: they train on their own samples, together where that is faster."""
+"""Benign participants: each trains on its own samples, in one batched computation if faster."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,11 +27,21 @@ class BenignParticipants(HostedParticipants):
 
     @property
     def size(self) -> int:
-        """How many parameters the model has."""
+        """Number of parameters of the model; known after ``prepare``."""
         return self._size
 
     def prepare(self, join: pb.Join) -> str:
-        """Load the data set, take each participant's samples, choose how to train."""
+        """Load the data set, select each participant's samples, choose how to train.
+
+        Args:
+            join: the assignment.
+
+        Returns:
+            How the participants train, to be shown.
+
+        Raises:
+            FedSiegeError: the model, the data set or a setting cannot be used.
+        """
         torch.set_num_threads(1)
         spec = settings.read(join.training.settings)
         self._training = local_training(join, spec, self._data)
@@ -41,7 +51,13 @@ class BenignParticipants(HostedParticipants):
     def updates(
         self, round_number: int, weights: Floats, indices: Sequence[int]
     ) -> Iterator[list[Update]]:
-        """Train the participants from the global model."""
+        """Train participants from the global model; yield their updates in blocks.
+
+        Args:
+            round_number: the round, from 1.
+            weights: ``(d,)`` the global model; it is not changed.
+            indices: the participants, ascending.
+        """
         training = self._training
         for some, rows in training.updates(round_number, torch.from_numpy(weights), indices):
             yield [

@@ -1,4 +1,4 @@
-"""What an intrusion is: one way to get in, tried a number of times on a real aggregator."""
+"""The interface of an intrusion, and what it is given and returns."""
 
 import abc
 from collections import Counter
@@ -14,23 +14,23 @@ from services.errors import Refusal
 
 
 @dataclass(frozen=True)
-class Foothold:
-    """What the attacker has to work with while a round is open.
+class IntrusionContext:
+    """What an attacker can use while a round is open.
 
     Attributes:
-        aggregator: a line of its own to the aggregator, as any of its participants has it.
+        aggregator: a client stub of the aggregator, as any participant has it.
         address: the aggregator's ``host:port``.
-        name: the name it goes by.
+        name: the name of the attacker's worker.
         federation_id: the federation.
         round: the open round.
-        size: how many parameters the model has.
-        credentials: the secrets of its own enrolled participants, by index.
-        others: indices that belong to somebody else.
-        tokens: the enrolment tokens it holds, used up by its own participants.
-        patience: seconds that the round stays open at most.
-        taken_in: own participants whose genuine updates the aggregator has taken in, as soon as
-            there are some; none if it took none.
-        certificates: the bundle it calls with, or None without TLS.
+        size: number of parameters of the model.
+        credentials: the secrets of the attacker's own enrolled participants, by index.
+        others: indices of participants of other workers.
+        tokens: the attacker's enrolment tokens, all bound to its own participants.
+        time_limit: seconds after which the round closes.
+        accepted: the attacker's participants whose real updates the aggregator has accepted; it is
+            awaited, and empty if no update was accepted.
+        certificates: the attacker's bundle; None without TLS.
     """
 
     aggregator: "rpc.AggregatorServiceAsyncStub"
@@ -42,19 +42,19 @@ class Foothold:
     credentials: Mapping[int, bytes]
     others: Sequence[int]
     tokens: Sequence[str]
-    patience: float
-    taken_in: Awaitable[Sequence[int]]
+    time_limit: float
+    accepted: Awaitable[Sequence[int]]
     certificates: Path | None = None
 
 
 @dataclass
 class Attempts:
-    """What came of trying.
+    """The results of repeated attempts.
 
     Attributes:
-        tried: attempts made.
-        succeeded: those the aggregator let pass.
-        refusals: how often each reason was given; the status code where there was none.
+        tried: number of attempts.
+        succeeded: number of attempts that the aggregator did not refuse.
+        refusals: number of refusals by reason, or by status code where there was no reason.
     """
 
     tried: int = 0
@@ -62,12 +62,12 @@ class Attempts:
     refusals: Counter[str] = field(default_factory=Counter)
 
     def passed(self, count: int = 1) -> None:
-        """Note attempts that the aggregator let pass."""
+        """Count attempts that the aggregator did not refuse."""
         self.tried += count
         self.succeeded += count
 
     def refused(self, refusal: Refusal | grpc.aio.AioRpcError) -> None:
-        """Note an attempt that it refused."""
+        """Count an attempt that the aggregator refused."""
         if isinstance(refusal, grpc.aio.AioRpcError):
             refusal = Refusal.of(refusal)
         self.tried += 1
@@ -75,24 +75,24 @@ class Attempts:
 
 
 class Intrusion(abc.ABC):
-    """One way to get in."""
+    """A kind of intrusion; ``name`` is its name in the setting ``INTRUSIONS``."""
 
     name: ClassVar[str]
 
-    async def attempt(self, foothold: Foothold, count: int) -> Attempts:
-        """Try it so many times; an error in the middle is one more refusal, and ends it.
+    async def attempt(self, context: IntrusionContext, count: int) -> Attempts:
+        """Try the intrusion ``count`` times; an unexpected error counts as a refusal and ends it.
 
         Args:
-            foothold: what there is to work with.
-            count: how often, 1 or more.
+            context: what the attacker can use.
+            count: number of attempts, 1 or more.
         """
         attempts = Attempts()
         try:
-            await self._attempt(foothold, count, attempts)
+            await self._attempt(context, count, attempts)
         except grpc.aio.AioRpcError as error:
             attempts.refused(error)
         return attempts
 
     @abc.abstractmethod
-    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
-        """Try it so many times, and note what came of each."""
+    async def _attempt(self, context: IntrusionContext, count: int, attempts: Attempts) -> None:
+        """Try the intrusion ``count`` times, and count each result in ``attempts``."""

@@ -1,32 +1,32 @@
-"""Do what only the control plane may: create federations, open rounds."""
+"""Make calls that are for the control plane only: create federations, open rounds."""
 
 from collections.abc import Awaitable, Callable
 
 import grpc
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
+from services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
 from services.errors import Refusal
 
-#: Refusals that the operator, too, would get: they say nothing of who asks.
+#: Reasons for which the operator would be refused too: they do not depend on the caller.
 _UNTIMELY = frozenset({"ROUND_OPEN", "WRONG_ROUND"})
 
 
 class Control(Intrusion):
-    """Creates a federation of its own, and tries to open a round of the one it is in."""
+    """Creates a federation, and tries to open a round of the federation under attack."""
 
     name = "control"
 
-    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
-        """Try both, so many times, and leave nothing behind.
+    async def _attempt(self, context: IntrusionContext, count: int, attempts: Attempts) -> None:
+        """Try both calls ``count`` times, without any effect on the experiment.
 
-        What it creates is closed again. The round is one that is open or over, for one to come
-        would be the end of the honest experiment; a refusal for that alone is the answer that the
-        operator would get, so it counts as a success: at the right moment it would have opened.
+        The new federation is closed again. The round to open is the current one, since opening the
+        next one would spoil the experiment. A refusal only because that round is open or closed
+        already counts as a success: with the next round the call would have succeeded.
         """
         for _ in range(count):
-            await self._try(attempts, lambda: self._create(foothold))
-            await self._try(attempts, lambda: self._open(foothold))
+            await self._try(attempts, lambda: self._create(context))
+            await self._try(attempts, lambda: self._open(context))
 
     @staticmethod
     async def _try(attempts: Attempts, call: Callable[[], Awaitable[None]]) -> None:
@@ -41,16 +41,16 @@ class Control(Intrusion):
             attempts.passed()
 
     @staticmethod
-    async def _create(foothold: Foothold) -> None:
+    async def _create(context: IntrusionContext) -> None:
         spec = pb.FederationSpec(name="intruder", model="net", dataset="digits", rule="fedavg")
-        created = await foothold.aggregator.CreateFederation(pb.CreateFederationRequest(spec=spec))
+        created = await context.aggregator.CreateFederation(pb.CreateFederationRequest(spec=spec))
         close = pb.CloseFederationRequest(federation_id=created.federation.federation_id)
-        await foothold.aggregator.CloseFederation(close)
+        await context.aggregator.CloseFederation(close)
 
     @staticmethod
-    async def _open(foothold: Foothold) -> None:
+    async def _open(context: IntrusionContext) -> None:
         request = pb.OpenRoundRequest(
-            federation_id=foothold.federation_id, round=foothold.round, threshold=1
+            federation_id=context.federation_id, round=context.round, threshold=1
         )
         request.deadline.FromSeconds(1)
-        await foothold.aggregator.OpenRound(request)
+        await context.aggregator.OpenRound(request)

@@ -1,4 +1,4 @@
-"""Show a certificate that another authority has signed."""
+"""Call with a certificate that another CA has signed."""
 
 import tempfile
 from pathlib import Path
@@ -7,34 +7,34 @@ import grpc
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
+from services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
 from services.rpc.channel import channel_options
 
-#: Seconds that a handshake gets.
-_PATIENCE = 10.0
+#: Time limit of a call, in seconds.
+_TIME_LIMIT = 10.0
 
 
 class ForeignCertificate(Intrusion):
-    """Makes an authority of its own, which vouches for whoever it likes."""
+    """Makes a CA of its own, and a certificate in the name of a client."""
 
     name = "foreign-certificate"
 
-    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
-        """Call with such a certificate; without TLS there is nothing to try."""
-        if foothold.certificates is None:
+    async def _attempt(self, context: IntrusionContext, count: int, attempts: Attempts) -> None:
+        """Call with such a certificate; without TLS there is no attempt."""
+        if context.certificates is None:
             return
-        # It trusts the genuine authority, as everyone does, and hopes that this is mutual.
-        genuine = (foothold.certificates / "ca.pem").read_bytes()
+        # It trusts the federation's CA, so that only the server can refuse the connection.
+        trusted = (context.certificates / "ca.pem").read_bytes()
         certificate, key = _forge("client-01")
-        credentials = grpc.ssl_channel_credentials(genuine, key, certificate)
+        credentials = grpc.ssl_channel_credentials(trusted, key, certificate)
         for _ in range(count):
             async with grpc.aio.secure_channel(
-                foothold.address, credentials, options=channel_options(foothold.address)
+                context.address, credentials, options=channel_options(context.address)
             ) as channel:
                 stub = rpc.AggregatorServiceStub(channel)
-                request = pb.GetFederationRequest(federation_id=foothold.federation_id)
+                request = pb.GetFederationRequest(federation_id=context.federation_id)
                 try:
-                    await stub.GetFederation(request, timeout=_PATIENCE)
+                    await stub.GetFederation(request, timeout=_TIME_LIMIT)
                 except grpc.aio.AioRpcError as error:
                     attempts.refused(error)
                 else:
@@ -42,8 +42,8 @@ class ForeignCertificate(Intrusion):
 
 
 def _forge(name: str) -> tuple[bytes, bytes]:
-    """Return a certificate in that name and its key, signed by nobody that anybody knows."""
-    # Importing the cryptography library costs memory that few attackers need.
+    """Return a certificate for a name and its key, both in PEM form, from a new CA."""
+    # Imported here because the cryptography library takes memory that few attackers need.
     from services.identity.authority import Authority
 
     with tempfile.TemporaryDirectory() as folder:

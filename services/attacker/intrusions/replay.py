@@ -1,4 +1,4 @@
-"""Count for more than one: send updates in others' names, or an own one twice."""
+"""Send updates in the name of other participants, or a second update in a round."""
 
 import secrets
 import time
@@ -6,50 +6,50 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
+from services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
 from services.errors import Refusal
 from services.worker.submitting import Sender, Update
 
 
 async def _send(
-    foothold: Foothold, credentials: dict[int, bytes], indices: Sequence[int]
+    context: IntrusionContext, credentials: dict[int, bytes], indices: Sequence[int]
 ) -> list[Refusal]:
-    """Send an update of zeros, which moves nothing, in the name of each of these participants."""
-    nothing = np.zeros(foothold.size, np.float32)
-    sender = Sender(foothold.aggregator, foothold.federation_id, credentials)
-    updates = [Update(index, nothing, 1, 1) for index in indices]
+    """Submit an update of zeros, which changes no model, for each of these participants."""
+    zeros = np.zeros(context.size, np.float32)
+    sender = Sender(context.aggregator, context.federation_id, credentials)
+    updates = [Update(index, zeros, 1, 1) for index in indices]
     try:
-        return await sender.submit(foothold.round, updates, time.monotonic() + foothold.patience)
+        return await sender.submit(context.round, updates, time.monotonic() + context.time_limit)
     finally:
         sender.close()
 
 
 class Replay(Intrusion):
-    """Sends updates in the name of participants that are somebody else's."""
+    """Sends updates in the name of participants of other workers."""
 
     name = "replay"
 
-    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
-        """Show an own secret for one half of them and a made-up one for the other."""
-        own = next(iter(foothold.credentials.values()), secrets.token_bytes(32))
-        for number, index in enumerate(list(foothold.others)[:count]):
+    async def _attempt(self, context: IntrusionContext, count: int, attempts: Attempts) -> None:
+        """Send with the secret of an own participant, and every second time with a random one."""
+        own = next(iter(context.credentials.values()), secrets.token_bytes(32))
+        for number, index in enumerate(list(context.others)[:count]):
             shown = secrets.token_bytes(32) if number % 2 else own
-            refusals = await _send(foothold, {index: shown}, [index])
+            refusals = await _send(context, {index: shown}, [index])
             if refusals:
                 attempts.refused(refusals[0])
             else:
                 attempts.passed()
 
 
-class Double(Intrusion):
-    """Sends an own update a second time in the same round."""
+class DoubleUpdate(Intrusion):
+    """Sends a second update for an own participant in the same round."""
 
     name = "double"
 
-    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
-        """Send once more for participants whose own updates are in: zeros must not replace them."""
-        for index in list(await foothold.taken_in)[:count]:
-            refusals = await _send(foothold, dict(foothold.credentials), [index])
+    async def _attempt(self, context: IntrusionContext, count: int, attempts: Attempts) -> None:
+        """Send again after the real updates were accepted, which zeros must not replace."""
+        for index in list(await context.accepted)[:count]:
+            refusals = await _send(context, dict(context.credentials), [index])
             if refusals:
                 attempts.refused(refusals[0])
             else:

@@ -1,28 +1,28 @@
-"""Open streams and say nothing, so that a server holds something for each of them."""
+"""Open streams and send nothing, so that each takes resources of the server."""
 
 import asyncio
 
 import grpc
 
-from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
+from services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
 from services.errors import Refusal
 
 #: Seconds after which a stream that is still open counts as a success.
-LONG = 20.0
+OPEN_LIMIT = 20.0
 
 
 class SilentStreams(Intrusion):
-    """Opens streams of updates and never sends one."""
+    """Opens streams for updates and sends none."""
 
     name = "silent-streams"
 
-    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
-        """Open all of them at once and wait until they are cut off, or for ``LONG``."""
+    async def _attempt(self, context: IntrusionContext, count: int, attempts: Attempts) -> None:
+        """Open all at once; wait until the server ends them, at most ``OPEN_LIMIT`` seconds."""
 
-        async def say_nothing() -> None:
-            call = foothold.aggregator.SubmitUpdates()
+        async def stay_silent() -> None:
+            call = context.aggregator.SubmitUpdates()
             try:
-                async with asyncio.timeout(LONG):
+                async with asyncio.timeout(OPEN_LIMIT):
                     code = await call.code()
             except TimeoutError:
                 call.cancel()
@@ -30,7 +30,7 @@ class SilentStreams(Intrusion):
             else:
                 attempts.refused(await _refusal(call, code))
 
-        await asyncio.gather(*(say_nothing() for _ in range(count)))
+        await asyncio.gather(*(stay_silent() for _ in range(count)))
 
 
 async def _refusal(call: "grpc.aio.StreamStreamCall", code: grpc.StatusCode) -> Refusal:  # type: ignore[type-arg]

@@ -1,27 +1,27 @@
-"""Enrol identities, as many as one can: the fake clients of MPAF before they send anything."""
+"""Enrol as many made-up identities as possible, as the fake clients of MPAF must."""
 
 import secrets
 
 import grpc
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
+from services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
 
-#: Identities in one call; refused together, they are tried one by one.
+#: Identities in one call. When a call is refused, the rest are tried one by one.
 _AT_ONCE = 500
 
 
 class Sybils(Intrusion):
-    """Makes identities up and enrols them."""
+    """Enrols identities that it makes up (a Sybil attack)."""
 
     name = "sybils"
 
-    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
-        """Enrol in large calls while these succeed, then each by itself."""
+    async def _attempt(self, context: IntrusionContext, count: int, attempts: Attempts) -> None:
+        """Enrol in large calls until one is refused, then one identity a call."""
         together = True
         while attempts.tried < count:
             some = min(_AT_ONCE, count - attempts.tried) if together else 1
-            request = pb.EnrollRequest(federation_id=foothold.federation_id)
+            request = pb.EnrollRequest(federation_id=context.federation_id)
             for _ in range(some):
                 number = secrets.token_hex(8)
                 request.enrollments.add(
@@ -30,7 +30,7 @@ class Sybils(Intrusion):
                     token=secrets.token_urlsafe(32),
                 )
             try:
-                await foothold.aggregator.Enroll(request)
+                await context.aggregator.Enroll(request)
             except grpc.aio.AioRpcError as error:
                 if together and some > 1:
                     together = False

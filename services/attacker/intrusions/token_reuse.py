@@ -1,30 +1,30 @@
-"""Enrol further identities with a token that is bound to one already."""
+"""Enrol further identities with a token that is already bound to an identity."""
 
 import secrets
 
 import grpc
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.attacker.intrusions.base import Attempts, Foothold, Intrusion
+from services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
 
 
 class TokenReuse(Intrusion):
-    """Shows its own token again for identities that it does not belong to."""
+    """Sends its own tokens again, for new identities."""
 
     name = "token-reuse"
 
-    async def _attempt(self, foothold: Foothold, count: int, attempts: Attempts) -> None:
-        """Enrol one identity after the other; without a token of its own it makes one up."""
+    async def _attempt(self, context: IntrusionContext, count: int, attempts: Attempts) -> None:
+        """Enrol one identity after the other; without a token of its own, with a random one."""
         for number in range(count):
-            tokens = foothold.tokens or [secrets.token_urlsafe(32)]
-            request = pb.EnrollRequest(federation_id=foothold.federation_id)
+            tokens = context.tokens or [secrets.token_urlsafe(32)]
+            request = pb.EnrollRequest(federation_id=context.federation_id)
             request.enrollments.add(
-                identity=f"{foothold.name}-again-{number}/0",
+                identity=f"{context.name}-again-{number}/0",
                 credential=secrets.token_bytes(32),
                 token=tokens[number % len(tokens)],
             )
             try:
-                await foothold.aggregator.Enroll(request)
+                await context.aggregator.Enroll(request)
             except grpc.aio.AioRpcError as error:
                 attempts.refused(error)
             else:

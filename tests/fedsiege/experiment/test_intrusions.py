@@ -4,7 +4,7 @@ import pytest
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment import intrusions
-from services.attacker.intrusions import WAYS
+from services.attacker.intrusions import IMPLEMENTATIONS
 
 
 def test_names_with_and_without_a_count() -> None:
@@ -18,5 +18,5 @@ def test_the_impossible_is_refused(text: str) -> None:
         intrusions.parse(text)
 
 
-def test_every_way_that_is_named_can_be_tried() -> None:
-    assert set(WAYS) == set(intrusions.INTRUSIONS)
+def test_every_intrusion_has_an_implementation() -> None:
+    assert set(IMPLEMENTATIONS) == set(intrusions.INTRUSIONS)

@@ -1,4 +1,4 @@
-"""Hostile participants: they craft from what they were sent, and from nothing else."""
+"""Hostile participants: they craft from what their attack may know, and from nothing else."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NET = 13_106
 
 
 NOWHERE = Path("nowhere")
-EVERYONE = range(20)
+ALL = range(20)
 HOSTILE = [1, 4, 9, 17]
 SETTINGS = {"lr": 0.01, "momentum": 0, "epochs": 1, "batch": 2, "trainer": "cohort"}
 TRAINING = pb.TrainingTask(settings=settings.of(SETTINGS))
@@ -34,13 +34,13 @@ def join(attack: str) -> pb.Join:
         model="net",
         dataset="digits",
         seed=3,
-        num_participants=len(EVERYONE),
+        num_participants=len(ALL),
         participant_indices=HOSTILE,
         attack=task,
     )
 
 
-def crew_of(attack: str) -> HostileParticipants:
+def hosted(attack: str) -> HostileParticipants:
     participants = HostileParticipants(NOWHERE)
     participants.prepare(join(attack))
     participants.expect(ORDER)
@@ -48,9 +48,9 @@ def crew_of(attack: str) -> HostileParticipants:
 
 
 ORDER = pb.TakePart(
-    num_scheduled=len(EVERYONE),
+    num_scheduled=len(ALL),
     hostile_indices=HOSTILE,
-    benign_indices=[i for i in EVERYONE if i not in HOSTILE],
+    benign_indices=[i for i in ALL if i not in HOSTILE],
 )
 
 
@@ -69,7 +69,7 @@ def crafted(
     return [update for block in blocks for update in block]
 
 
-def test_it_says_which_attack_and_what_it_may_know():
+def test_the_method_names_the_attack_and_what_it_knows():
     participants = HostileParticipants(NOWHERE)
     method = participants.prepare(join("mpaf:scale=2"))
     assert method.startswith("mpaf:scale=2.0")
@@ -78,8 +78,8 @@ def test_it_says_which_attack_and_what_it_may_know():
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_every_attack_crafts_for_everyone_and_leaves_the_model_alone(name):
-    participants, weights = crew_of(name), model(0.5)
+def test_every_attack_crafts_for_all_and_does_not_change_the_model(name):
+    participants, weights = hosted(name), model(0.5)
     trained = attacks.create(name).knows is not Knowledge.NONE
     for round_number in (1, 2, 3):
         found = crafted(participants, weights, HOSTILE, round_number)
@@ -93,13 +93,13 @@ def test_every_attack_crafts_for_everyone_and_leaves_the_model_alone(name):
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_who_hosts_a_participant_changes_nothing(name):
+def test_updates_do_not_depend_on_the_worker(name):
     rounds = [(1, model(0.5)), (2, model(0.25))]
     together = [
-        crafted(participants, w, HOSTILE, t) for participants in [crew_of(name)] for t, w in rounds
+        crafted(participants, w, HOSTILE, t) for participants in [hosted(name)] for t, w in rounds
     ]
     apart = [
-        crafted(participants, w, [4, 17], t) for participants in [crew_of(name)] for t, w in rounds
+        crafted(participants, w, [4, 17], t) for participants in [hosted(name)] for t, w in rounds
     ]
     for everyone, two in zip(together, apart, strict=True):
         deltas = {update.index: update.delta for update in everyone}
@@ -108,24 +108,24 @@ def test_who_hosts_a_participant_changes_nothing(name):
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_who_is_not_drawn_remembers_the_round_all_the_same(name):
-    """What the drawn send later does not depend on who of their worker was drawn before."""
+def test_a_worker_without_scheduled_participants_remembers_the_round(name):
+    """Later updates do not depend on which participants of a worker were scheduled before."""
     steps = np.linspace(-1, 1, NET, dtype=np.float32)
     seen = [model(0.5), model(0.25) + steps / 8, model(0.25) - steps / 4]
-    drawn, passed_over = crew_of(name), crew_of(name)
+    scheduled, idle = hosted(name), hosted(name)
     for number, weights in enumerate(seen[:-1], start=1):
-        crafted(drawn, weights, [4, 17], number)
-        passed_over.observe(number, weights)
+        crafted(scheduled, weights, [4, 17], number)
+        idle.observe(number, weights)
     for one, other in zip(
-        crafted(drawn, seen[-1], [4, 17], 3),
-        crafted(passed_over, seen[-1], [4, 17], 3),
+        crafted(scheduled, seen[-1], [4, 17], 3),
+        crafted(idle, seen[-1], [4, 17], 3),
         strict=True,
     ):
         np.testing.assert_array_equal(one.delta, other.delta)
 
 
-class Witness(Attack):
-    """Remembers what it was handed."""
+class RecordingAttack(Attack):
+    """An attack that records every broadcast it gets."""
 
     def __init__(self) -> None:
         self.seen: list[Broadcast] = []
@@ -136,20 +136,20 @@ class Witness(Attack):
 
 
 @pytest.fixture
-def witness(monkeypatch) -> tuple[HostileParticipants, Witness]:
-    witness = Witness()
-    participants = crew_of("mpaf")
-    participants._attack = witness
-    return participants, witness
+def recording(monkeypatch) -> tuple[HostileParticipants, RecordingAttack]:
+    recording = RecordingAttack()
+    participants = hosted("mpaf")
+    participants._attack = recording
+    return participants, recording
 
 
-Play = Callable[[int, float], Broadcast]
+RunRound = Callable[[int, float], Broadcast]
 
 
 @pytest.fixture
-def play(witness) -> Play:
-    """Do a round with a model of one value; returns what the attack saw."""
-    participants, attack = witness
+def run_round(recording) -> RunRound:
+    """Run a round with a model of one value; return the broadcast that the attack got."""
+    participants, attack = recording
 
     def one_round(round_number: int, value: float) -> Broadcast:
         crafted(participants, model(value), [0], round_number)
@@ -158,50 +158,52 @@ def play(witness) -> Play:
     return one_round
 
 
-def test_it_sees_what_any_participant_sees(play):
-    seen = play(1, 0.5)
+def test_a_fake_client_knows_only_the_broadcast(run_round):
+    seen = run_round(1, 0.5)
     assert (seen.round_number, seen.architecture, seen.seed) == (1, "net", 3)
     assert seen.model.tolist() == [0.5] * NET
-    assert seen.previous is None, "nothing came before"
-    assert (seen.own, seen.benign) == (None, None), "fakes know nobody's updates"
-    assert (seen.hostile, seen.benign_indices, seen.participants) == ((), (), 0), "nor who is there"
-    assert seen.rule == "", "nor what defends"
+    assert seen.previous is None, "the first round"
+    assert (seen.own, seen.benign) == (None, None), "fake clients know no updates"
+    assert (seen.hostile, seen.benign_indices, seen.participants) == ((), (), 0), (
+        "nor the participants"
+    )
+    assert seen.rule == "", "nor the rule"
 
 
-def test_the_previous_model_is_that_of_the_last_round_it_took_part_in(play):
-    play(1, 1.0)
-    assert float(play(2, 2.0).previous[0]) == 1.0
-    assert float(play(3, 3.0).previous[0]) == 2.0
-    assert float(play(7, 7.0).previous[0]) == 3.0, "it missed some"
+def test_the_previous_model_is_that_of_the_last_round_seen(run_round):
+    run_round(1, 1.0)
+    assert float(run_round(2, 2.0).previous[0]) == 1.0
+    assert float(run_round(3, 3.0).previous[0]) == 2.0
+    assert float(run_round(7, 7.0).previous[0]) == 3.0, "some rounds were missed"
 
 
-def test_a_round_that_it_only_looked_at_was_a_round(witness, play):
-    play(1, 1.0)
-    witness[0].observe(2, model(2.0))
-    assert float(play(3, 3.0).previous[0]) == 2.0
+def test_an_observed_round_counts_as_seen(recording, run_round):
+    run_round(1, 1.0)
+    recording[0].observe(2, model(2.0))
+    assert float(run_round(3, 3.0).previous[0]) == 2.0
 
 
-def test_nobody_hostile_drawn_is_nothing_to_go_by():
-    """Whoever goes by hostile participants' updates waits for a round that has some."""
-    participants = crew_of("mimic")
+def test_a_round_without_hostile_participants_is_skipped():
+    """An attack that needs the updates of hostile participants waits for a round with some."""
+    participants = hosted("mimic")
     participants.expect(pb.TakePart(num_scheduled=2, benign_indices=[0, 2]))
     participants.observe(1, model(0.5))
 
 
-def test_a_round_told_twice_is_one_round(play):
-    play(1, 1.0)
-    play(2, 2.0)
-    assert float(play(2, 2.0).previous[0]) == 1.0
-    assert float(play(3, 3.0).previous[0]) == 2.0
+def test_a_repeated_round_counts_once(run_round):
+    run_round(1, 1.0)
+    run_round(2, 2.0)
+    assert float(run_round(2, 2.0).previous[0]) == 1.0
+    assert float(run_round(3, 3.0).previous[0]) == 2.0
 
 
-def test_the_first_round_told_twice_has_nothing_before(play):
-    play(1, 1.0)
-    assert play(1, 1.0).previous is None
+def test_a_repeated_first_round_has_no_previous_model(run_round):
+    run_round(1, 1.0)
+    assert run_round(1, 1.0).previous is None
 
 
-def test_many_are_crafted_block_by_block(witness):
-    participants, attack = witness
+def test_many_updates_are_crafted_in_blocks(recording):
+    participants, attack = recording
     blocks = list(participants.updates(1, model(0.5), list(range(200))))
     assert [len(block) for block in blocks] == [64, 64, 64, 8]
     assert len(attack.seen) == 4
@@ -211,19 +213,19 @@ def test_many_are_crafted_block_by_block(witness):
     ("attack", "words"),
     [("mpfa", "mpaf"), ("mpaf:scale=-1", "-1"), ("mpaf:skale=1", "scale"), ("", "There are")],
 )
-def test_an_attack_that_cannot_be_read_is_named(attack, words):
+def test_an_invalid_attack_is_named(attack, words):
     with pytest.raises(InvalidValue, match=words):
         HostileParticipants(NOWHERE).prepare(join(attack))
 
 
 @pytest.mark.parametrize("name", ["mpaf", "forged-metadata"])
-def test_a_base_model_that_is_not_there_is_missed_before_the_first_round(name, tmp_path):
-    """Not in every round, where it would look as if the attack had done no harm."""
+def test_a_missing_base_model_is_found_before_the_first_round(name, tmp_path):
+    """Otherwise it would fail in every round, as if the attack did no harm."""
     with pytest.raises(MissingData, match=r"absent\.safetensors"):
         HostileParticipants(NOWHERE).prepare(join(f"{name}:base={tmp_path / 'absent.safetensors'}"))
 
 
-def test_a_model_that_does_not_exist_is_named():
+def test_an_unknown_model_is_named():
     assignment = join("mpaf")
     assignment.model = "nett"
     with pytest.raises(InvalidValue, match="net"):
@@ -234,16 +236,16 @@ def test_a_model_that_does_not_exist_is_named():
     ("attack", "bound"),
     [("label-flip", None), ("badnets", None), ("model-replacement", None), ("sign-flip", 1e-3)],
 )
-def test_who_poisons_does_not_clip_itself(attack, bound):
-    """Honest participants clip themselves; so do those who turn what an honest one would send."""
-    told = join(attack)
-    told.attack.training.settings["clip"] = 1e-3
+def test_poisoned_training_is_not_clipped(attack, bound):
+    """Attacks that alter an honest update start from a clipped one; data poisoning does not."""
+    clipping = join(attack)
+    clipping.attack.training.settings["clip"] = 1e-3
     clipped = HostileParticipants(NOWHERE)
-    clipped.prepare(told)
+    clipped.prepare(clipping)
     clipped.expect(ORDER)
     for update, free in zip(
         crafted(clipped, model(0.02), HOSTILE),
-        crafted(crew_of(attack), model(0.02), HOSTILE),
+        crafted(hosted(attack), model(0.02), HOSTILE),
         strict=True,
     ):
         assert np.linalg.norm(free.delta) > 2e-3
@@ -253,13 +255,13 @@ def test_who_poisons_does_not_clip_itself(attack, bound):
             assert np.linalg.norm(update.delta) == pytest.approx(bound, rel=1e-4)
 
 
-def test_who_is_nobody_special_claims_nothing_special():
+def test_only_forged_metadata_claims_false_counts():
     special = [name for name in attacks.names() if attacks.create(name).claim([0]) != (1, 1)]
     assert special == ["forged-metadata"]
 
 
-def test_an_attack_with_a_memory_goes_on_where_it_ended_and_a_round_told_twice_counts_once():
-    once, twice = crew_of("poisonedfl"), crew_of("poisonedfl")
+def test_an_attack_with_state_goes_on_and_a_repeated_round_counts_once():
+    once, twice = hosted("poisonedfl"), hosted("poisonedfl")
     models = [model(0.0), model(1.0), np.linspace(0, 3, NET, dtype=np.float32)]
     ends = []
     for participants, repeats in ((once, 1), (twice, 2)):
@@ -268,12 +270,12 @@ def test_an_attack_with_a_memory_goes_on_where_it_ended_and_a_round_told_twice_c
                 ends.append(crafted(participants, weights, [2, 3], number))
     last_once, last_twice = ends[2][0].delta, ends[-1][0].delta
     np.testing.assert_array_equal(last_once, last_twice)
-    fresh = crafted(crew_of("poisonedfl"), models[2], [2, 3], 3)[0].delta
+    fresh = crafted(hosted("poisonedfl"), models[2], [2, 3], 3)[0].delta
     assert not np.array_equal(fresh, last_once)
 
 
 class Informed(CompromisedAttack):
-    """An attack by compromised participants that says what it was handed."""
+    """An attack by compromised participants that records what it gets."""
 
     name = "informed"
     seen: Broadcast
@@ -284,8 +286,8 @@ class Informed(CompromisedAttack):
 
 
 @pytest.mark.parametrize("knowledge", ["partial", "full"])
-def test_an_attack_is_handed_what_its_knowledge_entitles_it_to(knowledge):
-    participants = crew_of("mpaf")
+def test_an_attack_gets_what_it_may_know_and_no_more(knowledge):
+    participants = hosted("mpaf")
     assert participants._training is None, "fakes hold no data"
     participants = HostileParticipants(NOWHERE)
     with mock.patch.object(attacks, "parse", return_value=Informed(knowledge=knowledge)):
@@ -310,10 +312,10 @@ def test_an_attack_is_handed_what_its_knowledge_entitles_it_to(knowledge):
     assignment.participant_indices[:] = ORDER.benign_indices
     assignment.training.CopyFrom(TRAINING)
     honest.prepare(assignment)
-    told = np.stack(
+    honest_updates = np.stack(
         [one.delta for block in honest.updates(1, weights, ORDER.benign_indices) for one in block]
     )
-    np.testing.assert_allclose(seen.benign.numpy(), told, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(seen.benign.numpy(), honest_updates, rtol=1e-4, atol=1e-7)
 
 
 @dataclass(frozen=True)
@@ -326,7 +328,7 @@ class Darkening(PoisoningAttack):
         return Shard(torch.full_like(shard.images, -1.0), shard.labels)
 
 
-def test_a_poisoner_trains_on_what_it_poisoned():
+def test_data_poisoning_trains_on_the_poisoned_samples():
     participants = HostileParticipants(NOWHERE)
     with mock.patch.object(attacks, "parse", return_value=Darkening()):
         participants.prepare(join("mpaf"))

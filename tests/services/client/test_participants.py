@@ -1,4 +1,4 @@
-"""Benign participants of one worker: their own samples, their own order, whoever hosts them."""
+"""Benign participants: own samples in an own order, on whatever worker they are hosted."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def join(indices: list[int], **training: object) -> pb.Join:
     )
 
 
-def crew_of(indices: list[int], **training: object) -> BenignParticipants:
+def hosted(indices: list[int], **training: object) -> BenignParticipants:
     participants = BenignParticipants(Path("nowhere"))
     participants.prepare(join(indices, **training))
     return participants
@@ -48,11 +48,11 @@ def updates(
 ):
     blocks = list(participants.updates(round_number, weights, indices))
     found: list[Update] = [update for block in blocks for update in block]
-    assert [update.index for update in found] == indices, "in order, everyone once"
+    assert [update.index for update in found] == indices, "in order, each once"
     return {update.index: update for update in found}
 
 
-def test_it_says_how_it_computes_and_how_large_the_model_is():
+def test_preparing_gives_the_method_and_the_size_of_the_model():
     participants = BenignParticipants(Path("nowhere"))
     method = participants.prepare(join([0, 1]))
     assert "cohort" in method
@@ -62,7 +62,7 @@ def test_it_says_how_it_computes_and_how_large_the_model_is():
 
 @pytest.mark.parametrize("trainer", ["cohort", "loop", "auto"])
 def test_an_update_is_what_training_changed(weights, trainer):
-    participants = crew_of([0, 2, 5], trainer=trainer)
+    participants = hosted([0, 2, 5], trainer=trainer)
     before = weights.copy()
     found = updates(participants, weights, [0, 2, 5])
     np.testing.assert_array_equal(weights, before, err_msg="the global model is not to be changed")
@@ -73,11 +73,11 @@ def test_an_update_is_what_training_changed(weights, trainer):
         assert 0 < np.linalg.norm(update.delta) < 10
         assert update.num_samples == 5
         assert update.num_steps == 4, "two epochs of a batch of four and one of one"
-    assert not np.array_equal(found[0].delta, found[2].delta), "everyone has samples of its own"
+    assert not np.array_equal(found[0].delta, found[2].delta), "each has its own samples"
 
 
-def test_the_blocks_of_a_round_stay_as_they_are_while_the_next_are_computed(weights):
-    participants = crew_of(list(range(6)), trainer="loop")
+def test_blocks_are_not_changed_by_the_next_ones(weights):
+    participants = hosted(list(range(6)), trainer="loop")
     kept = []
     for block in participants.updates(1, weights, list(range(6))):
         kept += [(update, update.delta.copy()) for update in block]
@@ -86,22 +86,22 @@ def test_the_blocks_of_a_round_stay_as_they_are_while_the_next_are_computed(weig
 
 
 @pytest.mark.parametrize("trainer", ["cohort", "loop"])
-def test_who_hosts_a_participant_changes_nothing(weights, trainer):
-    together = updates(crew_of(list(range(6)), trainer=trainer), weights, list(range(6)))
-    apart = crew_of([1, 4], trainer=trainer)
+def test_updates_do_not_depend_on_the_worker(weights, trainer):
+    together = updates(hosted(list(range(6)), trainer=trainer), weights, list(range(6)))
+    apart = hosted([1, 4], trainer=trainer)
     for index, update in updates(apart, weights, [1, 4]).items():
         np.testing.assert_allclose(update.delta, together[index].delta, rtol=1e-4, atol=1e-7)
 
 
-def test_who_is_not_called_does_not_matter(weights):
-    participants = crew_of(list(range(6)), trainer="loop")
-    everyone = updates(participants, weights, list(range(6)))
+def test_an_update_does_not_depend_on_the_others_of_a_call(weights):
+    participants = hosted(list(range(6)), trainer="loop")
+    all_six = updates(participants, weights, list(range(6)))
     some = updates(participants, weights, [3])
-    np.testing.assert_array_equal(some[3].delta, everyone[3].delta)
+    np.testing.assert_array_equal(some[3].delta, all_six[3].delta)
 
 
-def test_a_round_can_be_repeated_and_another_round_is_another(weights):
-    participants = crew_of([2], trainer="loop")
+def test_a_round_can_be_repeated_and_rounds_differ(weights):
+    participants = hosted([2], trainer="loop")
     first = updates(participants, weights, [2], 1)[2].delta
     np.testing.assert_array_equal(updates(participants, weights, [2], 1)[2].delta, first)
     assert not np.array_equal(updates(participants, weights, [2], 2)[2].delta, first), (
@@ -109,23 +109,23 @@ def test_a_round_can_be_repeated_and_another_round_is_another(weights):
     )
 
 
-def test_two_with_the_same_samples_take_them_in_different_orders(weights):
-    participants = crew_of([0, 1], trainer="loop")
+def test_equal_samples_are_taken_in_different_orders(weights):
+    participants = hosted([0, 1], trainer="loop")
     participants._training._shards[1] = participants._training._shards[0]
     found = updates(participants, weights, [0, 1])
     assert not np.array_equal(found[0].delta, found[1].delta)
 
 
-def test_the_optimiser_is_the_one_asked_for_and_sgd_where_none_is(weights):
-    silent, sgd, adam = (
-        updates(crew_of([2], momentum=0.0, **asked), weights, [2])[2].delta
-        for asked in (
+def test_the_optimiser_is_the_given_one_and_sgd_by_default(weights):
+    default, sgd, adam = (
+        updates(hosted([2], momentum=0.0, **given), weights, [2])[2].delta
+        for given in (
             {},
             {"optimizer": "sgd"},
             {"optimizer": "adam"},
         )
     )
-    np.testing.assert_array_equal(silent, sgd)
+    np.testing.assert_array_equal(default, sgd)
     # Four steps of Adam move no weight by much more than four times the learning rate.
     assert np.abs(adam).max() == pytest.approx(0.04, rel=0.2)
     assert not np.isclose(np.abs(sgd).max(), np.abs(adam).max(), rtol=0.2)
@@ -136,7 +136,7 @@ def test_weight_decay_pulls_each_step_towards_zero(weights):
     for optimizer in ("sgd", "adam"):
         one = {"epochs": 1, "batch": 5, "momentum": 0, "optimizer": optimizer}
         plain, decayed = (
-            updates(crew_of([2], **one, **more), weights, [2])[2].delta
+            updates(hosted([2], **one, **more), weights, [2])[2].delta
             for more in ({}, {"weight_decay": 0.5})
         )
         if optimizer == "sgd":
@@ -146,7 +146,7 @@ def test_weight_decay_pulls_each_step_towards_zero(weights):
 
 def test_a_participant_that_is_not_hosted_is_an_error(weights):
     with pytest.raises(KeyError):
-        list(crew_of([0]).updates(1, weights, [1]))
+        list(hosted([0]).updates(1, weights, [1]))
 
 
 @each(
@@ -163,7 +163,7 @@ def test_a_participant_that_is_not_hosted_is_an_error(weights):
         ({}, {"weight_decoy": 0.1}, "weight_decoy=0.1 is not possible: there is no such setting"),
     ],
 )
-def test_what_cannot_be_prepared_is_named(fields, training, words):
+def test_an_invalid_assignment_is_named(fields, training, words):
     assignment = join([0], **training)
     for name, value in fields.items():
         setattr(assignment, name, value)

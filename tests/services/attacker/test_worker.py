@@ -1,4 +1,4 @@
-"""The attacker's worker tries to get in, and its attack is none the worse for it."""
+"""The attacker's worker carries out intrusions without any effect on its attack."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fedsiege.v1 import simulator_pb2 as pb
-from services.attacker.worker import Intruder
+from services.attacker.worker import AttackerWorker
 from services.rpc.tensors import Floats
 from services.worker.submitting import Update
 from services.worker.worker import Assignment, HostedParticipants
 from tests.services.conftest import NET, Federation, credential
 
 
-class SlowCrew(HostedParticipants):
-    """Takes so long that whoever wants to overtake it can."""
+class SlowParticipants(HostedParticipants):
+    """Computes so slowly that an intrusion could submit an update first."""
 
     size = NET
 
@@ -30,31 +30,34 @@ class SlowCrew(HostedParticipants):
 
 async def take_part(federation: Federation) -> dict[str, pb.AttachRequest]:
     """Play round 1 as participant 4 of an attacker that tries ``double``; return its reports."""
-    intruder = Intruder(pb.Hello(worker="attacker"), SlowCrew, "", "")
-    intruder._data = federation.data_plane
+    worker = AttackerWorker(pb.Hello(worker="attacker"), SlowParticipants, "", "")
+    worker._data = federation.data_plane
     join = pb.Join(experiment_id="e", federation_id=federation.id)
     join.attack.intrusions = "double"
-    assignment = Assignment(join, SlowCrew(), credentials={4: credential(4)})
+    assignment = Assignment(join, SlowParticipants(), credentials={4: credential(4)})
     order = pb.TakePart(experiment_id="e", round=1, participant_indices=[4])
     order.deadline.FromSeconds(10)
-    await intruder._take_part(assignment, order)
-    assert intruder._intruding is not None
-    await intruder._intruding
-    said = [intruder._outbox.get_nowait() for _ in range(intruder._outbox.qsize())]
-    return {message.WhichOneof("message"): message for message in said}
+    await worker._take_part(assignment, order)
+    assert worker._intruding is not None
+    await worker._intruding
+    sent = [worker._outbox.get_nowait() for _ in range(worker._outbox.qsize())]
+    return {message.WhichOneof("message"): message for message in sent}
 
 
 async def test_double_does_not_overtake_the_attack(federation: Federation) -> None:
-    said = await take_part(federation)
-    assert (said["round_report"].round_report.submitted, said["intrusion"].intrusion.tried) == (
+    reports = await take_part(federation)
+    assert (
+        reports["round_report"].round_report.submitted,
+        reports["intrusion"].intrusion.tried,
+    ) == (
         1,
         1,
     )
-    assert said["intrusion"].intrusion.refusals == {"DUPLICATE_UPDATE": 1}
+    assert reports["intrusion"].intrusion.refusals == {"DUPLICATE_UPDATE": 1}
 
 
 async def test_double_tries_nothing_where_the_attack_was_refused(federation: Federation) -> None:
     await federation.submit(4, np.zeros(NET, np.float32))
-    said = await take_part(federation)
-    assert said["round_report"].round_report.refused == 1
-    assert said["intrusion"].intrusion.tried == 0
+    reports = await take_part(federation)
+    assert reports["round_report"].round_report.refused == 1
+    assert reports["intrusion"].intrusion.tried == 0
