@@ -1,16 +1,17 @@
-# One image for all four services; docker-compose.yml says which one a container runs.
-# docker/image.sh builds it. BuildKit and the classic builder both do.
+# One image for all four services; docker-compose.yml sets which one a container runs.
+# docker/image.sh builds it, with BuildKit or the classic builder.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
-# What is needed, apart from the rest of pyproject.toml, whose changes must not install it all anew.
+# The requirements, apart from the rest of pyproject.toml, so that other changes in it do not install
+# everything again.
 FROM ${BASE_IMAGE} AS needs
 COPY docker/needs.py pyproject.toml ./
 RUN python3 needs.py run >run.txt && python3 needs.py build >build.txt
 
-# The locked set, in an environment without pip.
+# The locked packages, in an environment without pip.
 FROM ${BASE_IMAGE} AS dependencies
-# A folder of wheels to be preferred to the index; it may be absent, or hold only some, as torch's
-# build for the CPU.
+# A folder of wheels that are preferred to the index; it may be missing, or hold only some, such as
+# torch's build for the CPU.
 ARG WHEELS=wheels
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
@@ -20,8 +21,8 @@ RUN python3 -m venv tools && python3 -m venv --without-pip /opt/venv
 COPY requirements.lock ${WHEELS}* wheels/
 ENV PIP_FIND_LINKS=/build/wheels PIP_CONSTRAINT=/build/wheels/requirements.lock
 COPY --from=needs run.txt .
-# The packages' own tests and headers, a fifth of it all, serve nobody here. What stays is compiled
-# now, since a read-only container cannot keep what it compiles.
+# The packages' own tests and headers, a fifth of the size, are not used here. The rest is compiled
+# now, since a read-only container cannot store compiled files.
 RUN tools/bin/pip --python /opt/venv/bin/python install --quiet --requirement run.txt \
     && cd /opt/venv/lib/python3*/site-packages \
     && find . -type d -name tests -prune -exec rm -r {} + \
@@ -29,7 +30,7 @@ RUN tools/bin/pip --python /opt/venv/bin/python install --quiet --requirement ru
     && find torch/bin -type f ! -name torch_shm_manager -delete \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -x /py312_ /opt/venv/lib
 
-# FedSiege itself, in a tree that is laid over that environment.
+# FedSiege itself, in a folder that is copied over that environment.
 FROM dependencies AS fedsiege
 COPY --from=needs build.txt .
 RUN tools/bin/pip install --quiet --requirement build.txt
@@ -47,7 +48,7 @@ RUN useradd --uid 1000 --user-group --no-create-home --home-dir /tmp --shell /us
 COPY --from=dependencies /opt/venv /opt/venv
 COPY docker/as-owner.sh docker/health.py docker/lasting-secret.sh /opt/
 COPY --from=fedsiege /layer /opt/venv
-# The allocator's thresholds keep a large buffer in the process: three times the speed of streams.
+# The allocator's thresholds keep large buffers in the process, which makes streams 3 times as fast.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -55,7 +56,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     MALLOC_MMAP_THRESHOLD_=67108864 \
     MALLOC_TRIM_THRESHOLD_=268435456 \
     MPLCONFIGDIR=/tmp/matplotlib \
-    # torch asks for a name, and who runs this need not be in /etc/passwd.
+    # torch needs a user name, and the user of the container may be missing in /etc/passwd.
     USER=fedsiege
 USER fedsiege
 WORKDIR /tmp

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Runs a command as the owner of a folder, so that what it writes there is theirs on the host too:
+# Runs a command as the owner of a folder, so that its files there belong to that user on the host:
 #   as-owner.sh FOLDER COMMAND...
-# Root is never that owner: a folder of root's, as the engine makes it where there is none, is given
-# to OWNER, a user:group, by default this image's. Started as another user than root, it just runs the command.
+# It does not run the command as root: a folder of root's, as Docker makes a missing one, is first given
+# to OWNER, a user:group, by default the image's. Started as another user than root, it only runs
+# the command.
 set -eu
 folder=$1
 shift

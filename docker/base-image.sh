@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure that the base image is there: docker/base-image.sh
-# Where it can neither be found nor pulled, an equal one is made from Debian's packages, under the
-# same name. Needs root and debootstrap for that.
+# Makes sure that the base image exists: docker/base-image.sh
+# If it can be neither found nor pulled, an equal one is made from Debian's packages, under the same
+# name, which needs root and debootstrap.
 set -euo pipefail
 
 IMAGE=python:3.11-slim-bookworm
@@ -28,7 +28,7 @@ if ! debootstrap --variant=minbase --include=python3,python3-venv,ca-certificate
     exit 1
 fi
 ln -s python3 "$root/usr/bin/python"
-# A machine behind a proxy of its own trusts more than Debian does; pip inside must do likewise.
+# A machine behind a proxy may trust a CA that Debian does not; pip in the image must trust it too.
 if [ -f /$CERTIFICATES ]; then
     cp /$CERTIFICATES "$root/$CERTIFICATES"
 fi

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Starts a Docker engine where none answers, and stops what it started:
+# Starts a Docker engine if none answers, and stops the engine that it started:
 #   docker/engine.sh start | stop
-#   docker/engine.sh run COMMAND...    with an engine that is there for this command alone
-# An engine that runs already is left alone by all three.
+#   docker/engine.sh run COMMAND...    with an engine for this command only
+# All three leave an engine alone that was running before.
 set -euo pipefail
 
 RUN=/run/fedsiege
@@ -12,8 +12,8 @@ PATIENCE_S=60
 
 answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
 
-# The number of our engine's process; fails if it does not run. A number in a file may have gone to
-# another process since.
+# Prints the process id of the engine that this script started; fails if it does not run. The id in
+# the file may belong to another process by now.
 ours() {
     local pid
     pid=$(cat "$PID_FILE" 2>/dev/null) || return

@@ -1,6 +1,6 @@
-"""Asks a server whether it serves: ``health.py localhost:50051``; the exit status is the answer.
+"""Check a server's health: ``health.py localhost:50051`` exits with 0 if it serves, else 1.
 
-With FEDSIEGE_CERTS, as the server has it, it shows the certificate in that bundle.
+With FEDSIEGE_CERTS, the folder of the server's own bundle, it connects with that certificate.
 """
 
 import os
@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 
 def connect(address: str, bundle: str) -> grpc.Channel:
-    """Open a channel, with TLS if there is a bundle; past any proxy, as it is to this container."""
+    """Open a channel, with TLS if there is a bundle; never through a proxy."""
     options = [("grpc.enable_http_proxy", 0)]
     if not bundle:
         return grpc.insecure_channel(address, options)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the image of the working tree, fedsiege:latest, and tags it by version too: docker/image.sh
-# A Docker engine must run. What cannot be pulled or fetched here is made first.
+# Needs a running Docker engine. What the build cannot pull or download is made first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

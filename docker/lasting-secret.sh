@@ -1,11 +1,11 @@
 #!/bin/sh
-# Runs a worker so that one that died and was started again finds its participants' places:
+# Runs a worker with a secret that stays the same when its container is started again, so that it
+# gets its former participants:
 #   lasting-secret.sh COMMAND...
-# Its secret lasts as long as its container: it is the container's full number, of which the host
-# name gives away a fifth; a read-only container could not keep one of its own making. Where there
-# is none the worker makes one up.
-# On a Swarm, where a container is not started again but replaced, on whatever machine, what lasts
-# is the replica: SWARM_TASK holds its name and, as the secret, the number of its service.
+# The secret is the container's full id, of which the host name shows only a fifth; a read-only
+# container could not store one. If there is no id, the worker makes up a secret.
+# A Swarm replaces a container instead of starting it again, possibly on another machine. There the
+# replica keeps its secret: SWARM_TASK holds the replica's name and, as the secret, its service's id.
 set -eu
 case "${SWARM_TASK-}" in
     '' | *'{{'*) lasting=$(sed -n 's#.*/\([0-9a-f]\{64\}\)/hostname .*#\1#p' /proc/self/mountinfo) ;;

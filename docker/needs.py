@@ -1,6 +1,6 @@
-"""Prints what pyproject.toml asks for, one requirement a line: ``needs.py run | build``.
+"""Print the requirements in pyproject.toml, one a line: ``needs.py run | build``.
 
-So that an image can install what FedSiege needs in a layer of its own, below FedSiege itself.
+The image installs them in a layer of their own, below FedSiege itself.
 """
 
 import sys

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Two machines on one, to try a Swarm on: an engine each, joined by a bridge.
-#   docker/two-nodes.sh check           fails where that is not possible; with 3, for the kernel's sake
-#   docker/two-nodes.sh up [IMAGE...]   starts and joins them, gives them images (fedsiege:latest)
+# Simulates two machines on one, to test a Swarm: a Docker engine each, joined by a bridge.
+#   docker/two-nodes.sh check           fails if that is impossible; with status 3 if the kernel cannot
+#   docker/two-nodes.sh up [IMAGE...]   starts and joins both, loads images (fedsiege:latest) into them
 #   docker/two-nodes.sh exec-on N COMMAND...   runs a command on node N: its network, its engine
-#   docker/two-nodes.sh kill N          pulls its plug: no network, no engine, no container
-#   docker/two-nodes.sh start N         switches it on again, with the disk it had
-#   docker/two-nodes.sh down            removes it all, also what a crash left
-# Node 1 is the Swarm's manager. Needs root, and an engine that has the images. The nodes' disks lie
-# in memory, where an image takes its full size twice.
+#   docker/two-nodes.sh kill N          cuts off node N: no network, no engine, no containers
+#   docker/two-nodes.sh start N         starts node N again, with the disk it had
+#   docker/two-nodes.sh down            removes everything, also what a crash left
+# Node 1 is the Swarm's manager. Needs root, and an engine that has the images. The nodes' disks are
+# in memory, where each image takes its full size twice.
 #
-# A node is a network, a mount table, a host name and a set of processes of its own. The first of
-# these is its engine, so that the kernel ends whatever ran on the node with it.
+# A node is a set of namespaces: network, mounts, host name and processes. Its engine is the first
+# process, so that the kernel ends all processes of the node with it.
 set -euo pipefail
 
 RUN=/run/fedsiege-nodes
@@ -19,10 +19,10 @@ BRIDGE=fedsiege-nodes
 SUBNET=10.213.71
 NODES='1 2'
 PATIENCE_S=60
-# Some engines have the firewall see, and drop, what only crosses a bridge.
+# Some engines make the firewall drop packets that only cross a bridge.
 PASS="-i $BRIDGE -o $BRIDGE -j ACCEPT"
 
-refuse() {  # refuse SENTENCE [STATUS]
+refuse() {  # refuse MESSAGE [STATUS]
     echo "$1" >&2
     exit "${2-1}"
 }
@@ -55,7 +55,8 @@ exec-on() {
         sh -c 'cd "$0" && exec "$@"' "$PWD" "${@:2}"
 }
 
-# The process that holds node N; fails if it is off. A number in a file may have gone to another since.
+# Prints the id of node N's process; fails if the node is off. The id in the file may belong to
+# another process by now.
 holder() {
     local pid
     pid=$(cat "$RUN/$1.pid" 2>/dev/null) || return
@@ -104,7 +105,7 @@ kill-node() {
     find /sys/fs/cgroup -depth -type d -path "*/fedsiege-node-$n*" -exec rmdir {} + 2>/dev/null || true
 }
 
-# Each image crosses once, into both.
+# Each image is exported once and loaded into both nodes.
 give() {
     docker save "$@" | tee >(on 1 docker load --quiet >/dev/null; echo $? >$RUN/loaded) |
         on 2 docker load --quiet >/dev/null
@@ -126,7 +127,7 @@ up() {
         start "$n"
         echo "node $n started, $SECONDS s"
     done
-    # A lost node is noticed within some heartbeats, by default of 5 s.
+    # A lost node is noticed after some heartbeats, which are 5 s apart by default.
     on 1 docker swarm init --advertise-addr $SUBNET.1 --dispatcher-heartbeat 1s >/dev/null
     token=$(on 1 docker swarm join-token --quiet worker)
     on 2 docker swarm join --advertise-addr $SUBNET.2 --token "$token" $SUBNET.1:2377 >/dev/null

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fills wheels/ with the locked set, for an image build that cannot see this machine's wheels:
+# Downloads the locked packages to wheels/, for an image build that cannot see this machine's wheels:
 #   docker/wheels.sh
-# Does nothing where pip has no find-links folder: there the build fetches what it needs itself.
+# Does nothing if pip has no find-links folder: then the build downloads the packages itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,8 +17,8 @@ if [ "$(cat $STAMP 2>/dev/null)" = "$made_from" ]; then
 fi
 rm -rf wheels
 mkdir wheels
-# For the image's Python, whatever this machine's is. What it runs with and what builds it go into
-# environments of their own there, and need not fit together: each has a protobuf of its own.
+# For the image's version of Python. The packages to run and to build it are installed into separate
+# environments there, and may be incompatible: each needs another version of protobuf.
 for purpose in run build; do
     "$PYTHON" -m pip download -qq --dest wheels --python-version 3.11 --only-binary :all: \
         --constraint requirements.lock --requirement <("$PYTHON" docker/needs.py $purpose)

@@ -1,8 +1,8 @@
-"""The error catalogue: what a caller is told when a call is refused.
+"""The error catalogue: the errors of the services, and how a caller receives them.
 
-Every refusal carries a gRPC status code, a sentence for people, and a ``google.rpc.ErrorInfo``
-whose ``reason`` programs can rely on. ``FedSiegeError`` of the science becomes INVALID_ARGUMENT;
-anything unforeseen becomes INTERNAL and is logged, never shown.
+A failed call carries a gRPC status code, a message, and a ``google.rpc.ErrorInfo`` with a
+``reason`` that programs can rely on. A ``FedSiegeError`` of the library becomes INVALID_ARGUMENT.
+Any other exception becomes INTERNAL; it is logged and not shown to the caller.
 
     ServiceError
       NotFound            UNKNOWN_FEDERATION, UNKNOWN_PARTICIPANT, UNKNOWN_ROUND, UNKNOWN_EXPERIMENT
@@ -40,24 +40,24 @@ from fedsiege.v1 import aggregator_pb2 as pb
 DOMAIN = "fedsiege"
 _DETAILS_KEY = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-#: Bytes of each text in a refusal. gRPC drops metadata beyond 8 KiB, and there are five texts: the
-#: message twice, once with three bytes for one, and up to three in the metadata.
+#: Most bytes of each text in an error. gRPC drops metadata beyond 8 KiB, and there are five texts:
+#: the message twice, once with up to three bytes for one, and up to three in the ``ErrorInfo``.
 _LONGEST = 700
 
 
 class ServiceError(FedSiegeError):
-    """A call is refused.
+    """A call cannot be carried out; the subclass gives the gRPC status code.
 
     Args:
-        reason: stable, upper-case, for programs.
-        message: a sentence for people: what was wrong, with which value, what is allowed.
+        reason: the reason, one of those above, which programs can rely on.
+        message: what was wrong, with which value, and what is allowed.
     """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
 
     @property
     def number(self) -> int:
-        """The status code as a number."""
+        """The number of the status code."""
         number: int = self.code.value[0]
         return number
 
@@ -68,49 +68,49 @@ class ServiceError(FedSiegeError):
 
 
 class NotFound(ServiceError):
-    """What the caller names does not exist."""
+    """The federation, participant, round or experiment does not exist."""
 
     code = grpc.StatusCode.NOT_FOUND
 
 
 class Malformed(ServiceError):
-    """What the caller sent can never be right."""
+    """The request is invalid and must not be sent again."""
 
     code = grpc.StatusCode.INVALID_ARGUMENT
 
 
 class Damaged(ServiceError):
-    """What the caller sent did not arrive whole; sending it again may help."""
+    """The data arrived incomplete or altered; sending them again may help."""
 
     code = grpc.StatusCode.DATA_LOSS
 
 
 class Unauthenticated(ServiceError):
-    """The caller did not show that it is who it says."""
+    """The caller did not prove its identity."""
 
     code = grpc.StatusCode.UNAUTHENTICATED
 
 
 class Forbidden(ServiceError):
-    """The caller may not do that, whoever it is."""
+    """The caller is known, but has no permission for the call."""
 
     code = grpc.StatusCode.PERMISSION_DENIED
 
 
 class Duplicate(ServiceError):
-    """It exists already."""
+    """The update or participant exists already."""
 
     code = grpc.StatusCode.ALREADY_EXISTS
 
 
 class WrongState(ServiceError):
-    """Not now."""
+    """The call is not possible in the current state of the federation."""
 
     code = grpc.StatusCode.FAILED_PRECONDITION
 
 
 class FutureRound(ServiceError):
-    """The round has not come yet."""
+    """The round has not been opened yet."""
 
     code = grpc.StatusCode.OUT_OF_RANGE
 
@@ -122,13 +122,13 @@ class Exhausted(ServiceError):
 
 
 class TooSlow(ServiceError):
-    """The caller kept a stream open and said nothing."""
+    """The caller sends nothing, or too slowly, on an open stream."""
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def to_status(error: FedSiegeError) -> tuple[grpc.StatusCode, status_pb2.Status]:
-    """Say an error in gRPC's words."""
+    """Return the gRPC status code and the status, with its details, of an error."""
     code = error.code if isinstance(error, ServiceError) else grpc.StatusCode.INVALID_ARGUMENT
     reason = error.reason if isinstance(error, ServiceError) else "INVALID_VALUE"
     status = status_pb2.Status(code=code.value[0], message=_shortened(str(error)))
@@ -143,19 +143,26 @@ def to_status(error: FedSiegeError) -> tuple[grpc.StatusCode, status_pb2.Status]
 
 
 def _shortened(text: str) -> str:
-    """Return a text fit for the wire: a caller's megabyte must not come back in the refusal."""
+    """Return a text cut to what fits; it may repeat a value of any size from the request."""
     data = text.encode(errors="replace")
     return data.decode() if len(data) <= _LONGEST else data[:_LONGEST].decode(errors="ignore") + "…"
 
 
 def to_trailers(status: status_pb2.Status) -> Sequence[tuple[str, bytes]]:
-    """Pack the details as the trailing metadata where gRPC clients look for them."""
+    """Return a status as the trailing metadata in which gRPC clients expect it."""
     return ((_DETAILS_KEY, status.SerializeToString()),)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refusal as the caller sees it."""
+    """A failed call or a refused update, as the caller receives it.
+
+    Attributes:
+        code: the gRPC status code.
+        reason: the reason, see the module; empty if the server gave none.
+        message: the message.
+        metadata: further details by name, such as the field, its value and what is allowed.
+    """
 
     code: grpc.StatusCode
     reason: str
@@ -164,7 +171,7 @@ class Refusal:
 
     @classmethod
     def of(cls, error: grpc.aio.AioRpcError) -> "Refusal":
-        """Read a failed call; ``reason`` is empty if the peer gave none, as for a lost line."""
+        """Return the refusal in a failed call; a lost connection has no reason."""
         for key, value in error.trailing_metadata() or ():
             if key == _DETAILS_KEY:
                 status = status_pb2.Status.FromString(cast("bytes", value))
@@ -176,7 +183,7 @@ class Refusal:
 
     @classmethod
     def in_receipt(cls, receipt: pb.UpdateReceipt) -> "Refusal | None":
-        """Read what became of one of many updates; None if it was taken in."""
+        """Return the refusal in the receipt of an update; None if the update was accepted."""
         if receipt.code == 0:
             return None
         return cls(_CODES[receipt.code], receipt.reason, receipt.message)

@@ -1,1 +1,1 @@
-"""Worker containers that the simulator starts, watches and removes itself."""
+"""Start the services: as processes of this machine, or the workers as containers."""

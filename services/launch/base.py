@@ -15,7 +15,7 @@ from fedsiege.experiment.faults import Fault
 
 
 class FleetFailed(FedSiegeError):
-    """The engine cannot run the worker containers; one sentence that says why."""
+    """The engine cannot run the worker containers; the message says why."""
 
 
 @dataclass(frozen=True)

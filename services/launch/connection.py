@@ -1,4 +1,4 @@
-"""The connection to a Docker engine, and its errors in words."""
+"""The connection to a Docker engine, and messages for its errors."""
 
 import contextlib
 import os
@@ -29,8 +29,8 @@ def connect() -> docker.DockerClient:
     except DockerException as error:
         where = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
         if "Permission denied" in str(error):
-            who = f"this user; members of the group docker and root may use {where}"
-            raise FleetFailed(f"The Docker engine does not let in {who}") from error
+            users = f"members of the group docker and root may use {where}"
+            raise FleetFailed(f"The Docker engine refuses this user; {users}") from error
         raise FleetFailed(
             f"No Docker engine answers at {where}; docker/engine.sh start starts one here"
         ) from error
@@ -65,7 +65,7 @@ def find_image(client: docker.DockerClient, image: str) -> None:
     """Make sure that the engine has an image.
 
     Raises:
-        FleetFailed: it has not, or cannot say.
+        FleetFailed: the engine does not have it, or does not answer.
     """
     with explained(f"the image {image} cannot be used"):
         try:

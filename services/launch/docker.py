@@ -201,7 +201,7 @@ class DockerFleet(Fleet):
                 raise FleetFailed(f"No client container is left; the last to end, {name}, {why}")
 
     def _explain_end(self, name: str, status: str) -> str:
-        """Return how a container ended, for people."""
+        """Return how a container ended, as a phrase for messages."""
         container = self._containers[name]
         try:
             container.reload()
@@ -218,7 +218,7 @@ class DockerFleet(Fleet):
         assert self._client is not None
         client = self._client
         label = {"label": f"{RUN_LABEL}={self.run}"}
-        with explained("the engine does not say how the containers are"):
+        with explained("the engine does not report the state of the containers"):
             listed = await self._do(lambda: client.api.containers(all=True, filters=label))
         states = {one["Labels"]["fedsiege.worker"]: one["State"] for one in listed}
         samples = []
@@ -306,7 +306,7 @@ def _unpause(container: Container) -> None:
 def _remove_leftovers(client: docker.DockerClient) -> None:
     """Remove the leftovers of runs whose process has ended."""
     label = {"label": [OWNER_LABEL]}
-    with explained("leftovers of an earlier run could not be looked for"):
+    with explained("leftovers of an earlier run could not be searched for"):
         listed = client.api.containers(all=True, filters=label) + client.api.networks(filters=label)
     labels = [one["Labels"] for one in listed]
     runs = {one.get(RUN_LABEL, "") for one in labels if owner.is_gone(one[OWNER_LABEL])}

@@ -40,7 +40,7 @@ class Engine:
         memory: str | None = None,
         cpus: float | None = None,
     ) -> Self | None:
-        """Read what the command line says; None for the engine without containers.
+        """Return the engine that the options describe; None for the one without containers.
 
         Args:
             name: the engine.

@@ -66,11 +66,11 @@ def local_workers(clients: int, processes: int, attackers: int) -> list[WorkerSp
 
 
 class Child:
-    """A service in a process of its own, forked now, started when told its command line.
+    """A service in a process of its own: forked now, started by ``begin``.
 
     Args:
-        name: for people and for the log file.
-        module: whose ``main`` it runs.
+        name: the name in messages and of the log file.
+        module: the package whose ``__main__`` it runs.
     """
 
     def __init__(self, name: str, module: str) -> None:

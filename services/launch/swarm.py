@@ -88,7 +88,7 @@ class Replica:
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> "Replica":
-        """Read what the engine's API says."""
+        """Read a task as the engine's API returns it."""
         status = task["Status"]
         container = status.get("ContainerStatus") or {}
         return cls(
@@ -244,7 +244,7 @@ class SwarmFleet(Fleet):
             for group in self._groups
             for slot, worker in enumerate(group.workers, start=1)
         }
-        with explained("the Swarm does not say how the containers are"):
+        with explained("the Swarm does not report the state of the containers"):
             services = [group.service for group in self._groups]
             tasks = self._client.api.tasks({"service": services})  # type: ignore[no-untyped-call]
         tasks.sort(key=lambda task: (task["DesiredState"] == "running", task["CreatedAt"]))
@@ -304,7 +304,7 @@ class SwarmFleet(Fleet):
                 for line in lines:
                     about, _, text = line.decode(errors="replace").partition(" ")
                     task = about.partition(_TASK)[2].partition(",")[0]
-                    if task not in names:  # the manager's own word, that a machine does not answer
+                    if task not in names:  # from the manager: a machine does not answer
                         log.warning("%s %s", about, text.strip())
                         continue
                     with (logs / f"{names[task]}.log").open("a") as file:
