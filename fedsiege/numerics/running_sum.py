@@ -33,6 +33,8 @@ LARGEST = 2.0**140
 LARGEST_WEIGHT = int(LARGEST / 2.0**128)
 #: Floats at a time: two float64 buffers of a block stay in the cache of a core.
 _BLOCK = 16384
+#: The same for a row within +-1, which needs one buffer.
+_BLOCK_OF_ONE = 65536
 
 
 class RunningSum:
@@ -58,6 +60,7 @@ class RunningSum:
         self.d = d
         self._rounded = np.empty(min(d, _BLOCK))
         self._rest = np.empty(min(d, _BLOCK))
+        self._low = np.empty(min(d, _BLOCK_OF_ONE))
         self.reset()
 
     def reset(self) -> None:
@@ -87,7 +90,28 @@ class RunningSum:
         Raises:
             InvalidValue: a wrong shape, or a number out of range; the sum is unchanged.
         """
-        self.add_rows(row[None], [weight], [weight if mass is None else mass], bound)
+        mass = weight if mass is None else mass
+        peak = abs(weight) * bound
+        if not peak <= _UNITS[1] and row.shape == (self.d,):
+            peak = abs(weight) * _largest(row)
+        if peak <= _UNITS[1] and row.shape == (self.d,) and 0 <= mass < math.inf:
+            self._add_small(row, weight)
+            self._count([mass], 0)
+        else:
+            self.add_rows(row[None], [weight], [mass], bound)
+
+    def _add_small(self, row: NDArray[np.float32], weight: float) -> None:
+        """Add a row within +-1: it needs the lowest limb only, and few steps of Python."""
+        self._grow(0)
+        limb, low = self._limbs[0], self._low
+        for start in range(0, self.d, _BLOCK_OF_ONE):
+            piece = row[start : start + _BLOCK_OF_ONE]
+            block = low[: piece.size]
+            block[...] = piece
+            if weight != 1.0:
+                block *= weight
+            block += _MAGIC[0]
+            limb[start : start + _BLOCK_OF_ONE] += block.view(np.int64)
 
     def add_rows(
         self,
@@ -113,8 +137,7 @@ class RunningSum:
         peak = bound * max(map(abs, weights))
         if not peak <= _UNITS[1]:  # within +-1 the lowest limb is enough, whatever the peak is
             with np.errstate(invalid="ignore", over="ignore"):  # checked below
-                peaks = np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float64)
-                peaks *= np.abs(factors)
+                peaks = np.array([_largest(row) for row in rows]) * np.abs(factors)
             peak = float(peaks.max())
         if not peak <= LARGEST:
             raise InvalidValue("weight * row", peak, f"finite and at most {LARGEST:.3g}")
@@ -128,6 +151,11 @@ class RunningSum:
         weighted = any(weight != 1.0 for weight in weights)
         for columns in column_blocks(self.d, max(1, _BLOCK // n)):
             self._add_block(rows[:, columns], factors, columns, top, weighted)
+        self._count(masses, top)
+
+    def _count(self, masses: Sequence[float], top: int) -> None:
+        """Note that rows were added to the limbs up to ``top``."""
+        n = len(masses)
         for k in range(top + 1):
             self._adds[k] += n
         self._masses.update(masses)
@@ -205,3 +233,11 @@ class RunningSum:
             np.add(high, carried, out=high)
             carried <<= _LIMB_BITS
             np.subtract(low, carried, out=low)
+
+
+def _largest(row: NDArray[np.float32]) -> float:
+    """Return the largest absolute value of a row; infinite or NaN where it is not finite."""
+    # An update may lie in its message at any byte, and a search of aligned numbers is faster.
+    row = row if row.flags.aligned else row.copy()
+    with np.errstate(invalid="ignore"):  # the caller checks
+        return float(np.maximum(row.max(), -row.min()))
