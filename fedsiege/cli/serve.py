@@ -68,7 +68,7 @@ def _free(port: int) -> "Ports":
         InvalidValue: it is out of its range, or it or the next cannot be listened on.
     """
     from services.launch.local import Ports
-    from services.rpc.server import LARGEST_PORT, why_not
+    from services.rpc.server import LARGEST_PORT, port_problem
 
     if port == 0:
         return Ports()
@@ -76,7 +76,7 @@ def _free(port: int) -> "Ports":
         allowed = f"a port from 1 to {LARGEST_PORT - 1}, as the simulator takes the next; or 0"
         raise InvalidValue("PORT", port, f"{allowed}, which takes two free ones")
     for number, service in ((port, "aggregator"), (port + 1, "simulator")):
-        if reason := why_not(HOST, number):
+        if reason := port_problem(HOST, number):
             allowed = f"{HOST}:{number}, for the {service}, {reason}; 0 takes two free ports"
             raise InvalidValue("PORT", port, allowed)
     return Ports(port, port + 1)

@@ -79,16 +79,21 @@ def main(
     parser.add_argument("--address", default="0.0.0.0:50051", help="host:port to serve on")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets")
     parser.add_argument(
-        "--admission", default=_set("ADMISSION") or "open", help="open, token or mtls"
+        "--admission", default=_from_environment("ADMISSION") or "open", help="open, token or mtls"
     )
     parser.add_argument(
-        "--tokens", type=Path, default=_set("TOKENS"), help="the ledger of the tokens"
+        "--tokens", type=Path, default=_from_environment("TOKENS"), help="the ledger of the tokens"
     )
     parser.add_argument(
-        "--certs", type=Path, default=_set("CERTS"), help="bundle: TLS, with certificates"
+        "--certs",
+        type=Path,
+        default=_from_environment("CERTS"),
+        help="bundle: TLS, with certificates",
     )
     parser.add_argument(
-        "--limits", default=_set("LIMITS") or "", help="of one peer: streams=2000,bytes=512MiB,..."
+        "--limits",
+        default=_from_environment("LIMITS") or "",
+        help="of one peer: streams=2000,bytes=512MiB,...",
     )
     parser.add_argument(
         "--init-file",
@@ -122,7 +127,7 @@ def main(
         parser.error(str(error))
 
 
-def _set(name: str) -> str | None:
+def _from_environment(name: str) -> str | None:
     """Return a setting of the environment; an empty one is none."""
     return os.environ.get(f"FEDSIEGE_{name}") or None
 

@@ -18,7 +18,7 @@ from services.identity.callers import Caller
 from services.identity.ledger import Ledger, revoked_token
 
 #: Seconds after which it is looked up again whose tokens have been revoked.
-REFRESH = 0.5
+REVOCATION_REFRESH = 0.5
 #: Digits of a slot that are looked at; no certificate is for that many participants.
 _LONGEST_SLOT = 10
 
@@ -29,7 +29,7 @@ class Admission(abc.ABC):
     #: As in a federation's specification.
     name: ClassVar[str]
     #: Whether it proves identities by itself, so that participants need no secrets.
-    vouches: ClassVar[bool] = False
+    proves_identity: ClassVar[bool] = False
 
     @abc.abstractmethod
     async def admit(self, enrollments: Sequence[pb.Enrollment], caller: Caller) -> None:
@@ -77,7 +77,7 @@ class ByToken(Admission):
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._revoked: frozenset[str] = frozenset()
-        self._looked_up = -math.inf
+        self._refreshed_at = -math.inf
 
     async def admit(self, enrollments: Sequence[pb.Enrollment], caller: Caller) -> None:
         """Bind each identity to its token."""
@@ -87,22 +87,22 @@ class ByToken(Admission):
     async def check(self, participant: Participant) -> None:
         """Refuse whose token was revoked, at most a second after it was."""
         now = asyncio.get_running_loop().time()
-        if now - self._looked_up >= REFRESH:
-            self._looked_up = now
+        if now - self._refreshed_at >= REVOCATION_REFRESH:
+            self._refreshed_at = now
             self._revoked = await asyncio.to_thread(self._ledger.revoked_identities)
         if participant.identity in self._revoked:
             raise revoked_token(participant.identity)
 
 
 class ByCertificate(Admission):
-    """Identities are ``<name in the certificate>/<slot>``, as many as the certificate vouches for.
+    """Identities are ``<name in the certificate>/<slot>``, as many as the certificate proves_identity for.
 
     The certificate proves them at every call. So the secret does not matter, and neither a key that
     is replaced nor a secret that is lost costs a participant its place.
     """
 
     name = "mtls"
-    vouches = True
+    proves_identity = True
 
     async def admit(self, enrollments: Sequence[pb.Enrollment], caller: Caller) -> None:
         """Let in who is the caller's."""

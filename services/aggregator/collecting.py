@@ -61,7 +61,7 @@ class MatrixCollector(Collector):
     def __init__(self, matrix: Floats, device: str) -> None:
         self._matrix = matrix
         self._device = device
-        self._lying = np.arange(len(matrix))
+        self._row_positions = np.arange(len(matrix))
         self._samples = np.zeros(len(matrix), np.int64)
         self._steps = np.ones(len(matrix), np.int64)
 
@@ -90,10 +90,10 @@ class MatrixCollector(Collector):
         The gaps between them are closed in place: what lies between is lost, so that a later call
         can ask for some of these rows only.
         """
-        for place, lies in enumerate(np.searchsorted(self._lying, rows)):
+        for place, lies in enumerate(np.searchsorted(self._row_positions, rows)):
             if place != lies:
                 self._matrix[place] = self._matrix[lies]
-        self._lying = rows
+        self._row_positions = rows
         updates = torch.from_numpy(self._matrix[: len(rows)]).to(self._device)
         known = replace(
             context,

@@ -241,9 +241,9 @@ class Federation:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._finishing = asyncio.create_task(self._finish(self.round))
+        self._finishing = asyncio.create_task(self._finish_round(self.round))
 
-    async def _finish(self, closed: Round) -> None:
+    async def _finish_round(self, closed: Round) -> None:
         """Aggregate; the next round may then open while this one's model is tested.
 
         Tests keep up: no round is committed before the one before it has its entry.
@@ -256,18 +256,18 @@ class Federation:
             all_scheduled = len(closed.indices) == len(self.participants)
             self._encoded_before = [] if all_scheduled else self._encoded
             self._encoded = encode_model(closed.number + 1, self._layout, self._weights)
-            self._remember(closed, audited, aggregation)
+            self._record(closed, audited, aggregation)
             self.closed_rounds = closed.number
             remarks = () if aggregation is None else aggregation.remarks
             self._testing = asyncio.create_task(
-                self._score(closed, self._weights, problem, remarks)
+                self._test_round(closed, self._weights, problem, remarks)
             )
         finally:
             self.round = None
             self._finishing = None
             self._notify()
 
-    async def _score(
+    async def _test_round(
         self, closed: Round, weights: Floats, problem: str, remarks: Sequence[str]
     ) -> None:
         """Test what a round made of the model, write its entry, tell everyone."""
@@ -301,7 +301,7 @@ class Federation:
         try:
             if self._auditor is not None:
                 audited = self._auditor.examine(closed, context)
-            rule = self._rule_without_those_out(closed)
+            rule = self._rule_without_quarantined(closed)
             about = f"rule {spell(rule)}"
             aggregation = closed.aggregate(rule, context, self._state)
         except UnfitRound as error:
@@ -315,7 +315,7 @@ class Federation:
         self._state = aggregation.state
         return audited, aggregation, ""
 
-    def _rule_without_those_out(self, closed: Round) -> Rule:
+    def _rule_without_quarantined(self, closed: Round) -> Rule:
         """Return the rule for whom the audit leaves: else an audit that works would stop it."""
         out = closed.quarantined
         rule = without(self._rule, closed.taken - out, out)
@@ -341,7 +341,7 @@ class Federation:
             log.exception("the test failed")
             return Score(math.nan, math.nan), f"the model could not be tested ({error})"
 
-    def _remember(
+    def _record(
         self, closed: Round, audited: AuditDetail | None, aggregation: Aggregation | None
     ) -> None:
         outcomes = closed.outcomes(None if aggregation is None else aggregation.accepted)

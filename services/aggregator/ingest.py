@@ -17,16 +17,16 @@ from services.rpc.pieces import UPDATES_AT_ONCE, Piece, Pieces
 from services.rpc.tensors import FLOAT_BYTES, Assembly, Floats
 
 #: Seconds that a sender may be silent in the middle of an update, or before it asks for an answer.
-PATIENCE = 10.0
+MESSAGE_TIMEOUT = 10.0
 #: Bytes a second, on average, at which an update must arrive.
-LEAST_RATE = 1 << 18
+MIN_RATE = 1 << 18
 #: Larger than any honest value; small enough that a running sum of such values stays exact.
 LARGEST_VALUE = 1e15
 #: Updates larger than this are checked in a thread, to keep the event loop responsive.
-_CHECKED_ON_THE_LOOP = 1 << 20
+_CHECKED_INLINE = 1 << 20
 
 
-class Arrival:
+class IncomingUpdate:
     """One update on its way in.
 
     Args:
@@ -44,7 +44,7 @@ class Arrival:
         self._round: Round | None = None
         self._row = 0
         self._staging: Floats | None = None
-        self.limit = PATIENCE + federation.size * FLOAT_BYTES / LEAST_RATE
+        self.limit = MESSAGE_TIMEOUT + federation.size * FLOAT_BYTES / MIN_RATE
         #: When it must have arrived.
         self.due = asyncio.get_running_loop().time() + self.limit
 
@@ -134,7 +134,7 @@ class UpdateStream:
         self._caller = caller
         self._receipts: list[pb.UpdateReceipt] = []
         #: The update whose pieces come now; None if it was refused: then they are passed over.
-        self._arriving: Arrival | None = None
+        self._current: IncomingUpdate | None = None
 
     async def answers(
         self, messages: AsyncIterator[Pieces]
@@ -150,7 +150,7 @@ class UpdateStream:
                 if not message.pieces and not message.answer:
                     raise Malformed("MALFORMED_STREAM", "a message has no pieces")
                 for piece in message.pieces:
-                    await self._take(piece)
+                    await self._process(piece)
                 if message.answer:
                     yield await self._answer()
             if self._receipts:
@@ -160,70 +160,70 @@ class UpdateStream:
             yield await self._answer()
             raise
         finally:
-            if self._arriving is not None:
-                self._arriving.end()
+            if self._current is not None:
+                self._current.end()
 
     async def _next(self, messages: AsyncIterator[Pieces]) -> Pieces | None:
         """Return the next message, None after the last. Between updates it may take any time."""
         if not self._receipts:
             return await anext(messages, None)
         clock = asyncio.get_running_loop().time
-        until = clock() + PATIENCE
-        if self._arriving is not None:
-            until = min(until, self._arriving.due)
+        until = clock() + MESSAGE_TIMEOUT
+        if self._current is not None:
+            until = min(until, self._current.due)
         try:
             async with asyncio.timeout_at(until):
                 return await anext(messages, None)
         except TimeoutError:
-            if self._arriving is not None and clock() >= self._arriving.due:
-                limit = self._arriving.limit
+            if self._current is not None and clock() >= self._current.due:
+                limit = self._current.limit
                 raise TooSlow("STREAM_SLOW", f"it did not arrive in {limit:.0f} s") from None
             raise TooSlow(
-                "STREAM_IDLE", f"nothing came for {PATIENCE:.0f} s; send it again in one go"
+                "STREAM_IDLE", f"nothing came for {MESSAGE_TIMEOUT:.0f} s; send it again in one go"
             ) from None
 
-    async def _take(self, piece: Piece) -> None:
+    async def _process(self, piece: Piece) -> None:
         """Take a piece; a refusal is for the update that it belongs to."""
         if piece.header is not None:
             await self._finish()
             await self._begin(piece, piece.header)
         elif not self._receipts:
             raise Malformed("MALFORMED_STREAM", "the first piece must carry the header")
-        elif self._arriving is not None:
+        elif self._current is not None:
             try:
-                self._arriving.add(piece)
+                self._current.add(piece)
             except ServiceError as error:
                 self._refuse(error)
 
     async def _begin(self, piece: Piece, header: pb.UpdateHeader) -> None:
         if len(self._receipts) == UPDATES_AT_ONCE:
             raise Malformed("TOO_MANY_UPDATES", f"more than {UPDATES_AT_ONCE} without an answer")
-        self._arriving = Arrival(self._find(header.federation_id), self._admission, header)
+        self._current = IncomingUpdate(self._find(header.federation_id), self._admission, header)
         self._receipts.append(
             pb.UpdateReceipt(round=header.round, participant_index=header.participant_index)
         )
         try:
-            await self._arriving.begin(self._caller, piece)
+            await self._current.begin(self._caller, piece)
         except ServiceError as error:
             self._refuse(error)
 
     async def _finish(self) -> None:
         """Take the update in whose pieces have come, if there is one."""
-        if self._arriving is None:
+        if self._current is None:
             return
         try:
-            await self._arriving.finish()
+            await self._current.finish()
         except ServiceError as error:
             self._refuse(error)
         else:
-            self._arriving.end()
-            self._arriving = None
+            self._current.end()
+            self._current = None
 
     def _refuse(self, error: ServiceError) -> None:
         """Note why the last update is not taken in."""
-        if self._arriving is not None:
-            self._arriving.end(error)
-            self._arriving = None
+        if self._current is not None:
+            self._current.end(error)
+            self._current = None
             receipt = self._receipts[-1]
             receipt.code = error.number
             receipt.reason, receipt.message = error.reason, error.message
@@ -251,7 +251,7 @@ def _check_header(header: pb.UpdateHeader, size: int) -> None:
 
 async def _check_values(update: Floats) -> float:
     """Return the L2 norm of an update whose every value is usable."""
-    if update.size <= _CHECKED_ON_THE_LOOP:
+    if update.size <= _CHECKED_INLINE:
         norm = norm_of(update)
     else:
         norm = await asyncio.to_thread(norm_of, update)

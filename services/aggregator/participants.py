@@ -70,7 +70,7 @@ class Participants:
         self,
         enrollments: Sequence[pb.Enrollment],
         *,
-        vouched: bool = False,
+        identities_proved: bool = False,
         permit: Callable[[int], None] = lambda _: None,
     ) -> list[Participant]:
         """Enrol all of them or, if one cannot be, none.
@@ -79,7 +79,7 @@ class Participants:
 
         Args:
             enrollments: who; ``check_request`` says how many, and which names may be.
-            vouched: whether somebody else has proved the identities, so that no secret is needed.
+            identities_proved: whether somebody else has proved the identities, so that no secret is needed.
             permit: asked last, with the number of newcomers, before anything counts; may refuse.
 
         Raises:
@@ -93,7 +93,7 @@ class Participants:
         for wanted in enrollments:
             known = self._by_identity.get(wanted.identity) or fresh.get(wanted.identity)
             if known is not None:
-                if not vouched:
+                if not identities_proved:
                     check_credential(known, wanted.credential)
                 if wanted.HasField("participant_index") and (
                     wanted.participant_index != known.index
@@ -105,7 +105,7 @@ class Participants:
                     )
                 answer.append(known)
                 continue
-            if not vouched:
+            if not identities_proved:
                 _check_length(wanted)
             if wanted.HasField("participant_index"):
                 index = wanted.participant_index

@@ -135,7 +135,7 @@ class Round:
         if self._taken >= self.threshold:
             self.close(pb.CLOSE_REASON_THRESHOLD)
         else:
-            self._close_if_everyone_was_heard()
+            self._close_if_all_answered()
 
     def reject(self, row: int, error: ServiceError) -> None:
         """Remember that a participant sent what can never be right; it gets no second try.
@@ -146,13 +146,13 @@ class Round:
             self._slots[row] = Slot.REJECTED
             self.problems[self.indices[row]] = error.message
             self._rejected += 1
-            self._close_if_everyone_was_heard()
+            self._close_if_all_answered()
 
     def release(self, row: int) -> None:
         """Give a row back whose stream died, so that its participant may try again."""
         if self._slots[row] == Slot.ARRIVING:
             self._slots[row] = Slot.MISSING
-            self._close_if_everyone_was_heard()
+            self._close_if_all_answered()
 
     def stop_waiting(self, indices: Iterable[int]) -> None:
         """Stop waiting for participants whose updates cannot come any more.
@@ -165,9 +165,9 @@ class Round:
             self._not_awaited = np.zeros(len(self.indices), np.bool_)
         self._not_awaited[rows] = True
         if self.is_open:
-            self._close_if_everyone_was_heard()
+            self._close_if_all_answered()
 
-    def _close_if_everyone_was_heard(self) -> None:
+    def _close_if_all_answered(self) -> None:
         missing = 0
         if self._not_awaited is not None:
             missing = int((self._not_awaited & (self._slots == Slot.MISSING)).sum())

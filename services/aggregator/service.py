@@ -97,7 +97,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             raise NotFound("UNKNOWN_FEDERATION", f"there is no federation {federation_id[:100]!r}")
         return federation
 
-    def _look(self, federation_id: str) -> Federation:
+    def _find_or_newest(self, federation_id: str) -> Federation:
         """Return a federation to look at: the newest if none is named.
 
         What changes a federation must name it: see ``_find``.
@@ -141,9 +141,9 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             weights, init, sha256 = await asyncio.to_thread(_initial_weights, spec, file)
             evaluator = await self._evaluator(spec.model, spec.dataset, device)
             root = await asyncio.to_thread(self._root, rule.root_samples, spec, device)
-            settled = pb.FederationSpec()
-            settled.CopyFrom(spec)
-            settled.MergeFrom(
+            resolved = pb.FederationSpec()
+            resolved.CopyFrom(spec)
+            resolved.MergeFrom(
                 pb.FederationSpec(
                     init=init,
                     rule=rules.spell(rule),
@@ -155,7 +155,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             )
             federation = Federation(
                 secrets.token_hex(6),
-                settled,
+                resolved,
                 models.layout(spec.model),
                 weights.numpy(),
                 rule,
@@ -167,7 +167,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             await federation.measure_initial_model()
             self._federations[federation.federation_id] = federation
         log.info(
-            "federation %s: %s, %s, %s", federation.federation_id, spec.model, init, settled.rule
+            "federation %s: %s, %s, %s", federation.federation_id, spec.model, init, resolved.rule
         )
         return pb.CreateFederationResponse(federation=federation.describe())
 
@@ -222,7 +222,9 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         self, request: pb.GetFederationRequest, context: Any
     ) -> pb.GetFederationResponse:
         """Describe a federation."""
-        return pb.GetFederationResponse(federation=self._look(request.federation_id).describe())
+        return pb.GetFederationResponse(
+            federation=self._find_or_newest(request.federation_id).describe()
+        )
 
     async def ListFederations(
         self, request: pb.ListFederationsRequest, context: Any
@@ -247,7 +249,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         await self._admission.admit(request.enrollments, caller)
         enrolled = federation.participants.enroll(
             request.enrollments,
-            vouched=self._admission.vouches,
+            identities_proved=self._admission.proves_identity,
             permit=lambda newcomers: self._guard.enrolled(caller, newcomers, federation),
         )
         return pb.EnrollResponse(
@@ -299,7 +301,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         self, request: pb.WatchRoundsRequest, context: Any
     ) -> AsyncIterator[pb.WatchRoundsResponse]:
         """Stream the rounds."""
-        federation = self._look(request.federation_id)
+        federation = self._find_or_newest(request.federation_id)
         name = federation.federation_id
         events = watch(federation, request.from_round, participants=request.participants)
         async for event in events:
@@ -310,7 +312,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         self, request: pb.GetAccuracyHistoryRequest, context: Any
     ) -> pb.GetAccuracyHistoryResponse:
         """Return the accuracy history."""
-        federation = self._look(request.federation_id)
+        federation = self._find_or_newest(request.federation_id)
         return pb.GetAccuracyHistoryResponse(
             historical_accuracy=federation.history, federation_id=federation.federation_id
         )
@@ -319,7 +321,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         self, request: pb.ListParticipantsRequest, context: Any
     ) -> pb.ListParticipantsResponse:
         """Return a page of participants."""
-        federation = self._look(request.federation_id)
+        federation = self._find_or_newest(request.federation_id)
         size = request.page_size or DEFAULT_PAGE
         if size > LARGEST_PAGE:
             raise Malformed("INVALID_VALUE", f"a page of {size}; up to {LARGEST_PAGE} are given")

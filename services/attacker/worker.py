@@ -37,7 +37,7 @@ class AttackerWorker(Worker):
         self._intruded |= {experiment}
         accepted = self._accepted = asyncio.get_running_loop().create_future()
         self._intruding = asyncio.create_task(
-            self._do(assignment, self._intrude(assignment, order, accepted))
+            self._run_task(assignment, self._intrude(assignment, order, accepted))
         )
         try:
             await super()._take_part(assignment, order)

@@ -11,11 +11,11 @@ from services.identity.callers import Caller, Callers
 from services.rpc.guard import Guard, Peer
 
 #: Seconds within which a call must bring its first message, whole.
-PATIENCE = 10.0
+FIRST_MESSAGE_TIMEOUT = 10.0
 #: Seconds within which a caller must take a message; the largest, 1 MiB, then flows at 35 kB/s.
-TAKING_PATIENCE = 30.0
+WRITE_TIMEOUT = 30.0
 #: Seconds between two looks at the open calls.
-LOOK_EVERY = 1.0
+CHECK_INTERVAL = 1.0
 
 
 class Call:
@@ -29,7 +29,7 @@ class Call:
     """
 
     __slots__ = (
-        "_heard",
+        "_has_received",
         "_opened",
         "_sending",
         "_stopping",
@@ -47,7 +47,7 @@ class Call:
         self.responses: AsyncGenerator[Any, None] | None = None
         self._task = asyncio.current_task()
         self._opened = time.monotonic()
-        self._heard = False
+        self._has_received = False
         self._sending: float | None = None
         self._stopping: asyncio.Task[None] | None = None
 
@@ -58,7 +58,7 @@ class Call:
             Exhausted: it is more than the peer may send now.
         """
         self.peer.take(size)
-        self._heard = True
+        self._has_received = True
 
     def sending(self, size: int) -> None:
         """Note a message that is about to go out; ``sent`` when it has.
@@ -75,10 +75,12 @@ class Call:
 
     def overdue(self, now: float) -> TooSlow | None:
         """Return what the caller lets this server wait for, if it has for too long."""
-        if not self._heard and now > self._opened + PATIENCE:
-            return TooSlow("STREAM_IDLE", f"nothing came for {PATIENCE:g} s; send it in one go")
-        if self._sending is not None and now > self._sending + TAKING_PATIENCE:
-            return TooSlow("STREAM_SLOW", f"a message was not taken for {TAKING_PATIENCE:g} s")
+        if not self._has_received and now > self._opened + FIRST_MESSAGE_TIMEOUT:
+            return TooSlow(
+                "STREAM_IDLE", f"nothing came for {FIRST_MESSAGE_TIMEOUT:g} s; send it in one go"
+            )
+        if self._sending is not None and now > self._sending + WRITE_TIMEOUT:
+            return TooSlow("STREAM_SLOW", f"a message was not taken for {WRITE_TIMEOUT:g} s")
         return None
 
     def end(self, refusal: FedSiegeError) -> None:
@@ -98,7 +100,7 @@ class Call:
             self._stopping = asyncio.create_task(self.responses.aclose())
         self._task = None
 
-    def settle(self) -> None:
+    def mark_answered(self) -> None:
         """Note that the answer stands: the call cannot be ended any more, only closed."""
         self._task = None
 
@@ -131,7 +133,7 @@ class OpenCalls:
         call = Call(caller, self._guard.enter(caller))
         self._open.add(call)
         if self._timer is None:
-            self._look_again()
+            self._schedule_check()
         return call
 
     def close(self, call: Call) -> None:
@@ -139,10 +141,10 @@ class OpenCalls:
         self._open.remove(call)
         self._guard.leave(call.peer)
 
-    def _look_again(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
+    def _schedule_check(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL, self._check_calls)
 
-    def _look(self) -> None:
+    def _check_calls(self) -> None:
         """End the calls that are overdue, and those of callers who are not valid any more."""
         self._timer = None
         now = time.monotonic()
@@ -154,7 +156,7 @@ class OpenCalls:
             if refusal is not None:
                 call.end(refusal)
         if self._open:
-            self._look_again()
+            self._schedule_check()
 
     def _invalid(self, caller: Caller) -> ServiceError | None:
         """Return why a caller is not valid any more; None if it is."""

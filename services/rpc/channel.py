@@ -87,7 +87,9 @@ def data_plane(channel: grpc.aio.Channel) -> "rpc.AggregatorServiceAsyncStub":
     return stub
 
 
-async def patiently(call: Callable[[], Awaitable[Response]], deadline: float | None) -> Response:
+async def call_with_retry(
+    call: Callable[[], Awaitable[Response]], deadline: float | None
+) -> Response:
     """Make a call, and again as long as the line breaks.
 
     Args:

@@ -20,10 +20,10 @@ from services.identity.callers import Caller, Role
 #: Seconds at the full rate that a peer may take at once, after a quiet time.
 BURST = 4.0
 #: Quiet peers whose rates are remembered. Who is forgotten begins anew with a full burst.
-QUIET_PEERS = 10_000
+MAX_IDLE_PEERS = 10_000
 
 #: Methods of the health and the reflection service, which every caller may use.
-EVERYBODY = frozenset({"Check", "Watch", "List", "ServerReflectionInfo"})
+PUBLIC_METHODS = frozenset({"Check", "Watch", "List", "ServerReflectionInfo"})
 
 _UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -80,12 +80,12 @@ class Bucket:
         now: seconds, on the clock that ``take`` is told of too.
     """
 
-    __slots__ = ("_level", "_looked", "rate")
+    __slots__ = ("_level", "_updated", "rate")
 
     def __init__(self, rate: float, now: float) -> None:
         self.rate = rate
         self._level = rate * BURST
-        self._looked = now
+        self._updated = now
 
     def take(self, amount: int, now: float) -> float:
         """Take tokens; return 0, or the seconds to wait if none were to be had.
@@ -93,8 +93,8 @@ class Bucket:
         A bucket that is not in debt gives any amount, so that nothing is too large for ever; the
         debt is paid before it gives again.
         """
-        level = min(self.rate * BURST, self._level + (now - self._looked) * self.rate)
-        self._looked = now
+        level = min(self.rate * BURST, self._level + (now - self._updated) * self.rate)
+        self._updated = now
         if level < 0:
             self._level = level
             return -level / self.rate
@@ -164,14 +164,14 @@ class Guard:
         self._permitted = {Role.CONTROL: control, Role.PARTICIPANT: participant}
         self._clock = clock
         self.streams = 0
-        self._busy: dict[str, Peer] = {}
-        self._quiet: OrderedDict[str, Peer] = OrderedDict()
+        self._active: dict[str, Peer] = {}
+        self._idle: OrderedDict[str, Peer] = OrderedDict()
         self._enrolled: WeakKeyDictionary[object, Counter[str]] = WeakKeyDictionary()
 
     @property
     def peers(self) -> int:
         """How many peers are remembered."""
-        return len(self._busy) + len(self._quiet)
+        return len(self._active) + len(self._idle)
 
     def permit(self, caller: Caller, method: str) -> None:
         """Let a caller use a method, by its name without the service.
@@ -180,7 +180,7 @@ class Guard:
             Forbidden: its role may not call it.
         """
         permitted = self._permitted.get(caller.role)
-        if permitted is None or method in permitted or method in EVERYBODY:
+        if permitted is None or method in permitted or method in PUBLIC_METHODS:
             return
         message = f"{method} is not for {caller.name}, whose role is {caller.role}"
         if caller.role is Role.PARTICIPANT:
@@ -194,7 +194,7 @@ class Guard:
             Exhausted: the peer, or all together, have as many open as may be; or it is too fast.
         """
         name, limits = caller.name, self.limits
-        peer = self._busy.get(name) or self._quiet.get(name)
+        peer = self._active.get(name) or self._idle.get(name)
         if peer is None:
             peer = Peer(name, limits, self._clock)
         if peer.streams >= limits.streams:
@@ -210,8 +210,8 @@ class Guard:
                 "this server; wait until one has ended",
             )
         peer.take(0)
-        self._quiet.pop(name, None)
-        self._busy[name] = peer
+        self._idle.pop(name, None)
+        self._active[name] = peer
         self.streams += 1
         peer.streams += 1
         return peer
@@ -221,10 +221,10 @@ class Guard:
         self.streams -= 1
         peer.streams -= 1
         if peer.streams == 0:
-            del self._busy[peer.name]
-            self._quiet[peer.name] = peer
-            if len(self._quiet) > QUIET_PEERS:
-                self._quiet.popitem(last=False)
+            del self._active[peer.name]
+            self._idle[peer.name] = peer
+            if len(self._idle) > MAX_IDLE_PEERS:
+                self._idle.popitem(last=False)
 
     def enrolled(self, caller: Caller, count: int, federation: object) -> None:
         """Count identities that are about to enrol, after every other check has passed.

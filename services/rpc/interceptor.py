@@ -91,15 +91,17 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 self._guard.permit(caller, name)
                 call = self._calls.open(caller)
                 context.add_done_callback(lambda _: self._calls.close(call))
-                line = _Line(context, call, read, handler.response_serializer)
-                request = line.requests() if handler.request_streaming else await line.only()
+                counted = _CountedContext(context, call, read, handler.response_serializer)
+                request = (
+                    counted.requests() if handler.request_streaming else await counted.request()
+                )
                 if not yielding:
-                    response = await behaviour(request, line)
+                    response = await behaviour(request, counted)
                     # one that yields nothing has written its responses itself
-                    return None if handler.response_streaming else line.encoded(response)
-                call.responses = behaviour(request, line)
+                    return None if handler.response_streaming else counted.encoded(response)
+                call.responses = behaviour(request, counted)
                 async for response in call.responses:
-                    await line.write(response)
+                    await counted.write(response)
                     if call.refusal is not None:
                         break
                 if call.refusal is None:
@@ -110,12 +112,12 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                     raise
                 problem = call.refusal
             except grpc.aio.BaseError:
-                raise  # grpc's own: the handler aborted, the line broke
+                raise  # grpc's own: the handler aborted, the counted broke
             except Exception as error:
                 problem = error
             finally:
                 if call is not None:
-                    call.settle()
+                    call.mark_answered()
             return await _abort(context, problem, method)
 
         if handler.response_streaming:
@@ -132,7 +134,7 @@ def _behaviour(handler: Any) -> Callable[[Any, Any], Any]:
     raise ValueError(f"{handler} handles nothing")
 
 
-class _Line:
+class _CountedContext:
     """Where messages pass, counted and watched; also the context that a handler is given.
 
     Args:
@@ -167,7 +169,7 @@ class _Line:
         self._call.sending(len(data))
         return data
 
-    async def only(self) -> Any:
+    async def request(self) -> Any:
         """Return the message of a call that has one."""
         data = await self._context.read()
         if data is grpc.aio.EOF:

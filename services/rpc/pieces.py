@@ -89,7 +89,7 @@ def read_pieces(message: bytes) -> Pieces:
     """
     try:
         return _read(message)
-    except (_UnusualError, IndexError):
+    except (_NotCanonicalError, IndexError):
         parsed = pb.SubmitUpdatesRequest.FromString(message)
     _check_number(len(parsed.pieces))
     pieces = [
@@ -103,7 +103,7 @@ def read_pieces(message: bytes) -> Pieces:
     return Pieces(pieces, parsed.answer)
 
 
-class _UnusualError(Exception):
+class _NotCanonicalError(Exception):
     """The bytes are not as ``write_updates`` writes them; they may still be a message."""
 
 
@@ -115,14 +115,14 @@ def _read(message: bytes) -> Pieces:
         value, at = _varint(message, at + 1)
         if tag == _PIECES:
             if at + value > end:
-                raise _UnusualError
+                raise _NotCanonicalError
             pieces.append(_read_piece(message, view, at, at + value))
             _check_number(len(pieces))
             at += value
         elif tag == _ANSWER:
             answer = value != 0
         else:
-            raise _UnusualError
+            raise _NotCanonicalError
     return Pieces(pieces, answer)
 
 
@@ -133,24 +133,24 @@ def _read_piece(message: bytes, view: memoryview, at: int, end: int) -> Piece:
     if at < end and message[at] == _HEADER:
         length, at = _varint(message, at + 1)
         if at + length > end:
-            raise _UnusualError
+            raise _NotCanonicalError
         header = pb.UpdateHeader.FromString(message[at : at + length])
         at += length
     if at < end and message[at] == _CHUNK:
         length, at = _varint(message, at + 1)
         if at + length != end:
-            raise _UnusualError
+            raise _NotCanonicalError
         if at < end and message[at] == _OFFSET:
             offset, at = _varint(message, at + 1)
         if at < end and message[at] == _DATA:
             length, at = _varint(message, at + 1)
             if at + length != end:
-                raise _UnusualError
+                raise _NotCanonicalError
             data, at = view[at:end], end
         else:
             data = b""
     if at != end:
-        raise _UnusualError
+        raise _NotCanonicalError
     return Piece(header, offset, data)
 
 
@@ -170,7 +170,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * number
         if byte < 0x80:
             return value, at + number + 1
-    raise _UnusualError
+    raise _NotCanonicalError
 
 
 def _field(tag: int, value: int) -> bytes:

@@ -78,7 +78,7 @@ def set_up_logging(service: str, level: str = "INFO") -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
-async def _until_told_to_stop(main: Callable[[], Awaitable[None]]) -> None:
+async def _run_until_signalled(main: Callable[[], Awaitable[None]]) -> None:
     """Run ``main``; SIGTERM and SIGINT cancel it, so that every ``finally`` runs."""
     task = asyncio.ensure_future(main())
     loop = asyncio.get_running_loop()
@@ -90,4 +90,4 @@ async def _until_told_to_stop(main: Callable[[], Awaitable[None]]) -> None:
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
     """Run a service's coroutine to its end or until SIGTERM or SIGINT."""
-    asyncio.run(_until_told_to_stop(main))
+    asyncio.run(_run_until_signalled(main))

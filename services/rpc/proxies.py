@@ -48,7 +48,7 @@ class Route:
             return cls(address)
         host = target_host(address)
         exceptions = [environment.get(name, "") for name in _EXCEPTIONS]
-        if _is_own(host) or any(_excepts(one, host) for one in exceptions if one):
+        if _is_local(host) or any(_lists_host(one, host) for one in exceptions if one):
             return cls(address)
         return cls(address, _without_password(environment[variable]), variable)
 
@@ -68,7 +68,7 @@ def target_host(address: str) -> str:
     return rest.partition(":")[0] if rest.count(":") <= 1 else rest
 
 
-def _is_own(host: str) -> bool:
+def _is_local(host: str) -> bool:
     """Whether a host is this machine, on a private network, or named as containers are."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
@@ -88,7 +88,7 @@ def _is_of_this_machine(address: ipaddress.IPv4Address | ipaddress.IPv6Address) 
     return True
 
 
-def _excepts(listed: str, host: str) -> bool:
+def _lists_host(listed: str, host: str) -> bool:
     """Whether a list such as ``localhost,.example.org,203.0.113.0/24`` has a host in it."""
     names = [one.strip().lower().lstrip(".") for one in listed.split(",") if one.strip()]
     if "*" in names or any(f".{host.lower()}".endswith(f".{name}") for name in names):

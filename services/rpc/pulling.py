@@ -3,8 +3,8 @@
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.errors import Malformed
-from services.rpc.channel import patiently
-from services.rpc.standing import StandingCall
+from services.rpc.channel import call_with_retry
+from services.rpc.persistent_call import PersistentCall
 from services.rpc.tensors import FLOAT_BYTES, Assembly, Floats
 
 
@@ -16,7 +16,7 @@ class ModelStream:
     """
 
     def __init__(self, aggregator: "rpc.AggregatorServiceAsyncStub") -> None:
-        self._call = StandingCall(aggregator.GetModel)
+        self._call = PersistentCall(aggregator.GetModel)
 
     async def pull(
         self,
@@ -48,11 +48,11 @@ class ModelStream:
         request = pb.GetModelRequest(
             federation_id=federation_id, round=round_number, even_closed=even_closed
         )
-        return await patiently(lambda: self._pull(request, size), deadline)
+        return await call_with_retry(lambda: self._pull(request, size), deadline)
 
     async def _pull(self, request: pb.GetModelRequest, size: int) -> tuple[Floats, pb.ModelHeader]:
         """Pull a model once."""
-        async with self._call.turn():
+        async with self._call.exchange():
             await self._call.write(request)
             header: pb.ModelHeader | None = None
             assembly = Assembly(size, 0)

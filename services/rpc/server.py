@@ -26,7 +26,7 @@ GRACE = 5.0
 LARGEST_PORT = 65_535
 
 
-def why_not(host: str, port: int) -> str:
+def port_problem(host: str, port: int) -> str:
     """Say why a port of this machine cannot be listened on; empty if it can.
 
     Args:
@@ -94,7 +94,7 @@ async def serving(
         )
     except RuntimeError as error:
         host, _, number = address.rpartition(":")
-        reason = number.isdecimal() and why_not(host, int(number))
+        reason = number.isdecimal() and port_problem(host, int(number))
         raise InvalidValue("address", address, f"it {reason or 'cannot be listened on'}") from error
     if address.rpartition(":")[2] not in ("0", str(port)):  # gRPC takes port 99999 for 34463
         raise InvalidValue("address", address, "host:port, the port from 0 to 65535")

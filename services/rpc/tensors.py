@@ -19,7 +19,7 @@ from services.errors import Damaged, Malformed
 CHUNK_BYTES = 1 << 20
 #: Smaller chunks are refused unless one ends the sequence: a million one-byte chunks are an
 #: attack.
-LEAST_CHUNK_BYTES = 1 << 16
+MIN_CHUNK_BYTES = 1 << 16
 FLOAT_BYTES = 4
 
 Floats = NDArray[np.float32]
@@ -98,7 +98,7 @@ class Assembly:
     checksum: int
     target: Floats | None = None
     filled: int = 0
-    whole: Floats | None = None
+    single_chunk: Floats | None = None
 
     @property
     def complete(self) -> bool:
@@ -127,13 +127,13 @@ class Assembly:
                 "TOO_MANY_BYTES",
                 f"{self.filled + len(data)} bytes came; {self.size} float32 are {end} bytes",
             )
-        if len(data) < LEAST_CHUNK_BYTES and self.filled + len(data) < end:
+        if len(data) < MIN_CHUNK_BYTES and self.filled + len(data) < end:
             raise Malformed(
                 "MALFORMED_STREAM",
-                f"a chunk of {len(data)} bytes; all but the last must have {LEAST_CHUNK_BYTES}",
+                f"a chunk of {len(data)} bytes; all but the last must have {MIN_CHUNK_BYTES}",
             )
         if len(data) == end:
-            self.whole = np.frombuffer(data, np.float32)
+            self.single_chunk = np.frombuffer(data, np.float32)
         else:
             if self.target is None:
                 self.target = np.empty(self.size, np.float32)
@@ -147,7 +147,7 @@ class Assembly:
             Damaged: bytes are missing, or they are not what the sender sent.
         """
         end = self.size * FLOAT_BYTES
-        vector = self.target if self.whole is None else self.whole
+        vector = self.target if self.single_chunk is None else self.single_chunk
         if vector is None or self.filled < end:
             raise Damaged("TRUNCATED", f"the stream ended after {self.filled} of {end} bytes")
         found = checksum(raw(vector))

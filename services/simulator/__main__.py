@@ -84,7 +84,7 @@ async def _renew(
     version = tls.version
     while True:
         version = await tls.renewed(version)
-        service.reach(await lines.enter_async_context(connect(aggregator, tls)))
+        service.use_aggregator(await lines.enter_async_context(connect(aggregator, tls)))
         log.info("the certificate was renewed; experiments from now on use it")
 
 

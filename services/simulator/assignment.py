@@ -16,17 +16,17 @@ from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.peer_text import plain
 from fedsiege.v1 import simulator_pb2 as pb
 from services.rpc import settings
-from services.rpc.ration import Ration
+from services.rpc.report_limit import ReportLimit
 from services.simulator.worker_reports import readable, refused_updates
 from services.simulator.workers import AttachedWorker, Workers, share_out
 
 #: Seconds that workers get to join: they load data and measure how to train.
-JOIN_PATIENCE = 120.0
+JOIN_TIMEOUT = 120.0
 
 
 #: Seconds that a worker whose line broke gets to attach again before a round without a deadline
 #: stops waiting for its updates. On a busy machine a ping may stay unanswered for a while.
-LINE_PATIENCE = 30.0
+REATTACH_TIMEOUT = 30.0
 #: Seconds that a round waits where its specification sets no deadline: the longest there is.
 NO_DEADLINE = 86_400.0
 #: Participants that an open federation has room for; indices run below this number.
@@ -85,7 +85,7 @@ class Assignment:
         self._workers = workers
         self._note = note
         #: Of each worker a few notes a round: a flood of complaints must not fill the log.
-        self._of_workers = Ration(note, MOST_NOTES_OF_A_WORKER)
+        self._worker_notes = ReportLimit(note, MOST_NOTES_OF_A_WORKER)
         self._hosted: dict[str, Hosted] = {}
         self._failure = ""
         #: Attackers that were told to look at the model of the last round, and have not said so.
@@ -97,7 +97,7 @@ class Assignment:
         #: Participants of the current round whose updates cannot come any more.
         self.unreachable: asyncio.Queue[list[int]] = asyncio.Queue()
         self._wake = asyncio.Event()
-        self._unlisten = workers.listen(self._workers_changed)
+        self._stop_listening = workers.listen(self._workers_changed)
         self.hostile = roster.hostile
         self._attack = attacks.parse(spec.attack_name)
         self.intrusions: list[pb.IntrusionReport] = []
@@ -116,25 +116,25 @@ class Assignment:
             hosted.worker, hosted.enrolled, hosted.refused = worker, [], 0
             self._awaiting_model.pop(name, None)
             if worker is None:
-                self._note_of(name, f"worker {name} is gone; its participants miss rounds")
+                self._note_worker(name, f"worker {name} is gone; its participants miss rounds")
                 if sent := self._sent.get(name):
                     later = asyncio.get_running_loop().call_later
-                    self._timers.append(later(LINE_PATIENCE, self._give_up, name, sent))
+                    self._timers.append(later(REATTACH_TIMEOUT, self._expire, name, sent))
             else:
-                self._note_of(name, f"worker {name} is back")
+                self._note_worker(name, f"worker {name} is back")
                 self._send(hosted, worker)
 
-    def _give_up(self, name: str, sent: list[int]) -> None:
+    def _expire(self, name: str, sent: list[int]) -> None:
         """Expect no more updates of a worker whose line broke and was not opened again."""
         if self._sent.get(name) is sent and self._workers.get(name) is None:
-            self._through(name)
+            self._mark_unreachable(name)
 
     def _cancel_timers(self) -> None:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
 
-    def _through(self, name: str) -> None:
+    def _mark_unreachable(self, name: str) -> None:
         """Expect no more updates of a worker in this round."""
         if sent := self._sent.pop(name, None):
             self.unreachable.put_nowait(sent)
@@ -207,14 +207,14 @@ class Assignment:
             WorkersMissing: one cannot, or takes too long.
         """
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(JOIN_PATIENCE):
+            async with asyncio.timeout(JOIN_TIMEOUT):
                 while not self._failure and not all(b.joined for b in self._hosted.values()):
                     await self.changed()
         if self._failure:
             raise WorkersMissing(self._failure)
         late = [name for name, hosted in self._hosted.items() if not hosted.joined]
         if late:
-            self._not_ready(f"not ready after {JOIN_PATIENCE:.0f} s: {', '.join(late)}")
+            self._not_ready(f"not ready after {JOIN_TIMEOUT:.0f} s: {', '.join(late)}")
 
     def _not_ready(self, problem: str) -> None:
         """Say that some workers are too slow: with a fixed roster that is the end."""
@@ -228,12 +228,12 @@ class Assignment:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while not (there := self._there()):
+                while not (there := self._available()):
                     await self.changed()
                 return there
         raise WorkersMissing(f"no participant has been there for {patience:g} s")
 
-    def _there(self) -> list[int]:
+    def _available(self) -> list[int]:
         """Return who can take part at this moment, ascending."""
         return sorted(index for hosted in self._hosted.values() for index in hosted.enrolled)
 
@@ -253,7 +253,7 @@ class Assignment:
         if self._attack.knows is Knowledge.FULL:
             secret.benign_indices.extend(sorted(scheduled - self.hostile))
         self._awaiting_model.clear()
-        self._of_workers.renew()
+        self._worker_notes.reset()
         self._round = round_number
         self._sent.clear()
         self._cancel_timers()
@@ -312,21 +312,21 @@ class Assignment:
                     if report.submitted < len(sent):
                         self.unreachable.put_nowait(sent)
                 for text in refused_updates(worker.name, report):
-                    self._note_of(worker.name, text)
+                    self._note_worker(worker.name, text)
             case "intrusion" if hosted.join.HasField("attack"):
-                self._intruded(message.intrusion)
+                self._record_intrusion(message.intrusion)
             case "failure":
                 problem = f"worker {worker.name}: {plain(message.failure.problem)}"
                 self._awaiting_model.pop(worker.name, None)
-                self._through(worker.name)
-                self._note_of(worker.name, problem)
+                self._mark_unreachable(worker.name)
+                self._note_worker(worker.name, problem)
                 if not hosted.joined:
                     self._cannot_join(hosted, problem)
         self._wake.set()
 
-    def _note_of(self, worker: str, text: str) -> None:
+    def _note_worker(self, worker: str, text: str) -> None:
         """Note something of one worker, unless it has had too much to say in this round."""
-        self._of_workers.say(f"worker {worker}", text)
+        self._worker_notes.report(f"worker {worker}", text)
 
     def _cannot_join(self, hosted: Hosted, problem: str) -> None:
         """Take note that a worker cannot do its part: with a fixed roster nobody can stand in."""
@@ -335,13 +335,13 @@ class Assignment:
     def _enrolled(self, hosted: Hosted, indices: list[int], joined: pb.Joined) -> None:
         if not hosted.enrolled and hosted.worker is not None:
             name = hosted.worker.name
-            self._note_of(name, f"worker {name}: {plain(joined.method)}")
+            self._note_worker(name, f"worker {name}: {plain(joined.method)}")
         hosted.enrolled, hosted.refused = indices, 0
         if joined.refused and hosted.join.HasField("attack"):
             hosted.refused = joined.refused
             total = len(hosted.join.participant_indices)
             text = f"{joined.refused} of {total} hostile participants were refused enrolment"
-            self._note_of(hosted.worker.name if hosted.worker else "", text)
+            self._note_worker(hosted.worker.name if hosted.worker else "", text)
 
     async def intrusions_over(self, patience: float) -> None:
         """Wait until the attacker has tried all it was asked to, or for that many seconds."""
@@ -351,7 +351,7 @@ class Assignment:
                 while len(self.intrusions) < asked:
                     await self.changed()
 
-    def _intruded(self, report: pb.IntrusionReport) -> None:
+    def _record_intrusion(self, report: pb.IntrusionReport) -> None:
         """Note what came of one of the ways to get in that were asked for."""
         asked = intrusions.parse(self._spec.intrusions)
         if report.intrusion in asked and all(
@@ -366,9 +366,9 @@ class Assignment:
 
     def release(self) -> None:
         """Send everyone home."""
-        self._unlisten()
+        self._stop_listening()
         self._cancel_timers()
-        self._of_workers.renew()
+        self._worker_notes.reset()
         for hosted in self._hosted.values():
             if hosted.worker is not None:
                 hosted.worker.experiment_id = ""

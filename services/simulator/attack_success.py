@@ -8,7 +8,7 @@ import torch
 from fedsiege import attacks, datasets
 from fedsiege.experiment.attack_success import AttackSuccess, measurable
 from fedsiege.experiment.spec import ExperimentSpec
-from services.simulator.remote_federation import PATIENCE, RemoteFederation
+from services.simulator.remote_federation import RETRY_TIMEOUT, RemoteFederation
 
 
 class AttackSuccessRates:
@@ -24,7 +24,7 @@ class AttackSuccessRates:
     def __init__(self, success: AttackSuccess | None) -> None:
         self._success = success
         self._rates: dict[int, asyncio.Task[float]] = {}
-        self._looked = asyncio.Condition()
+        self._started = asyncio.Condition()
 
     @classmethod
     def of(cls, spec: ExperimentSpec, data: Path) -> "AttackSuccessRates":
@@ -44,18 +44,18 @@ class AttackSuccessRates:
     async def measure(self, round_number: int, federation: RemoteFederation) -> None:
         """Pull the model that a round has made, 0 for the initial one, and begin to try it."""
         if self._success is not None:
-            weights, _ = await federation.model(PATIENCE)
+            weights, _ = await federation.model(RETRY_TIMEOUT)
             measuring = asyncio.to_thread(_on_one_thread, self._success, torch.from_numpy(weights))
-            async with self._looked:
+            async with self._started:
                 self._rates[round_number] = asyncio.create_task(measuring)
-                self._looked.notify_all()
+                self._started.notify_all()
 
     async def rate(self, round_number: int) -> float | None:
         """Return the attack success rate after a round, 0 to 1, once it is known; None for none."""
         if self._success is None:
             return None
-        async with self._looked:
-            await self._looked.wait_for(lambda: round_number in self._rates)
+        async with self._started:
+            await self._started.wait_for(lambda: round_number in self._rates)
         return await self._rates.pop(round_number)
 
 

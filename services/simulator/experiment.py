@@ -21,7 +21,7 @@ from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from services.errors import Refusal
 from services.rpc import settings
-from services.simulator.assignment import JOIN_PATIENCE, NO_DEADLINE, Assignment
+from services.simulator.assignment import JOIN_TIMEOUT, NO_DEADLINE, Assignment
 from services.simulator.attack_success import AttackSuccessRates
 from services.simulator.conclusion import conclude
 from services.simulator.conversion import (
@@ -47,7 +47,7 @@ ENDED = frozenset(
 #: Seconds that the last test gets when an experiment is stopped.
 CATCH_UP = 5.0
 #: Seconds after the last round that the attacker gets to end its attempts to get in.
-INTRUSIONS_PATIENCE = 60.0
+INTRUSIONS_TIMEOUT = 60.0
 #: Closed rounds that may wait to be recorded before the next one opens. The aggregator tells what
 #: became of participants only for its last ROUNDS_IN_DETAIL rounds, and each round that waits holds
 #: a model in memory whose attack success is being measured.
@@ -165,7 +165,7 @@ class Experiment:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _restate(self) -> None:
+    def _notify_state(self) -> None:
         """Let watchers see the experiment anew."""
         self._version += 1
         self._notify_watchers()
@@ -178,11 +178,11 @@ class Experiment:
             return
         full = f"more than {MOST_NOTES} notes: what follows is in the simulator's log only"
         self.notes.append(note if len(self.notes) < MOST_NOTES else full)
-        self._restate()
+        self._notify_state()
 
-    def start(self, turn: asyncio.Lock) -> None:
+    def start(self, lock: asyncio.Lock) -> None:
         """Begin as soon as it is this experiment's turn."""
-        self._task = asyncio.create_task(self._run(turn))
+        self._task = asyncio.create_task(self._run(lock))
 
     async def cancel(self) -> None:
         """Stop it; what there is so far is written."""
@@ -195,13 +195,13 @@ class Experiment:
         if not self.ended:
             self._assignment.handle(worker, message)
 
-    async def _run(self, turn: asyncio.Lock) -> None:
+    async def _run(self, lock: asyncio.Lock) -> None:
         """Do it all; however it ends, the state says so."""
         state = pb.EXPERIMENT_STATE_FAILED
         try:
-            if turn.locked():
+            if lock.locked():
                 self.problem = "waiting for another experiment to end"
-            async with turn:
+            async with lock:
                 await self._run_rounds()
             state = pb.EXPERIMENT_STATE_FINISHED
         except asyncio.CancelledError:
@@ -221,7 +221,7 @@ class Experiment:
             self.problem = plain(self.problem, MOST_CHARACTERS)
             self._assignment.release()
             self.state, self.ended_at = self._record_end(state), time.time()
-            self._restate()
+            self._notify_state()
             name = pb.ExperimentState.Name(state).removeprefix("EXPERIMENT_STATE_").lower()
             log.info("experiment %s %s %s", self.experiment_id, name, self.problem)
 
@@ -251,10 +251,10 @@ class Experiment:
         while (missing := self._assignment.missing()) != "":
             if missing != self.problem:
                 self.problem = missing
-                self._restate()
+                self._notify_state()
             await self._assignment.changed()
         self.problem, self.state = "", pb.EXPERIMENT_STATE_RUNNING
-        self._restate()
+        self._notify_state()
         rates = await asyncio.to_thread(AttackSuccessRates.of, self.resolved.spec, self._data)
         # What the aggregator refuses leaves no folder.
         federation = await RemoteFederation.create(self._aggregator, self.resolved.spec)
@@ -280,7 +280,7 @@ class Experiment:
                     await self._run_round(number, federation, follower, recorder)
                     await rates.measure(number, federation)
                 await _unless_ended(recorder, follower)
-                await self._assignment.intrusions_over(INTRUSIONS_PATIENCE)
+                await self._assignment.intrusions_over(INTRUSIONS_TIMEOUT)
             finally:
                 await asyncio.shield(self._catch_up(federation, follower, recorder))
                 follower.cancel()
@@ -318,19 +318,19 @@ class Experiment:
         spec = self.resolved.spec
         await self.intervention.before(number)
         deadline = spec.deadline or NO_DEADLINE
-        present = await self._assignment.present(spec.deadline or JOIN_PATIENCE)
+        present = await self._assignment.present(spec.deadline or JOIN_TIMEOUT)
         there = self._roster.scheduled(present, number)
         threshold = min(spec.threshold or len(there), len(there))
         await federation.open_round(number, there, threshold, deadline)
         self.round = number
         self._assignment.start_round(number, there, deadline)
         moved = asyncio.create_task(federation.has_aggregated(number))
-        excusing = asyncio.create_task(self._stop_waiting(number, federation))
+        stop_waiting = asyncio.create_task(self._stop_waiting(number, federation))
         try:
-            await _unless_ended(moved, excusing, *others)
+            await _unless_ended(moved, stop_waiting, *others)
         finally:
             moved.cancel()
-            excusing.cancel()
+            stop_waiting.cancel()
         await self.intervention.after(number)
         await self._assignment.models_seen(deadline)
 

@@ -11,7 +11,7 @@ from services.simulator.assignment import LARGEST_FEDERATION, Assignment, Hosted
 from services.simulator.workers import AttachedWorker, Workers
 
 #: Seconds without a newcomer after which an experiment starts.
-QUIET = 3.0
+ARRIVAL_PAUSE = 3.0
 
 
 class OpenAssignment(Assignment):
@@ -44,7 +44,7 @@ class OpenAssignment(Assignment):
             self._known |= names
             loop = asyncio.get_running_loop()
             self._last_arrival = loop.time()
-            loop.call_later(QUIET, self._wake.set)
+            loop.call_later(ARRIVAL_PAUSE, self._wake.set)
 
     def missing(self) -> str:
         """Say what is still waited for; empty if the experiment can start."""
@@ -57,15 +57,15 @@ class OpenAssignment(Assignment):
         if room < fakes:
             return f"waiting for {fakes} places on attacker workers ({room} are there)"
         since = asyncio.get_running_loop().time() - self._last_arrival
-        if self._spec.min_clients is None and since < QUIET:
-            asyncio.get_running_loop().call_later(QUIET - since, self._wake.set)
+        if self._spec.min_clients is None and since < ARRIVAL_PAUSE:
+            asyncio.get_running_loop().call_later(ARRIVAL_PAUSE - since, self._wake.set)
             return f"waiting until newcomers stop arriving ({places} places are there)"
         return ""
 
     def assign(self, federation_id: str) -> None:
         """Give everyone who is there a place."""
         self._federation_id = federation_id
-        self._take_in_newcomers()
+        self._assign_newcomers()
 
     def _cannot_join(self, hosted: Hosted, problem: str) -> None:
         """Go on without a worker that cannot take part: one liar must not end it for all."""
@@ -73,16 +73,16 @@ class OpenAssignment(Assignment):
 
     def _not_ready(self, problem: str) -> None:
         """Begin without those that are slow; they take part once they are ready."""
-        if not self._there():
+        if not self._available():
             raise WorkersMissing(problem)
         self._note(problem)
 
-    def _take_in_newcomers(self) -> None:
+    def _assign_newcomers(self) -> None:
         """Give places to client workers that have none, and enough fakes places beside them."""
         for worker in self._workers.of_kind(pb.WORKER_KIND_CLIENT):
             if worker.name not in self._hosted:
-                share = self._fresh(worker.hello.capacity)
-                self._enlist(pb.WORKER_KIND_CLIENT, worker, share)
+                share = self._new_indices(worker.hello.capacity)
+                self._assign_worker(pb.WORKER_KIND_CLIENT, worker, share)
         benign = sum(
             len(hosted.join.participant_indices)
             for hosted in self._hosted.values()
@@ -91,24 +91,24 @@ class OpenAssignment(Assignment):
         lacking = fakes_beside(benign, self._spec.attack) - len(self.hostile)
         for worker in self._workers.of_kind(pb.WORKER_KIND_ATTACKER):
             before = self._indices_of(worker.name)
-            added = self._fresh(max(0, min(lacking, worker.hello.capacity - len(before))))
+            added = self._new_indices(max(0, min(lacking, worker.hello.capacity - len(before))))
             if added:
                 self.hostile.update(added)
-                self._enlist(pb.WORKER_KIND_ATTACKER, worker, [*before, *added])
+                self._assign_worker(pb.WORKER_KIND_ATTACKER, worker, [*before, *added])
                 lacking -= len(added)
 
     def _indices_of(self, name: str) -> list[int]:
         hosted = self._hosted.get(name)
         return [] if hosted is None else list(hosted.join.participant_indices)
 
-    def _fresh(self, count: int) -> list[int]:
+    def _new_indices(self, count: int) -> list[int]:
         """Return indices that nobody has had; fewer if the federation is full."""
         end = min(self._next_index + count, LARGEST_FEDERATION)
         fresh = list(range(self._next_index, end))
         self._next_index = end
         return fresh
 
-    def _enlist(
+    def _assign_worker(
         self, kind: pb.WorkerKind.ValueType, worker: AttachedWorker, share: Sequence[int]
     ) -> None:
         if share:
@@ -118,10 +118,10 @@ class OpenAssignment(Assignment):
             self._hosted[worker.name] = hosted
             self._send(hosted, worker)
 
-    def _there(self) -> list[int]:
+    def _available(self) -> list[int]:
         """Return the benign participants that are there, and fakes in proportion; newcomers too."""
-        self._take_in_newcomers()
-        there = super()._there()
+        self._assign_newcomers()
+        there = super()._available()
         benign = [index for index in there if index not in self.hostile]
         fakes = [index for index in there if index in self.hostile]
         count = fakes_beside(len(benign), self._spec.attack)

@@ -11,14 +11,14 @@ from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.errors import Refusal
 from services.retry import attempts
-from services.rpc.channel import TRANSIENT, patiently
+from services.rpc.channel import TRANSIENT, call_with_retry
 from services.rpc.pulling import ModelStream
 from services.rpc.tensors import Floats
 from services.simulator.assignment import seconds
 
 #: Seconds for which a call is made again when the line breaks. On a machine with more to do than it
 #: can, a ping may stay unanswered for longer than a dead peer is given.
-PATIENCE = 60.0
+RETRY_TIMEOUT = 60.0
 
 
 class RemoteFederation:
@@ -63,7 +63,7 @@ class RemoteFederation:
                 rule=spec.rule,
                 seed=spec.seed,
                 # Who tries to enrol sybils shall not be stopped by want of room.
-                capacity=0 if spec.intrusions else places(spec),
+                capacity=0 if spec.intrusions else required_capacity(spec),
                 device=spec.device,
                 admission=spec.admission or "",
                 audit=spec.audit,
@@ -126,14 +126,16 @@ class RemoteFederation:
                     broken = error.code() in TRANSIENT
                     raise
 
-        await patiently(call, time.monotonic() + PATIENCE)
+        await call_with_retry(call, time.monotonic() + RETRY_TIMEOUT)
 
     async def stop_waiting(self, round_number: int, indices: Sequence[int]) -> None:
         """Stop waiting for participants of a round whose updates cannot come any more."""
         request = pb.StopWaitingRequest(
             federation_id=self.federation_id, round=round_number, participant_indices=indices
         )
-        await patiently(lambda: self._aggregator.StopWaiting(request), time.monotonic() + PATIENCE)
+        await call_with_retry(
+            lambda: self._aggregator.StopWaiting(request), time.monotonic() + RETRY_TIMEOUT
+        )
 
     async def model(self, patience: float = 0.0) -> tuple[Floats, pb.ModelHeader]:
         """Return the current global model.
@@ -153,6 +155,6 @@ class RemoteFederation:
         await self._aggregator.CloseFederation(request)
 
 
-def places(spec: ExperimentSpec) -> int:
+def required_capacity(spec: ExperimentSpec) -> int:
     """Return how many indices an experiment needs; 0 with an open number of participants."""
     return spec.clients + max(0, spec.identities - spec.hostile)

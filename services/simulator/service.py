@@ -49,7 +49,7 @@ MOST_REMEMBERED = 1_000
 #: Federations of ended experiments that the aggregator keeps for inspection.
 FEDERATIONS_KEPT = 8
 #: Seconds within which MNIST must have been downloaded for "auto" to take it.
-DOWNLOAD_PATIENCE = 5.0
+DOWNLOAD_TIMEOUT = 5.0
 
 
 def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, str]:
@@ -71,7 +71,7 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
 
     spec, reason = resolved.spec, ""
     if spec.dataset == "auto":
-        name, reason = datasets.resolve("auto", data, DOWNLOAD_PATIENCE)
+        name, reason = datasets.resolve("auto", data, DOWNLOAD_TIMEOUT)
         spec = spec.model_copy(update={"dataset": name})
     labels = datasets.load(spec.dataset, data).train_labels
     try:
@@ -81,7 +81,7 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
     return replace(resolved, spec=spec), reason
 
 
-def check_proof(hello: pb.Hello, caller: callers.Caller) -> None:
+def check_certificate(hello: pb.Hello, caller: callers.Caller) -> None:
     """Check a worker's name and capacity against its certificate, where certificates are used.
 
     Raises:
@@ -113,14 +113,14 @@ class SimulatorService(rpc.SimulatorServiceServicer):
     """
 
     def __init__(self, aggregator: grpc.aio.Channel, data: Path, runs: Path) -> None:
-        self.reach(aggregator)
+        self.use_aggregator(aggregator)
         self._data = data
         self._runs = runs
         self._workers = Workers()
         self._experiments: dict[str, Experiment] = {}
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
-    def reach(self, aggregator: grpc.aio.Channel) -> None:
+    def use_aggregator(self, aggregator: grpc.aio.Channel) -> None:
         """Use another channel to the data plane for the experiments that start from now on."""
         self._aggregator: data_rpc.AggregatorServiceAsyncStub
         self._aggregator = data_rpc.AggregatorServiceStub(aggregator)
@@ -131,7 +131,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
             raise NotFound("UNKNOWN_EXPERIMENT", f"there is no experiment {experiment_id[:100]!r}")
         return experiment
 
-    def _look(self, experiment_id: str) -> Experiment:
+    def _find_or_newest(self, experiment_id: str) -> Experiment:
         """Return an experiment for reading: the newest if none is named."""
         if not experiment_id and self._experiments:
             return list(self._experiments.values())[-1]
@@ -146,21 +146,21 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         first = await anext(request_iterator, None)
         if first is None or not first.HasField("hello"):
             raise Malformed("MALFORMED_STREAM", "the first message must be hello")
-        check_proof(first.hello, callers.current())
+        check_certificate(first.hello, callers.current())
         worker = self._workers.attach(first.hello)
         self._workers.log(f"worker {worker.name} attached, capacity {worker.hello.capacity}")
-        listening = asyncio.create_task(self._listen(worker, request_iterator))
+        receiving = asyncio.create_task(self._receive(worker, request_iterator))
         try:
             while (message := await worker.outbox.get()) is not None:
                 yield message
-            if listening.done():
-                listening.result()  # the worker is told what was wrong with its message
+            if receiving.done():
+                receiving.result()  # the worker is told what was wrong with its message
         finally:
-            listening.cancel()
+            receiving.cancel()
             self._workers.detach(worker)
             self._workers.log(f"worker {worker.name} detached")
 
-    async def _listen(
+    async def _receive(
         self, worker: AttachedWorker, messages: AsyncIterator[pb.AttachRequest]
     ) -> None:
         try:
@@ -230,7 +230,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         )
         await self._forget_old()
         self._experiments[experiment.experiment_id] = experiment
-        experiment.start(self._turn)
+        experiment.start(self._lock)
         return experiment
 
     async def _forget_old(self) -> None:
@@ -250,14 +250,16 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         self, request: pb.WatchExperimentRequest, context: Any
     ) -> AsyncIterator[pb.WatchExperimentResponse]:
         """Stream an experiment."""
-        async for event in self._look(request.experiment_id).watch():
+        async for event in self._find_or_newest(request.experiment_id).watch():
             yield event
 
     async def GetExperiment(
         self, request: pb.GetExperimentRequest, context: Any
     ) -> pb.GetExperimentResponse:
         """Describe an experiment."""
-        return pb.GetExperimentResponse(experiment=self._look(request.experiment_id).describe())
+        return pb.GetExperimentResponse(
+            experiment=self._find_or_newest(request.experiment_id).describe()
+        )
 
     async def ListExperiments(
         self, request: pb.ListExperimentsRequest, context: Any

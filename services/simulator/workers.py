@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from fedsiege.v1 import simulator_pb2 as pb
 from services.errors import Malformed
-from services.rpc.ration import Ration
+from services.rpc.report_limit import ReportLimit
 
 log = logging.getLogger(__name__)
 
 NAME_LENGTH = 100
 LARGEST_CAPACITY = 1_000_000
 #: Lines about workers that come and go in so many seconds.
-MOST_LINES, LINES_EVERY = 2_000, 60.0
+MAX_LOG_LINES, LOG_PERIOD = 2_000, 60.0
 
 
 @dataclass(eq=False)
@@ -49,8 +49,8 @@ class Workers:
     def __init__(self) -> None:
         self._attached: dict[str, AttachedWorker] = {}
         self._listeners: list[Callable[[], None]] = []
-        self._lines = Ration(log.info, MOST_LINES)
-        self._renewed_at = time.monotonic()
+        self._log_limit = ReportLimit(log.info, MAX_LOG_LINES)
+        self._reset_at = time.monotonic()
 
     def __iter__(self) -> Iterator[AttachedWorker]:
         return iter(self._attached.values())
@@ -96,10 +96,10 @@ class Workers:
     def log(self, text: str) -> None:
         """Log that a worker came or went: one that does so without end must not fill the disk."""
         now = time.monotonic()
-        if now - self._renewed_at >= LINES_EVERY:
-            self._renewed_at = now
-            self._lines.renew()
-        self._lines.say("workers that come and go", text)
+        if now - self._reset_at >= LOG_PERIOD:
+            self._reset_at = now
+            self._log_limit.reset()
+        self._log_limit.report("workers that come and go", text)
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call the listener after every change; returns what ends this."""

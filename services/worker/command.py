@@ -64,8 +64,8 @@ def main(
             capacity=options.participants,
             version=version("fedsiege"),
         )
-        ends = options.simulator, options.aggregator
-        await worker(hello, lambda: make_participants(options), *ends, identity).run()
+        addresses = options.simulator, options.aggregator
+        await worker(hello, lambda: make_participants(options), *addresses, identity).run()
 
     process.tune_allocator()
     process.set_up_logging(role, options.log_level)

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 #: Identities enrolled in one call.
 ENROLLMENTS_AT_ONCE = 5_000
 #: Refusals that concern an identity, so that others may still be let in.
-_PERSONAL = frozenset(
+_PER_IDENTITY = frozenset(
     {
         grpc.StatusCode.UNAUTHENTICATED,
         grpc.StatusCode.PERMISSION_DENIED,
@@ -111,7 +111,7 @@ class Enroller:
         try:
             response = await aggregator.Enroll(request, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
-            if not self.one_by_one or error.code() not in _PERSONAL:
+            if not self.one_by_one or error.code() not in _PER_IDENTITY:
                 raise
             refusal = Refusal.of(error)
             if len(wanted) == 1:

@@ -13,10 +13,10 @@ from services.errors import Refusal
 from services.retry import attempts
 from services.rpc.channel import TRANSIENT
 from services.rpc.pieces import write_updates
-from services.rpc.standing import StandingCall
+from services.rpc.persistent_call import PersistentCall
 from services.rpc.tensors import Floats
 
-_UNHEARD = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "", "the aggregator gave no receipt")
+_NO_RECEIPT = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "", "the aggregator gave no receipt")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Sender:
     ) -> None:
         self._federation_id = federation_id
         self._credentials = credentials
-        self._call = StandingCall(aggregator.SubmitUpdates)
+        self._call = PersistentCall(aggregator.SubmitUpdates)
 
     async def submit(
         self, round_number: int, updates: Sequence[Update], deadline: float
@@ -74,14 +74,14 @@ class Sender:
                 async with asyncio.timeout(max(0.001, deadline - time.monotonic())):
                     receipts = await self._send(headers, updates)
             except TimeoutError:
-                return [_UNHEARD] * len(updates)
+                return [_NO_RECEIPT] * len(updates)
             except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
                 refusal = _refusal_of(error)
                 if refusal.code in TRANSIENT and time.monotonic() < deadline:
                     continue
                 return [refusal] * len(updates)
-            unheard = len(updates) - len(receipts)
-            if unheard and time.monotonic() < deadline:
+            without_receipt = len(updates) - len(receipts)
+            if without_receipt and time.monotonic() < deadline:
                 continue  # the stream stalled and was cut short
             refusals = [Refusal.in_receipt(receipt) for receipt in receipts]
             arriving = any(one and one.reason == "UPDATE_ARRIVING" for one in refusals)
@@ -90,7 +90,7 @@ class Sender:
             # after a broken line a duplicate says that the answer was lost, not the update
             lost = {"DUPLICATE_UPDATE"} if attempt else set()
             refused = [one for one in refusals if one is not None and one.reason not in lost]
-            return [*refused, *[_UNHEARD] * unheard]
+            return [*refused, *[_NO_RECEIPT] * without_receipt]
         raise AssertionError("attempts never end")
 
     async def _send(
@@ -98,7 +98,7 @@ class Sender:
     ) -> Sequence[pb.UpdateReceipt]:
         """Send once, and return the receipts that came back."""
         deltas = (update.delta for update in updates)
-        async with self._call.turn():
+        async with self._call.exchange():
             for message in write_updates(zip(headers, deltas, strict=True)):
                 await self._call.write(message)
             response = await self._call.read()

@@ -77,7 +77,7 @@ class HostedParticipants(abc.ABC):
         """
 
 
-class Lines:
+class AggregatorCalls:
     """A worker's two calls to the aggregator for one experiment: models down, updates up.
 
     Args:
@@ -111,9 +111,9 @@ class Assignment:
         method: how, in a few words; empty until it is prepared.
         slots: the slot of each participant index. Once given they stay, whoever joins later.
         credentials: the secret of each participant that has enrolled.
-        lines: its calls to the aggregator, once it has taken part.
-        joining: enrols, or did last.
-        playing: does a round, or did last.
+        calls: its calls to the aggregator, once it has taken part.
+        join_task: enrols, or did last.
+        round_task: does a round, or did last.
     """
 
     join: pb.Join
@@ -121,13 +121,13 @@ class Assignment:
     method: str = ""
     slots: dict[int, int] = field(default_factory=dict)
     credentials: dict[int, bytes] = field(default_factory=dict)
-    lines: Lines | None = None
-    joining: asyncio.Task[None] | None = None
-    playing: asyncio.Task[None] | None = None
+    calls: AggregatorCalls | None = None
+    join_task: asyncio.Task[None] | None = None
+    round_task: asyncio.Task[None] | None = None
 
     def tasks(self) -> list[asyncio.Task[None]]:
         """Return what is under way, or was last."""
-        return [task for task in (self.joining, self.playing) if task is not None]
+        return [task for task in (self.join_task, self.round_task) if task is not None]
 
 
 class Worker:
@@ -196,7 +196,7 @@ class Worker:
             renewed.cancel()
             await asyncio.wait((attached, renewed))
             for assignment in self._assignments.values():
-                assignment.lines = None  # what is under way keeps the old ones
+                assignment.calls = None  # what is under way keeps the old ones
             closing = asyncio.create_task(_close_after(self._under_way(), line, data))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
@@ -244,23 +244,23 @@ class Worker:
                         join, self._make_participants()
                     )
                 assignment.join = join  # the same again after a lost line, or with newcomers
-                assignment.joining = self._instead_of(
-                    assignment.joining, assignment, self._join(assignment)
+                assignment.join_task = self._replace_task(
+                    assignment.join_task, assignment, self._join(assignment)
                 )
             case "take_part":
                 ordered = self._assignments.get(message.take_part.experiment_id)
                 if ordered is not None:
                     work = self._take_part(ordered, message.take_part)
-                    ordered.playing = self._instead_of(ordered.playing, ordered, work)
+                    ordered.round_task = self._replace_task(ordered.round_task, ordered, work)
             case "leave":
                 left = self._assignments.pop(message.leave.experiment_id, None)
                 if left is not None:
                     for task in left.tasks():
                         task.cancel()
-                    if left.lines is not None:
-                        left.lines.close()
+                    if left.calls is not None:
+                        left.calls.close()
 
-    def _instead_of(
+    def _replace_task(
         self,
         older: asyncio.Task[None] | None,
         assignment: Assignment,
@@ -269,9 +269,9 @@ class Worker:
         """Begin the newest assignment; an older one of its kind is no longer wanted."""
         if older is not None:
             older.cancel()
-        return asyncio.create_task(self._do(assignment, work))
+        return asyncio.create_task(self._run_task(assignment, work))
 
-    async def _do(self, assignment: Assignment, work: Coroutine[None, None, None]) -> None:
+    async def _run_task(self, assignment: Assignment, work: Coroutine[None, None, None]) -> None:
         """Work, and tell the simulator if it cannot be done."""
         try:
             await work
@@ -317,10 +317,10 @@ class Worker:
         """
         deadline = time.monotonic() + order.deadline.ToTimedelta().total_seconds()
         report = pb.RoundReport(experiment_id=order.experiment_id, round=order.round)
-        lines = self._lines(assignment)
+        calls = self._calls_of(assignment)
         sending: asyncio.Task[None] | None = None
         try:
-            weights, _ = await lines.models.pull(
+            weights, _ = await calls.models.pull(
                 assignment.join.federation_id,
                 order.round,
                 assignment.participants.size,
@@ -333,15 +333,15 @@ class Worker:
             blocks = assignment.participants.updates(
                 order.round, weights, list(order.participant_indices)
             )
-            lacking = len(order.participant_indices)
-            while lacking > 0:
+            remaining = len(order.participant_indices)
+            while remaining > 0:
                 block = await self._next_block(blocks, report)
                 if block is None:
                     break
-                lacking -= len(block)
+                remaining -= len(block)
                 if sending is not None:
                     await sending
-                sending = asyncio.create_task(self._submit(lines.sender, report, block, deadline))
+                sending = asyncio.create_task(self._submit(calls.sender, report, block, deadline))
             if sending is not None:
                 await sending
         except grpc.aio.AioRpcError as error:
@@ -355,12 +355,12 @@ class Worker:
                 sending.cancel()
         self._outbox.put_nowait(pb.AttachRequest(round_report=report))
 
-    def _lines(self, assignment: Assignment) -> Lines:
-        if assignment.lines is None:
-            assignment.lines = Lines(
+    def _calls_of(self, assignment: Assignment) -> AggregatorCalls:
+        if assignment.calls is None:
+            assignment.calls = AggregatorCalls(
                 self._data, assignment.join.federation_id, assignment.credentials
             )
-        return assignment.lines
+        return assignment.calls
 
     async def _next_block(
         self, blocks: Iterator[list[Update]], report: pb.RoundReport

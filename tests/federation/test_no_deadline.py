@@ -84,7 +84,7 @@ async def test_a_worker_that_fails_closes_the_round_and_is_counted(town, tmp_pat
 async def test_a_worker_that_is_gone_or_sends_too_little_closes_the_round(
     town, tmp_path, monkeypatch, how
 ) -> None:
-    monkeypatch.setattr(assignment, "LINE_PATIENCE", 0.2)
+    monkeypatch.setattr(assignment, "REATTACH_TIMEOUT", 0.2)
     stuck = asyncio.Event()
 
     class Waiting(StuckCrew):

@@ -33,7 +33,7 @@ def test_a_fifth_beside_eighty_is_twenty():
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(open_assignment, "QUIET", 0.2)
+    monkeypatch.setattr(open_assignment, "ARRIVAL_PAUSE", 0.2)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -61,7 +61,7 @@ async def test_it_starts_when_newcomers_stop_arriving(town):
 
 
 async def test_it_starts_at_once_when_enough_are_there(town, monkeypatch):
-    monkeypatch.setattr(open_assignment, "QUIET", 3600.0)
+    monkeypatch.setattr(open_assignment, "ARRIVAL_PAUSE", 3600.0)
     experiment = await start(town, OPEN.model_copy(update={"attack": 0.0, "min_clients": 2}))
     town.hire("a", 1)
     await asyncio.sleep(0.2)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from services.rpc.server import why_not
+from services.rpc.server import port_problem
 
 SERVE = [sys.executable, "-m", "fedsiege.cli.main", "serve"]
 
@@ -21,7 +21,7 @@ def taken():
             listener.bind(("127.0.0.1", 0))
             listener.listen()
             port = listener.getsockname()[1]
-            if not why_not("127.0.0.1", port - 1):
+            if not port_problem("127.0.0.1", port - 1):
                 yield port
                 return
 
@@ -73,4 +73,4 @@ def test_port_0_takes_two_free_ports_and_says_which(tmp_path):
     ],
 )
 def test_why_a_port_cannot_be_listened_on(host, port, reason):
-    assert re.fullmatch(reason, why_not(host, port))
+    assert re.fullmatch(reason, port_problem(host, port))

@@ -24,7 +24,7 @@ from services.identity.tls import Tls
 from services.rpc.channel import connect
 from services.rpc.guard import Guard
 from services.rpc.server import serving
-from services.rpc.tensors import LEAST_CHUNK_BYTES
+from services.rpc.tensors import MIN_CHUNK_BYTES
 from tests.services.conftest import pieces_of, receipts_of, refusal_of
 
 Code = grpc.StatusCode
@@ -88,7 +88,7 @@ def ledger(tmp_path) -> Ledger:
 @pytest.fixture
 async def aggregator(ledger, monkeypatch) -> AsyncIterator[grpc.aio.Channel]:
     """One that asks for tokens, in the place of the open one; it looks for revoked ones always."""
-    monkeypatch.setattr(module, "REFRESH", 0.0)
+    monkeypatch.setattr(module, "REVOCATION_REFRESH", 0.0)
     async with AsyncExitStack() as stack:
         port = await start(stack, ByToken(ledger))
         yield await stack.enter_async_context(connect(f"127.0.0.1:{port}"))
@@ -226,8 +226,8 @@ async def test_who_is_revoked_while_its_update_arrives_is_out(create, ledger, mo
     first, *_ = federation.pieces(0, small(federation), credential=SECRET)
     data = first.chunk.data
     rest = pb.UpdatePiece()
-    rest.chunk.offset, rest.chunk.data = LEAST_CHUNK_BYTES, data[LEAST_CHUNK_BYTES:]
-    first.chunk.data = data[:LEAST_CHUNK_BYTES]
+    rest.chunk.offset, rest.chunk.data = MIN_CHUNK_BYTES, data[MIN_CHUNK_BYTES:]
+    first.chunk.data = data[:MIN_CHUNK_BYTES]
 
     async def messages() -> AsyncIterator[pb.SubmitUpdatesRequest]:
         yield pb.SubmitUpdatesRequest(pieces=[first])

@@ -298,7 +298,7 @@ async def cut_off(call, reason: str) -> None:
 
 
 async def test_who_opens_a_stream_and_says_nothing_is_cut_off(federation, monkeypatch):
-    monkeypatch.setattr(ingest, "PATIENCE", 0.2)
+    monkeypatch.setattr(ingest, "MESSAGE_TIMEOUT", 0.2)
     never = asyncio.Event()
 
     async def silence():
@@ -310,8 +310,8 @@ async def test_who_opens_a_stream_and_says_nothing_is_cut_off(federation, monkey
 
 
 async def test_who_trickles_is_cut_off(create, monkeypatch):
-    monkeypatch.setattr(ingest, "PATIENCE", 0.5)
-    monkeypatch.setattr(ingest, "LEAST_RATE", 1e9)
+    monkeypatch.setattr(ingest, "MESSAGE_TIMEOUT", 0.5)
+    monkeypatch.setattr(ingest, "MIN_RATE", 1e9)
     federation = await create(model="cnn")
     await federation.enroll(1)
     await federation.open()

@@ -130,8 +130,8 @@ def test_only_who_shows_the_secret_is_authentic():
 
 def test_who_is_vouched_for_needs_no_secret():
     roll = Participants(2)
-    assert [p.index for p in roll.enroll([one("a", 1, b"")], vouched=True)] == [1]
-    assert [p.index for p in roll.enroll([one("a", None, b"another")], vouched=True)] == [1]
+    assert [p.index for p in roll.enroll([one("a", 1, b"")], identities_proved=True)] == [1]
+    assert [p.index for p in roll.enroll([one("a", None, b"another")], identities_proved=True)] == [1]
     assert refused(roll, one("a", 1, b"third")).reason == "WRONG_CREDENTIAL", "but only then"
 
 

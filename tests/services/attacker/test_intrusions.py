@@ -98,7 +98,7 @@ async def test_no_second_update_is_sent_without_an_accepted_one(context: Intrusi
 async def test_silent_streams_are_ended(
     federation: Federation, context: IntrusionContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "PATIENCE", 0.3)
+    monkeypatch.setattr(calls, "FIRST_MESSAGE_TIMEOUT", 0.3)
     monkeypatch.setattr(silent_streams, "OPEN_LIMIT", 8.0)
     attempts = await IMPLEMENTATIONS["silent-streams"].attempt(context, 30)
     assert (attempts.tried, attempts.succeeded) == (30, 0)

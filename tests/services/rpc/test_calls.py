@@ -96,9 +96,9 @@ class Served:
 @pytest.fixture
 def short(monkeypatch) -> None:
     """Patience for a test."""
-    monkeypatch.setattr(calls, "PATIENCE", 0.2)
-    monkeypatch.setattr(calls, "TAKING_PATIENCE", 0.2)
-    monkeypatch.setattr(calls, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(calls, "FIRST_MESSAGE_TIMEOUT", 0.2)
+    monkeypatch.setattr(calls, "WRITE_TIMEOUT", 0.2)
+    monkeypatch.setattr(calls, "CHECK_INTERVAL", 0.05)
 
 
 @pytest_asyncio.fixture
@@ -253,7 +253,7 @@ async def test_the_calls_of_who_is_revoked_end_and_no_others(serve):
 
 
 async def test_nobody_is_watched_when_nothing_is_open(monkeypatch):
-    monkeypatch.setattr(calls, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(calls, "CHECK_INTERVAL", 0.01)
     watch = OpenCalls(Guard(), Callers())
     assert not watch.watched
     one, other = watch.open(Caller("a")), watch.open(Caller("b"))

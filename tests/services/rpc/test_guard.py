@@ -169,7 +169,7 @@ def test_rates_hold_over_calls(clock):
 
 
 def test_peers_without_number_are_not_remembered_without_end(monkeypatch):
-    monkeypatch.setattr(guard_module, "QUIET_PEERS", 5)
+    monkeypatch.setattr(guard_module, "MAX_IDLE_PEERS", 5)
     guard = Guard(Limits(streams=1))
     guard.enter(ANN)
     for number in range(100):
@@ -179,7 +179,7 @@ def test_peers_without_number_are_not_remembered_without_end(monkeypatch):
 
 
 def test_who_was_quiet_longest_is_forgotten_first(monkeypatch, clock):
-    monkeypatch.setattr(guard_module, "QUIET_PEERS", 2)
+    monkeypatch.setattr(guard_module, "MAX_IDLE_PEERS", 2)
     guard = Guard(Limits(messages=1), clock=clock)
     for caller in (ANN, BEN, ANN, Caller("cid")):
         guard.leave(guard.enter(caller))

@@ -32,7 +32,7 @@ def small_chunks(size: int = LEAST) -> Iterator[None]:
     """Cut at a few bytes, so that a small vector has many chunks."""
     with (
         mock.patch.object(tensors, "CHUNK_BYTES", size),
-        mock.patch.object(tensors, "LEAST_CHUNK_BYTES", LEAST),
+        mock.patch.object(tensors, "MIN_CHUNK_BYTES", LEAST),
     ):
         yield
 
@@ -151,7 +151,7 @@ def test_a_refused_chunk_leaves_no_trace():
 
 def test_only_the_last_chunk_may_be_small():
     vector = np.arange(100_000, dtype=np.float32)
-    data, least = vector.tobytes(), tensors.LEAST_CHUNK_BYTES
+    data, least = vector.tobytes(), tensors.MIN_CHUNK_BYTES
     assembly = Assembly(vector.size, checksum(data))
     with pytest.raises(Malformed, match=f"{least - 1} bytes; all but the last must have {least}"):
         assembly.add(0, data[: least - 1])

@@ -124,7 +124,7 @@ async def test_a_worker_that_enrolled_others_ends_it(scene):
 
 
 async def test_who_is_late_is_named(scene, monkeypatch):
-    monkeypatch.setattr(muster_module, "JOIN_PATIENCE", 0.05)
+    monkeypatch.setattr(muster_module, "JOIN_TIMEOUT", 0.05)
     workers = scene.assigned()
     scene.say_joined(workers[0])
     with pytest.raises(WorkersMissing, match="not ready after 0 s: b, x"):

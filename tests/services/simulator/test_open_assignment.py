@@ -48,7 +48,7 @@ async def ready(scene: Scene) -> None:
 
 
 async def test_it_begins_with_those_who_are_ready_and_takes_the_others_later(monkeypatch):
-    monkeypatch.setattr(muster_module, "JOIN_PATIENCE", 0.05)
+    monkeypatch.setattr(muster_module, "JOIN_TIMEOUT", 0.05)
     scene = Scene()
     scene.joins(scene.a, 0)
     scene.joins(scene.x, 2, 3)
@@ -60,7 +60,7 @@ async def test_it_begins_with_those_who_are_ready_and_takes_the_others_later(mon
 
 
 async def test_with_nobody_ready_it_cannot_begin(monkeypatch):
-    monkeypatch.setattr(muster_module, "JOIN_PATIENCE", 0.05)
+    monkeypatch.setattr(muster_module, "JOIN_TIMEOUT", 0.05)
     with pytest.raises(WorkersMissing, match="not ready"):
         await ready(Scene())
 
@@ -96,7 +96,7 @@ async def test_fakes_that_are_refused_enrolment_do_not_hold_it_up():
 
 
 async def test_honest_participants_cannot_be_written_off_by_a_claim_of_refusal(monkeypatch):
-    monkeypatch.setattr(muster_module, "JOIN_PATIENCE", 0.05)
+    monkeypatch.setattr(muster_module, "JOIN_TIMEOUT", 0.05)
     scene = Scene()
     scene.joins(scene.a, 0)
     scene.joins(scene.x, 2, 3)

@@ -120,7 +120,7 @@ async def test_each_entry_comes_once_with_all_its_participants_over_a_line_that_
 
 
 async def test_patience_ends(monkeypatch):
-    monkeypatch.setattr(remote_federation, "PATIENCE", 0.3)
+    monkeypatch.setattr(remote_federation, "RETRY_TIMEOUT", 0.3)
     remote, aggregator = federation(*itertools.repeat(BROKEN, 100))
     with pytest.raises(AioRpcError, match="ping timeout"):
         await remote.open_round(1, [0, 1], 2, 30.0)

@@ -33,8 +33,8 @@ NOBODY = "127.0.0.1:9"  # nothing here needs an aggregator
 @pytest.fixture
 def short(monkeypatch) -> None:
     """Patience for a test."""
-    monkeypatch.setattr(calls, "PATIENCE", 0.2)
-    monkeypatch.setattr(calls, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(calls, "FIRST_MESSAGE_TIMEOUT", 0.2)
+    monkeypatch.setattr(calls, "CHECK_INTERVAL", 0.05)
 
 
 @pytest.fixture

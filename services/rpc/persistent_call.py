@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 
-class StandingCall:
+class PersistentCall:
     """One call. It opens when first used, and again after it broke.
 
     Args:
@@ -22,15 +22,15 @@ class StandingCall:
     def __init__(self, method: Callable[[], Any]) -> None:
         self._method = method
         self._call: Any = None  # grpc.aio's calls are generic in stubs only
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def exchange(self) -> AsyncIterator[None]:
         """Keep other questions out until this one is answered.
 
         After half a question, or half an answer, the call is of no use and is closed.
         """
-        async with self._turn:
+        async with self._lock:
             try:
                 yield
             except BaseException:
