@@ -1,4 +1,4 @@
-"""``make bench``: run the benchmarks side by side, print the table, write it down."""
+"""``make bench``: run the benchmarks, print the tables and write them to files."""
 
 import sys
 from pathlib import Path
@@ -22,10 +22,10 @@ _NAMES = ", ".join(BENCHMARKS)
 
 
 def chosen(only: str) -> list[Benchmark]:
-    """Return the benchmarks named in a comma-separated list, all for an empty one.
+    """Return the benchmarks in a comma-separated list of names, or all for an empty one.
 
     Raises:
-        InvalidValue: there is no such benchmark.
+        InvalidValue: a name is unknown.
     """
     names = [name.strip() for name in only.split(",") if name.strip()] or list(BENCHMARKS)
     for name in names:
@@ -42,7 +42,7 @@ def main(
         ROOT / "benchmarks" / "results"
     ),
 ) -> None:
-    """Measure FedSiege beside its peers, in turns, and write the figures down.
+    """Measure FedSiege beside its peers, in turns, and write the results to files.
 
     A claim that is NOT MET is a finding, not an error; the exit status is 1 only if something could
     not be measured.
@@ -61,7 +61,7 @@ def main(
     for benchmark in benchmarks:
         outcome = run(benchmark, effort, lambda line: console.print(line, markup=False))
         records.append(report.record(outcome, this_machine))
-        # At once, so that a run that is stopped keeps what it has.
+        # Now, so that an interrupted run keeps its results.
         report.write(results, records[-1:])
     for one in records:
         report.show(console, one)

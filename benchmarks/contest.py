@@ -1,7 +1,7 @@
-"""What a benchmark is: contenders that do the same work in turns, and claims about the outcome.
+"""Benchmarks: contenders that do the same work in turns, and claims about the results.
 
-Machines are noisy, and noise comes in stretches. So the contenders take turns, repetition by
-repetition, and a claim is judged within each repetition: what disturbs one disturbs the other.
+Other load on a machine comes and goes. Therefore the contenders take turns, repetition by
+repetition, and a claim is judged within each repetition, where the same load disturbs all of them.
 """
 
 import math
@@ -16,17 +16,17 @@ Samples = Mapping[str, Sequence[float]]
 
 
 class ContenderError(Exception):
-    """A contender could not do its work. The text says why, for people."""
+    """A contender could not do its work; the message says why."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much a repetition does.
+    """The amount of work.
 
     Attributes:
-        repeats: repetitions of each contender.
-        quick: do the least that still shows a figure.
-        seconds: after so many no further repetition begins; there is one in any case.
+        repeats: number of repetitions of each contender.
+        quick: do the least that still gives figures.
+        seconds: time after which no further repetition begins; there is at least one.
     """
 
     repeats: int
@@ -34,18 +34,18 @@ class Effort:
     seconds: float = math.inf
 
     def of(self, usual: int, quick: int) -> int:
-        """Return one of two amounts."""
+        """Return the amount ``quick`` for a quick run, else ``usual``."""
         return quick if self.quick else usual
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Someone who does the work.
+    """A framework or service that does the work.
 
     Attributes:
-        name: how the table calls it.
-        measure: does one repetition and returns its samples.
-        prepare: makes what it needs, outside every measurement.
+        name: the name in the table.
+        measure: runs one repetition and returns its samples.
+        prepare: installs or makes what is needed, outside of the measurements.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Contender:
 
 @dataclass(frozen=True)
 class Claim:
-    """A figure of one repetition, and the bound that is asked of it.
+    """A figure of one repetition and its bound; exactly one bound is given.
 
     Attributes:
-        text: what the figure is.
-        figure: computes it from ``medians[contender, measure]``.
-        unit: as in the table, for instance "x".
+        text: the meaning of the figure.
+        figure: computes the figure from ``medians[contender, measure]``.
+        unit: the unit in the table, such as "x".
         at_least: the lower bound, or None.
         at_most: the upper bound, or None.
     """
@@ -72,13 +72,13 @@ class Claim:
     at_most: float | None = None
 
     def holds(self, value: float) -> bool:
-        """Whether the figure is within its bounds."""
+        """Return whether a figure is within the bound."""
         above = self.at_least is None or value >= self.at_least
         return above and (self.at_most is None or value <= self.at_most)
 
     @property
     def target(self) -> str:
-        """The bound in words."""
+        """The bound as text."""
         if self.at_least is not None:
             return f"≥ {self.at_least:g} {self.unit}"
         return f"≤ {self.at_most:g} {self.unit}"
@@ -86,15 +86,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Work, who does it, and what is claimed.
+    """Work, the contenders that do it, and the claims about their figures.
 
     Attributes:
-        name: on the command line and of the results file.
-        title: for people, with every condition that matters.
+        name: the name on the command line and of the results file.
+        title: the title of the table, with all relevant conditions.
         units: the unit of each measure, in the order of the table.
-        contenders: in the order in which they take turns.
-        claims: what is asked.
-        most_repeats: more repetitions would tell nothing new.
+        contenders: the contenders, in the order of their turns.
+        claims: the claims.
+        most_repeats: the most repetitions that are useful.
     """
 
     name: str
@@ -107,12 +107,12 @@ class Benchmark:
 
 @dataclass
 class Outcome:
-    """What came of a benchmark.
+    """The results of a benchmark.
 
     Attributes:
-        benchmark: which.
-        repetitions: for each contender the samples of each repetition it finished.
-        failures: for each contender that failed, why.
+        benchmark: the benchmark.
+        repetitions: the samples of each finished repetition, by contender.
+        failures: the message of each contender that failed.
     """
 
     benchmark: Benchmark
@@ -120,12 +120,12 @@ class Outcome:
     failures: dict[str, str] = field(default_factory=dict)
 
     def samples(self, contender: str, measure: str) -> list[float]:
-        """All samples of one measure, over all repetitions."""
+        """Return all samples of one measure, over all repetitions."""
         finished = self.repetitions.get(contender, [])
         return [value for repetition in finished for value in repetition.get(measure, ())]
 
     def figures(self, claim: Claim) -> list[float]:
-        """Return the figure in each repetition that everyone it is about has finished."""
+        """Return the claim's figure in each repetition that all its contenders have finished."""
         figures = []
         for turn in range(max(map(len, self.repetitions.values()), default=0)):
             medians = {
@@ -133,51 +133,51 @@ class Outcome:
                 for contender, finished in self.repetitions.items()
                 for measure, values in (finished[turn].items() if turn < len(finished) else ())
             }
-            with suppress(KeyError):  # of a contender that failed
+            with suppress(KeyError):  # a contender that failed
                 figures.append(claim.figure(medians))
         return figures
 
 
-def run(benchmark: Benchmark, effort: Effort, tell: Callable[[str], None]) -> Outcome:
-    """Let the contenders take turns.
+def run(benchmark: Benchmark, effort: Effort, show: Callable[[str], None]) -> Outcome:
+    """Run a benchmark, its contenders in turns.
 
-    A contender that fails is told of and takes no further part; the others go on.
+    A contender that fails is reported and left out from then on; the others go on.
 
     Args:
-        benchmark: what to run.
-        effort: how much.
-        tell: shows one line of progress.
+        benchmark: the benchmark.
+        effort: the amount of work.
+        show: called with each line of progress.
     """
     outcome = Outcome(benchmark, {contender.name: [] for contender in benchmark.contenders})
-    for contender in _those_able(outcome, benchmark.contenders, lambda one: one.prepare()):
-        tell(f"{benchmark.name}: {contender.name} is ready")
+    for contender in _succeeding(outcome, benchmark.contenders, lambda one: one.prepare()):
+        show(f"{benchmark.name}: {contender.name} is ready")
     repeats = min(effort.repeats, benchmark.most_repeats)
     began = time.monotonic()
     for turn in range(1, repeats + 1):
         if turn > 1 and time.monotonic() - began > effort.seconds:
-            tell(f"{benchmark.name}: no more repetitions, {effort.seconds:g} s have passed")
+            show(f"{benchmark.name}: no more repetitions, {effort.seconds:g} s have passed")
             break
 
         def measure(contender: Contender) -> None:
             samples = contender.measure(effort)
             outcome.repetitions[contender.name].append(samples)
 
-        for contender in _those_able(outcome, benchmark.contenders, measure):
+        for contender in _succeeding(outcome, benchmark.contenders, measure):
             last = outcome.repetitions[contender.name][-1]
             shown = ", ".join(
                 f"{name} {median(values):.4g} {benchmark.units[name]}"
                 for name, values in last.items()
             )
-            tell(f"{benchmark.name} {turn}/{repeats}: {contender.name}: {shown}")
+            show(f"{benchmark.name} {turn}/{repeats}: {contender.name}: {shown}")
     for name, why in outcome.failures.items():
-        tell(f"{benchmark.name}: {name} failed: {why}")
+        show(f"{benchmark.name}: {name} failed: {why}")
     return outcome
 
 
-def _those_able(
+def _succeeding(
     outcome: Outcome, contenders: Sequence[Contender], do: Callable[[Contender], None]
 ) -> Iterator[Contender]:
-    """Do it for each contender that has not failed so far; yield those that succeed."""
+    """Call ``do`` with each contender that has not failed yet; yield those that succeed."""
     for contender in contenders:
         if contender.name in outcome.failures:
             continue

@@ -1,6 +1,6 @@
-"""A worker whose participants do not train: ``python -m benchmarks.echo``, options as any worker's.
+"""A worker whose participants do not train: ``python -m benchmarks.echo``, with a worker's options.
 
-All of the wire is the real one; only the computation is left out.
+Everything but the computation is real.
 """
 
 import argparse
@@ -12,18 +12,18 @@ from services.worker import command
 
 
 class EchoParticipants(LightParticipants):
-    """The same for a model of any length; looking that up takes torch."""
+    """Participants that send back a model of any size; to look up its size needs torch."""
 
     def __init__(self) -> None:
         self._size = 0
 
     @property
     def size(self) -> int:
-        """How many parameters the model has."""
+        """Number of parameters of the model; known after ``prepare``."""
         return self._size
 
     def prepare(self, join: pb.Join) -> str:
-        """Look up how long the model is."""
+        """Look up the size of the model; return the method, to be shown."""
         self._size = models.size(join.model)
         return "echo"
 

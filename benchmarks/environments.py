@@ -1,4 +1,4 @@
-"""The peers' environments: one each, made when first needed, never mixed with ours."""
+"""The virtual environments of peers: one each, made when first needed, apart from ours."""
 
 import shutil
 import sys
@@ -14,10 +14,10 @@ _INSTALL_TIMEOUT = 1200.0
 
 
 class Environment:
-    """A virtual environment for one peer.
+    """The virtual environment of one peer.
 
     Args:
-        name: of the environment and of its list of packages, ``peers/<name>.txt``.
+        name: the name of the peer; ``peers/<name>.txt`` lists its packages.
     """
 
     def __init__(self, name: str) -> None:
@@ -29,14 +29,14 @@ class Environment:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it holds what the list of packages asks for now."""
+        """Whether the listed packages are installed."""
         return self._stamp.is_file() and self._stamp.read_text() == self.packages.read_text()
 
     def prepare(self) -> None:
-        """Make it if it is not there or the list of packages has changed.
+        """Make the environment if it does not exist or the list of packages has changed.
 
         Raises:
-            ContenderError: the packages cannot be installed; pip's last words say why.
+            ContenderError: the packages cannot be installed.
         """
         if self.is_ready:
             return
@@ -46,9 +46,9 @@ class Environment:
         command = [str(self.python), "-m", "pip", "install", "-q", "-r", str(self.packages)]
         with running(command) as pip:
             if pip.child.wait(_INSTALL_TIMEOUT) != 0:
-                raise ContenderError(f"{self.name} cannot be installed: {pip.last_words()}")
+                raise ContenderError(f"{self.name} cannot be installed: {pip.log_tail()}")
         self._stamp.write_text(self.packages.read_text())
 
 
-#: The interpreter of this process, for contenders that live in our own environment.
+#: The interpreter of our own environment.
 OURS = Path(sys.executable)

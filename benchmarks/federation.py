@@ -1,6 +1,6 @@
-"""A whole FedSiege federation for a benchmark: aggregator, simulator and workers, as processes.
+"""A FedSiege federation for a benchmark: aggregator, simulator and workers as processes.
 
-Everything crosses the real wire and runs the real code, started the way ``docker-compose`` does.
+The services are the real ones, with real connections, started as in ``docker-compose.yml``.
 """
 
 import itertools
@@ -26,62 +26,67 @@ from services.rpc.channel import PAST_PROXIES
 from services.rpc.settings import of as spec_message
 
 NAME = "FedSiege"
-#: Participants who only send back what they get, and those who train.
+#: The modules of workers whose participants only send back the model, and of those that train.
 ECHO, CLIENT = "benchmarks.echo", "services.client"
-_PATIENCE = 180.0
+_TIME_LIMIT = 180.0
 
 
 @dataclass(frozen=True)
 class Federation:
-    """Running services.
+    """A running federation.
 
     Attributes:
         aggregator: the aggregator's process.
-        everyone: all processes.
-        simulator: how experiments are started.
+        processes: all processes.
+        simulator: a client stub of the simulator.
     """
 
     aggregator: Process
-    everyone: Sequence[Process]
+    processes: Sequence[Process]
     simulator: rpc.SimulatorServiceStub
 
     def round_seconds(self, **settings: Any) -> list[float]:
         """Run an experiment and return the time from one round's end to the next.
 
         Args:
-            settings: fields of ExperimentSpec; with ``clients``, and ``rounds``, 2 or more.
+            settings: fields of ExperimentSpec, among them ``clients``, and ``rounds``, 2 or more.
+
+        Returns:
+            Seconds, one value less than there are rounds.
 
         Raises:
-            ContenderError: it did not finish, or an update of a round is missing.
+            ContenderError: the experiment did not finish, or an update is missing in a round.
         """
-        spec = spec_message({"attack": 0.0, "dataset": "digits", "deadline": _PATIENCE, **settings})
+        spec = spec_message(
+            {"attack": 0.0, "dataset": "digits", "deadline": _TIME_LIMIT, **settings}
+        )
         request = pb.StartExperimentRequest(spec=spec)
         with self._guarded(
-            self.simulator.StartExperiment.future(request, timeout=_PATIENCE, wait_for_ready=True)
+            self.simulator.StartExperiment.future(request, timeout=_TIME_LIMIT, wait_for_ready=True)
         ) as start:
             last = start.result().experiment
         closed = []
         watch = pb.WatchExperimentRequest(experiment_id=last.experiment_id)
-        with self._guarded(self.simulator.WatchExperiment(watch, timeout=_PATIENCE)) as events:
+        with self._guarded(self.simulator.WatchExperiment(watch, timeout=_TIME_LIMIT)) as events:
             for event in events:
                 if event.WhichOneof("event") == "experiment":
                     last = event.experiment
                 elif event.entry.round > 0:
                     closed.append(time.perf_counter())
                     if event.entry.updates != settings["clients"] or event.entry.problem:
-                        raise ContenderError(f"a round went wrong: {event.entry}")
+                        raise ContenderError(f"an update is missing: {event.entry}")
         if last.state != pb.EXPERIMENT_STATE_FINISHED or len(closed) != settings["rounds"]:
             raise ContenderError(f"{len(closed)} of {settings['rounds']} rounds: {last.problem}")
         return [later - earlier for earlier, later in itertools.pairwise(closed)]
 
     @contextmanager
     def _guarded(self, call: Any) -> Iterator[Any]:  # gRPC's calls share no public type
-        """Give up a call as soon as one of the processes ends; say what went wrong."""
+        """Cancel a call when one of the processes ends, and raise an error that says why."""
         done = threading.Event()
 
         def guard() -> None:
             while not done.wait(0.1):
-                if any(process.child.poll() is not None for process in self.everyone):
+                if any(process.child.poll() is not None for process in self.processes):
                     call.cancel()
                     return
 
@@ -90,7 +95,7 @@ class Federation:
         try:
             yield call
         except (grpc.RpcError, grpc.FutureCancelledError) as error:
-            words = "; ".join(f"{one.name}: {one.last_words()}" for one in self.everyone)
+            words = "; ".join(f"{one.name}: {one.log_tail()}" for one in self.processes)
             why = error.details() if isinstance(error, grpc.Call) else "a service ended"
             raise ContenderError(f"{why}; {words}") from error
         finally:
@@ -98,11 +103,11 @@ class Federation:
             thread.join()
 
     def peak_memory(self) -> int:
-        """Return the most bytes of memory the aggregator has held so far."""
+        """Return the peak resident memory of the aggregator so far, in bytes."""
         status = Path(f"/proc/{self.aggregator.child.pid}/status").read_text()
         found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
         if found is None:
-            raise ContenderError("this system does not tell a process's peak memory")
+            raise ContenderError("this system does not report the peak memory of a process")
         return int(found[1]) * 1024
 
 
@@ -112,8 +117,8 @@ def federation(worker: str, participants: int, workers: int = 2) -> Iterator[Fed
 
     Args:
         worker: the module of the workers, ``ECHO`` or ``CLIENT``.
-        participants: how many they host together.
-        workers: how many worker processes.
+        participants: number of participants of all workers together.
+        workers: number of worker processes.
     """
     aggregator_at, simulator_at = _free_addresses(2)
     with ExitStack() as stack:
@@ -141,12 +146,12 @@ def federation(worker: str, participants: int, workers: int = 2) -> Iterator[Fed
             for number in range(workers)
         ]
         channel = stack.enter_context(grpc.insecure_channel(simulator_at, [PAST_PROXIES]))
-        everyone = [aggregator, simulator, *hosts]
-        yield Federation(aggregator, everyone, rpc.SimulatorServiceStub(channel))
+        processes = [aggregator, simulator, *hosts]
+        yield Federation(aggregator, processes, rpc.SimulatorServiceStub(channel))
 
 
 def _free_addresses(count: int) -> list[str]:
-    """Return addresses on this machine that nobody serves on now."""
+    """Return addresses of this machine whose ports are free."""
     with ExitStack() as stack:
         listeners = [
             stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)

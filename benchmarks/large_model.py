@@ -1,13 +1,13 @@
 """A model of any size behind the real aggregator service, and workers that pull it.
 
-The house's own models are small, so a federation with a synthetic one is put into the service;
-from there on everything is what any federation and any worker run::
+FedSiege's own models are small, so a federation with a synthetic model is put into the service.
+All else is as in any federation::
 
     python -m benchmarks.large_model serve --mebibytes 64
     python -m benchmarks.large_model pull --address 127.0.0.1:50051 --mebibytes 64 --pulls 10
 
-``serve`` prints ``port N``, ``pull`` the seconds of each pull as JSON on its last line. One more
-pull before them is not counted: it pays for connections and memory.
+``serve`` prints ``port N``, ``pull`` the seconds of each pull as JSON on its last line. A pull
+before them, which opens connections and allocates memory, is not counted.
 """
 
 import argparse
@@ -35,13 +35,13 @@ _UNCOUNTED = 1
 
 
 def main() -> None:
-    """Do one or the other."""
+    """Parse the command line, then serve or pull."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("role", choices=["serve", "pull"])
     parser.add_argument("--mebibytes", type=int, required=True, help="size of the model")
-    parser.add_argument("--address", help="where it is served")
-    parser.add_argument("--workers", type=int, default=1, help="workers that pull at a time")
-    parser.add_argument("--pulls", type=int, default=10, help="how often each of them pulls")
+    parser.add_argument("--address", help="host:port of the server")
+    parser.add_argument("--workers", type=int, default=1, help="workers that pull at the same time")
+    parser.add_argument("--pulls", type=int, default=10, help="pulls of each worker")
     options = parser.parse_args()
     process.tune_allocator()
     size = (options.mebibytes << 20) // FLOAT_BYTES
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 async def _serve(size: int) -> None:
-    # These bring torch, which those who pull need not wait for.
+    # These import torch, which ``pull`` does not need.
     from fedsiege import rules
     from fedsiege.training.evaluation import Evaluator
     from services.aggregator.federation import Federation
@@ -61,7 +61,7 @@ async def _serve(size: int) -> None:
 
     weights = np.random.default_rng(0).standard_normal(size, np.float32)
     service = AggregatorService(Path("data"))
-    # The model is never tested here, so there is nothing to test it with.
+    # The model is never evaluated here, so the evaluator is missing.
     service._federations[_FEDERATION] = Federation(
         _FEDERATION,
         pb.FederationSpec(),
@@ -80,8 +80,8 @@ async def _serve(size: int) -> None:
 
 
 async def _pull(address: str, size: int, workers: int, pulls: int) -> Sequence[float]:
-    """Let all workers pull at once; return for each time the seconds until the last one had it."""
-    # Workers are processes of their own elsewhere: each gets a connection of its own here too.
+    """Let all workers pull at once; return the seconds until the last one is done, per pull."""
+    # Each worker has a connection of its own, as if it were a process of its own.
     options = [*channel_options(address), ("grpc.use_local_subchannel_pool", 1)]
     async with AsyncExitStack() as stack:
         streams = []

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The description of the machine that the figures were measured on."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ _PACKAGES = ("grpcio", "protobuf", "numpy", "torch")
 
 
 def describe() -> dict[str, str]:
-    """Return processor, cores, memory, versions, load and date, for people."""
+    """Return processor, cores, memory, versions, load and date as text, by name."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -25,7 +25,7 @@ def describe() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return the processor's name, family and model as Linux tells them."""
+    """Return the processor's name, family and model from /proc/cpuinfo."""
     facts: dict[str, str] = {}
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         key, _, value = line.partition(":")

@@ -9,7 +9,7 @@ PARTICIPANTS = (100, 1000, 5000)
 PARAMETERS = 44_426
 _MEBIBYTE = 2**20
 _BASE = "base"
-#: So many that more do not put more on the wire at a time.
+#: With more participants the buffers of the connections do not grow any more.
 _FULL = 1000
 
 
@@ -23,12 +23,12 @@ def _matrix(participants: int) -> float:
 
 
 def _peaks(rule: str) -> Callable[[Effort], Samples]:
-    """Return what measures the peaks under a rule.
+    """Return a function that measures the peaks with a rule.
 
-    The base is what every aggregator needs, whatever the rule and however many take part: the
-    process, torch, the buffers of the wire. It is the peak of the same process after rounds of
-    fedavg, which keeps no matrix, with enough participants that the wire is as full as it gets.
-    Each number of participants gets a fresh aggregator, because a process's peak never falls.
+    The base is what an aggregator needs with any rule and any number of participants: the process,
+    torch, the buffers of the connections. It is the peak of the same process after rounds of
+    fedavg, which keeps no matrix, with enough participants to fill the buffers. Each number of
+    participants gets a new aggregator, because the peak of a process never falls.
     """
 
     def measure(effort: Effort) -> Samples:
@@ -62,7 +62,7 @@ MEMORY = Benchmark(
     contenders=[Contender(rule, _peaks(rule)) for rule in ("fedavg", "median")],
     claims=[
         *(_of_matrix("median", participants, 1.3) for participants in PARTICIPANTS),
-        # Independent of n: what grows is the roll of participants, not their updates.
+        # fedavg keeps no updates: only the list of participants grows with n.
         _of_matrix("fedavg", PARTICIPANTS[-1], 0.05),
     ],
     most_repeats=1,

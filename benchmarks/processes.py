@@ -1,4 +1,4 @@
-"""Processes that do a contender's work: run one to its end, or keep one while a block runs."""
+"""Processes of contenders: run a process to its end, or keep it while a block runs."""
 
 import json
 import os
@@ -23,31 +23,28 @@ def last_json(
 
     Args:
         command: program and arguments.
-        timeout: seconds after which it, and all it started, is killed.
-        environment: variables added to ours.
+        timeout: seconds after which the process, and all it started, is killed.
+        environment: variables in addition to ours.
 
     Raises:
-        ContenderError: it took too long, ended with a status other than 0, or printed no such line.
+        ContenderError: it took too long, ended with a status other than 0, or printed no JSON.
     """
     with running(command, environment) as process:
         with suppress(subprocess.TimeoutExpired):
             process.child.wait(timeout)
         if process.child.returncode is None:
             raise ContenderError(
-                f"{process.name} took more than {timeout:g} s: {process.last_words()}"
+                f"{process.name} took more than {timeout:g} s: {process.log_tail()}"
             )
         if process.child.returncode != 0:
             raise ContenderError(
-                f"{process.name} ended with status {process.child.returncode}: "
-                f"{process.last_words()}"
+                f"{process.name} ended with status {process.child.returncode}: {process.log_tail()}"
             )
         lines = process.output.read_text().strip().splitlines() or [""]
         try:
             answer: dict[str, Any] = json.loads(lines[-1])
         except ValueError:
-            raise ContenderError(
-                f"{process.name} printed no JSON: {process.last_words()}"
-            ) from None
+            raise ContenderError(f"{process.name} printed no JSON: {process.log_tail()}") from None
         return answer
 
 
@@ -55,11 +52,11 @@ class Process:
     """A running process.
 
     Attributes:
-        name: for people.
-        child: the process itself.
-        output: the file its output goes to.
-        errors: the file its log goes to.
-        grace: seconds within which it must end once it is asked to.
+        name: the name in messages.
+        child: the process.
+        output: the file with its standard output.
+        errors: the file with its standard error.
+        grace: seconds from SIGTERM until it is killed.
     """
 
     grace = 10.0
@@ -81,16 +78,16 @@ class Process:
                 start_new_session=True,
             )
 
-    def last_words(self) -> str:
-        """Return the last lines of its log, or of its output if it logged nothing."""
+    def log_tail(self) -> str:
+        """Return the last lines of the log, or of the output if the log is empty."""
         text = self.errors.read_text(errors="replace") or self.output.read_text(errors="replace")
         return " | ".join(text.strip().splitlines()[-4:]) or "no output"
 
     def line(self, prefix: str, timeout: float) -> str:
-        """Wait for a line of output that begins with a prefix and return the rest of it.
+        """Wait for a line of output with a prefix and return the rest of the line.
 
         Raises:
-            ContenderError: the process ended, or time was up, before such a line came.
+            ContenderError: the process ended or the time was up before.
         """
         until = time.monotonic() + timeout
         while True:
@@ -99,11 +96,11 @@ class Process:
                 if line.startswith(prefix) and line.endswith("\n"):
                     return line[len(prefix) :].strip()
             if ended or time.monotonic() > until:
-                raise ContenderError(f"{self.name} never said {prefix!r}: {self.last_words()}")
+                raise ContenderError(f"{self.name} did not print {prefix!r}: {self.log_tail()}")
             time.sleep(0.01)
 
     def end(self) -> None:
-        """Ask it to stop; kill it, and everything it started, if it does not."""
+        """Terminate the process; kill it, and all it started, after the grace time."""
         if self.child.poll() is None:
             self.child.terminate()
             with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""A model on its way to workers, beside a bare socket."""
+"""Pulls of a model by workers, beside a plain socket."""
 
 import sys
 
@@ -16,7 +16,7 @@ _MANY = f"{_SMALL_MEBIBYTES} MiB to {_WORKERS} workers"
 
 
 def _pull(mebibytes: int, workers: int, pulls: int) -> list[float]:
-    """Return the seconds of each pull, from a fresh server by a fresh process."""
+    """Return the seconds of each pull, with a new server process and a new client process."""
     module = [sys.executable, "-m", "benchmarks.large_model"]
     with running([*module, "serve", f"--mebibytes={mebibytes}"]) as server:
         address = f"127.0.0.1:{server.line('port ', _TIMEOUT)}"

@@ -1,7 +1,7 @@
-"""The yardstick of a pull: the same bytes through a bare blocking socket, process to process.
+"""The reference for a pull: the same bytes through a blocking socket between two processes.
 
-``python -m benchmarks.raw_copy`` prints the MiB/s of each copy as JSON on its last line. One more
-copy before them is not counted: it pays for the memory.
+``python -m benchmarks.raw_copy`` prints the MiB/s of each copy as JSON on its last line. A copy
+before them, which allocates memory, is not counted.
 """
 
 import argparse
@@ -15,7 +15,7 @@ _UNCOUNTED = 1
 
 
 def main() -> None:
-    """Copy as often as asked for."""
+    """Parse the command line and copy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mebibytes", type=int, default=64)
     parser.add_argument("--copies", type=int, default=10)
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _send(listener: socket.socket, size: int, copies: int) -> None:
-    """Answer each request with the whole buffer."""
+    """Send the whole buffer for each request."""
     payload = bytearray(os.urandom(1 << 20)) * (size >> 20)
     connection, _ = listener.accept()
     with connection:
@@ -42,7 +42,7 @@ def _send(listener: socket.socket, size: int, copies: int) -> None:
 
 
 def _receive(address: tuple[str, int], size: int, copies: int) -> list[float]:
-    """Ask for the buffer and time it from the request to the last byte."""
+    """Request the buffer; return the speed of each copy, from the request to the last byte."""
     target = memoryview(bytearray(size))
     speeds = []
     with socket.create_connection(address) as connection:
@@ -52,7 +52,7 @@ def _receive(address: tuple[str, int], size: int, copies: int) -> list[float]:
             while filled < size:
                 count = connection.recv_into(target[filled:])
                 if count == 0:
-                    raise ConnectionError(f"the sender hung up after {filled} of {size} bytes")
+                    raise ConnectionError(f"the connection ended after {filled} of {size} bytes")
                 filled += count
             speeds.append((size >> 20) / (time.perf_counter() - begin))
     return speeds[_UNCOUNTED:]

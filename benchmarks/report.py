@@ -1,4 +1,4 @@
-"""The outcome for people and for programs: a table on the screen, Markdown and JSON on disk."""
+"""The results of benchmarks: a table on the screen, Markdown and JSON files."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,20 +15,20 @@ from benchmarks.contest import Claim, Outcome
 MET, NOT_MET, NOT_MEASURED = "met", "NOT MET", "not measured"
 _COLOURS = {MET: "green", NOT_MET: "bold red", NOT_MEASURED: "yellow"}
 
-#: A benchmark's outcome as its JSON file holds it.
+#: The results of a benchmark as in its JSON file.
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table; the texts are ready to be shown.
+    """A line of the table, as text.
 
     Attributes:
-        subject: the contender and what was measured, or what is claimed.
+        subject: the contender and the measure, or the claim.
         value: the median.
-        spread: the least and the greatest.
-        count: how many samples; for a claim, how many repetitions.
-        target: what is asked; empty for a plain measure.
+        spread: the minimum and the maximum.
+        count: number of samples; for a claim, of repetitions.
+        target: the bound; empty for a plain measure.
         verdict: met, NOT MET or not measured; empty for a plain measure.
     """
 
@@ -41,7 +41,7 @@ class Line:
 
 
 def record(outcome: Outcome, machine: Mapping[str, str]) -> Record:
-    """Write down an outcome with every sample, and what it was measured on."""
+    """Return the record of an outcome, with every sample and the machine."""
     benchmark = outcome.benchmark
     return {
         "name": benchmark.name,
@@ -72,7 +72,7 @@ def _claim(claim: Claim, figures: Sequence[float]) -> Record:
 
 
 def lines(written: Record) -> list[Line]:
-    """Return the measures of each contender, then the claims."""
+    """Return the lines of the table: the measures of each contender, then the claims."""
     return [
         *(
             Line(f"{one['contender']}: {one['measure']}", *_summary(one["samples"], one["unit"]))
@@ -98,7 +98,7 @@ def _summary(values: Sequence[float], unit: str) -> tuple[str, str, str]:
 
 
 def number(value: float) -> str:
-    """Write a number with three significant digits, large ones in full."""
+    """Return a number as text with three significant digits, from 1000 on in full."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
 
 
@@ -125,7 +125,7 @@ def show(console: Console, written: Record) -> None:
 
 
 def write(folder: Path, records: Sequence[Record]) -> None:
-    """Write ``<name>.json`` for each benchmark, and ``table.md`` from all such files there are."""
+    """Write ``<name>.json`` for each benchmark, and ``table.md`` from all such files."""
     folder.mkdir(parents=True, exist_ok=True)
     for one in records:
         (folder / f"{one['name']}.json").write_text(json.dumps(one, indent=1) + "\n")
@@ -134,7 +134,7 @@ def write(folder: Path, records: Sequence[Record]) -> None:
 
 
 def markdown(records: Sequence[Record]) -> str:
-    """Write the tables of all benchmarks, each with what it was measured on."""
+    """Return the tables of all benchmarks in Markdown, each with its machine."""
     text = ["# Benchmarks", "", "Written by `make bench`; the contenders took turns."]
     for one in records:
         text += ["", f"## {one['title']}", ""]

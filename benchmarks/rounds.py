@@ -1,11 +1,11 @@
-"""Rounds as they follow one another, with and without training, beside Flower's simulation."""
+"""Consecutive rounds, with and without training, beside Flower's simulation."""
 
 from benchmarks import federation as ours
 from benchmarks import flower
 from benchmarks.contest import Benchmark, Claim, Contender, Effort, Samples
 
 PARTICIPANTS = 100
-#: SGD of the training rounds; four samples in batches of four are one step an epoch.
+#: Settings of SGD in the training rounds: four samples in one batch are one step an epoch.
 EPOCHS, LEARNING_RATE, SAMPLES_EACH = 5, 0.01, 4
 
 

@@ -1,4 +1,4 @@
-"""From the command to the first finished round, everything installed."""
+"""The time from the command to the end of the first round, with everything installed."""
 
 import tempfile
 import time
@@ -9,8 +9,8 @@ from benchmarks import flower
 from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effort, Samples
 from benchmarks.processes import ROOT, running
 
-_PATIENCE = 120.0
-# What `make sim` trains by default, for the peer.
+_TIME_LIMIT = 120.0
+# The defaults of `make sim`, for the peer.
 _LIKE_MAKE_SIM = {
     "clients": 100,
     "model": "net",
@@ -21,23 +21,21 @@ _LIKE_MAKE_SIM = {
 
 
 def _ours(effort: Effort) -> Samples:
-    """Run ``make sim`` and watch for round 1 in its history.csv, which grows round by round."""
+    """Run ``make sim`` and wait for round 1 in its history.csv."""
     with tempfile.TemporaryDirectory(prefix="bench-start-") as folder:
         results = Path(folder) / "run"
-        # -o: the environment is there; make must not think about installing it anew.
+        # -o: the environment exists, and make must not check whether to install it again.
         command = ["make", "-s", "-C", str(ROOT), "-o", ".venv/.ready", "sim"]
         command += ["DATASET=digits", "ROUNDS=2", f"OUT={results}"]
         started = time.monotonic()
         with running(command) as simulation:
             while not _has_round_1(results / "history.csv"):
                 waited = time.monotonic() - started
-                if simulation.child.poll() is not None or waited > _PATIENCE:
-                    raise ContenderError(
-                        f"no round after {waited:.1f} s: {simulation.last_words()}"
-                    )
+                if simulation.child.poll() is not None or waited > _TIME_LIMIT:
+                    raise ContenderError(f"no round after {waited:.1f} s: {simulation.log_tail()}")
                 time.sleep(0.005)
             seconds = time.monotonic() - started
-            simulation.child.wait(_PATIENCE)
+            simulation.child.wait(_TIME_LIMIT)
     return {"first round finished after": [seconds]}
 
 

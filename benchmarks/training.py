@@ -1,7 +1,7 @@
-"""Local training alone, without a network: the cohort engine beside the loop, on one thread.
+"""Local training without a network: the cohort engine beside the loop, on one thread.
 
-``python -m benchmarks.training`` prints the tables. The workloads W1, W2 and W3 are those that the
-engine was designed on.
+``python -m benchmarks.training`` prints the tables. The engine was designed for the workloads W1,
+W2 and W3.
 """
 
 import functools
@@ -27,7 +27,7 @@ _REPEATS = 7
 def _workload(
     name: str, model: str, participants: int, batch: int, steps: int, at_least: float
 ) -> Benchmark:
-    """Return the training of some participants, each on one batch in every step."""
+    """Return the benchmark of training participants, each on one batch a step."""
     sgd = LocalSGD(learning_rate=0.01, momentum=0.9, epochs=steps, batch_size=batch)
 
     def contender(name: str, build: Callable[[], Trainer]) -> Contender:
@@ -70,7 +70,7 @@ def _shards(participants: int, samples: int) -> list[Shard]:
 def _measure(
     build: Callable[[], Trainer], model: str, participants: int, sgd: LocalSGD, effort: Effort
 ) -> Samples:
-    """Train some rounds and return their milliseconds; the first warms up and does not count."""
+    """Train some rounds and return their milliseconds; the first is a warm-up and not counted."""
     torch.set_num_threads(1)
     trainer, weights = build(), models.random_weights(model, seed=0)
     shards = _shards(participants, sgd.batch_size)
@@ -92,7 +92,7 @@ WORKLOADS = (
 
 
 def main() -> None:
-    """Let both take turns on every workload, and print what came of it."""
+    """Run every workload and print the tables."""
     tune_allocator()
     console = Console(highlight=False)
     for workload in WORKLOADS:

@@ -1,4 +1,5 @@
-"""What FedSiege does in containers: ``make bench-containers``.
+"""Benchmarks of FedSiege in containers: ``make bench-containers``.
 
-No peer takes part: the claims are bounds of our own, and what the engine gives is in the figures.
+There is no peer to compare with: the claims are bounds of our own, and the figures include the
+Docker engine.
 """

@@ -1,4 +1,4 @@
-"""``make bench-containers``: measure, print the tables, write them down."""
+"""``make bench-containers``: measure, print the tables and write them to files."""
 
 import dataclasses
 import signal
@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import machine, report
-from benchmarks.containers import diary, engine, results
+from benchmarks.containers import engine, progress, results
 from benchmarks.containers.crowd import CROWD
 from benchmarks.containers.echo import ECHO
 from benchmarks.containers.faults import FAULTS
@@ -30,10 +30,10 @@ _NAMES = ", ".join(BENCHMARKS)
 
 
 def chosen(names: list[str]) -> list[Benchmark]:
-    """Return the benchmarks of these names, all if there are none.
+    """Return the benchmarks of these names, or all for no names.
 
     Raises:
-        InvalidValue: there is no such benchmark.
+        InvalidValue: a name is unknown.
     """
     for name in names:
         if name not in BENCHMARKS:
@@ -52,7 +52,7 @@ def main(
     """Measure what FedSiege does in containers on this machine's Docker engine.
 
     A claim that is NOT MET is a finding, not an error; the exit status is 1 only if something could
-    not be measured. IMAGE names an image to be taken as it is; else the working tree's is built.
+    not be measured. IMAGE names an image to use; without it the image of the working tree is built.
     """
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -70,9 +70,11 @@ def main(
     if quick:
         benchmarks = [dataclasses.replace(one, claims=()) for one in benchmarks]
     for benchmark in benchmarks:
-        outcome = run(benchmark, Effort(1 if quick else repeats, quick), diary.say)
-        records.append({**report.record(outcome, this_machine), "findings": diary.take_notes()})
-        results.write(folder, records[-1])  # at once: a run that is stopped keeps what it has
+        outcome = run(benchmark, Effort(1 if quick else repeats, quick), progress.show)
+        records.append(
+            {**report.record(outcome, this_machine), "findings": progress.take_findings()}
+        )
+        results.write(folder, records[-1])  # now, so that an interrupted run keeps its results
     for one in records:
         report.show(console, one)
     console.print(f"Written to {folder}", markup=False)

@@ -1,8 +1,8 @@
 """One client container with thousands of participants."""
 
 from benchmarks.containers import engine
-from benchmarks.containers.diary import note, say
 from benchmarks.containers.federation import CLIENT, federation
+from benchmarks.containers.progress import add_finding, show
 from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effort, Samples
 
 PARTICIPANTS, FEW = 5000, 200
@@ -14,15 +14,15 @@ def _measure(effort: Effort) -> Samples:
     with federation("crowd") as ours:
         [client] = ours.workers(CLIENT, 1, f"--participants={participants}")
         ours.wait_for_workers(1)
-        say(f"crowd: the container of {participants} participants is there")
-        played = ours.play(clients=participants, rounds=ROUNDS)
-        counts = [entry.updates for entry in played.entries]
+        show(f"crowd: the container with {participants} participants is attached")
+        finished = ours.run_experiment(clients=participants, rounds=ROUNDS)
+        counts = [entry.updates for entry in finished.entries]
         if counts != [participants] * ROUNDS:
             raise ContenderError(f"updates in each round: {counts}")
-        note(f"crowd: {next(one for one in played.experiment.notes if 'worker' in one)}")
+        add_finding(f"crowd: {next(one for one in finished.experiment.notes if 'worker' in one)}")
         return {
             "took part in every round": [min(counts)],
-            "round": [entry.seconds for entry in played.entries],
+            "round": [entry.seconds for entry in finished.entries],
             "memory of the client": engine.memory([client]),
             "memory of the aggregator": engine.memory([ours.aggregator]),
         }

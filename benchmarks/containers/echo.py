@@ -1,12 +1,12 @@
-"""Rounds that follow one another when each participant has a container of its own."""
+"""Consecutive rounds with one container for each participant."""
 
 import itertools
 from statistics import quantiles
 
 from benchmarks.containers import engine
-from benchmarks.containers.diary import say
 from benchmarks.containers.federation import LIGHT, Federation, federation
 from benchmarks.containers.light import PARAMETERS
+from benchmarks.containers.progress import show
 from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effort, Samples
 
 CLIENTS, FEW = 50, 5
@@ -14,16 +14,16 @@ ROUNDS = 201
 
 
 def paces(ours: Federation, clients: int, rounds: int) -> list[float]:
-    """Play rounds and return the seconds from one's end to the next one's.
+    """Run rounds and return the seconds from the end of one to the end of the next.
 
     Raises:
         ContenderError: an update of a round is missing.
     """
-    played = ours.play(clients=clients, model="lenet5", rule="fedavg", rounds=rounds)
-    for entry in played.entries:
+    finished = ours.run_experiment(clients=clients, model="lenet5", rule="fedavg", rounds=rounds)
+    for entry in finished.entries:
         if entry.updates != clients:
             raise ContenderError(f"{entry.updates} of {clients} took part in round {entry.round}")
-    return [later - earlier for earlier, later in itertools.pairwise(played.closed)]
+    return [later - earlier for earlier, later in itertools.pairwise(finished.closed)]
 
 
 def _measure(effort: Effort) -> Samples:
@@ -31,7 +31,7 @@ def _measure(effort: Effort) -> Samples:
     with federation("echo") as ours:
         workers = ours.workers(LIGHT, clients)
         ours.wait_for_workers(clients)
-        say(f"echo: {clients} containers attached")
+        show(f"echo: {clients} containers attached")
         seconds = paces(ours, clients, effort.of(ROUNDS, 21))
         memory = engine.memory(workers)
     return {

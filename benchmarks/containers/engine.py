@@ -1,4 +1,4 @@
-"""Containers of a benchmark: started many at a time, looked at, and gone afterwards in any case."""
+"""The containers of a benchmark: start many at a time, measure them, and always remove them."""
 
 import os
 import secrets
@@ -19,19 +19,19 @@ from benchmarks.contest import ContenderError
 
 T = TypeVar("T")
 
-#: Seconds that the engine gets to take the last containers off a network.
-_PARTING = 20.0
+#: Seconds within which the engine must detach the last containers from a network.
+_DETACH_LIMIT = 20.0
 R = TypeVar("R")
 
 #: The image of all containers, as in docker-compose.yml.
 IMAGE = os.environ.get("IMAGE", "fedsiege:latest")
-#: Carried by all that a benchmark makes; the value tells runs apart.
+#: Label of all containers and networks of a benchmark; its value is the name of the run.
 LABEL = "fedsiege.benchmark"
-#: Requests to the engine at a time. It starts no more containers a second with more of them.
+#: Concurrent requests to the engine. With more of them it starts no more containers a second.
 AT_ONCE = 8
 MEBIBYTE = 2**20
-_PATIENCE = 300
-#: As docker-compose.yml has every service.
+_TIME_LIMIT = 300
+#: Restrictions of every service, as in docker-compose.yml.
 _HARDENED: Mapping[str, Any] = {
     "init": True,
     "read_only": True,
@@ -41,12 +41,12 @@ _HARDENED: Mapping[str, Any] = {
 }
 
 
-class Stage:
-    """A network and the containers in it.
+class ContainerNetwork:
+    """A Docker network and the containers in it.
 
     Args:
-        client: of the engine.
-        name: of this run; the label's value, and the beginning of every container's name.
+        client: the connection to the engine.
+        name: the name of the run: the label's value and the prefix of the containers' names.
     """
 
     def __init__(self, client: docker.DockerClient, name: str) -> None:
@@ -59,13 +59,13 @@ class Stage:
     def create(
         self, name: str, command: Sequence[str], mounts: Mapping[Path, str], **options: Any
     ) -> Container:
-        """Create a container that its neighbours reach by its name.
+        """Create a container, which the others in the network reach by its name.
 
         Args:
-            name: within this stage.
+            name: the name in this network.
             command: program and arguments.
-            mounts: folders of this machine and where they are to be seen, never to be written.
-            options: of the Docker SDK's ``containers.create``.
+            mounts: the path in the container of each folder of this machine, mounted read-only.
+            options: further arguments of the Docker SDK's ``containers.create``.
         """
         alias = self.client.api.create_endpoint_config(aliases=[name])
         return self.client.containers.create(
@@ -92,15 +92,15 @@ class Stage:
         return container
 
     def remove(self) -> None:
-        """Remove everything this stage has made."""
+        """Remove the network and its containers."""
         mine = self.client.containers.list(all=True, filters={"label": f"{LABEL}={self.name}"})
         each(_remove, mine)
         network = self.client.networks.get(self._network)
-        until = time.monotonic() + _PARTING
+        until = time.monotonic() + _DETACH_LIMIT
         while True:
             try:
                 return network.remove()
-            except APIError:  # the engine may take a moment to part with the last container
+            except APIError:  # the engine may still be detaching the last container
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.2)
@@ -118,7 +118,7 @@ def _remove(container: Container) -> None:
 
 
 def each(do: Callable[[T], R], things: Iterable[T]) -> list[R]:
-    """Do something with each thing, some at a time; return what came of it, in order."""
+    """Call a function with each thing, ``AT_ONCE`` at a time; return the results in order."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(do, things))
 
@@ -128,10 +128,10 @@ def connected() -> Iterator[docker.DockerClient]:
     """Keep a connection to the engine while the block runs.
 
     Raises:
-        ContenderError: there is none, or it refuses.
+        ContenderError: no engine answers, or it reports an error.
     """
     try:
-        client = docker.from_env(timeout=_PATIENCE, max_pool_size=2 * AT_ONCE)
+        client = docker.from_env(timeout=_TIME_LIMIT, max_pool_size=2 * AT_ONCE)
         try:
             yield client
         finally:
@@ -141,39 +141,39 @@ def connected() -> Iterator[docker.DockerClient]:
 
 
 @contextmanager
-def stage(name: str) -> Iterator[Stage]:
-    """Keep a stage while the block runs; nothing of it stays.
+def container_network(name: str) -> Iterator[ContainerNetwork]:
+    """Keep a network while the block runs, and remove it with its containers afterwards.
 
     Raises:
-        ContenderError: the engine refuses.
+        ContenderError: the engine reports an error.
     """
     with connected() as client:
-        scene = Stage(client, f"fedsiege-bench-{name}-{secrets.token_hex(3)}")
+        network = ContainerNetwork(client, f"fedsiege-bench-{name}-{secrets.token_hex(3)}")
         try:
-            yield scene
+            yield network
         finally:
-            scene.remove()
+            network.remove()
 
 
 def files(most: int) -> Ulimit:
-    """Return the limit that lets a container open so many files and connections."""
+    """Return the limit of open files and connections of a container."""
     return Ulimit(name="nofile", soft=most, hard=most)
 
 
 def address(container: Container, port: int) -> str:
-    """Return where this machine reaches a container's published port."""
+    """Return the ``host:port`` at which this machine reaches a container's published port."""
     container.reload()
     for bound in container.ports[f"{port}/tcp"] or ():
         return f"{bound['HostIp']}:{bound['HostPort']}"
     words = container.logs(tail=3).decode(errors="replace")
-    raise ContenderError(f"{container.name} is not there: {words}")
+    raise ContenderError(f"{container.name} does not run: {words}")
 
 
 def memory(containers: Iterable[Container]) -> list[float]:
     """Return each container's memory in MiB, as ``docker stats`` counts it.
 
-    That is what its processes hold, and what the kernel holds for them, without the file cache that
-    can be dropped.
+    It includes the memory of the kernel for its processes, but not the file cache that can be
+    dropped.
     """
     return [usage / MEBIBYTE for usage in each(_usage, containers)]
 
@@ -186,13 +186,13 @@ def _usage(container: Container) -> int:
 
 
 def _stats(container: Container) -> dict[str, Any]:
-    engine: Any = container.client  # whose types leave open whether there is one
+    engine: Any = container.client  # its type allows None
     stats: dict[str, Any] = engine.api.stats(container.id, stream=False, one_shot=True)
     return stats
 
 
 def cpu_seconds(containers: Iterable[Container]) -> list[float]:
-    """Return the processor time that each container has taken since it was started."""
+    """Return the processor seconds of each container since its start."""
 
     def taken(container: Container) -> float:
         return float(_stats(container)["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
@@ -201,12 +201,12 @@ def cpu_seconds(containers: Iterable[Container]) -> list[float]:
 
 
 def resident(container: Container) -> float:
-    """Return the MiB that a container's largest process holds in memory."""
+    """Return the resident memory of a container's largest process, in MiB."""
     listed: list[list[str]] = container.top(ps_args="-o pid,rss")["Processes"]
     return max(int(rss) for _, rss in listed) / 1024
 
 
 def available() -> float:
-    """Return the MiB of this machine's memory that could still be taken."""
+    """Return the available memory of this machine, in MiB."""
     lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     return int(lines["MemAvailable"].split()[0]) / 1024

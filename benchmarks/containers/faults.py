@@ -1,6 +1,7 @@
-"""Containers killed and paused in every round: what was promised is counted, and exactly once.
+"""Containers killed and paused in every round: updates with a receipt must count exactly once.
 
-The proof is in ``marks.py``: every update leaves a mark of its own in the model.
+Every update leaves a mark of its own in the model, which shows how often it was counted; see
+``marks.py``.
 """
 
 import json
@@ -16,11 +17,11 @@ import numpy as np
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from benchmarks.containers.diary import note, say
 from benchmarks.containers.engine import each
 from benchmarks.containers.federation import MARKING, Federation, federation
 from benchmarks.containers.light import PARAMETERS
 from benchmarks.containers.marks import Account, Marks
+from benchmarks.containers.progress import add_finding, show
 from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effort, Samples
 from fedsiege import models
 from fedsiege.v1 import aggregator_pb2 as pb
@@ -32,24 +33,24 @@ ROUNDS, FEW_ROUNDS = 20, 4
 KILLED, PAUSED = 0.2, 0.1
 SEED = 0
 MODEL = "lenet5"
-#: Seconds that a round stays open. Updates are sent, and faults happen, at any moment of most of
-#: it, so that faults come before, while and after an update travels.
+#: Seconds that a round stays open, and within which updates are sent and faults made: faults happen
+#: before, during and after the submission of an update.
 DEADLINE, SENT_WITHIN, FAULTS_WITHIN = 4.0, 3.0, 3.5
-#: Seconds after its deadline within which a round must have moved the model.
+#: Seconds after its deadline within which a round must have updated the model.
 MARGIN = 0.5
-_PATIENCE = 120.0
+_TIME_LIMIT = 120.0
 
 
-def victims(
+def draw_containers(
     seed: int, round_number: int, clients: Sequence[str], spared: Collection[str]
 ) -> tuple[list[str], list[str]]:
-    """Draw who is killed and who is paused in a round; none is both.
+    """Draw the containers to kill and those to pause in a round; none is in both lists.
 
     Args:
-        seed: of the run.
-        round_number: 1 or more.
-        clients: all there are; the shares are of these.
-        spared: those that cannot be drawn.
+        seed: the seed of the run.
+        round_number: the round, from 1.
+        clients: all containers, of which the shares are taken.
+        spared: containers that are not drawn.
     """
     draw = random.Random(f"victims/{seed}/{round_number}")
     kills, pauses = round(KILLED * len(clients)), round(PAUSED * len(clients))
@@ -57,32 +58,33 @@ def victims(
     return drawn[:kills], drawn[kills:]
 
 
-class Saboteur:
-    """Makes the faults of each round, and repairs them when it is over.
+class FaultMaker:
+    """Makes faults in each round, and repairs them when the round is over.
 
-    Who was a victim in the round before is spared: it is being repaired.
+    A container with a fault has none in the next round, in which it is being repaired.
 
     Args:
         clients: the containers.
 
     Attributes:
-        killed, paused: how many were, in each round.
+        killed: number of killed containers by round.
+        paused: number of paused containers by round.
     """
 
     def __init__(self, clients: Iterable[Container]) -> None:
         self._clients = {str(one.name): one for one in clients}
         self._pool = ThreadPoolExecutor(len(self._clients))
         self._round_over = threading.Event()
-        self._victims: set[str] = set()
+        self._affected: set[str] = set()
         self._work: list[Future[None]] = []
         self.killed: Counter[int] = Counter()
         self.paused: Counter[int] = Counter()
 
     def round_opened(self, number: int) -> None:
-        """Let the round's faults happen, each at a moment of its own."""
+        """Start the faults of a round, each at a random time in it."""
         self._round_over = threading.Event()
-        killed, paused = victims(SEED, number, list(self._clients), self._victims)
-        self._victims = {*killed, *paused}
+        killed, paused = draw_containers(SEED, number, list(self._clients), self._affected)
+        self._affected = {*killed, *paused}
         draw = random.Random(f"moments/{SEED}/{number}")
 
         def begin(name: str, fault: str, repair: str, count: Counter[int]) -> None:
@@ -111,15 +113,15 @@ class Saboteur:
         with suppress(APIError):  # it is not running
             getattr(container, fault)()
             count[number] += not over.is_set()
-            over.wait(_PATIENCE)
+            over.wait(_TIME_LIMIT)
             getattr(container, repair)()
 
     def round_closed(self) -> None:
-        """Repair what is broken."""
+        """Start to repair the containers."""
         self._round_over.set()
 
     def finish(self) -> None:
-        """Wait until everything is repaired."""
+        """Wait until all containers are repaired."""
         self._round_over.set()
         self._pool.shutdown()
         for work in self._work:
@@ -134,26 +136,27 @@ def _measure(effort: Effort) -> Samples:
             MARKING, clients, f"--rounds={rounds}", f"--of={clients}", f"--within={SENT_WITHIN}"
         )
         ours.wait_for_workers(clients)
-        say(f"faults: {clients} containers attached")
+        show(f"faults: {clients} containers attached")
         experiment = ours.start(
             clients=0, min_clients=clients, rounds=rounds, model=MODEL, deadline=DEADLINE, seed=SEED
         )
         federation_id = _federation_of(ours, experiment)
-        saboteur = Saboteur(workers)
+        fault_maker = FaultMaker(workers)
         try:
-            entries, late = _sabotage(ours, federation_id, rounds, saboteur)
+            entries, late = _run_rounds(ours, federation_id, rounds, fault_maker)
         finally:
-            saboteur.finish()
-        account, said = _settle(ours, federation_id, entries, marks, workers)
-    heard = ", ".join(f"{word} {count}" for word, count in said.most_common())
+            fault_maker.finish()
+        account, results = _reconcile(ours, federation_id, entries, marks, workers)
+    logged = ", ".join(f"{word} {count}" for word, count in results.most_common())
     killed, paused = (
         [100 * count[number] / clients for number in range(1, rounds + 1)]
-        for count in (saboteur.killed, saboteur.paused)
+        for count in (fault_maker.killed, fault_maker.paused)
     )
-    note(
-        f"faults: {saboteur.killed.total()} kills and {saboteur.paused.total()} pauses in {rounds} "
-        f"rounds; {len(account.counted)} updates counted, {len(account.unheard)} of them without a "
-        f"receipt, {len(account.missing)} expected ones not; the workers said: {heard}"
+    add_finding(
+        f"faults: {fault_maker.killed.total()} kills and {fault_maker.paused.total()} pauses in "
+        f"{rounds} rounds; {len(account.counted)} updates counted, of them "
+        f"{len(account.without_receipt)} without a receipt; {len(account.missing)} expected ones "
+        f"not counted; results that the workers logged: {logged}"
     )
     return {
         "closed": [len(entries)],
@@ -165,67 +168,67 @@ def _measure(effort: Effort) -> Samples:
         "fewest paused": [min(paused)],
         "updates counted": [len(account.counted)],
         "receipt, counted once": [
-            len(account.counted) - len(account.unheard) - len(account.miscounted)
+            len(account.counted) - len(account.without_receipt) - len(account.miscounted)
         ],
         "receipt, not counted": [len(account.lost)],
         "not counted exactly once": [len(account.miscounted)],
-        "record and model differ": [len(account.contradicted) + len(account.uneven)],
-        "counted without a receipt": [len(account.unheard)],
+        "record and model differ": [len(account.disagreeing) + len(account.wrong_totals)],
+        "counted without a receipt": [len(account.without_receipt)],
         "expected, not counted": [len(account.missing)],
     }
 
 
 def _federation_of(ours: Federation, experiment: str) -> str:
-    """Return the federation of an experiment as soon as there is one."""
+    """Wait for the federation of an experiment; return its id."""
     request = control_pb.GetExperimentRequest(experiment_id=experiment)
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _TIME_LIMIT
     while time.monotonic() < until:
-        found = ours.control.GetExperiment(request, timeout=_PATIENCE).experiment
+        found = ours.control.GetExperiment(request, timeout=_TIME_LIMIT).experiment
         if found.federation_id:
             return found.federation_id
         time.sleep(0.02)
     raise ContenderError("the experiment got no federation")
 
 
-def _sabotage(
-    ours: Federation, federation_id: str, rounds: int, saboteur: Saboteur
+def _run_rounds(
+    ours: Federation, federation_id: str, rounds: int, fault_maker: FaultMaker
 ) -> tuple[list[pb.AccuracyEntry], list[float]]:
-    """Follow the rounds and let each have its faults.
+    """Watch the rounds and make faults in each.
 
     Returns:
-        Their entries, and how long after its deadline each had moved the model; below 0 if all
-        updates were there before it.
+        The entries of the rounds, and how many seconds after its deadline each had updated the
+        model; below 0 if all updates arrived before the deadline.
     """
     watch = pb.WatchRoundsRequest(federation_id=federation_id, from_round=1)
     entries: list[pb.AccuracyEntry] = []
     late: list[float] = []
     opened = time.monotonic()
-    timeout = _PATIENCE + 2 * rounds * DEADLINE
+    timeout = _TIME_LIMIT + 2 * rounds * DEADLINE
     for event in ours.data.WatchRounds(watch, timeout=timeout):
         match event.WhichOneof("event"):
             case "opened":
                 opened = time.monotonic()
-                saboteur.round_opened(event.opened.round)
+                fault_maker.round_opened(event.opened.round)
             case "aggregated":
                 late.append(time.monotonic() - opened - DEADLINE)
-                saboteur.round_closed()
+                fault_maker.round_closed()
             case "closed":
                 entry = event.closed.entry
                 entries.append(entry)
-                say(f"faults: round {entry.round}: {entry.updates} updates, {entry.seconds:.2f} s")
+                show(f"faults: round {entry.round}: {entry.updates} updates, {entry.seconds:.2f} s")
         if len(entries) == len(late) == rounds:
             return entries, late
     raise ContenderError(f"the federation ended after {len(entries)} rounds")
 
 
-def _settle(
+def _reconcile(
     ours: Federation,
     federation_id: str,
     entries: Sequence[pb.AccuracyEntry],
     marks: Marks,
     workers: Iterable[Container],
 ) -> tuple[Account, Counter[str]]:
-    """Hold the model, the aggregator's record and the workers' logs together."""
+    """Compare the model, the aggregator's record and the workers' logs; count the results."""
     first, _ = models.initial_weights(MODEL, "random", "digits", SEED)
     movement = _model(ours, federation_id) - first.numpy()
     updates = {entry.round: entry.updates for entry in entries}
@@ -236,8 +239,8 @@ def _settle(
             pb.ListParticipantsRequest(federation_id=federation_id, round=number)
         ).participants
     }
-    words = [
-        (one["round"], one["participant"], one["said"])
+    results = [
+        (one["round"], one["participant"], one["result"])
         for log in each(lambda worker: worker.logs(stderr=False), workers)
         for one in map(json.loads, log.splitlines())
     ]
@@ -245,15 +248,15 @@ def _settle(
         marks.counts(movement, updates),
         updates,
         accepted={key for key, outcome in outcomes.items() if outcome == pb.OUTCOME_ACCEPTED},
-        receipts={(number, index) for number, index, said in words if said == "OK"},
+        receipts={(number, index) for number, index, result in results if result == "OK"},
         expected={key for key, outcome in outcomes.items() if outcome != pb.OUTCOME_NOT_SCHEDULED},
     )
-    return account, Counter(said for _, _, said in words)
+    return account, Counter(result for _, _, result in results)
 
 
 def _model(ours: Federation, federation_id: str) -> Floats:
     request = pb.GetModelRequest(federation_id=federation_id)
-    answers = ours.data.GetModel(iter([request]), timeout=_PATIENCE)
+    answers = ours.data.GetModel(iter([request]), timeout=_TIME_LIMIT)
     chunks = [message.chunk.data for message in answers]
     return np.frombuffer(b"".join(chunks), np.float32)
 

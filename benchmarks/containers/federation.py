@@ -1,4 +1,4 @@
-"""A federation in containers, started through the engine's own interface."""
+"""A federation in containers, started through the Docker SDK."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ import grpc
 from docker.models.containers import Container
 
 from benchmarks.containers import engine
-from benchmarks.containers.engine import Stage, address, each, stage
+from benchmarks.containers.engine import ContainerNetwork, address, container_network, each
 from benchmarks.contest import ContenderError
 from benchmarks.processes import ROOT
 from fedsiege.v1 import aggregator_pb2 as data_pb
@@ -23,25 +23,25 @@ from services.rpc.channel import PAST_PROXIES
 from services.rpc.settings import of as spec_message
 
 AGGREGATOR, SIMULATOR = "aggregator:50051", "simulator:50052"
-#: What workers run: the client as the image has it, and those of this package.
+#: The modules of workers: the client of the image, and those of this package.
 CLIENT = "services.client"
 LIGHT, MARKING = "benchmarks.containers.light", "benchmarks.containers.marking"
-#: Where a container sees this package, which is not in the image.
+#: The mount of this package, which is not in the image.
 BENCHMARKS = {ROOT / "benchmarks": "/bench/benchmarks"}
-#: Whose bundle the benchmark itself calls with.
+#: The name of the bundle with which the benchmark itself calls.
 DRIVER = "driver"
-_PATIENCE = 300.0
-#: Connections that a server can hold.
+_TIME_LIMIT = 300.0
+#: The most connections of a server.
 _FILES = 20_000
 
 
 @dataclass(frozen=True)
-class Played:
+class FinishedExperiment:
     """An experiment that has ended.
 
     Attributes:
-        experiment: as it ended.
-        closed: when each of its rounds was told of, on the clock of ``time.perf_counter``.
+        experiment: its final state.
+        closed: when the end of each round was reported, by ``time.perf_counter``.
     """
 
     experiment: pb.Experiment
@@ -49,25 +49,29 @@ class Played:
 
     @property
     def entries(self) -> list[data_pb.AccuracyEntry]:
-        """The rounds' entries of the history."""
+        """The history's entries from round 1 on."""
         return list(self.experiment.historical_accuracy)[1:]
 
 
 class Federation:
-    """Aggregator and simulator in containers, and the workers started beside them.
+    """Aggregator and simulator in containers, and workers.
 
     Args:
-        scene: where they run.
-        stack: holds the connections to them.
-        options: that both take.
-        bundles: a folder with everyone's bundle, for TLS and admission by certificate; None for a
-            federation in the clear that is open to all.
+        network: where they run.
+        stack: closes the connections to them.
+        options: command line options of both.
+        bundles: a folder with the bundle of each service, for TLS and admission by certificate;
+            None for open admission without TLS.
     """
 
     def __init__(
-        self, scene: Stage, stack: ExitStack, options: Sequence[str], bundles: Path | None
+        self,
+        network: ContainerNetwork,
+        stack: ExitStack,
+        options: Sequence[str],
+        bundles: Path | None,
     ) -> None:
-        self.stage = scene
+        self.network = network
         self._bundles = bundles
         admission = ["--admission=mtls"] if bundles else []
         self.aggregator = self._serve("aggregator", 50051, *options, *admission)
@@ -80,7 +84,7 @@ class Federation:
     def _serve(self, name: str, port: int, *options: str) -> Container:
         command = ["python", "-m", f"services.{name}", f"--address=0.0.0.0:{port}"]
         proof, mounts = self._proof(name)
-        return self.stage.start(
+        return self.network.start(
             name,
             [*command, "--log-level=WARNING", *proof, *options],
             mounts,
@@ -89,7 +93,7 @@ class Federation:
         )
 
     def _proof(self, name: str) -> tuple[list[str], dict[Path, str]]:
-        """Return the option that names a service's bundle, and how it gets there."""
+        """Return the option for a service's bundle, and its mount."""
         if self._bundles is None:
             return [], {}
         return ["--certs=/certs"], {self._bundles / name: "/certs"}
@@ -109,15 +113,15 @@ class Federation:
 
         Args:
             module: ``CLIENT``, ``LIGHT`` or ``MARKING``.
-            count: how many.
-            options: of the module.
-            first: the number of the first one.
+            count: number of containers.
+            options: command line options of the module.
+            first: the number of the first container.
         """
         command = ["python", "-m", module, f"--aggregator={AGGREGATOR}", f"--simulator={SIMULATOR}"]
 
         def start(number: int) -> Container:
             proof, mounts = self._proof(worker_name(number))
-            return self.stage.start(
+            return self.network.start(
                 worker_name(number),
                 [*command, *proof, *options],
                 {**BENCHMARKS, **mounts},
@@ -128,75 +132,77 @@ class Federation:
         return each(start, range(first, first + count))
 
     def attached(self) -> list[pb.Worker]:
-        """Return the workers that are there."""
+        """Return the workers that are attached to the simulator."""
         response = self.control.ListWorkers(
-            pb.ListWorkersRequest(), timeout=_PATIENCE, wait_for_ready=True
+            pb.ListWorkersRequest(), timeout=_TIME_LIMIT, wait_for_ready=True
         )
         return list(response.workers)
 
     def wait_for_workers(self, count: int) -> None:
-        """Wait until so many are there.
+        """Wait until ``count`` workers are attached.
 
         Raises:
-            ContenderError: they do not come.
+            ContenderError: the time limit is reached before.
         """
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIME_LIMIT
         while (there := len(self.attached())) < count:
             if time.monotonic() > until:
-                raise ContenderError(f"{there} of {count} workers after {_PATIENCE:.0f} s")
+                raise ContenderError(
+                    f"{there} of {count} workers attached after {_TIME_LIMIT:.0f} s"
+                )
             time.sleep(0.2)
 
     def start(self, **settings: Any) -> str:
-        """Start an experiment; return its identifier. Settings are fields of ExperimentSpec."""
-        chosen: dict[str, Any] = {"attack": 0.0, "dataset": "digits", "deadline": _PATIENCE}
+        """Start an experiment with fields of ExperimentSpec; return its id."""
+        chosen: dict[str, Any] = {"attack": 0.0, "dataset": "digits", "deadline": _TIME_LIMIT}
         request = pb.StartExperimentRequest(spec=spec_message({**chosen, **settings}))
-        started = self.control.StartExperiment(request, timeout=_PATIENCE, wait_for_ready=True)
+        started = self.control.StartExperiment(request, timeout=_TIME_LIMIT, wait_for_ready=True)
         return started.experiment.experiment_id
 
-    def play(self, **settings: Any) -> Played:
-        """Run an experiment to its end.
+    def run_experiment(self, **settings: Any) -> FinishedExperiment:
+        """Run an experiment with fields of ExperimentSpec to its end.
 
         Raises:
-            ContenderError: it did not finish.
+            ContenderError: the experiment did not finish.
         """
         watch = pb.WatchExperimentRequest(experiment_id=self.start(**settings))
         last, closed = pb.Experiment(), []
-        for event in self.control.WatchExperiment(watch, timeout=2 * _PATIENCE):
+        for event in self.control.WatchExperiment(watch, timeout=2 * _TIME_LIMIT):
             if event.WhichOneof("event") == "experiment":
                 last = event.experiment
             elif event.entry.round > 0:
                 closed.append(time.perf_counter())
         if last.state != pb.EXPERIMENT_STATE_FINISHED:
             raise ContenderError(f"after {len(closed)} rounds: {last.problem}")
-        return Played(last, closed)
+        return FinishedExperiment(last, closed)
 
-    def last_words(self) -> str:
-        """Return the ends of the servers' logs."""
+    def log_tail(self) -> str:
+        """Return the last lines of the servers' logs."""
         logs = [server.logs(tail=4) for server in (self.aggregator, self.simulator)]
         return b" | ".join(log.strip() for log in logs).decode(errors="replace")
 
 
 def worker_name(number: int) -> str:
-    """Return what a worker's container, and its bundle, are called."""
+    """Return the name of a worker's container and bundle."""
     return f"client-{number}"
 
 
 @contextmanager
 def federation(name: str, *options: str, bundles: Path | None = None) -> Iterator[Federation]:
-    """Keep a federation while the block runs; nothing of it stays.
+    """Keep a federation while the block runs, and remove it afterwards.
 
     Args:
-        name: of the benchmark.
-        options: that aggregator and simulator both take.
-        bundles: a folder with everyone's bundle; None for a federation in the clear.
+        name: the name of the benchmark.
+        options: command line options of aggregator and simulator.
+        bundles: a folder with the bundle of each service; None for no TLS.
 
     Raises:
-        ContenderError: the engine or a service refuses.
+        ContenderError: the engine or a service reports an error.
     """
-    with stage(name) as scene, ExitStack() as stack:
-        both = Federation(scene, stack, options, bundles)
+    with container_network(name) as network, ExitStack() as stack:
+        both = Federation(network, stack, options, bundles)
         try:
             yield both
         except grpc.RpcError as error:
             why = " ".join(str(error).split())  # on one line
-            raise ContenderError(f"{why}; {both.last_words()}") from error
+            raise ContenderError(f"{why}; {both.log_tail()}") from error

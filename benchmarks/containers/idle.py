@@ -1,8 +1,8 @@
-"""Streams on which nothing happens, each over a connection of its own.
+"""Idle streams, each over a connection of its own.
 
-``python -m benchmarks.containers.idle attach --address simulator:50052 --streams 5000`` says
-``open N`` once all have been answered or have begun, and holds them until it is ended. It ends with
-status 1 if a stream does.
+``python -m benchmarks.containers.idle attach --address simulator:50052 --streams 5000`` prints
+``open N`` when all streams are open, and keeps them open until it is terminated. It exits with
+status 1 if a stream ends.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.rpc import process
 from services.rpc.channel import channel_options
 
-#: Connections that are being opened at a time.
+#: Connections that are opened at the same time.
 _AT_ONCE = 100
 
 
 def main() -> None:
-    """Open the streams and hold them."""
+    """Open the streams and keep them open."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("method", choices=["attach", "watch"])
     parser.add_argument("--address", required=True, help="host:port")
@@ -42,13 +42,13 @@ async def _hold(options: argparse.Namespace) -> None:
         asyncio.create_task(_stream(number, options, turns, opened[number]))
         for number in range(options.streams)
     ]
-    telling = asyncio.create_task(_tell(opened))
+    announcing = asyncio.create_task(_announce(opened))
     over, _ = await asyncio.wait(streams, return_when=asyncio.FIRST_COMPLETED)
-    telling.cancel()
+    announcing.cancel()
     sys.exit(f"{len(over)} streams ended; the first: {over.pop().result()}")
 
 
-async def _tell(opened: Sequence[asyncio.Event]) -> None:
+async def _announce(opened: Sequence[asyncio.Event]) -> None:
     for one in opened:
         await one.wait()
     print(f"open {len(opened)}", flush=True)
@@ -57,8 +57,8 @@ async def _tell(opened: Sequence[asyncio.Event]) -> None:
 async def _stream(
     number: int, options: argparse.Namespace, turns: asyncio.Semaphore, opened: asyncio.Event
 ) -> str:
-    """Hold a stream until it ends; return what the server says then."""
-    # Without this all channels of a process share one connection.
+    """Keep a stream open until it ends; return its status."""
+    # Without this option all channels of a process share one connection.
     own = [*channel_options(options.address), ("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(options.address, options=own) as channel:
         async with turns:

@@ -1,7 +1,7 @@
 """A worker whose participants need no torch: ``python -m benchmarks.containers.light``.
 
-Every participant sends back what came. All of the wire is the real one; only the computation is
-left out, and with it nine tenths of a client's memory and most of its start.
+Every participant sends back the model. Everything but the computation is real; without it a client
+takes a tenth of the memory and starts faster.
 """
 
 import argparse
@@ -23,17 +23,17 @@ class LightParticipants(worker.HostedParticipants):
 
     @property
     def size(self) -> int:
-        """How many parameters the model has; only torch could say it of others."""
+        """Number of parameters of LeNet-5; other models would need torch."""
         return PARAMETERS
 
     def prepare(self, join: pb.Join) -> str:
-        """Return what they do."""
+        """Return the method, to be shown."""
         return "echo"
 
     def updates(
         self, round_number: int, weights: Floats, indices: Sequence[int]
     ) -> Iterator[list[Update]]:
-        """Yield what came, made small so that the model does not explode."""
+        """Yield the model, scaled down so that it does not grow without bound."""
         echo = weights * np.float32(1e-3)
         yield [Update(index, echo, num_samples=1, num_steps=1) for index in indices]
 

@@ -1,7 +1,7 @@
-"""A worker with one participant whose every update leaves a mark, and that says what it is told.
+"""A worker with one participant whose updates leave marks, and that logs their results.
 
 ``python -m benchmarks.containers.marking --rounds 20 --of 50`` prints a line of JSON when it sends
-an update, and another when it hears what became of it.
+an update, and another one with the result.
 """
 
 import argparse
@@ -24,8 +24,8 @@ class MarkingParticipants(LightParticipants):
     """Participants that mark the model instead of training it.
 
     Args:
-        marks: where.
-        within: each update is sent at a moment from 0 to this many seconds.
+        marks: the positions of the marks.
+        within: each update is sent after a random time of up to this many seconds.
     """
 
     def __init__(self, marks: Marks, within: float) -> None:
@@ -43,37 +43,37 @@ class MarkingParticipants(LightParticipants):
         ]
 
 
-class Witness(Sender):
-    """Says on the standard output what it sends, and what it is told of it."""
+class LoggingSender(Sender):
+    """Prints each update that it sends, and the result."""
 
     async def submit(
         self, round_number: int, updates: Sequence[Update], deadline: float
     ) -> list[Refusal]:
-        """Submit one update."""
+        """Submit one update; arguments as for ``Sender``."""
         [update] = updates
-        _say(round_number, update.index, "sent")
+        _log(round_number, update.index, "sent")
         refusals = await super().submit(round_number, updates, deadline)
         answers = [refusal.reason or refusal.code.name for refusal in refusals]
-        _say(round_number, update.index, *(answers or ["OK"]))
+        _log(round_number, update.index, *(answers or ["OK"]))
         return refusals
 
 
-def _say(round_number: int, participant: int, said: str) -> None:
-    said_of = {"round": round_number, "participant": participant, "said": said}
-    print(json.dumps(said_of), flush=True)
+def _log(round_number: int, participant: int, result: str) -> None:
+    line = {"round": round_number, "participant": participant, "result": result}
+    print(json.dumps(line), flush=True)
 
 
 def main() -> None:
-    """Parse the command line and work."""
+    """Parse the command line and run the worker."""
     parser = argparse.ArgumentParser(prog="benchmarks.containers.marking", description=__doc__)
-    parser.add_argument("--rounds", type=int, required=True, help="of the experiment")
+    parser.add_argument("--rounds", type=int, required=True, help="rounds of the experiment")
     parser.add_argument("--of", type=int, required=True, help="participants of the experiment")
     parser.add_argument("--within", type=float, default=0.0, help="seconds in which to send")
 
     def make_participants(options: argparse.Namespace) -> worker.HostedParticipants:
         return MarkingParticipants(Marks(PARAMETERS, options.rounds, options.of), options.within)
 
-    with mock.patch.object(worker, "Sender", Witness):
+    with mock.patch.object(worker, "Sender", LoggingSender):
         command.main(pb.WORKER_KIND_CLIENT, None, make_participants, parser)
 
 

@@ -1,4 +1,4 @@
-"""The results on disk: every sample in ``containers/<name>.json``, tables in ``containers.md``."""
+"""The result files: every sample in ``containers/<name>.json``, tables in ``containers.md``."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ peer takes part, the targets are our own."""
 
 
 def write(folder: Path, record: report.Record) -> None:
-    """Write one benchmark's file, and the table from all such files there are."""
+    """Write one benchmark's file, and the tables from all such files in the folder."""
     details = folder / "containers"
     details.mkdir(parents=True, exist_ok=True)
     (details / f"{record['name']}.json").write_text(json.dumps(record, indent=1) + "\n")
@@ -22,7 +22,7 @@ def write(folder: Path, record: report.Record) -> None:
 
 
 def markdown(records: Sequence[report.Record]) -> str:
-    """Write the tables of all benchmarks; a line with a target says whether it was met."""
+    """Return the tables of all benchmarks in Markdown; a line with a target has a verdict."""
     text = [_HEADING]
     for one in records:
         text += ["", f"## {one['title']}", ""]

@@ -17,7 +17,7 @@ import grpc
 from docker.models.containers import Container
 
 from benchmarks.containers import engine
-from benchmarks.containers.diary import note, say
+from benchmarks.containers.progress import add_finding, show
 from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effort, Samples
 from benchmarks.processes import ROOT
 from fedsiege.v1 import simulator_pb2 as pb
@@ -25,9 +25,9 @@ from fedsiege.v1 import simulator_pb2_grpc as rpc
 from services.rpc.channel import PAST_PROXIES
 
 CLIENTS, FEW = 50, 5
-#: Clients that come after the experiment and never work.
+#: Clients that are started after the experiment and stay idle.
 IDLE = 10
-_PATIENCE = 300.0
+_TIME_LIMIT = 300.0
 _COMPOSE = "com.docker.compose"
 _STEPS = (
     "all containers run",
@@ -38,11 +38,11 @@ _STEPS = (
 
 
 class Project:
-    """A Compose project in a folder of its own, as in a fresh clone.
+    """A Compose project in a folder that looks like a fresh clone.
 
     Args:
-        client: of the engine.
-        folder: is made to look like one.
+        client: the connection to the engine.
+        folder: an empty folder, which is filled.
     """
 
     def __init__(self, client: docker.DockerClient, folder: Path) -> None:
@@ -65,7 +65,7 @@ class Project:
         """Run a Compose command.
 
         Raises:
-            ContenderError: it fails.
+            ContenderError: the command fails.
         """
         done = subprocess.run(
             [*self._command, "--project-name", self._name, *arguments],
@@ -79,7 +79,7 @@ class Project:
             raise ContenderError(f"{' '.join(arguments)}: {done.stderr.strip()[-500:]}")
 
     def up(self, clients: int) -> None:
-        """Start what is not there."""
+        """Start the services, with this number of clients; running containers are kept."""
         self.compose("up", "--detach", "--no-recreate", "--scale", f"client={clients}")
 
     def containers(self, service: str) -> list[Container]:
@@ -90,7 +90,7 @@ class Project:
 
 
 def started(container: Container) -> float:
-    """Return when a container began to run, in seconds since 1970."""
+    """Return when a container was started, in seconds since 1970."""
     stamp = container.attrs["State"]["StartedAt"]
     return datetime.fromisoformat(stamp[:26].rstrip("Z") + "+00:00").timestamp()
 
@@ -112,7 +112,7 @@ def _measure(effort: Effort) -> Samples:
     with _project() as project:
         began = time.time()
         project.up(clients)
-        say(f"start: up returned after {time.time() - began:.1f} s")
+        show(f"start: up returned after {time.time() - began:.1f} s")
         [simulator] = project.containers("simulator")
         with grpc.insecure_channel(engine.address(simulator, 50052), [PAST_PROXIES]) as channel:
             control = rpc.SimulatorServiceStub(channel)
@@ -120,15 +120,15 @@ def _measure(effort: Effort) -> Samples:
             attached = _attached(control)
             containers = project.containers("client")
             busy, cpu = engine.memory(containers), engine.cpu_seconds(containers)
-            say("start: and some that stay idle")
+            show("start: starting clients that stay idle")
             project.up(clients + IDLE)
             while len(_attached(control)) < len(attached) + IDLE:
                 time.sleep(0.2)
             idle = engine.memory(project.containers("client")[-IDLE:])
     steps = [started(containers[-1]), max(attached), opened, finished]
     for step, before, after in zip(_STEPS, [began, *steps], steps, strict=False):
-        say(f"start: {after - before:5.1f} s until {step}")
-    note(
+        show(f"start: {after - before:5.1f} s until {step}")
+    add_finding(
         f"start: a client took {median(cpu):.2f} s of processor time until it had trained, "
         f"{sum(cpu):.0f} s all together"
     )
@@ -143,25 +143,25 @@ def _measure(effort: Effort) -> Samples:
 
 def _attached(control: rpc.SimulatorServiceStub) -> list[float]:
     """Return when each worker attached, in seconds since 1970."""
-    response = control.ListWorkers(pb.ListWorkersRequest(), timeout=_PATIENCE)
+    response = control.ListWorkers(pb.ListWorkersRequest(), timeout=_TIME_LIMIT)
     return [one.attach_time.ToMicroseconds() / 1e6 for one in response.workers]
 
 
 def _first_round(control: rpc.SimulatorServiceStub, clients: int) -> tuple[float, float]:
-    """Wait for the first round; return when it was over, and when it was opened.
+    """Wait for the first round; return when it closed and when it was opened.
 
     Raises:
-        ContenderError: it does not come, or not all took part in it.
+        ContenderError: there is no first round, or an update is missing in it.
     """
     request = pb.ListExperimentsRequest()
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _TIME_LIMIT
     while not (listed := control.ListExperiments(request, wait_for_ready=True).experiments):
         if time.monotonic() > until:
-            raise ContenderError("no experiment was begun")
+            raise ContenderError("no experiment was started")
         time.sleep(0.2)
     watch = pb.WatchExperimentRequest(experiment_id=listed[0].experiment_id)
     finished, opened, problem = 0.0, 0.0, ""
-    for event in control.WatchExperiment(watch, timeout=_PATIENCE):
+    for event in control.WatchExperiment(watch, timeout=_TIME_LIMIT):
         problem = event.experiment.problem
         if event.WhichOneof("event") == "entry" and event.entry.round == 1:
             finished = time.time()

@@ -1,11 +1,10 @@
-"""What a stream on which nothing happens costs a server: thousands, each its own connection."""
+"""The memory of a server for thousands of idle streams, each over a connection of its own."""
 
 import time
 
 from docker.models.containers import Container
 
 from benchmarks.containers import engine
-from benchmarks.containers.diary import say
 from benchmarks.containers.federation import (
     AGGREGATOR,
     BENCHMARKS,
@@ -13,27 +12,28 @@ from benchmarks.containers.federation import (
     Federation,
     federation,
 )
+from benchmarks.containers.progress import show
 from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effort, Samples
 from fedsiege.v1 import aggregator_pb2 as pb
 
 COUNT, FEW = 5000, 200
-_PATIENCE = 120.0
+_TIME_LIMIT = 120.0
 _FILES = 20_000
-#: All streams come from one peer, which may have fewer by default.
+#: All streams come from one peer, for which the default limit is lower.
 _LIMITS = ("--limits=streams=10000",)
 _KIBIBYTES = 1024
 
 
 def _hold(ours: Federation, count: int, *options: str) -> Container:
-    """Start a container that holds idle streams; return when all are open."""
-    holder = ours.stage.start(
+    """Start a container with idle streams; return when all are open."""
+    holder = ours.network.start(
         "idle",
         ["python", "-m", "benchmarks.containers.idle", *options, f"--streams={count}"],
         BENCHMARKS,
         environment={"PYTHONPATH": "/bench"},
         ulimits=[engine.files(_FILES)],
     )
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _TIME_LIMIT
     while f"open {count}\n".encode() not in holder.logs(stderr=False):
         holder.reload()
         if holder.status != "running" or time.monotonic() > until:
@@ -44,17 +44,17 @@ def _hold(ours: Federation, count: int, *options: str) -> Container:
 
 
 def _grown(ours: Federation, server: Container, count: int, *options: str) -> Samples:
-    """Return what a server's memory grew by for each stream, KiB."""
+    """Return the growth of a server's memory for each stream, in KiB."""
     before, before_all = engine.resident(server), engine.memory([server])[0]
     began = time.monotonic()
     holder = _hold(ours, count, *options)
-    say(f"streams: {count} opened within {time.monotonic() - began:.1f} s")
-    time.sleep(2)  # what opening them took for a moment goes
+    show(f"streams: {count} opened within {time.monotonic() - began:.1f} s")
+    time.sleep(2)  # memory that was used to open them is released
     grown = engine.resident(server) - before
     grown_all = engine.memory([server])[0] - before_all
     holder.reload()
     if holder.status != "running":
-        raise ContenderError("the streams did not last")
+        raise ContenderError("a stream ended")
     return {
         "memory for each": [grown * _KIBIBYTES / count],
         "with the kernel's": [grown_all * _KIBIBYTES / count],
@@ -66,9 +66,9 @@ def _watch(effort: Effort) -> Samples:
     with federation("streams", *_LIMITS) as ours:
         spec = pb.FederationSpec(model="lenet5", dataset="digits", rule="fedavg")
         created = ours.data.CreateFederation(
-            pb.CreateFederationRequest(spec=spec), timeout=_PATIENCE, wait_for_ready=True
+            pb.CreateFederationRequest(spec=spec), timeout=_TIME_LIMIT, wait_for_ready=True
         ).federation
-        # The first call of a kind takes memory that later ones share.
+        # The first call of a method takes memory that later calls share.
         next(
             iter(ours.data.WatchRounds(pb.WatchRoundsRequest(federation_id=created.federation_id)))
         )
@@ -86,10 +86,10 @@ def _attach(effort: Effort) -> Samples:
         return samples
 
 
-def _claim(who: str) -> Claim:
+def _claim(contender: str) -> Claim:
     return Claim(
-        f"{who}: memory for each",
-        lambda medians: medians[who, "memory for each"],
+        f"{contender}: memory for each",
+        lambda medians: medians[contender, "memory for each"],
         "KiB",
         at_most=60,
     )

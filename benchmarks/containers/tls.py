@@ -1,4 +1,4 @@
-"""What TLS with certificates on both sides costs: the same echo with it and without, in turns."""
+"""The cost of mutual TLS: the same echo with and without it, in turns."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.containers import engine
-from benchmarks.containers.diary import say
 from benchmarks.containers.echo import CLIENTS, FEW, paces
 from benchmarks.containers.federation import DRIVER, LIGHT, federation, worker_name
 from benchmarks.containers.light import PARAMETERS
+from benchmarks.containers.progress import show
 from benchmarks.contest import Benchmark, Claim, Contender, Effort, Samples
 from services.identity.authority import Authority
 from services.identity.callers import Role
@@ -21,14 +21,14 @@ _HERE = ("localhost", "127.0.0.1")
 
 @contextmanager
 def certificates(clients: int) -> Iterator[Path]:
-    """Keep a folder with everyone's bundle while the block runs."""
+    """Keep a folder with the bundle of each service while the block runs."""
     with tempfile.TemporaryDirectory(prefix="bench-certs-") as folder:
         authority = Authority.create(Path(folder) / "certs")
         authority.issue("aggregator", participants=0, hosts=("aggregator", *_HERE))
         authority.issue("simulator", Role.CONTROL, hosts=("simulator", *_HERE))
         authority.issue(DRIVER, Role.CONTROL)
         authority.issue_all([worker_name(number) for number in range(clients)])
-        # Containers run as another user than who made these, and see their own only.
+        # Containers run as another user, and each mounts its own bundle only.
         for path in authority.folder.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
         yield authority.folder
@@ -45,13 +45,13 @@ def _measure(effort: Effort) -> Samples:
         workers = {name: one.workers(LIGHT, clients) for name, one in both.items()}
         for name, one in both.items():
             one.wait_for_workers(clients)
-            say(f"tls: {name}: {clients} containers attached")
+            show(f"tls: {name}: {clients} containers attached")
         speeds: dict[str, list[float]] = {name: [] for name in both}
         for turn in range(1, effort.of(TURNS, 2) + 1):
             for name, one in both.items():
                 taken = paces(one, clients, effort.of(ROUNDS, 11))
                 speeds[name].append(len(taken) / sum(taken))
-                say(f"tls: turn {turn}, {name}: {speeds[name][-1]:.1f} rounds a second")
+                show(f"tls: turn {turn}, {name}: {speeds[name][-1]:.1f} rounds a second")
         memory = {name: engine.memory(containers) for name, containers in workers.items()}
     return {
         **{f"{name}: rounds a second": taken for name, taken in speeds.items()},

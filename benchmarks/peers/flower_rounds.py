@@ -1,4 +1,4 @@
-"""Flower's side of the echo round: every client sends the model back as it came. No training.
+"""Flower's side of the echo round: every client sends the model back, without training.
 
 Runs inside the peer's environment, where Flower's simulation engine starts it.
 """
@@ -14,13 +14,13 @@ app = ClientApp()
 
 
 def initial_arrays() -> ArrayRecord:
-    """Return the vector that goes around."""
+    """Return the vector that is sent."""
     return ArrayRecord([np.zeros(PARAMETERS, np.float32)])
 
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
-    """Answer with the very record that came in: nothing is even decoded."""
+    """Answer with the received record, without decoding it."""
     content = RecordDict(
         {"arrays": message.content["arrays"], "metrics": MetricRecord({"num-examples": 1})}
     )

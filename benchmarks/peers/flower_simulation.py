@@ -24,7 +24,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 
 def main() -> None:
-    """Run the simulation asked for."""
+    """Parse the command line and run the simulation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", choices=["rounds", "training"])
     parser.add_argument("--clients", type=int, default=100)
@@ -46,7 +46,7 @@ def main() -> None:
     closed: list[float] = []
 
     class TimedFedAvg(FedAvg):
-        """FedAvg that notes when the aggregate of a round is there."""
+        """FedAvg that records when each round is aggregated."""
 
         def aggregate_train(self, server_round, replies):
             replies = list(replies)

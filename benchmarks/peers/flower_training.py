@@ -1,8 +1,8 @@
 """Flower's side of the training round: every client trains a small CNN on its own few samples.
 
-Runs inside the peer's environment, where Flower's simulation engine starts it. What could be saved
-in Flower's favour is: the module and the samples are made once per engine process and kept, one
-torch thread per process, no evaluation anywhere.
+Runs inside the peer's environment, where Flower's simulation engine starts it. All savings in
+Flower's favour are made: the module and the samples are made once per engine process and kept, one
+torch thread per process, no evaluation.
 """
 
 import functools
@@ -40,7 +40,7 @@ def net() -> nn.Module:
 
 @functools.cache
 def module() -> nn.Module:
-    """Return this process's module; the environment says which, so that all processes agree."""
+    """Return this process's module; an environment variable names it for all processes."""
     torch.manual_seed(0)
     return {"lenet5": lenet5, "net": net}[os.environ["BENCH_MODEL"]]()
 

@@ -1,4 +1,4 @@
-"""``make bench-rules``: measure every rule that ByzFL has too, and write the figures down."""
+"""``make bench-rules``: measure every rule that ByzFL has too, and write the results to files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,12 +26,10 @@ def main(
     patience: Annotated[
         float, typer.Option(help="Seconds after which no further repetition of a rule begins")
     ] = 15.0,
-    limit: Annotated[
-        float, typer.Option(help="Seconds that one contender may take at once")
-    ] = 75.0,
+    limit: Annotated[float, typer.Option(help="Seconds that one repetition may take")] = 75.0,
     threads: Annotated[int, typer.Option(min=1, help="Threads that each contender may use")] = 2,
     cpu: Annotated[
-        bool, typer.Option(help="Time on the processor, on one thread: for a machine in use")
+        bool, typer.Option(help="Measure processor time, on one thread: for a machine in use")
     ] = False,
     quick: Annotated[bool, typer.Option(help="The two smaller matrices, once, 20 s each")] = False,
     results: Annotated[Path, typer.Option(help="Folder of the results")] = (
@@ -52,7 +50,7 @@ def main(
     if quick:
         matrices, repeats, limit = list(SIZES[:2]), 1, 20.0
 
-    def tell(line: str) -> None:
+    def show(line: str) -> None:
         console.print(line, markup=False)
 
     BYZFL.prepare()
@@ -64,8 +62,8 @@ def main(
         with Workers(size, limit, threads, "cpu" if cpu else "wall", too_slow) as workers:
             for case in cases:
                 one = benchmark(case, size, workers)
-                outcomes.append(run(one, Effort(repeats, seconds=patience), tell))
-                # At once, so that a run that is stopped keeps what it has.
+                outcomes.append(run(one, Effort(repeats, seconds=patience), show))
+                # Now, so that an interrupted run keeps its results.
                 written = report.as_record(outcomes, this_machine)
                 report.write(results, written)
     console.print(Markdown(report.markdown(written)))

@@ -1,6 +1,6 @@
-"""What is measured: rules, and matrices of updates.
+"""The cases: rules, and matrices of updates.
 
-Imported by the workers of both environments, so it needs nothing but numpy.
+The workers of both environments import it, so it needs only numpy.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Size:
         return cls(int(float(n)), int(float(d)))
 
     def updates(self) -> NDArray[np.float32]:
-        """Return the same ``(n, d)`` float32 in every process: a direction, and noise around it."""
+        """Return ``(n, d)`` float32, the same in every process: one direction plus noise."""
         random = np.random.default_rng(0)
         rows = np.empty((self.n, self.d), np.float32)
         random.standard_normal(out=rows, dtype=np.float32)
@@ -42,12 +42,12 @@ class Size:
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that both can do.
+    """A rule of both libraries.
 
     Attributes:
-        name: ours, with parameters; ``{f}`` stands for a fifth of the participants.
-        peer: ByzFL's class.
-        arguments: of that class; the text ``f`` stands for the same number.
+        name: our name with parameters; ``{f}`` stands for a fifth of the participants.
+        peer: the name of ByzFL's class.
+        arguments: the arguments of that class; the text ``f`` stands for the same number.
         sorts: whether the time is also compared with that of sorting the matrix.
     """
 

@@ -1,4 +1,4 @@
-"""The contenders: workers that are started when they are first needed, one for each matrix."""
+"""The contenders: worker processes, one for each matrix, started when first needed."""
 
 import json
 from collections.abc import Callable
@@ -20,15 +20,15 @@ BYZFL = Environment("byzfl")
 
 
 class Workers:
-    """The processes that hold one matrix; a context manager that ends them.
+    """The worker processes for one matrix; a context manager that ends them.
 
     Args:
-        size: of the matrix.
-        limit: seconds that one repetition of a case may take.
-        threads: that each may use.
-        clock: ``wall``, or ``cpu`` for the time on the processor.
-        too_slow: the matrix at which a contender ran out of time with a case. It is not asked again
-            for as many participants with more parameters. Written too.
+        size: the size of the matrix.
+        limit: most seconds of one repetition of a case.
+        threads: threads of each process.
+        clock: ``wall``, or ``cpu`` for processor time.
+        too_slow: the matrix for which a contender exceeded the limit, by contender and case. It is
+            not run again for as many participants with more parameters. Entries are added here.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Workers:
             self._end(name)
 
     def ask(self, name: str, case: Case) -> dict[str, Any]:
-        """Let a worker run a case.
+        """Run a case in a contender's worker; return its answer.
 
         Raises:
-            ContenderError: it took too long, or failed.
+            ContenderError: it took too long or failed.
         """
         before = self._too_slow.get((name, case.title))
         if before is not None and before.n == self._size.n and before.d <= self._size.d:
@@ -73,7 +73,7 @@ class Workers:
             answer: dict[str, Any] = json.loads(process.line(f"result {count} ", self._limit))
         except ContenderError:
             alive = process.child.poll() is None
-            why = f"more than {self._limit:g} s" if alive else process.last_words()
+            why = f"more than {self._limit:g} s" if alive else process.log_tail()
             if alive:
                 self._too_slow[name, case.title] = self._size
             self._end(name)

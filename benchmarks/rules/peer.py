@@ -1,4 +1,4 @@
-"""Imports ByzFL, in its own environment: ``.bench/byzfl``, which ``make bench-rules`` makes."""
+"""Import ByzFL in its environment ``.bench/byzfl``, which ``make bench-rules`` makes."""
 
 import importlib
 from types import ModuleType
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def load() -> ModuleType:
-    """Return ByzFL.
+    """Return the module of ByzFL.
 
-    It imports torchvision, which beside a CPU build of torch misses two operators that nobody here
-    calls.
+    It imports torchvision, which misses two operators beside a CPU build of torch. They are
+    declared here and never called.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The outcome of all rules and matrices: one table, one file."""
+"""The results of all rules and matrices: one table and one file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,10 @@ Record = Mapping[str, Any]
 
 
 def as_record(outcomes: Sequence[Outcome], machine: Mapping[str, str]) -> Record:
-    """Write all outcomes down.
+    """Return the record of all outcomes.
 
-    In the form of the other benchmarks, so that their table can show it: of each claim, which
-    stands for many rules and matrices, the figures where it fares worst. All samples are in
-    ``cells``.
+    It has the form of the other benchmarks' records, so that their table can show it: each claim
+    has the figures of the rule and matrix where they are worst. All samples are in ``cells``.
     """
     cells = [record(outcome, {}) for outcome in outcomes]
     texts = {claim["text"]: claim for cell in cells for claim in cell["claims"]}
@@ -49,7 +48,7 @@ def as_record(outcomes: Sequence[Outcome], machine: Mapping[str, str]) -> Record
 
 
 def markdown(written: Record) -> str:
-    """Write the table: a line for each rule and matrix."""
+    """Return the table in Markdown, with a line for each rule and matrix."""
     text = [
         f"# {written['title']}",
         "",

@@ -1,9 +1,9 @@
-"""A process that holds one matrix and runs rules over it as it is told.
+"""A worker process that holds one matrix and runs rules on it.
 
 ``python worker.py (ours|torch|numpy|sort) 100x1e5 THREADS (wall|cpu)`` reads one case per line, and
-answers each with ``result COUNT {json}``: seconds of each call and, of ours, the memory of one
-beyond the matrix and what it returns, or why it failed. It runs in the environment of whoever it
-measures; ``ours`` and ``sort`` in ours, the others in ByzFL's.
+prints ``result COUNT {json}`` for each: the seconds of each call or an error, and for our rules the
+bytes that one call takes beyond the matrix and its result. ``ours`` and ``sort`` run in our
+environment, the others in ByzFL's.
 """
 
 import ctypes
@@ -22,17 +22,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 from benchmarks.rules import peer
 from benchmarks.rules.cases import CASES, Case, Size
 
-#: Address space of a worker: beyond it, memory is refused in place of the machine being brought to
-#: its knees.
+#: The address space of a worker, so that it fails before the machine runs out of memory.
 LIMIT_GIB = 16
 _THREADS = int(sys.argv[3])
 _CLOCK = {"wall": time.perf_counter, "cpu": time.process_time}[sys.argv[4]]
-#: Calls of a repetition: until they took so long together, but not more than so many.
+#: A repetition calls a rule until this many seconds have passed, at most this many times.
 _SECONDS, _MOST_CALLS = 0.5, 7
-#: The calls of the first moments warm up and do not count, unless the first took longer than this.
+#: Calls in the first seconds are a warm-up and not counted, unless the first takes this long.
 _WARM_UP, _LONG = 0.2, 2.0
-#: So many do, if the first took no longer than that: a virtual machine gets memory when it first
-#: writes to it, at a tenth of the speed, and a large result lies elsewhere for some calls.
+#: Number of warm-up calls if the first takes less than this: a virtual machine gets memory at the
+#: first write, at a tenth of the speed, and large results change their address for some calls.
 _WARM_UP_CALLS, _SHORT = 5, 0.6
 _SORTED_BLOCK = 2**18
 
@@ -40,7 +39,7 @@ Call = Callable[[Any], Any]
 
 
 def main() -> None:
-    """Answer until there is no more input."""
+    """Read and run cases until the input ends."""
     kind, size = sys.argv[1], Size.of(sys.argv[2])
     rows = size.updates()
     prepare = {"ours": _ours, "sort": _sort, "torch": _byzfl, "numpy": _byzfl}[kind]
@@ -63,7 +62,7 @@ def main() -> None:
 
 
 def _seconds(fresh: Callable[[], Any], call: Call) -> list[float]:
-    """Call a rule a few times, each on an input as it was."""
+    """Call a rule several times, each on the original input; return the seconds of each call."""
 
     def once() -> float:
         argument = fresh()
@@ -75,8 +74,8 @@ def _seconds(fresh: Callable[[], Any], call: Call) -> list[float]:
     first = once()
     if first >= _LONG:
         return [first]
-    # Of the first rule threads are started, libraries read and memory is taken; then the processor
-    # has to come up from what the contender before left of it.
+    # The first calls start threads, load libraries and allocate memory, and the processor's caches
+    # and clock must recover from the contender before.
     for _ in range(_WARM_UP_CALLS - 1 if first < _SHORT else 0):
         once()
     while time.perf_counter() - began < _WARM_UP:
@@ -89,17 +88,17 @@ def _seconds(fresh: Callable[[], Any], call: Call) -> list[float]:
 
 
 def _extra(fresh: Callable[[], Any], call: Call) -> int:
-    """Return the most bytes that a call takes beyond its input and what it returns."""
+    """Return the peak of bytes that a call takes beyond its input and its result."""
     argument = fresh()
     ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is that of now
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = _status("VmRSS")
     result = call(argument)
     return max(0, _status("VmHWM") - before - int(result.nbytes))
 
 
 def _status(key: str) -> int:
-    """Return bytes that the kernel counts of this process."""
+    """Return a value in bytes from /proc/self/status."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(key):
             return int(line.split()[1]) * 1024
@@ -148,14 +147,14 @@ def _byzfl(rows: Any, kind: str) -> Callable[[Case], tuple[Callable[[], Any], Ca
         def call_on_copy(given: Any) -> Any:
             return call(given.clone() if kind == "torch" else given.copy())
 
-        # These two write into what they are given, which whoever needs it has to copy first.
+        # These two write into their input, so that a caller that needs it must copy it first.
         return lambda: updates, call_on_copy if case.peer in ("Clipping", "ARC") else call
 
     return call_of
 
 
 def _sort(rows: Any, kind: str) -> Callable[[Case], tuple[Callable[[], Any], Call]]:
-    """Prepare the yardstick: numpy's float32 sort of every column, in blocks, on two threads."""
+    """Prepare the reference: numpy's float32 sort of every column, in blocks, on all threads."""
     n, d = rows.shape
     width = max(1, _SORTED_BLOCK // n)
 

@@ -1,4 +1,4 @@
-"""What of the container benchmarks needs no engine: the rest is the measuring itself."""
+"""The parts of the container benchmarks that need no Docker engine."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ import pytest
 from benchmarks import federation as ours
 from benchmarks.containers import faults, results
 from benchmarks.containers.__main__ import BENCHMARKS, chosen
-from benchmarks.containers.marking import MarkingParticipants, Witness
+from benchmarks.containers.marking import LoggingSender, MarkingParticipants
 from benchmarks.containers.marks import Marks
 from benchmarks.processes import running
 from fedsiege.errors import InvalidValue
@@ -42,20 +42,22 @@ def test_every_claim_has_one_bound_and_needs_only_what_is_measured(benchmark) ->
         assert isinstance(claim.figure(everything), float)
 
 
-def test_victims_are_shares_of_all_and_never_the_same_twice_running() -> None:
+def test_affected_containers_are_shares_of_all_and_never_the_same_in_two_rounds() -> None:
     spared: set[str] = set()
     for number in range(1, 21):
-        killed, paused = faults.victims(0, number, CLIENTS, spared)
+        killed, paused = faults.draw_containers(0, number, CLIENTS, spared)
 
         assert (len(killed), len(paused)) == (10, 5)
         assert len({*killed, *paused}) == 15
         assert not spared & {*killed, *paused}
-        assert faults.victims(0, number, CLIENTS, spared) == (killed, paused)
+        assert faults.draw_containers(0, number, CLIENTS, spared) == (killed, paused)
         spared = {*killed, *paused}
 
 
-def test_each_round_and_each_seed_has_victims_of_its_own() -> None:
-    drawn = [faults.victims(seed, number, CLIENTS, ()) for seed in (0, 1) for number in (1, 2)]
+def test_each_round_and_each_seed_affects_other_containers() -> None:
+    drawn = [
+        faults.draw_containers(seed, number, CLIENTS, ()) for seed in (0, 1) for number in (1, 2)
+    ]
 
     assert len({tuple(killed) for killed, _ in drawn}) == 4
 
@@ -74,7 +76,7 @@ REFUSED = Refusal(grpc.StatusCode.FAILED_PRECONDITION, "ROUND_CLOSED", "round 7 
 
 
 @pytest.mark.parametrize(("refusals", "word"), [([], "OK"), ([REFUSED], "ROUND_CLOSED")])
-async def test_a_witness_says_what_it_sends_and_hears(monkeypatch, capsys, refusals, word) -> None:
+async def test_updates_and_their_results_are_logged(monkeypatch, capsys, refusals, word) -> None:
     async def answer(*_: object) -> list[Refusal]:
         return refusals
 
@@ -83,10 +85,10 @@ async def test_a_witness_says_what_it_sends_and_hears(monkeypatch, capsys, refus
     [updates] = participants.updates(7, np.zeros(100, np.float32), [2])
 
     stub = SimpleNamespace(SubmitUpdates=None)
-    assert await Witness(stub, "", {}).submit(7, updates, 0.0) == refusals
+    assert await LoggingSender(stub, "", {}).submit(7, updates, 0.0) == refusals
 
-    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert said == [{"round": 7, "participant": 2, "said": said} for said in ("sent", word)]
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert logged == [{"round": 7, "participant": 2, "result": result} for result in ("sent", word)]
 
 
 @pytest.mark.slow
@@ -98,7 +100,7 @@ def test_light_participants_take_part() -> None:
 @pytest.mark.slow
 def test_idle_streams_stay_open() -> None:
     with ours.federation(ours.ECHO, participants=1, workers=1) as federation:
-        started = federation.everyone[1].child.args
+        started = federation.processes[1].child.args
         address = next(one for one in started if one.startswith("--address="))
         federation.simulator.ListWorkers(pb.ListWorkersRequest(), timeout=30, wait_for_ready=True)
         idle = [sys.executable, "-m", "benchmarks.containers.idle", "attach", address]
@@ -130,4 +132,4 @@ def test_results_hold_every_sample_and_finding(tmp_path) -> None:
     assert "| up: t | 2.00 s | 1.00 .. 3.00 | 2 |  |  |" in table
     assert "| t | 3.00 s | 3.00 .. 3.00 | 1 | ≤ 2 s | **NOT MET** |" in table
     assert "- memory sets the limit" in table
-    assert not list(tmp_path.glob("*.json")), "`make bench` would take it for one of its own"
+    assert not list(tmp_path.glob("*.json")), "`make bench` would read it as one of its own"

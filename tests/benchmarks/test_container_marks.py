@@ -43,7 +43,7 @@ def test_an_update_that_is_counted_twice_is_found() -> None:
     found = account(movement([0, 1, 1, 2]), {1: 4})
 
     assert found.miscounted == {(1, 1)}
-    assert found.uneven == {1}, "the aggregator says four, and there are three"
+    assert found.wrong_totals == {1}, "the aggregator says four, and there are three"
 
 
 def test_an_update_that_was_divided_by_and_never_added_is_found() -> None:
@@ -53,8 +53,8 @@ def test_an_update_that_was_divided_by_and_never_added_is_found() -> None:
     found = account(moved, {1: 3}, accepted={(1, 0), (1, 1), (1, 2)}, receipts={(1, 2)})
 
     assert found.lost == {(1, 2)}
-    assert found.contradicted == {(1, 2)}
-    assert found.uneven == {1}
+    assert found.disagreeing == {(1, 2)}
+    assert found.wrong_totals == {1}
 
 
 def test_an_update_that_was_written_in_part_is_found() -> None:
@@ -69,7 +69,7 @@ def test_who_got_no_receipt_and_who_is_missing_is_told() -> None:
 
     found = account(movement([0, 1]), {1: 2}, receipts={(1, 0)}, expected=expected)
 
-    assert found.unheard == {(1, 1)}
+    assert found.without_receipt == {(1, 1)}
     assert found.missing == {(1, 3)}
     assert not found.lost
 

@@ -73,7 +73,7 @@ def test_a_line_is_waited_for() -> None:
 def test_a_process_that_ends_without_the_line_is_a_failure() -> None:
     with (
         running(python('raise SystemExit("no port is free")')) as process,
-        pytest.raises(ContenderError, match=r"never said 'port '.*no port is free"),
+        pytest.raises(ContenderError, match=r"did not print 'port '.*no port is free"),
     ):
         process.line("port ", timeout=30)
 
