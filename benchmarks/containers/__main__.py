@@ -44,7 +44,7 @@ def chosen(names: list[str]) -> list[Benchmark]:
 def main(
     names: Annotated[list[str] | None, typer.Argument(help=f"Which: {_NAMES}. None: all")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions of what can vary")] = 1,
-    quick: Annotated[bool, typer.Option(help="A few containers each, nothing is claimed")] = False,
+    quick: Annotated[bool, typer.Option(help="A few containers each; no claim is judged")] = False,
     folder: Annotated[Path, typer.Option("--results", help="Folder of the results")] = (
         ROOT / "benchmarks" / "results"
     ),

@@ -17,7 +17,7 @@ def test_some_can_be_chosen() -> None:
     assert [one.name for one in chosen("pull, rounds")] == ["pull", "rounds"]
 
 
-def test_an_unknown_one_is_named_with_those_there_are() -> None:
+def test_an_unknown_benchmark_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InvalidValue, match=r"only='speed'.*rounds, training-rounds, pull"):
         chosen("rounds,speed")
 

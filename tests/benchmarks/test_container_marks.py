@@ -6,11 +6,11 @@ import pytest
 from benchmarks.containers.marks import COPIES, Account, Marks
 
 MARKS = Marks(size=100, rounds=3, participants=5)
-NOBODY: set[tuple[int, int]] = set()
+NONE: set[tuple[int, int]] = set()
 
 
 def movement(*rounds: list[int]) -> np.ndarray:
-    """What plain means over these participants' updates, round after round, make of a model."""
+    """Return the change of a model by rounds that take the mean of these participants' updates."""
     means = [
         np.mean([MARKS.update(number, index) for index in indices], axis=0)
         for number, indices in enumerate(rounds, start=1)
@@ -21,32 +21,37 @@ def movement(*rounds: list[int]) -> np.ndarray:
 
 def account(moved: np.ndarray, updates: dict[int, int], **records: set[tuple[int, int]]) -> Account:
     counts = MARKS.counts(moved, updates)
-    told = {"accepted": set(counts), "receipts": set(counts), "expected": set(counts), **records}
-    return Account.of(counts, updates, **told)
+    all_records = {
+        "accepted": set(counts),
+        "receipts": set(counts),
+        "expected": set(counts),
+        **records,
+    }
+    return Account.of(counts, updates, **all_records)
 
 
-def test_no_two_updates_mark_the_same() -> None:
+def test_no_two_updates_share_a_mark() -> None:
     updates = [MARKS.update(number, index) for number in (1, 2, 3) for index in range(5)]
 
     assert {update.sum() for update in updates} == {COPIES}
     assert np.sum(updates, axis=0).max() == 1
 
 
-def test_what_is_counted_once_is_right() -> None:
+def test_updates_that_are_counted_once_are_right() -> None:
     found = account(movement([0, 1, 4], [2], []), {1: 3, 2: 1, 3: 0})
 
     assert found.counted == {(1, 0), (1, 1), (1, 4), (2, 2)}
-    assert found == Account(found.counted, NOBODY, NOBODY, NOBODY, set(), NOBODY, NOBODY)
+    assert found == Account(found.counted, NONE, NONE, NONE, set(), NONE, NONE)
 
 
 def test_an_update_that_is_counted_twice_is_found() -> None:
     found = account(movement([0, 1, 1, 2]), {1: 4})
 
     assert found.miscounted == {(1, 1)}
-    assert found.wrong_totals == {1}, "the aggregator says four, and there are three"
+    assert found.wrong_totals == {1}, "the aggregator reports four, and there are three"
 
 
-def test_an_update_that_was_divided_by_and_never_added_is_found() -> None:
+def test_an_update_in_the_count_but_not_in_the_sum_is_found() -> None:
     moved = movement([0, 1, 2])
     moved[MARKS.update(1, 2) == 1] = 0
 
@@ -64,7 +69,7 @@ def test_an_update_that_was_written_in_part_is_found() -> None:
     assert account(moved, {1: 2}).miscounted == {(1, 1)}
 
 
-def test_who_got_no_receipt_and_who_is_missing_is_told() -> None:
+def test_updates_without_receipt_and_missing_ones_are_found() -> None:
     expected = {(1, 0), (1, 1), (1, 3)}
 
     found = account(movement([0, 1]), {1: 2}, receipts={(1, 0)}, expected=expected)
@@ -74,12 +79,12 @@ def test_who_got_no_receipt_and_who_is_missing_is_told() -> None:
     assert not found.lost
 
 
-def test_marks_need_room() -> None:
+def test_marks_must_fit_into_the_model() -> None:
     with pytest.raises(ValueError, match="30 marks do not fit into 29 parameters"):
         Marks(29, 3, 5)
 
 
 @pytest.mark.parametrize(("number", "index"), [(0, 0), (4, 0), (1, 5), (1, -1)])
-def test_only_those_who_are_expected_have_marks(number: int, index: int) -> None:
+def test_only_expected_participants_have_marks(number: int, index: int) -> None:
     with pytest.raises(ValueError, match="has no marks"):
         MARKS.update(number, index)

@@ -20,27 +20,27 @@ def contender(name: str, *repetitions: list[float]) -> Contender:
     def measure(effort: Effort) -> Samples:
         values = next(remaining)
         if not values:
-            raise ContenderError(f"{name} broke")
+            raise ContenderError(f"{name} failed")
         return {"t": values}
 
     return Contender(name, measure)
 
 
-def silent(line: str) -> None:
+def ignore(line: str) -> None:
     pass
 
 
 def test_contenders_take_turns() -> None:
     order = []
 
-    def noting(name: str) -> Contender:
+    def recording(name: str) -> Contender:
         def measure(effort: Effort) -> Samples:
             order.append(name)
             return {"t": [1.0]}
 
         return Contender(name, measure)
 
-    run(benchmark(noting("peer"), noting("ours")), Effort(repeats=3), silent)
+    run(benchmark(recording("peer"), recording("ours")), Effort(repeats=3), ignore)
 
     assert order == ["peer", "ours"] * 3
 
@@ -48,53 +48,53 @@ def test_contenders_take_turns() -> None:
 def test_some_benchmarks_are_not_repeated() -> None:
     once = dataclasses.replace(benchmark(contender("ours", [1.0], [2.0])), most_repeats=1)
 
-    assert run(once, Effort(repeats=2), silent).samples("ours", "t") == [1.0]
+    assert run(once, Effort(repeats=2), ignore).samples("ours", "t") == [1.0]
 
 
-def test_what_takes_long_is_repeated_less_often_but_done_once(
+def test_the_time_limit_ends_repetitions_after_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = iter([0.0, 4.0, 11.0])  # when it begins, before the second and the third turn
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     one = benchmark(contender("ours", [1.0], [2.0], [3.0]))
-    told: list[str] = []
-    outcome = run(one, Effort(repeats=3, seconds=10.0), told.append)
+    lines: list[str] = []
+    outcome = run(one, Effort(repeats=3, seconds=10.0), lines.append)
     assert outcome.samples("ours", "t") == [1.0, 2.0]
-    assert told[-1] == "name: no more repetitions, 10 s have passed"
+    assert lines[-1] == "name: no more repetitions, 10 s have passed"
 
 
 def test_a_claim_compares_medians_within_each_repetition() -> None:
     peer = contender("peer", [4.0, 100.0, 4.0], [30.0])
     ours = contender("ours", [1.0, 2.0, 3.0], [10.0])
 
-    outcome = run(benchmark(peer, ours), Effort(repeats=2), silent)
+    outcome = run(benchmark(peer, ours), Effort(repeats=2), ignore)
 
     assert outcome.figures(RATIO) == [2.0, 3.0]
     assert outcome.samples("peer", "t") == [4.0, 100.0, 4.0, 30.0]
 
 
 def test_a_contender_that_fails_stops_and_the_others_go_on() -> None:
-    told: list[str] = []
+    lines: list[str] = []
 
     outcome = run(
         benchmark(contender("peer", [4.0], []), contender("ours", [1.0], [2.0], [3.0])),
         Effort(repeats=3),
-        told.append,
+        lines.append,
     )
 
-    assert outcome.failures == {"peer": "peer broke"}
+    assert outcome.failures == {"peer": "peer failed"}
     assert outcome.figures(RATIO) == [4.0]
     assert outcome.figures(OWN) == [1.0, 2.0, 3.0]
-    assert any("peer failed: peer broke" in line for line in told)
+    assert any("peer failed: peer failed" in line for line in lines)
 
 
-def test_a_contender_that_cannot_be_prepared_takes_no_part() -> None:
+def test_a_contender_that_cannot_be_prepared_is_left_out() -> None:
     def prepare() -> None:
         raise ContenderError("no network")
 
     peer = Contender("peer", lambda effort: pytest.fail("was run"), prepare)
 
-    outcome = run(benchmark(peer, contender("ours", [1.0])), Effort(repeats=1), silent)
+    outcome = run(benchmark(peer, contender("ours", [1.0])), Effort(repeats=1), ignore)
 
     assert outcome.failures == {"peer": "no network"}
     assert outcome.figures(RATIO) == []
@@ -110,7 +110,7 @@ def test_a_contender_that_cannot_be_prepared_takes_no_part() -> None:
         ({"at_least": 1.0}, float("nan"), False),
     ],
 )
-def test_bounds_include_themselves(bounds: dict[str, float], value: float, holds: bool) -> None:
+def test_bounds_are_inclusive(bounds: dict[str, float], value: float, holds: bool) -> None:
     assert Claim("", lambda medians: 0.0, "s", **bounds).holds(value) is holds
 
 

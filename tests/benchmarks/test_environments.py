@@ -1,4 +1,4 @@
-"""Peers live in environments of their own and never among our dependencies."""
+"""Peers have environments of their own and are not among our dependencies."""
 
 import re
 import shutil
@@ -34,7 +34,7 @@ def test_no_peer_is_a_dependency_of_ours() -> None:
 
 @pytest.fixture
 def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
-    """A peer that asks for nothing yet, and whose interpreter does what ``installer`` says."""
+    """A peer without packages, whose interpreter is the script ``installer``."""
     monkeypatch.setattr(environments, "PEERS", tmp_path)
     monkeypatch.setattr(environments, "_ENVIRONMENTS", tmp_path)
     (tmp_path / "peer.txt").write_text("# nothing\n")
@@ -49,7 +49,7 @@ def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     return Environment("peer")
 
 
-def test_an_environment_is_made_once_and_anew_when_its_list_changes(
+def test_an_environment_is_made_again_only_if_its_list_changes(
     peer: Environment, tmp_path: Path
 ) -> None:
     assert not peer.is_ready

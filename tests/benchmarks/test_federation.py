@@ -1,4 +1,4 @@
-"""Our side of the benchmarks runs the real services over the real wire."""
+"""The benchmarks run the real services over real connections."""
 
 import sys
 
@@ -24,13 +24,13 @@ def test_a_round_is_timed_from_end_to_end() -> None:
 
 def test_a_service_that_ends_is_noticed() -> None:
     with (
-        ours.federation("benchmarks.nobody", participants=2, workers=1) as federation,
-        pytest.raises(ContenderError, match=r"No module named benchmarks\.nobody"),
+        ours.federation("benchmarks.missing", participants=2, workers=1) as federation,
+        pytest.raises(ContenderError, match=r"No module named benchmarks\.missing"),
     ):
         federation.round_seconds(clients=2, model="lenet5", rule="fedavg", rounds=2)
 
 
-def test_an_echo_is_what_came_in_made_small() -> None:
+def test_an_echo_is_the_scaled_model() -> None:
     weights = np.array([1000.0, -2000.0], np.float32)
 
     [updates] = EchoParticipants().updates(1, weights, [3, 5])

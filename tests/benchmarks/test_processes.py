@@ -1,4 +1,4 @@
-"""A contender's process is run to its end, or ended, and what went wrong is told."""
+"""A contender's process is run to its end or terminated, and failures are reported."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_the_last_line_is_the_answer() -> None:
+def test_the_last_line_is_returned() -> None:
     code = 'import os; print("hello"); print("{\\"a\\": %s}" % os.environ["NUMBER"])'
     assert last_json(python(code), timeout=30, environment={"NUMBER": "7"}) == {"a": 7}
 
@@ -23,17 +23,17 @@ def test_the_last_line_is_the_answer() -> None:
 @pytest.mark.parametrize(
     ("code", "why"),
     [
-        ('import sys; print("out of luck", file=sys.stderr); sys.exit(3)', "status 3: out of luck"),
+        ('import sys; print("no memory", file=sys.stderr); sys.exit(3)', "status 3: no memory"),
         ('print("no braces")', "printed no JSON: no braces"),
         ("", "printed no JSON: no output"),
     ],
 )
-def test_a_failure_says_why(code: str, why: str) -> None:
+def test_a_failure_has_the_reason(code: str, why: str) -> None:
     with pytest.raises(ContenderError, match=why):
         last_json(python(code), timeout=30)
 
 
-def test_what_takes_too_long_is_killed_with_all_it_started(tmp_path: Path) -> None:
+def test_a_process_is_killed_with_all_it_started(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     code = f"""
 import os, pathlib, signal, subprocess, sys, time
@@ -78,7 +78,7 @@ def test_a_process_that_ends_without_the_line_is_a_failure() -> None:
         process.line("port ", timeout=30)
 
 
-def test_the_environment_is_added_to_not_replaced() -> None:
+def test_environment_variables_are_added() -> None:
     code = 'import json, os; print(json.dumps({"path": os.environ["PATH"]}))'
     assert last_json(python(code), timeout=30, environment={"X": "1"}) == {
         "path": os.environ["PATH"]

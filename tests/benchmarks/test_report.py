@@ -1,4 +1,4 @@
-"""The table and the files say what was measured, what was asked, and whether it was met."""
+"""The table and the files show the figures, the targets and whether they are met."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The benchmark of the rules: what is compared is the same, and what failed is said."""
+"""The benchmark of the rules: equal input for all contenders, and failures in the table."""
 
 import json
 import subprocess
@@ -48,7 +48,7 @@ def answers(kind: str, *cases: str) -> list[dict]:
 
 
 @pytest.mark.slow
-def test_a_worker_measures_what_it_is_told() -> None:
+def test_a_worker_measures_the_cases_it_reads() -> None:
     found = answers("ours", "krum", "nnm")
     assert all(one["seconds"] and min(one["seconds"]) > 0 for one in found)
     assert all(one["extra"] >= 0 for one in found)
@@ -56,7 +56,7 @@ def test_a_worker_measures_what_it_is_told() -> None:
 
 
 class FakeWorkers(Workers):
-    """Workers that answer without being processes; ByzFL's numpy form runs out of memory."""
+    """Workers without processes; ByzFL with numpy runs out of memory."""
 
     def ask(self, name: str, case: Case) -> dict:
         if name == NUMPY:
@@ -75,17 +75,17 @@ def written() -> report.Record:
     return report.as_record(outcomes, {"cores": "2"})
 
 
-def test_the_table_says_what_is_not_met_and_who_failed(written: report.Record) -> None:
+def test_the_table_shows_targets_not_met_and_failures(written: report.Record) -> None:
     [median] = [line for line in report.markdown(written).splitlines() if "| median," in line]
     cells = [cell.strip() for cell in median.split("|")[1:-1]]
     assert cells[0] == "median, n=20 d=300"
     assert cells[1:5] == ["2", "1.00", "4.00", "out of memory, with 16 GiB"]
-    assert cells[5] == "**4.00 (4.00 .. 4.00)**"  # asked for: 5
+    assert cells[5] == "**4.00 (4.00 .. 4.00)**"  # the target is 5
     assert cells[6] == "-"
     assert cells[7:] == ["2.00 (2.00 .. 2.00)", "0.250 (0.250 .. 0.250)", "**NOT MET**"]
 
 
-def test_the_file_fits_among_those_of_the_other_benchmarks(
+def test_the_table_of_all_benchmarks_shows_the_rules_too(
     written: report.Record, tmp_path: Path
 ) -> None:
     report.write(tmp_path, written)
@@ -99,7 +99,7 @@ def test_the_file_fits_among_those_of_the_other_benchmarks(
 
 @pytest.fixture
 def slow_at_krum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers that never come to an end with krum."""
+    """Workers that never finish with krum."""
     (tmp_path / "worker.py").write_text(
         "import sys, time\n"
         "print('ready', flush=True)\n"
@@ -111,7 +111,7 @@ def slow_at_krum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("slow_at_krum")
-def test_a_worker_that_takes_too_long_is_ended_and_the_next_case_gets_a_new_one() -> None:
+def test_a_worker_that_takes_too_long_is_replaced() -> None:
     with Workers(SMALL, limit=0.5, threads=1, clock="cpu") as workers:
         assert workers.ask(OURS_NAME, CASES["median"]) == {"seconds": [1]}
         with pytest.raises(ContenderError, match=r"more than 0\.5 s"):
@@ -120,7 +120,7 @@ def test_a_worker_that_takes_too_long_is_ended_and_the_next_case_gets_a_new_one(
 
 
 @pytest.mark.usefixtures("slow_at_krum")
-def test_who_took_too_long_is_not_asked_again_for_more_parameters() -> None:
+def test_a_slow_contender_is_not_run_again_with_more_parameters() -> None:
     too_slow: dict[tuple[str, str], Size] = {}
     with Workers(SMALL, 0.5, 1, "cpu", too_slow) as workers, pytest.raises(ContenderError):
         workers.ask(OURS_NAME, CASES["krum"])

@@ -1,6 +1,7 @@
-"""The federation in containers, on a real Docker engine; nothing is mocked.
+"""Tests of the federation in containers, on a real Docker engine without mocks.
 
-They run when asked for: ``pytest tests/containers``. What is needed stands in ``docker/``.
+They run only if they are named: ``pytest tests/containers``. The scripts in ``docker/`` start an
+engine and build the image.
 """
 
 import os
@@ -19,7 +20,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
-    """Leave these tests out unless they are named: not everyone who tests has an engine."""
+    """Leave these tests out unless they are named, as they need a Docker engine."""
     named = (Path(config.invocation_params.dir, one.split("::")[0]) for one in config.args)
     return None if any(HERE in (path, *path.parents) for path in named) else True
 
@@ -38,12 +39,12 @@ def run(*command: str | Path, status: int | None = 0, **options: Any) -> str:
 
 
 class Federation(Control):
-    """A Compose project in a folder of its own, as in a fresh clone.
+    """A Compose project in a folder that looks like a fresh clone.
 
     Args:
-        folder: is made to look like one.
-        overlay: a file that is laid over docker-compose.yml; empty for none.
-        settings: what the user has set in the environment.
+        folder: an empty folder, which is filled.
+        overlay: a second Compose file, used with docker-compose.yml; empty for none.
+        settings: environment variables of the user.
     """
 
     def __init__(self, folder: Path, overlay: str = "", **settings: str) -> None:
@@ -61,7 +62,7 @@ class Federation(Control):
         self._command = ["docker", "compose"] if v2.returncode == 0 else ["docker-compose"]
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something is so."""
+        """Wait until a condition holds."""
         end = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < end, self.compose("logs", "--no-color", "--tail=20")
@@ -73,7 +74,7 @@ class Federation(Control):
         return run(*command, cwd=self.folder, env=self._environment)
 
     def up(self, clients: int) -> None:
-        """Start what is not there, stop what is too many; return when the servers are well."""
+        """Start or stop containers for a number of clients; return when servers are healthy."""
         self.compose("up", "--detach", "--no-recreate", "--scale", f"client={clients}")
         servers = self.containers("aggregator", "simulator")
         health = ["docker", "inspect", "--format", "{{.State.Health.Status}}", *servers]
@@ -83,7 +84,7 @@ class Federation(Control):
         self.compose("down")
 
     def containers(self, *services: str) -> list[str]:
-        """Return the containers of services, by default of all; docker-compose 1.29 takes long."""
+        """Return the containers of services, or of all; faster than with docker-compose 1.29."""
         ours = f"label=com.docker.compose.project={self.name}"
         layout = '{{.Label "com.docker.compose.service"}} {{.ID}}'
         listed = run("docker", "ps", "--all", "--no-trunc", "--filter", ours, "--format", layout)
@@ -91,13 +92,13 @@ class Federation(Control):
         return [container for service, container in found if not services or service in services]
 
     def programs(self, container: str) -> list[tuple[int, int, str]]:
-        """List (process, user, command) of Python in a container, as this machine sees them."""
+        """Return (process id, user id, command) of Python in a container, by this machine."""
         lines = run("docker", "top", container, "-o", "pid,uid,comm,args").splitlines()[1:]
         found = [line.split(maxsplit=3) for line in lines]
         return [(int(one[0]), int(one[1]), one[3]) for one in found if one[2].startswith("python")]
 
     def service_in(self, container: str) -> int:
-        """Return the process that is the service; another one may be a health check."""
+        """Return the process id of the service, not that of a health check."""
         (process,) = (pid for pid, _, line in self.programs(container) if "-m services." in line)
         return process
 
@@ -110,7 +111,7 @@ class Federation(Control):
         return folder if folder.is_dir() else None
 
     def address(self, service: str) -> str:
-        """Return where a server is published; asked once until Compose changes something."""
+        """Return the published address of a server; cached until Compose changes something."""
         port = {"aggregator": "50051", "simulator": "50052"}[service]
         if service not in self._addresses:
             (container,) = self.containers(service)
@@ -120,7 +121,7 @@ class Federation(Control):
 
 @pytest.fixture(scope="session")
 def docker() -> Callable[..., str]:
-    """Run a docker command: what it prints."""
+    """Run a docker command and return what it prints."""
     return lambda *arguments, **options: run("docker", *arguments, **options)
 
 
@@ -134,7 +135,7 @@ def image() -> str:
 
 @pytest.fixture
 def in_image(image: str) -> Callable[..., str]:
-    """Run a command in a container of the image: what it prints."""
+    """Run a command in a container of the image and return what it prints."""
 
     def in_container(*command: str, options: tuple[str, ...] = (), status: int = 0) -> str:
         return run("docker", "run", "--rm", *options, image, *command, status=status)
@@ -146,7 +147,7 @@ def in_image(image: str) -> Callable[..., str]:
 def make_federation(
     image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Federation]]:
-    """Make federations that do not outlive the tests, whatever becomes of them."""
+    """Make federations that are always removed after the tests."""
     made: list[Federation] = []
 
     def make(**settings: str) -> Federation:

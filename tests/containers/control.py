@@ -1,4 +1,4 @@
-"""A federation in containers, driven as a person would: with buf curl, by reflection."""
+"""Calls to a federation in containers, made with buf curl by reflection, as a user would."""
 
 import abc
 import json
@@ -8,12 +8,12 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 BUF = shutil.which("buf") or str(ROOT / "node_modules/.bin/buf")
-#: Seconds that containers get for what they are waited for.
+#: Most seconds to wait for a condition.
 PATIENCE = 90.0
 
 
 class Control(abc.ABC):
-    """The services of one federation, wherever they run."""
+    """The services of one federation."""
 
     @abc.abstractmethod
     def run(self, *command: str) -> str:
@@ -21,15 +21,15 @@ class Control(abc.ABC):
 
     @abc.abstractmethod
     def address(self, service: str) -> str:
-        """Return host and port at which a server is reached from there."""
+        """Return the ``host:port`` of a server for commands of ``run``."""
 
     @property
     def bundle(self) -> Path | None:
-        """The folder of the certificate to show; None for a plain wire."""
+        """The folder of the certificate to use; None for no TLS."""
         return None
 
     def call(self, method: str, **request: object) -> dict[str, Any]:
-        """Call a method: ``SimulatorService/ListWorkers``."""
+        """Call a method, such as ``SimulatorService/ListWorkers``, and return its response."""
         service = "simulator" if method.startswith("SimulatorService") else "aggregator"
         shown, scheme = ["--http2-prior-knowledge"], "http"
         if self.bundle is not None:
@@ -38,7 +38,7 @@ class Control(abc.ABC):
             scheme = "https"
         url = f"{scheme}://{self.address(service)}/fedsiege.v1.{method}"
         curl = [BUF, "curl", "--protocol", "grpc", *shown]
-        # protobuf's JSON, so an absent field has its default
+        # protobuf's JSON leaves out fields with their default value
         return json.loads(self.run(*curl, "--data", json.dumps(request), url))
 
     def workers(self) -> list[str]:
@@ -57,7 +57,7 @@ class Control(abc.ABC):
         return answer["experiment"]
 
     def first(self) -> dict[str, Any]:
-        """Return the experiment that the simulator started by itself; empty before it has."""
+        """Return the experiment that the simulator started by itself; empty before it starts."""
         listed = self.call("SimulatorService/ListExperiments").get("experiments", [])
         return self.experiment(listed[-1]["experimentId"]) if listed else {}
 
@@ -65,7 +65,7 @@ class Control(abc.ABC):
         return self.experiment(experiment_id).get("historicalAccuracy", [])
 
     def updates(self, experiment_id: str) -> int:
-        """Return how many updates the last round has."""
+        """Return the number of updates in the last round."""
         history = self.history(experiment_id)
         return history[-1].get("updates", 0) if history else 0
 
@@ -74,7 +74,7 @@ class Control(abc.ABC):
         listed = self.call("AggregatorService/ListParticipants", federation_id=federation_id)
         return listed.get("participants", [])
 
-    def roll(self, experiment_id: str) -> dict[str, int]:
-        """Return who is enrolled in an experiment: the index of each identity."""
+    def enrolled(self, experiment_id: str) -> dict[str, int]:
+        """Return the participant index of each identity enrolled in an experiment."""
         enrolled = self.participants(experiment_id)
         return {one["identity"]: one.get("participantIndex", 0) for one in enrolled}

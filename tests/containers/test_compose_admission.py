@@ -1,4 +1,4 @@
-"""Tokens and certificates in containers: who gets in, who does not, and who is put out."""
+"""Tokens and certificates in containers: which participants are admitted, refused and revoked."""
 
 import csv
 import os
@@ -16,9 +16,9 @@ from services.identity.callers import Role
 
 CLIENTS = 3
 LEAKED = 1
-#: Half of all are to be fakes, as many as there are clients, and one of them has a credential.
-EVERYONE = CLIENTS + LEAKED
-#: Whose folder it is: root's, so that containers run as the image's user, and somebody's.
+#: Half of the participants are fakes, as many as clients, and one of them has a credential.
+ALL = CLIENTS + LEAKED
+#: The owner of the folder: root, so that containers run as the image's user, and another user.
 OWNERS = {"token": 0, "mtls": 4321}
 SETTINGS = {
     "ATTACK": "0.5",
@@ -58,27 +58,27 @@ def federation(make_federation, mode):
 
 
 @pytest.fixture(scope="module")
-def endless(federation) -> str:
-    """An experiment that runs, open to whoever comes."""
+def open_experiment(federation) -> str:
+    """A running experiment that new workers can join."""
     finished = "EXPERIMENT_STATE_FINISHED"
     federation.until(lambda: federation.first()["state"] == finished)
     experiment = federation.start(clients=0, attack=0.5, rounds=1_000_000, deadline=3)
-    federation.until(lambda: federation.updates(experiment) == EVERYONE)
+    federation.until(lambda: federation.updates(experiment) == ALL)
     return experiment
 
 
-def test_all_clients_take_part_and_only_the_fake_that_leaked(federation, mode):
+def test_all_clients_take_part_and_only_the_fake_with_a_leaked_credential(federation, mode):
     federation.until(lambda: federation.first()["state"] == "EXPERIMENT_STATE_FINISHED")
     experiment = federation.first()
     history = experiment["historicalAccuracy"]
-    assert [entry["updates"] for entry in history[1:]] == [EVERYONE] * 2
+    assert [entry["updates"] for entry in history[1:]] == [ALL] * 2
     names = {f"client-{number:02}/0" for number in range(1, CLIENTS + 1)}
-    assert set(federation.roll(experiment["experimentId"])) == {*names, "attacker/0"}
+    assert set(federation.enrolled(experiment["experimentId"])) == {*names, "attacker/0"}
     refused = f"{CLIENTS - LEAKED} of {CLIENTS} hostile participants were refused enrolment"
     assert refused in experiment["notes"]
 
 
-def test_what_else_the_attacker_tries_is_refused(federation, endless, mode):
+def test_the_intrusions_of_the_attacker_are_refused(federation, open_experiment, mode):
     (path,) = federation.folder.glob("runs/*/intrusions.csv")
     with path.open() as file:
         rows = {row["intrusion"]: row for row in csv.DictReader(file)}
@@ -86,7 +86,7 @@ def test_what_else_the_attacker_tries_is_refused(federation, endless, mode):
         "token": {"sybils": "UNKNOWN_TOKEN", "token-reuse": "TOKEN_USED"},
         "mtls": {"sybils": "FOREIGN_IDENTITY", "token-reuse": "FOREIGN_IDENTITY"},
     }[mode]
-    if mode == "mtls":  # tokens leave the control plane to the network around it
+    if mode == "mtls":  # tokens do not protect the control plane
         reasons["control"] = "CONTROL_ONLY"
     for name, reason in reasons.items():
         row = rows[name]
@@ -95,18 +95,18 @@ def test_what_else_the_attacker_tries_is_refused(federation, endless, mode):
     assert rows["sybils"]["tried"] == "50"
 
 
-def test_a_killed_client_takes_its_place_back(federation, endless, docker):
-    before = federation.roll(endless)
-    assert len(before) == EVERYONE
+def test_a_killed_client_comes_back_as_the_same_participant(federation, open_experiment, docker):
+    before = federation.enrolled(open_experiment)
+    assert len(before) == ALL
     killed = federation.containers("client")[0]
     docker("kill", killed)
-    federation.until(lambda: federation.updates(endless) == 2 * (CLIENTS - 1) - 1)
+    federation.until(lambda: federation.updates(open_experiment) == 2 * (CLIENTS - 1) - 1)
     docker("start", killed)
-    federation.until(lambda: federation.updates(endless) == EVERYONE)
-    assert federation.roll(endless) == before
+    federation.until(lambda: federation.updates(open_experiment) == ALL)
+    assert federation.enrolled(open_experiment) == before
 
 
-def test_everything_is_whose_the_folder_is(federation, endless, mode):
+def test_processes_and_results_belong_to_the_owner_of_the_folder(federation, open_experiment, mode):
     owner = OWNERS[mode] or 1000
     for container in federation.containers():
         assert {user for _, user, _ in federation.programs(container)} == {owner}
@@ -114,7 +114,7 @@ def test_everything_is_whose_the_folder_is(federation, endless, mode):
     assert {path.stat().st_uid for path in results} == {owner}
 
 
-def test_no_container_sees_what_is_anothers(federation, docker, mode):
+def test_each_container_sees_only_its_own_credentials(federation, docker, mode):
     shown = {
         "token": {"aggregator": {"tokens.sqlite"}, "simulator": set()},
         "mtls": {
@@ -132,7 +132,7 @@ def test_no_container_sees_what_is_anothers(federation, docker, mode):
 
 
 def credentials(bundle: Path | None, authority: Path) -> grpc.ChannelCredentials:
-    """Return what a caller shows that trusts an authority and has a bundle, or none."""
+    """Return the credentials of a caller that trusts a CA and has a bundle, or none."""
     mine = (
         [(bundle / f"{name}.pem").read_bytes() for name in ("key", "certificate")] if bundle else []
     )
@@ -149,12 +149,12 @@ def ask(channel: grpc.Channel) -> grpc.StatusCode:
 
 
 @pytest.mark.parametrize("service", ["aggregator", "simulator"])
-def test_a_server_with_certificates_answers_to_nobody_without(federation, mode, service, tmp_path):
+def test_a_server_with_certificates_refuses_callers_without(federation, mode, service, tmp_path):
     if mode == "token":
-        pytest.skip("tokens do not close the line")
+        pytest.skip("with tokens there is no TLS")
     address = federation.address(service)
     operator = federation.folder / "admission/operator"
-    Authority.create(tmp_path).issue("operator", Role.CONTROL)  # another authority's
+    Authority.create(tmp_path).issue("operator", Role.CONTROL)  # of another CA
     answers = [
         ask(grpc.secure_channel(address, credentials(bundle, operator)))
         for bundle in (operator, None, tmp_path / "operator")
@@ -164,10 +164,10 @@ def test_a_server_with_certificates_answers_to_nobody_without(federation, mode, 
     assert ask(grpc.insecure_channel(address)) == refused
 
 
-def test_who_is_revoked_is_out_without_a_restart(federation, endless, mode):
+def test_a_revoked_client_is_refused_without_a_restart(federation, open_experiment, mode):
     if mode == "token":
         ledger = "--ledger=admission/aggregator/tokens.sqlite"
         fedsiege(federation, "tokens", "revoke", "--identity=client-02/0", ledger)
     else:
         fedsiege(federation, "certs", "revoke", "client-02", "--folder=admission/authority")
-    federation.until(lambda: federation.updates(endless) == EVERYONE - 1)
+    federation.until(lambda: federation.updates(open_experiment) == ALL - 1)

@@ -1,4 +1,4 @@
-"""``docker compose up --scale client=5`` and what a user does with it."""
+"""``docker compose up --scale client=5``, and what a user does with the federation."""
 
 import csv
 import os
@@ -18,8 +18,8 @@ def federation(make_federation):
 
 
 @pytest.fixture
-def endless(federation):
-    """An experiment that runs, open to whoever comes."""
+def open_experiment(federation):
+    """A running experiment that new workers can join."""
     federation.up(clients=5)
     experiment = federation.start(clients=0, rounds=1_000_000, deadline=5)
     federation.until(lambda: federation.updates(experiment) == 6)  # five, and a fake
@@ -33,7 +33,9 @@ def test_the_default_experiment_runs_and_its_results_are_on_the_host(federation)
     assert len(history) == ROUNDS + 1
     assert [entry["updates"] for entry in history[1:]] == [6] * ROUNDS
     assert f"round {ROUNDS}/{ROUNDS}: accuracy" in federation.compose("logs", "simulator")
-    assert "using digits" in federation.compose("logs", "simulator"), "no data set, so loudly this"
+    assert "using digits" in federation.compose("logs", "simulator"), (
+        "without a data set digits are used, with a warning"
+    )
     folder = federation.folder / "runs" / Path(federation.first()["results"]).name
     tables = {"history.csv", "participants.csv", "classes.csv", "confusion.csv", "detection.csv"}
     others = {"spec.yaml", "run.json", "accuracy.png", "recall.png", "model.safetensors"}
@@ -41,7 +43,7 @@ def test_the_default_experiment_runs_and_its_results_are_on_the_host(federation)
     assert {path.stat().st_uid for path in (folder.parent, folder, *folder.iterdir())} == {1000}
 
 
-def test_no_service_has_powers_or_can_write_where_it_should_not(federation, docker):
+def test_no_service_has_capabilities_or_can_write_outside_its_folders(federation, docker):
     containers = federation.containers()
     assert len(containers) == 8
     for container in containers:
@@ -50,47 +52,49 @@ def test_no_service_has_powers_or_can_write_where_it_should_not(federation, dock
         assert "CapEff:\t0000000000000000" in status
         assert "NoNewPrivs:\t1" in status
         docker("exec", "--user=root", container, "touch", "/opt/x", status=1)
-        docker("exec", container, "touch", "/tmp/x")  # the only place but the results
+        docker("exec", container, "touch", "/tmp/x")  # the only writable folder besides the results
         mounts = docker(
             "inspect", "--format", "{{range .Mounts}}{{.Destination}} {{.RW}},{{end}}", container
         )
         assert "/data true" not in mounts
 
 
-def test_newcomers_take_part_while_it_runs(federation, endless):
-    before = len(federation.history(endless))
+def test_new_workers_join_a_running_experiment(federation, open_experiment):
+    before = len(federation.history(open_experiment))
     federation.up(clients=8)
-    federation.until(lambda: federation.updates(endless) == 10)  # eight, and two fakes
-    assert len(federation.history(endless)) > before
+    federation.until(lambda: federation.updates(open_experiment) == 10)  # eight, and two fakes
+    assert len(federation.history(open_experiment)) > before
 
 
-def test_a_killed_container_costs_its_own_updates_and_nothing_else(federation, endless, docker):
+def test_a_killed_container_costs_only_its_own_updates(federation, open_experiment, docker):
     killed = federation.containers("client")[0]
-    before = len(federation.history(endless))
+    before = len(federation.history(open_experiment))
     docker("kill", killed)
-    federation.until(lambda: federation.updates(endless) == 5)  # four, and a fake
-    history = federation.history(endless)
+    federation.until(lambda: federation.updates(open_experiment) == 5)  # four, and a fake
+    history = federation.history(open_experiment)
     assert [entry.get("round", 0) for entry in history] == list(range(len(history)))
     assert {entry["updates"] for entry in history[before:]} == {5, 6}
     docker("start", killed)
-    federation.until(lambda: federation.updates(endless) == 6)
+    federation.until(lambda: federation.updates(open_experiment) == 6)
 
 
-def test_a_worker_that_dies_is_started_again_and_keeps_its_place(federation, endless):
-    before = federation.roll(endless)
+def test_a_worker_that_dies_is_started_again_as_the_same_participant(federation, open_experiment):
+    before = federation.enrolled(open_experiment)
     container = federation.containers("client")[0]
     os.kill(federation.service_in(container), 9)
     gone = f"client-{container[:12]} is gone"
-    federation.until(lambda: any(gone in note for note in federation.experiment(endless)["notes"]))
-    federation.until(lambda: federation.updates(endless) == 6)
-    assert federation.roll(endless) == before
+    federation.until(
+        lambda: any(gone in note for note in federation.experiment(open_experiment)["notes"])
+    )
+    federation.until(lambda: federation.updates(open_experiment) == 6)
+    assert federation.enrolled(open_experiment) == before
 
 
-def test_a_compromised_participant_trains_in_its_container_and_the_audit_keeps_it_out(federation):
-    """It sends what it trained a thousand times as long; nobody else is that long."""
+def test_a_compromised_participant_trains_and_the_audit_quarantines_it(federation):
+    """Its update is scaled by 1000, which makes its norm the largest."""
     federation.up(clients=5)
     attack = {"attack": 1 / 6, "attack_name": "scaling:factor=1000"}
-    # From random weights all honest updates are about as long.
+    # From random weights all honest updates have similar norms.
     experiment = federation.start(clients=6, **attack, audit="norm", rounds=3, init="random")
     over = "EXPERIMENT_STATE_FINISHED"
     federation.until(lambda: federation.experiment(experiment)["state"] == over)
@@ -111,16 +115,18 @@ def test_a_compromised_participant_trains_in_its_container_and_the_audit_keeps_i
     assert [(float(row["tpr"]), float(row["fpr"])) for row in audit] == [(1, 0)] * 3
 
 
-def test_workers_survive_an_aggregator_that_is_started_again(federation, endless):
+def test_workers_survive_a_restart_of_the_aggregator(federation, open_experiment):
     federation.compose("restart", "aggregator")
-    federation.until(lambda: federation.experiment(endless)["state"] == "EXPERIMENT_STATE_FAILED")
-    assert "aggregator" in federation.experiment(endless)["problem"]
+    federation.until(
+        lambda: federation.experiment(open_experiment)["state"] == "EXPERIMENT_STATE_FAILED"
+    )
+    assert "aggregator" in federation.experiment(open_experiment)["problem"]
     after = federation.start(clients=6, attack=0.2, rounds=2)
     federation.until(lambda: federation.experiment(after)["state"] == "EXPERIMENT_STATE_FINISHED")
     assert federation.updates(after) == 6
 
 
-def test_down_writes_what_there_is_and_leaves_nothing_behind(make_federation, docker):
+def test_down_writes_the_results_and_removes_everything(make_federation, docker):
     def things(name: str) -> list[str]:
         label = f"label=com.docker.compose.project={name}"
         commands = (["ps", "--all"], ["network", "ls"], ["volume", "ls"])

@@ -1,4 +1,4 @@
-"""``fedsiege sim --engine docker``: workers in containers that come, are struck, and go."""
+"""``fedsiege sim --engine docker``: worker containers are started, get faults and are removed."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ PATIENCE = 240.0
 SPEC = ("--dataset=digits", "--trainer=loop", "--clients=5", "--attack=0.2")
 
 
-class Siege:
+class Run:
     """One run of the command, in a process group of its own."""
 
     def __init__(self, folder: Path, *options: str, **environment: str) -> None:
@@ -33,7 +33,7 @@ class Siege:
         self.printed = ""
 
     def wait_for(self, text: str) -> None:
-        """Read on until something is printed."""
+        """Read the output until a text is printed."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.printed += line
@@ -56,13 +56,13 @@ class Siege:
 
 
 @pytest.fixture
-def siege(image: str, tmp_path: Path) -> Iterator[Callable[..., Siege]]:
-    runs: list[Siege] = []
+def start_run(image: str, tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    runs: list[Run] = []
 
-    def start(*options: str, engine: str = "docker", **environment: str) -> Siege:
+    def start(*options: str, engine: str = "docker", **environment: str) -> Run:
         folder = tmp_path / f"run-{len(runs)}"
         folder.mkdir()
-        runs.append(Siege(folder, f"--engine={engine}", *options, **environment))
+        runs.append(Run(folder, f"--engine={engine}", *options, **environment))
         return runs[-1]
 
     yield start
@@ -71,28 +71,28 @@ def siege(image: str, tmp_path: Path) -> Iterator[Callable[..., Siege]]:
 
 
 @pytest.fixture
-def of_ours(docker: Callable[..., str]) -> Callable[[], dict[str, str]]:
-    """The containers that runs of these tests have, by worker."""
+def run_containers(docker: Callable[..., str]) -> Callable[[], dict[str, str]]:
+    """Return the containers of all runs, by worker."""
 
-    def ours() -> dict[str, str]:
+    def listed_now() -> dict[str, str]:
         layout = '{{.Label "fedsiege.worker"}} {{.ID}}'
         listed = docker("ps", "--all", "--filter=label=fedsiege.run", f"--format={layout}")
         return dict(line.split() for line in listed.splitlines())
 
-    return ours
+    return listed_now
 
 
 @pytest.fixture
-def nothing_is_left(docker, of_ours) -> Callable[[], None]:
+def check_nothing_is_left(docker, run_containers) -> Callable[[], None]:
     def check() -> None:
-        assert of_ours() == {}
+        assert run_containers() == {}
         assert docker("network", "ls", "--quiet", "--filter=label=fedsiege.run") == ""
 
     return check
 
 
-def test_containers_and_processes_give_the_same_history(siege, nothing_is_left):
-    runs = [siege("--rounds=3", engine=engine) for engine in ("docker", "local")]
+def test_containers_and_processes_give_the_same_history(start_run, check_nothing_is_left):
+    runs = [start_run("--rounds=3", engine=engine) for engine in ("docker", "local")]
     for one in runs:
         assert one.end() == 0, one.printed
     containers, processes = (
@@ -101,13 +101,13 @@ def test_containers_and_processes_give_the_same_history(siege, nothing_is_left):
     )
     assert containers == processes
     assert len(containers) == 4
-    nothing_is_left()
+    check_nothing_is_left()
 
     run = runs[0]
-    looks = run.table("containers.csv")
+    samples = run.table("containers.csv")
     workers = {"client-1", "client-2", "client-3", "client-4", "attacker-1"}
-    assert {row["container"] for row in looks} == workers
-    last = {row["container"]: row for row in looks}
+    assert {row["container"] for row in samples} == workers
+    last = {row["container"]: row for row in samples}
     for row in last.values():
         assert row["state"] == "running"
         assert row["round"] == "3"
@@ -118,10 +118,10 @@ def test_containers_and_processes_give_the_same_history(siege, nothing_is_left):
         assert "experiment" in run.log(worker)
 
 
-def test_faults_cost_updates_and_nothing_else(siege, nothing_is_left):
-    run = siege("--rounds=4", "--faults=kill:0.25,pause:0.25,slow:0.25", "--deadline=4")
+def test_faults_cost_only_updates(start_run, check_nothing_is_left):
+    run = start_run("--rounds=4", "--faults=kill:0.25,pause:0.25,slow:0.25", "--deadline=4")
     assert run.end() == 0, run.printed
-    nothing_is_left()
+    check_nothing_is_left()
     history, faults = run.table("history.csv"), run.table("faults.csv")
     assert [row["round"] for row in history] == ["0", "1", "2", "3", "4"]
     rows = run.table("participants.csv")
@@ -129,10 +129,10 @@ def test_faults_cost_updates_and_nothing_else(siege, nothing_is_left):
         number = row["round"]
         accepted = [r for r in rows if r["round"] == number and r["outcome"] == "accepted"]
         assert len(accepted) == int(row["updates"])
-        assert len({r["index"] for r in accepted}) == len(accepted), "nobody counts twice"
-    struck = [fault for fault in faults if fault["round"] == "1"]
-    assert sorted(fault["fault"] for fault in struck) == ["kill", "pause", "slow"]
-    assert len({fault["container"] for fault in struck}) == 3
+        assert len({r["index"] for r in accepted}) == len(accepted), "no participant counts twice"
+    first_round = [fault for fault in faults if fault["round"] == "1"]
+    assert sorted(fault["fault"] for fault in first_round) == ["kill", "pause", "slow"]
+    assert len({fault["container"] for fault in first_round}) == 3
     for fault in faults:
         hit = [r for r in rows if r["round"] == fault["round"]]
         own = [r for r in hit if r["identity"].startswith(fault["container"] + "/")]
@@ -140,22 +140,24 @@ def test_faults_cost_updates_and_nothing_else(siege, nothing_is_left):
         assert fault["accepted"] == str(sum(r["outcome"] == "accepted" for r in own))
         if fault["fault"] == "pause":
             assert fault["accepted"] == "0"
-    assert len({r["identity"] for r in rows}) == 5, "who comes back is who it was"
+    assert len({r["identity"] for r in rows}) == 5, "the same participants come back"
     last = {row["container"]: row["state"] for row in run.table("containers.csv")}
     assert set(last.values()) == {"running"}, "all faults have ended"
 
 
-def test_a_container_that_dies_is_noted_and_comes_back(siege, docker, of_ours, nothing_is_left):
-    run = siege("--rounds=100000", "--deadline=3")
+def test_a_container_that_dies_is_logged_and_started_again(
+    start_run, docker, run_containers, check_nothing_is_left
+):
+    run = start_run("--rounds=100000", "--deadline=3")
     run.wait_for("round 1/")
-    container = of_ours()["client-2"]
+    container = run_containers()["client-2"]
     (described,) = json.loads(docker("inspect", container))
     docker("kill", container)
     run.wait_for("container client-2 ended with status 137")
     run.wait_for("worker client-2 is back")
     assert run.end(signal.SIGINT) == 1
     assert "Stopped" in run.printed
-    nothing_is_left()
+    check_nothing_is_left()
     assert {row["container"] for row in run.table("containers.csv")} >= {"client-2"}
 
     host, config = described["HostConfig"], described["Config"]
@@ -171,27 +173,29 @@ def test_a_container_that_dies_is_noted_and_comes_back(siege, docker, of_ours, n
     assert network["Gateway"] in run.printed
 
 
-def test_what_a_killed_run_leaves_the_next_one_removes(siege, docker, of_ours, nothing_is_left):
-    killed = siege("--rounds=2")
+def test_leftovers_of_a_killed_run_are_removed_by_the_next(
+    start_run, docker, run_containers, check_nothing_is_left
+):
+    killed = start_run("--rounds=2")
     killed.wait_for("containers started")
     killed.end(signal.SIGKILL)
-    left = set(of_ours().values())
+    left = set(run_containers().values())
     assert len(left) == 5
-    alive = siege("--rounds=100000")
+    alive = start_run("--rounds=100000")
     alive.wait_for("containers started")
-    started = set(of_ours().values())
+    started = set(run_containers().values())
     assert len(started) == 5
     assert not started & left
-    third = siege("--rounds=2")
+    third = start_run("--rounds=2")
     third.wait_for("aggregator ")
-    assert third.end(signal.SIGTERM) == 1, "in the middle of starting"
-    assert set(of_ours().values()) == started, "who is alive keeps his"
+    assert third.end(signal.SIGTERM) == 1, "while containers start"
+    assert set(run_containers().values()) == started, "a living run keeps its containers"
     alive.end(signal.SIGTERM)
-    nothing_is_left()
+    check_nothing_is_left()
 
 
 @pytest.mark.parametrize(
-    ("options", "environment", "sentence"),
+    ("options", "environment", "message"),
     [
         (["--image=fedsiege:none"], {}, "The Docker engine has no image fedsiege:none"),
         ([], {"DOCKER_HOST": "unix:///nowhere"}, "No Docker engine answers at unix:///nowhere"),
@@ -199,9 +203,11 @@ def test_what_a_killed_run_leaves_the_next_one_removes(siege, docker, of_ours, n
         (["--memory=1k"], {}, "could not be started: Minimum memory limit"),
     ],
 )
-def test_what_cannot_be_is_a_sentence(siege, nothing_is_left, options, environment, sentence):
-    run = siege(*options, **environment)
+def test_errors_are_messages_without_a_traceback(
+    start_run, check_nothing_is_left, options, environment, message
+):
+    run = start_run(*options, **environment)
     assert run.end() == 2
-    assert sentence in run.printed
+    assert message in run.printed
     assert "Traceback" not in run.printed
-    nothing_is_left()
+    check_nothing_is_left()

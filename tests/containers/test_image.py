@@ -1,4 +1,4 @@
-"""The image holds what the services need, locked, and nothing that an intruder would like."""
+"""The image holds the locked packages that the services need, and no tools for an intruder."""
 
 import json
 import os
@@ -11,12 +11,12 @@ ROOT = Path(__file__).parent.parent.parent
 READ_ONLY = ("--read-only", "--network=none")
 
 
-def test_it_runs_as_an_ordinary_user(in_image):
+def test_it_runs_as_an_unprivileged_user(in_image):
     assert in_image("id", "-u") == "1000"
     in_image("sh", "-c", "touch /opt/venv/x || touch /etc/x || touch /x", status=1)
 
 
-def test_it_says_what_it_is(docker, image):
+def test_its_labels_have_version_and_licence(docker, image):
     labels = json.loads(docker("inspect", "--format", "{{json .Config.Labels}}", image))
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert labels["org.opencontainers.image.version"] == version
@@ -24,7 +24,7 @@ def test_it_says_what_it_is(docker, image):
     assert docker("images", "--quiet", f"fedsiege:{version}") == docker("images", "--quiet", image)
 
 
-def test_it_has_no_tools_to_build_with(in_image):
+def test_it_has_no_build_tools(in_image):
     wanted = ["gcc", "cc", "g++", "clang", "ld", "make", "protoc", "git", "curl"]
     there = "import shutil, sys; print([name for name in sys.argv[1:] if shutil.which(name)])"
     assert in_image("python", "-c", there, *wanted) == "[]"
@@ -39,11 +39,11 @@ def test_it_has_no_tools_to_build_with(in_image):
 def test_it_has_no_caches(in_image):
     caches = "find / -xdev ( -path */.cache/* -o -name *.whl -o -name *.deb ) -not -path /proc/*"
     found = in_image(*caches.split(), options=("--user=root",)).splitlines()
-    # What Python itself bootstraps pip from, in the base image.
+    # Python installs pip from these wheels in the base image.
     assert [path for path in found if "ensurepip" not in path and "python-wheels" not in path] == []
 
 
-def test_it_holds_the_locked_set_and_no_more(in_image):
+def test_it_holds_locked_packages_only(in_image):
     listing = (
         "from importlib.metadata import distributions as d;"
         "print(*(f'{one.name}=={one.version}' for one in d()), sep='\\n')"
@@ -54,7 +54,7 @@ def test_it_holds_the_locked_set_and_no_more(in_image):
 
 
 def test_everything_is_compiled(in_image):
-    """A read-only container would compile it anew at every start."""
+    """A read-only container would otherwise compile it again at every start."""
     code = """
 import importlib, os, sys
 services = ("aggregator", "client", "attacker", "simulator")
@@ -70,11 +70,11 @@ print(len(files), sorted(file for file in files if not os.path.exists(file)))
     assert int(count) > 500
 
 
-def test_a_server_that_does_not_answer_is_not_well(in_image):
+def test_a_server_that_does_not_answer_is_unhealthy(in_image):
     in_image("python", "/opt/health.py", "localhost:1", options=READ_ONLY, status=1)
 
 
-def test_the_build_is_sent_less_than_5_mb(docker, image, tmp_path):
+def test_the_build_context_is_smaller_than_5_mb(docker, image, tmp_path):
     recipe = tmp_path / "Dockerfile"
     recipe.write_text(
         f"FROM {image}\nUSER root\nCOPY . /context\nRUN rm -rf /context/wheels"
@@ -85,7 +85,7 @@ def test_the_build_is_sent_less_than_5_mb(docker, image, tmp_path):
 
 
 @pytest.mark.parametrize(("owner", "runs_as"), [(0, 1000), (4321, 4321)])
-def test_results_belong_to_whom_the_folder_belongs_to(in_image, tmp_path, owner, runs_as):
+def test_results_belong_to_the_owner_of_the_folder(in_image, tmp_path, owner, runs_as):
     os.chown(tmp_path, owner, owner)
     powers = ("--user=root", "--cap-drop=ALL", "--cap-add=CHOWN", "--cap-add=SETGID")
     show = "touch /runs/result; grep -E '^(Uid|Groups|CapPrm|CapEff|NoNewPrivs)' /proc/self/status"

@@ -1,8 +1,8 @@
-"""The same Compose file on a Swarm of two nodes, of which one is lost and comes back.
+"""The same Compose file on a Swarm of two nodes, one of which fails and comes back.
 
-The nodes are those of ``docker/two-nodes.sh``: an engine each, in namespaces of its own. Workers
-call the servers ``tasks.<service>``, which kernels without IPVS can resolve too. The tests follow
-each other.
+``docker/two-nodes.sh`` makes the nodes: an engine each, in namespaces of its own. Workers call the
+servers ``tasks.<service>``, which also works on kernels without IPVS. The tests depend on their
+order.
 """
 
 import csv
@@ -21,15 +21,15 @@ from services.launch.swarm import SwarmFleet
 from tests.containers.control import PATIENCE, ROOT, Control
 
 TWO_NODES = ROOT / "docker/two-nodes.sh"
-#: The status with which two-nodes.sh says that it is the kernel's fault.
+#: The status of two-nodes.sh if the kernel lacks a feature.
 KERNEL_LACKS = 3
 BOTH = {"node-1", "node-2"}
 CLIENTS = 4
-EVERYONE = CLIENTS + 1  # and a fake
+ALL = CLIENTS + 1  # and a fake
 SETTINGS = {
     "AGGREGATOR": "tasks.aggregator:50051",
     "SIMULATOR": "tasks.simulator:50052",
-    "DATA": "/mnt",  # a folder that every machine has
+    "DATA": "/mnt",  # a folder that exists on every machine
     "CLIENTS": str(CLIENTS),
     "ROUNDS": "3",
 }
@@ -49,7 +49,7 @@ def two_nodes(*arguments: str, **environment: str) -> str:
 
 
 class Stack(Control):
-    """The stack, as the manager sees it."""
+    """The stack on the Swarm, used from the manager."""
 
     name = "fedsiege"
 
@@ -74,13 +74,13 @@ class Stack(Control):
             time.sleep(0.5)  # the nodes need the processors
 
     def situation(self) -> str:
-        """Say how containers and experiments are, for a test that waited in vain."""
+        """Return the state of containers and experiments, for the message of a failed wait."""
         listed = self.call("SimulatorService/ListExperiments").get("experiments", [])
         experiments = [f"{one['state']} {one.get('problem', '')}" for one in listed]
         return "\n".join([self.docker("stack", "ps", self.name), *experiments])
 
     def nodes(self, service: str) -> set[str]:
-        """Name the nodes that run replicas of a service."""
+        """Return the nodes that run replicas of a service."""
         listed = self.docker(
             *("service", "ps", "--filter", "desired-state=running"),
             *("--format", "{{.Node}} {{.CurrentState}}", f"{self.name}_{service}"),
@@ -91,9 +91,9 @@ class Stack(Control):
     def container(self, service: str) -> str:
         return self.docker("ps", "--quiet", "--filter", f"name=^{self.name}_{service}\\.")
 
-    @functools.cache  # noqa: B019 - there is one stack, and its servers stay where they are
+    @functools.cache  # noqa: B019 - there is one stack, whose servers do not move
     def address(self, service: str) -> str:
-        """Return where the manager reaches a server of its own, whatever ports are published."""
+        """Return the address at which the manager reaches a server, without published ports."""
         sandbox = self.docker(
             "inspect", "--format", "{{.NetworkSettings.SandboxID}}", self.container(service)
         )
@@ -105,7 +105,7 @@ class Stack(Control):
 
 @pytest.fixture(scope="module")
 def swarm(image: str) -> Iterator[None]:
-    """Two nodes that have the image, and not a trace of them afterwards."""
+    """Make two nodes that have the image; remove them completely afterwards."""
     able = subprocess.run([TWO_NODES, "check"], capture_output=True, text=True, check=False)
     if able.returncode == KERNEL_LACKS:
         pytest.skip(able.stderr.strip())
@@ -126,8 +126,8 @@ def services() -> str:
     return two_nodes("exec-on", "1", "docker", "service", "ls", "--format", "{{.Name}}")
 
 
-def test_the_simulator_schedules_over_the_swarm(swarm, tmp_path):
-    """With a compromised participant, which needs data where it runs, and with an audit."""
+def test_the_simulator_runs_workers_on_the_swarm(swarm, tmp_path):
+    """With a compromised participant, which needs data on its node, and with an audit."""
     out = tmp_path / "run"
     two_nodes(
         *("exec-on", "1", str(ROOT / ".venv/bin/fedsiege"), "sim", "--engine=swarm"),
@@ -157,12 +157,12 @@ def fleet_at(node: int, monkeypatch: pytest.MonkeyPatch) -> SwarmFleet:
     return SwarmFleet([WorkerSpec("client-1", "client", 1)], Resources(), Path("data"))
 
 
-def test_only_a_manager_can_schedule(swarm, monkeypatch):
+def test_only_a_manager_can_start_workers(swarm, monkeypatch):
     with pytest.raises(FleetFailed, match="no manager of a Swarm"):
         fleet_at(2, monkeypatch).prepare()
 
 
-def test_what_a_killed_run_left_is_removed(swarm, image, monkeypatch):
+def test_leftovers_of_a_killed_run_are_removed(swarm, image, monkeypatch):
     labels = ("--label", "fedsiege.run=x", "--label", "fedsiege.owner=another-boot 1 1 1")
     two_nodes(
         *("exec-on", "1", "docker", "service", "create", "--quiet", "--detach"),
@@ -183,8 +183,8 @@ def stack(swarm: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
 
 
 @pytest.fixture(scope="module")
-def endless(stack: Stack) -> Iterator[str]:
-    """An experiment that runs, open to whoever comes."""
+def open_experiment(stack: Stack) -> Iterator[str]:
+    """A running experiment that new workers can join."""
     yield stack.start(clients=0, rounds=1_000_000, deadline=5)
     stack.docker("stack", "rm", stack.name)
 
@@ -192,14 +192,14 @@ def endless(stack: Stack) -> Iterator[str]:
 def test_the_default_experiment_runs_on_both_nodes(stack):
     stack.until(lambda: stack.first().get("state") == "EXPERIMENT_STATE_FINISHED")
     updates = [entry["updates"] for entry in stack.first()["historicalAccuracy"][1:]]
-    assert updates == [EVERYONE] * 3
+    assert updates == [ALL] * 3
     assert stack.nodes("client") == BOTH
     assert stack.nodes("aggregator") == stack.nodes("simulator") == {"node-1"}
     results = stack.runs / Path(stack.first()["results"]).name
     assert {"history.csv", "model.safetensors"} <= {path.name for path in results.iterdir()}
 
 
-def test_containers_have_no_powers_and_can_write_only_where_they_should(stack):
+def test_containers_have_no_capabilities_and_can_write_to_tmp_only(stack):
     client = stack.container("client").split()[0]
     status = stack.docker("exec", client, "cat", "/proc/1/status")
     assert "CapEff:\t0000000000000000" in status
@@ -207,40 +207,42 @@ def test_containers_have_no_powers_and_can_write_only_where_they_should(stack):
     assert "Read-only" in stack.docker("exec", "--user=root", client, "sh", "-c", show)
 
 
-def test_a_lost_node_costs_updates_and_no_participant(stack, endless):
-    stack.until(lambda: stack.updates(endless) == EVERYONE)
-    identities, before = stack.roll(endless), len(stack.history(endless))
-    assert len(identities) == EVERYONE
+def test_a_lost_node_costs_only_updates(stack, open_experiment):
+    stack.until(lambda: stack.updates(open_experiment) == ALL)
+    identities, before = stack.enrolled(open_experiment), len(stack.history(open_experiment))
+    assert len(identities) == ALL
     two_nodes("kill", "2")
 
     def rounds() -> list[int]:
-        return [entry["updates"] for entry in stack.history(endless)[before:]]
+        return [entry["updates"] for entry in stack.history(open_experiment)[before:]]
 
-    stack.until(lambda: rounds() and 0 < min(rounds()) < EVERYONE)  # it goes on without them
-    stack.until(lambda: rounds()[-1] == EVERYONE)  # and with them, on the node that is left
+    stack.until(lambda: rounds() and 0 < min(rounds()) < ALL)  # rounds go on without the lost node
+    stack.until(lambda: rounds()[-1] == ALL)  # its workers are replaced on the other node
     assert stack.nodes("client") == {"node-1"}
-    history = stack.history(endless)
+    history = stack.history(open_experiment)
     assert [entry.get("round", 0) for entry in history] == list(range(len(history)))
-    assert stack.experiment(endless)["state"] == "EXPERIMENT_STATE_RUNNING"
-    assert stack.roll(endless) == identities
+    assert stack.experiment(open_experiment)["state"] == "EXPERIMENT_STATE_RUNNING"
+    assert stack.enrolled(open_experiment) == identities
 
 
-def test_a_node_that_comes_back_takes_its_share_again(stack, endless):
-    identities = stack.roll(endless)
+def test_a_node_that_comes_back_runs_workers_again(stack, open_experiment):
+    identities = stack.enrolled(open_experiment)
     two_nodes("start", "2")
     ready = ("node", "ls", "--filter", "name=node-2", "--format", "{{.Status}}")
     stack.until(lambda: stack.docker(*ready) == "Ready")
-    # Never all at once: an experiment without anybody ends at its deadline. On busy processors the
-    # first two need some seconds to join before the others go.
+    # Not all at once: an experiment without workers ends at its deadline. On busy processors the
+    # first two need some seconds to join before the others are replaced.
     options = ("--quiet", "--force", "--detach", "--update-parallelism=2", "--update-delay=10s")
     service = f"{stack.name}_client"
     stack.docker("service", "update", *options, service)
     updated = ("service", "inspect", "--format", "{{.UpdateStatus.State}}", service)
-    stack.until(lambda: stack.docker(*updated) == "completed")  # or scaling would come between
-    stack.until(lambda: stack.nodes("client") == BOTH and stack.updates(endless) == EVERYONE)
-    assert stack.roll(endless) == identities
+    stack.until(
+        lambda: stack.docker(*updated) == "completed"
+    )  # before the next test scales the service
+    stack.until(lambda: stack.nodes("client") == BOTH and stack.updates(open_experiment) == ALL)
+    assert stack.enrolled(open_experiment) == identities
 
 
-def test_scaling_brings_newcomers(stack, endless):
+def test_scaling_adds_participants(stack, open_experiment):
     stack.docker("service", "scale", "--detach", f"{stack.name}_client={CLIENTS + 4}")
-    stack.until(lambda: stack.updates(endless) == CLIENTS + 4 + 2)  # and two fakes
+    stack.until(lambda: stack.updates(open_experiment) == CLIENTS + 4 + 2)  # and two fakes

@@ -1,4 +1,4 @@
-"""What containers use is read from both versions of control groups."""
+"""The use of containers is read from both versions of control groups."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from services.launch.cgroup import ControlGroup
 
 
-def lay_out(root: Path, files: dict[str, str]) -> None:
+def write_files(root: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -33,9 +33,9 @@ SECOND = (
 
 
 @pytest.mark.parametrize(("membership", "files"), [FIRST, SECOND], ids=["v1", "v2"])
-def test_seconds_and_bytes_without_idle_cache(tmp_path, membership, files):
-    lay_out(tmp_path, {"proc/7/cgroup": membership})
-    lay_out(tmp_path / "groups", files)
+def test_processor_seconds_and_bytes_without_idle_cache(tmp_path, membership, files):
+    write_files(tmp_path, {"proc/7/cgroup": membership})
+    write_files(tmp_path / "groups", files)
     group = ControlGroup.of(7, root=tmp_path / "groups", proc=tmp_path / "proc")
     assert group is not None
     assert group.read() == (1.5, 700)
@@ -44,10 +44,10 @@ def test_seconds_and_bytes_without_idle_cache(tmp_path, membership, files):
 
 
 @pytest.mark.parametrize("membership", [FIRST[0], SECOND[0], "0::/\n"])
-def test_groups_that_cannot_be_seen_are_none(tmp_path, membership):
-    lay_out(tmp_path, {"proc/7/cgroup": membership})
+def test_a_group_that_cannot_be_read_is_none(tmp_path, membership):
+    write_files(tmp_path, {"proc/7/cgroup": membership})
     assert ControlGroup.of(7, root=tmp_path / "groups", proc=tmp_path / "proc") is None
 
 
-def test_a_process_that_has_ended_has_none(tmp_path):
+def test_a_process_that_has_ended_has_no_group(tmp_path):
     assert ControlGroup.of(7, root=tmp_path, proc=tmp_path) is None

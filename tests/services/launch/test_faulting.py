@@ -1,4 +1,4 @@
-"""Faults are made in their round, ended after it, and written down with what came of them."""
+"""Faults are made in their round, ended after it, and written with the updates they cost."""
 
 import asyncio
 import csv
@@ -16,8 +16,8 @@ WORKERS = [WorkerSpec(f"client-{n}", "client", 1) for n in range(10)] + [
 ]
 
 
-class PaperFleet(Fleet):
-    """Containers that exist on paper only: notes what is done to them."""
+class RecordingFleet(Fleet):
+    """A fleet without containers that records the calls."""
 
     faults = frozenset(Fault)
 
@@ -92,7 +92,7 @@ def make(tmp_path, notes):
 
 
 async def test_faults_last_as_long_as_their_round(make, tmp_path, notes):
-    fleet = PaperFleet()
+    fleet = RecordingFleet()
     faulting = make(fleet, "kill:0.2,pause:0.3,slow:0.1")
     await faulting.before(1)
     assert sorted(fleet.struck.values()) == ["pause", "pause", "pause", "slow"]
@@ -112,7 +112,7 @@ async def test_faults_last_as_long_as_their_round(make, tmp_path, notes):
 
 
 async def test_kills_happen_while_a_round_lasts(make):
-    fleet = PaperFleet()
+    fleet = RecordingFleet()
     faulting = make(fleet, "kill:1")
     await faulting.before(1)
     async with asyncio.timeout(10):
@@ -124,8 +124,8 @@ async def test_kills_happen_while_a_round_lasts(make):
     faulting.close()
 
 
-async def test_the_attacker_is_never_struck(make):
-    fleet = PaperFleet()
+async def test_the_attacker_gets_no_faults(make):
+    fleet = RecordingFleet()
     faulting = make(fleet, "kill:1")
     for number in range(1, 4):
         await faulting.before(number)
@@ -135,8 +135,8 @@ async def test_the_attacker_is_never_struck(make):
     faulting.close()
 
 
-async def test_what_did_not_run_was_not_struck_but_is_brought_back(make, tmp_path, notes):
-    fleet = PaperFleet()
+async def test_a_container_that_was_down_gets_no_fault_but_is_started_again(make, tmp_path, notes):
+    fleet = RecordingFleet()
     fleet.down.update(worker.name for worker in WORKERS)
     faulting = make(fleet, "kill:0.1")
     await faulting.before(1)
@@ -148,8 +148,8 @@ async def test_what_did_not_run_was_not_struck_but_is_brought_back(make, tmp_pat
     assert notes == []
 
 
-async def test_a_round_that_is_recorded_before_its_last_fault_loses_none(make, tmp_path):
-    faulting = make(PaperFleet(), "kill:1")
+async def test_no_fault_is_lost_if_the_round_is_recorded_first(make, tmp_path):
+    faulting = make(RecordingFleet(), "kill:1")
     await faulting.before(1)
     faulting.recorded(1, rows(set()))
     await faulting.after(1)
@@ -157,8 +157,8 @@ async def test_a_round_that_is_recorded_before_its_last_fault_loses_none(make, t
     assert len(read(tmp_path)) == 10
 
 
-async def test_a_round_that_is_broken_off_is_written_with_what_is_known(make, tmp_path):
-    faulting = make(PaperFleet(), "pause:0.5")
+async def test_faults_of_an_unfinished_round_are_written(make, tmp_path):
+    faulting = make(RecordingFleet(), "pause:0.5")
     await faulting.before(1)
     faulting.close()
     written = read(tmp_path)
@@ -166,8 +166,8 @@ async def test_a_round_that_is_broken_off_is_written_with_what_is_known(make, tm
     assert {row["participants"] + row["accepted"] for row in written} == {""}
 
 
-async def test_what_the_engine_fails_to_do_is_noted_and_ended_later(make, tmp_path, notes):
-    class Overloaded(PaperFleet):
+async def test_errors_of_the_engine_are_noted_and_faults_ended_later(make, tmp_path, notes):
+    class Overloaded(RecordingFleet):
         failures = 2
 
         async def strike(self, container, fault):
@@ -189,7 +189,7 @@ async def test_what_the_engine_fails_to_do_is_noted_and_ended_later(make, tmp_pa
     assert len(fleet.struck) == 2
     assert sum("unable to freeze" in note for note in notes) == 1
     assert sum("timed out" in note for note in notes) == 2
-    fleet.struck.clear()  # else the draw of the next round could hit one that is still struck
+    fleet.struck.clear()  # else the next round could draw one that still has a fault
     await faulting.before(2)
     await faulting.after(2)
     faulting.recorded(1, rows(set()))

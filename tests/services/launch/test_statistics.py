@@ -1,4 +1,4 @@
-"""What containers used is added up over all their lives."""
+"""The use of containers is added up over restarts."""
 
 import csv
 
@@ -8,17 +8,17 @@ from services.launch.statistics import Statistics
 MIB = 1 << 20
 
 
-def test_cpu_goes_on_after_a_restart_and_the_peak_stays(tmp_path):
+def test_processor_time_and_peak_go_on_after_a_restart(tmp_path):
     statistics = Statistics(tmp_path / "containers.csv")
-    looks = [
+    samples = [
         Sample("client-1", "running", 1.0, 10 * MIB),
         Sample("client-1", "running", 3.0, 30 * MIB),
         Sample("client-1", "exited"),
         Sample("client-1", "running", 0.5, 5 * MIB),
         Sample("client-1", "paused", 0.75, 5 * MIB),
     ]
-    for number, look in enumerate(looks):
-        statistics.add(number + 0.25, number, [look])
+    for number, sample in enumerate(samples):
+        statistics.add(number + 0.25, number, [sample])
     statistics.close()
     rows = list(csv.DictReader((tmp_path / "containers.csv").read_text().splitlines()))
     assert [float(row["cpu_seconds"]) for row in rows] == [1.0, 3.0, 3.0, 3.5, 3.75]
@@ -29,7 +29,7 @@ def test_cpu_goes_on_after_a_restart_and_the_peak_stays(tmp_path):
     assert [row["round"] for row in rows[:2]] == ["0", "1"]
 
 
-def test_the_summary_is_of_the_peaks(tmp_path):
+def test_the_summary_shows_the_peaks(tmp_path):
     statistics = Statistics(tmp_path / "containers.csv")
     assert statistics.summary() == ""
     peaks = {"client-1": 100, "client-2": 120, "client-3": 804}
