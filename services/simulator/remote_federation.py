@@ -83,9 +83,9 @@ class RemoteFederation:
             try:
                 async for event in self._aggregator.WatchRounds(request):
                     if event.HasField("aggregated"):
-                        self.aggregated = event.aggregated.round
-                        self._moved.set()
+                        self._has_moved(event.aggregated.round)
                     elif event.HasField("closed"):
+                        self._has_moved(event.closed.entry.round)  # before its entry is recorded
                         following = event.closed.entry.round + 1
                         self.entries.put_nowait((event.closed.entry, seen))
                         seen = []
@@ -96,6 +96,10 @@ class RemoteFederation:
                     raise
             else:
                 return
+
+    def _has_moved(self, round_number: int) -> None:
+        self.aggregated = max(self.aggregated, round_number)
+        self._moved.set()
 
     async def has_aggregated(self, round_number: int) -> None:
         """Wait until a round has moved the model."""

@@ -1,5 +1,6 @@
 """The simulator's calls to the aggregator: a line that breaks ends no experiment."""
 
+import asyncio
 import itertools
 
 import grpc
@@ -117,6 +118,16 @@ async def test_each_entry_comes_once_with_all_its_participants_over_a_line_that_
         (1, [0, 1, 2]),
         (2, [0]),
     ]
+
+
+async def test_a_round_whose_entry_came_has_moved_the_model():
+    """Or the end of the last recording would be taken for the end of the federation."""
+    remote, aggregator = federation()
+    aggregator.WatchRounds = lambda request: events(closed(0), page(1, 0), closed(1))
+    waiting = asyncio.create_task(remote.has_aggregated(1))
+    await remote.follow()
+    async with asyncio.timeout(5):
+        await waiting
 
 
 async def test_patience_ends(monkeypatch):
