@@ -7,8 +7,7 @@ import torch
 
 from fedsiege import models
 from fedsiege.attacks import Broadcast
-from fedsiege.attacks.fake.mpaf import random_base
-from fedsiege.attacks.fake.mpaf import own_bases
+from fedsiege.attacks.fake.mpaf import own_bases, random_base
 
 SHARED_BASE = [3.0, -1.0, 0.5]
 

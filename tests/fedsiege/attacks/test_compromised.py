@@ -179,7 +179,7 @@ def test_there_are_two_levels_of_knowledge(cls):
 )
 @each("value", [0, -1.0, math.nan, math.inf, True, "much"])
 def test_strength_must_be_a_finite_number_above_zero(name, parameter, value):
-    with pytest.raises(InvalidValue, match="finite number above [01]") as caught:
+    with pytest.raises(InvalidValue, match=r"finite number above [01]") as caught:
         attacks.create(name, **{parameter: value})
     assert caught.value.name == f"{name}:{parameter}"
 
