@@ -1,1 +1,1 @@
-"""What crosses the wire: tensor streams, channels, servers, the error catalogue."""
+"""gRPC plumbing of all services: tensor streams, channels, interceptors, servers, peer limits."""

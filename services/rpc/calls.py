@@ -1,4 +1,4 @@
-"""The calls that are open: each is counted, and looked at while it lasts."""
+"""Open calls of a server: their accounting, and the timer that ends stalled or invalid ones."""
 
 import asyncio
 import time
@@ -10,11 +10,11 @@ from services.errors import ServiceError, TooSlow
 from services.identity.callers import Caller, Callers
 from services.rpc.guard import Guard, Peer
 
-#: Seconds within which a call must bring its first message, whole.
+#: Seconds within which the first message of a call must have arrived completely.
 FIRST_MESSAGE_TIMEOUT = 10.0
-#: Seconds within which a caller must take a message; the largest, 1 MiB, then flows at 35 kB/s.
+#: Seconds within which a caller must read a response message; 1 MiB then needs 35 kB/s.
 WRITE_TIMEOUT = 30.0
-#: Seconds between two looks at the open calls.
+#: Seconds between two checks of the open calls.
 CHECK_INTERVAL = 1.0
 
 
@@ -22,10 +22,10 @@ class Call:
     """One open call.
 
     Attributes:
-        caller: who makes it.
-        peer: where its messages are counted.
-        refusal: why it was ended from outside; None if it was not.
-        responses: what its handler yields; None if it answers once.
+        caller: the identified caller.
+        peer: the peer whose limits its messages count against.
+        refusal: the error with which ``end`` ended it; None if the call was not ended.
+        responses: the response generator of its handler; None for a handler with one response.
     """
 
     __slots__ = (
@@ -52,29 +52,33 @@ class Call:
         self._stopping: asyncio.Task[None] | None = None
 
     def received(self, size: int) -> None:
-        """Note a message that came in.
+        """Count a received message of ``size`` bytes.
 
         Raises:
-            Exhausted: it is more than the peer may send now.
+            Exhausted: the message exceeds the peer's rate limits.
         """
         self.peer.take(size)
         self._has_received = True
 
     def sending(self, size: int) -> None:
-        """Note a message that is about to go out; ``sent`` when it has.
+        """Count a message of ``size`` bytes before it is written; call ``sent`` after the write.
 
         Raises:
-            Exhausted: it is more than the peer may take now.
+            Exhausted: the message exceeds the peer's rate limits.
         """
         self.peer.take(size)
         self._sending = time.monotonic()
 
     def sent(self) -> None:
-        """Note that the message has gone out."""
+        """Record that the pending write has completed."""
         self._sending = None
 
     def overdue(self, now: float) -> TooSlow | None:
-        """Return what the caller lets this server wait for, if it has for too long."""
+        """Return the error of a timeout that the call has exceeded; None if it has exceeded none.
+
+        Args:
+            now: the current time, on the clock of ``time.monotonic``.
+        """
         if not self._has_received and now > self._opened + FIRST_MESSAGE_TIMEOUT:
             return TooSlow(
                 "STREAM_IDLE", f"nothing came for {FIRST_MESSAGE_TIMEOUT:g} s; send it in one go"
@@ -84,12 +88,13 @@ class Call:
         return None
 
     def end(self, refusal: FedSiegeError) -> None:
-        """End the call: its handler is stopped, and its task finds out here why.
+        """Stop the handler of the call; its task then answers with ``refusal``.
 
-        grpc.aio can neither take back a message that is on its way nor reset a call: once the task
-        is cancelled in there, no status can be sent and nobody knows what the core still holds. So
-        a caller that does not take its message is told when it does, or hangs up. Until then the
-        call is open, and counted, but the model that its handler was sending is let go.
+        grpc.aio can neither withdraw a message that is being written nor reset a call. A task that
+        is cancelled during a write can no longer send a status. A call with a pending write
+        therefore gets its status once the caller reads the message or disconnects. Until then the
+        call stays open and counted, but the generator is closed, which frees the model that it was
+        sending.
         """
         if self._task is None:
             return
@@ -101,16 +106,16 @@ class Call:
         self._task = None
 
     def mark_answered(self) -> None:
-        """Note that the answer stands: the call cannot be ended any more, only closed."""
+        """Record that the handler has finished; ``end`` then has no effect any more."""
         self._task = None
 
 
 class OpenCalls:
-    """All open calls of a server. One timer looks at them, and there is none when none is open.
+    """All open calls of a server. One timer checks them; it runs only while a call is open.
 
     Args:
-        guard: holds peers to their limits.
-        callers: says whose proof has become invalid.
+        guard: enforces the limits of peers.
+        callers: checks whether certificates are still valid.
     """
 
     def __init__(self, guard: Guard, callers: Callers) -> None:
@@ -125,10 +130,10 @@ class OpenCalls:
         return self._timer is not None
 
     def open(self, caller: Caller) -> Call:
-        """Note a call that the current task answers; ``close`` it when grpc is through with it.
+        """Register the call that the current task answers; ``close`` it when gRPC has ended it.
 
         Raises:
-            Exhausted: one more may not be.
+            Exhausted: the peer or the server has reached its limit of open calls.
         """
         call = Call(caller, self._guard.enter(caller))
         self._open.add(call)
@@ -137,7 +142,7 @@ class OpenCalls:
         return call
 
     def close(self, call: Call) -> None:
-        """Note that a call has ended."""
+        """Remove a call that has ended."""
         self._open.remove(call)
         self._guard.leave(call.peer)
 
@@ -145,7 +150,7 @@ class OpenCalls:
         self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL, self._check_calls)
 
     def _check_calls(self) -> None:
-        """End the calls that are overdue, and those of callers who are not valid any more."""
+        """End the calls that exceed a timeout or whose caller's certificate is no longer valid."""
         self._timer = None
         now = time.monotonic()
         found: dict[Caller, ServiceError | None] = {}
@@ -159,7 +164,7 @@ class OpenCalls:
             self._schedule_check()
 
     def _invalid(self, caller: Caller) -> ServiceError | None:
-        """Return why a caller is not valid any more; None if it is."""
+        """Return the error that makes a caller invalid; None if the caller is still valid."""
         try:
             self._callers.recheck(caller)
         except ServiceError as error:

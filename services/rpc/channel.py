@@ -1,4 +1,4 @@
-"""Channels and servers: the options that both ends must agree on, and how to wait for a peer."""
+"""Options of channels and servers, the creation of channels, and retries after lost connections."""
 
 import logging
 import time
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 Response = TypeVar("Response")
 
-#: A dead peer is noticed within 40 s even when no data flows. A default server would hang up on
-#: clients that ping under 300 s without data, so both ends are told.
+#: A dead peer is noticed within 40 s even when no data flows. A default server disconnects clients
+#: that ping more often than every 300 s without data, so the server's options permit it, too.
 _KEEPALIVE = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -28,7 +28,7 @@ _KEEPALIVE = [
     ("grpc.http2.max_pings_without_data", 0),
 ]
 
-#: For channels to services that one started: gRPC would take them through ``http_proxy``.
+#: Channel option that ignores ``http_proxy``, for services on this machine or a private network.
 PAST_PROXIES = ("grpc.enable_http_proxy", 0)
 
 #: The receive limit of gRPC, 4 MiB, stays: models cross in chunks, and an oversized message is
@@ -45,13 +45,12 @@ SERVER_OPTIONS = [
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     # A second server on the same port is a mistake, not load balancing.
     ("grpc.so_reuseport", 0),
-    # Who connects and says nothing, or calls nothing for long, holds no connection: a channel opens
-    # another when it is used again.
+    # Close connections without a handshake or without calls; a channel reconnects when it is used.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 600_000),
 ]
 
-#: Status codes of a line that may heal by itself.
+#: Status codes of a lost connection: worth a retry.
 TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 
@@ -60,8 +59,9 @@ def connect(address: str, tls: "Tls | None" = None) -> grpc.aio.Channel:
 
     Args:
         address: the peer; with TLS its certificate must name this host.
-        tls: who this process is; None for a line that anybody can read. A channel keeps the
-            certificate that it was opened with: ``Tls.version`` says when to open another.
+        tls: the certificate of this process; None for a connection without encryption. A channel
+            keeps the certificate that it was opened with; after a change of ``Tls.version`` open
+            another channel.
     """
     route = Route.to(address)
     if route.proxy:
@@ -73,12 +73,12 @@ def connect(address: str, tls: "Tls | None" = None) -> grpc.aio.Channel:
 
 
 def channel_options(address: str) -> list[tuple[str, int]]:
-    """Return the options of a channel to a peer: a proxy of the environment is for remote ones."""
+    """Return the options of a channel to a peer; only remote peers are reached through a proxy."""
     return [*CHANNEL_OPTIONS, *([] if Route.to(address).proxy else [PAST_PROXIES])]
 
 
 def data_plane(channel: grpc.aio.Channel) -> "rpc.AggregatorServiceAsyncStub":
-    """Return the aggregator's stub; its SubmitUpdates takes messages that are bytes already."""
+    """Return the aggregator's stub; its SubmitUpdates takes serialised messages (bytes)."""
     stub: rpc.AggregatorServiceAsyncStub = rpc.AggregatorServiceStub(channel)
     stub.SubmitUpdates = channel.stream_stream(
         "/fedsiege.v1.AggregatorService/SubmitUpdates",
@@ -90,14 +90,17 @@ def data_plane(channel: grpc.aio.Channel) -> "rpc.AggregatorServiceAsyncStub":
 async def call_with_retry(
     call: Callable[[], Awaitable[Response]], deadline: float | None
 ) -> Response:
-    """Make a call, and again as long as the line breaks.
+    """Await a call and repeat it while the connection is lost.
 
     Args:
-        call: what is awaited.
-        deadline: until when, on the clock of ``time.monotonic``; None to try once.
+        call: makes the call.
+        deadline: when to stop retrying, on the clock of ``time.monotonic``; None for one attempt.
+
+    Returns:
+        The response of the first attempt that succeeds.
 
     Raises:
-        grpc.aio.AioRpcError: the peer refused, or cannot be reached.
+        grpc.aio.AioRpcError: the peer refused the call, or could not be reached by the deadline.
     """
     async for _ in attempts():
         try:

@@ -1,6 +1,7 @@
-"""What one peer may take of a server, so that nobody takes it from the others.
+"""Roles and limits of peers: permitted methods, open calls, message rates, enrolments.
 
-A peer is a ``Caller.name``: the name in its certificate, or the host it calls from.
+The limits keep one peer from exhausting a server for the others. A peer is a ``Caller.name``: the
+name in its certificate, or the host it calls from.
 """
 
 import re
@@ -17,9 +18,9 @@ from fedsiege.registry import Component, Spelling, read_settings
 from services.errors import Exhausted, Forbidden
 from services.identity.callers import Caller, Role
 
-#: Seconds at the full rate that a peer may take at once, after a quiet time.
+#: Burst of a rate limit, in seconds at the full rate; available after an idle time.
 BURST = 4.0
-#: Quiet peers whose rates are remembered. Who is forgotten begins anew with a full burst.
+#: Peers without open calls whose rates are remembered; a forgotten peer starts with a full burst.
 MAX_IDLE_PEERS = 10_000
 
 #: Methods of the health and the reflection service, which every caller may use.
@@ -48,7 +49,7 @@ _Limit = Annotated[
 
 @dataclass(frozen=True)
 class Limits(Component):
-    """What one peer may take."""
+    """Limits of one peer, and of all peers together."""
 
     name: ClassVar[str] = "limits"
     summary: ClassVar[str] = "what one peer may take of a server"
@@ -63,21 +64,21 @@ class Limits(Component):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``streams=2000,bytes=512MiB``; what is not named keeps its default.
+        """Parse limits such as ``streams=2000,bytes=512MiB``; those not named keep their default.
 
         Raises:
-            InvalidValue: there is no such limit, it is given twice, or it is no whole number.
+            InvalidValue: a limit is unknown, given twice, or not a whole number.
         """
         given = ",".join(part for part in text.split(",") if part.strip())
         return cls(**read_settings(cls, cls.name, given or None, "streams=2000,bytes=512MiB"))
 
 
 class Bucket:
-    """A rate with a burst: a token bucket, filled whenever it is looked at.
+    """A token bucket: limits a rate and permits a burst. ``take`` refills it.
 
     Args:
         rate: tokens a second.
-        now: seconds, on the clock that ``take`` is told of too.
+        now: the current time in seconds, on the same clock as for ``take``.
     """
 
     __slots__ = ("_level", "_updated", "rate")
@@ -88,10 +89,10 @@ class Bucket:
         self._updated = now
 
     def take(self, amount: int, now: float) -> float:
-        """Take tokens; return 0, or the seconds to wait if none were to be had.
+        """Take tokens; return 0, or the seconds to wait if the bucket has a negative level.
 
-        A bucket that is not in debt gives any amount, so that nothing is too large for ever; the
-        debt is paid before it gives again.
+        A bucket at 0 or more gives any amount, so that no message is too large for ever. The level
+        may become negative; the bucket gives again once it is refilled to 0.
         """
         level = min(self.rate * BURST, self._level + (now - self._updated) * self.rate)
         self._updated = now
@@ -103,11 +104,11 @@ class Bucket:
 
 
 class Peer:
-    """What one peer takes.
+    """The current consumption of one peer.
 
     Attributes:
         name: as in ``Caller``.
-        streams: calls it has open.
+        streams: its open calls.
     """
 
     __slots__ = ("_bytes", "_clock", "_messages", "name", "streams")
@@ -120,10 +121,10 @@ class Peer:
         self._messages = Bucket(limits.messages, clock())
 
     def take(self, size: int) -> None:
-        """Count a message of so many bytes.
+        """Count a message of ``size`` bytes.
 
         Raises:
-            Exhausted: it is one too many for now.
+            Exhausted: the peer exceeds its messages or bytes a second.
         """
         now = self._clock()
         if wait := self._messages.take(1, now):
@@ -140,17 +141,18 @@ class Peer:
 
 
 class Guard:
-    """Holds every peer to its role and its limits. For one event loop.
+    """Enforces the role and the limits of every peer. For one event loop.
 
     Args:
-        limits: what one peer may take.
+        limits: the limits of one peer.
         control: names of the methods that the control role may call, such as ``OpenRound``; None
             for all.
-        participant: the same of participants. A method that is in neither list is closed to both.
-        clock: seconds that never go back.
+        participant: the same for the participant role. Neither role may call a method that is in
+            no list.
+        clock: a monotonic clock, in seconds.
 
     Attributes:
-        streams: calls open now, of all peers together.
+        streams: open calls of all peers together.
     """
 
     def __init__(
@@ -170,14 +172,18 @@ class Guard:
 
     @property
     def peers(self) -> int:
-        """How many peers are remembered."""
+        """The number of peers in memory."""
         return len(self._active) + len(self._idle)
 
     def permit(self, caller: Caller, method: str) -> None:
-        """Let a caller use a method, by its name without the service.
+        """Check that a caller's role may call a method.
+
+        Args:
+            caller: the caller.
+            method: the name of the method without the service, such as ``OpenRound``.
 
         Raises:
-            Forbidden: its role may not call it.
+            Forbidden: the caller's role may not call the method.
         """
         permitted = self._permitted.get(caller.role)
         if permitted is None or method in permitted or method in PUBLIC_METHODS:
@@ -188,10 +194,11 @@ class Guard:
         raise Forbidden("PARTICIPANT_ONLY", message)
 
     def enter(self, caller: Caller) -> Peer:
-        """Count a call that opens; ``leave`` when it has ended.
+        """Count a call that opens and return its peer; call ``leave`` when the call has ended.
 
         Raises:
-            Exhausted: the peer, or all together, have as many open as may be; or it is too fast.
+            Exhausted: the peer or the server has reached its limit of open calls, or the peer
+                exceeds its rates.
         """
         name, limits = caller.name, self.limits
         peer = self._active.get(name) or self._idle.get(name)
@@ -200,14 +207,14 @@ class Guard:
         if peer.streams >= limits.streams:
             raise Exhausted(
                 "PEER_STREAMS",
-                f"{name} has {peer.streams:,} calls open, and {limits.streams:,} are the limit of "
-                "a peer; wait until one has ended",
+                f"{name} has {peer.streams:,} calls open; the limit of a peer is "
+                f"{limits.streams:,}; wait until one has ended",
             )
         if self.streams >= limits.total_streams:
             raise Exhausted(
                 "TOO_MANY_STREAMS",
-                f"{self.streams:,} calls are open, and {limits.total_streams:,} are the limit of "
-                "this server; wait until one has ended",
+                f"{self.streams:,} calls are open; the limit of this server is "
+                f"{limits.total_streams:,}; wait until one has ended",
             )
         peer.take(0)
         self._idle.pop(name, None)
@@ -230,12 +237,12 @@ class Guard:
         """Count identities that are about to enrol, after every other check has passed.
 
         Args:
-            caller: who brings them.
-            count: how many the federation does not know yet.
-            federation: where; what is counted for it is forgotten with it.
+            caller: the caller that enrols them.
+            count: how many identities are new to the federation.
+            federation: the federation; its counts are dropped when it is garbage-collected.
 
         Raises:
-            Exhausted: they are too many for one peer. Nothing is counted then.
+            Exhausted: the peer would exceed its limit of enrolments. Nothing is counted then.
         """
         enrolled = self._enrolled.setdefault(federation, Counter())
         before, limit = enrolled[caller.name], self.limits.enrollments
@@ -243,6 +250,6 @@ class Guard:
             raise Exhausted(
                 "PEER_ENROLLMENTS",
                 f"{caller.name} has enrolled {before:,} identities and asks for {count:,} more; "
-                f"{limit:,} in one federation are the limit of a peer, and waiting changes nothing",
+                f"the limit of a peer is {limit:,} in one federation, and waiting changes nothing",
             )
         enrolled[caller.name] = before + count

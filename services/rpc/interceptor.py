@@ -1,4 +1,4 @@
-"""Around every call: who makes it, what it may take, and how an error becomes a status."""
+"""The server interceptor: identifies callers, enforces limits, turns errors into gRPC statuses."""
 
 import asyncio
 import inspect
@@ -17,16 +17,16 @@ from services.rpc.guard import Guard
 
 log = logging.getLogger(__name__)
 
-#: Makes a request of bytes; raises DecodeError or Malformed.
+#: Parses the bytes of a request message; raises DecodeError or Malformed.
 Reader = Callable[[bytes], Any]
 Behaviour = TypeVar("Behaviour", bound=Callable[..., Any])
 
 
 def reads_with(reader: Reader) -> Callable[[Behaviour], Behaviour]:
-    """Decorate a servicer's method whose requests are read otherwise than by the contract's class.
+    """Decorate a servicer's method whose requests a parser of its own reads.
 
     Args:
-        reader: makes a request of a message's bytes.
+        reader: parses a request message in place of the protobuf class.
     """
 
     def decorate(behaviour: Behaviour) -> Behaviour:
@@ -39,14 +39,14 @@ def reads_with(reader: Reader) -> Callable[[Behaviour], Behaviour]:
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every handler of a server.
 
-    Callers are identified, held to their role and their limits, and cut off when they let the
-    server wait. Errors of ours become their status with details; bytes that do not parse become
-    INVALID_ARGUMENT; the unforeseen is logged and becomes INTERNAL. Responses that are already
-    ``bytes`` pass unserialised, so that one encoded model serves all who pull it.
+    It identifies callers, enforces their roles and limits, and ends stalled calls. A
+    ``FedSiegeError`` becomes a status with details; bytes that do not parse become
+    INVALID_ARGUMENT; any other error is logged and becomes INTERNAL. Responses that are already
+    ``bytes`` are not serialised again, so that one encoded model serves every GetModel.
 
     Args:
-        guard: what peers may do and take.
-        callers: says who calls.
+        guard: enforces roles and limits; None for the default limits.
+        callers: identifies callers; None to identify them by address.
     """
 
     def __init__(self, guard: Guard | None = None, callers: Callers | None = None) -> None:
@@ -68,15 +68,15 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if wrapped is None:
             handler = await continuation(handler_call_details)
             if handler is None:
-                return None  # grpc says that there is no such method
+                return None  # gRPC answers UNIMPLEMENTED
             wrapped = self._wrapped[method] = self._wrap(handler, method)
         return wrapped
 
     def _wrap(self, handler: Any, method: str) -> Any:  # grpc's handlers are untyped named tuples
-        """Return a handler that does with bytes what ``handler`` does with messages.
+        """Return a handler of serialised messages that checks, counts and calls ``handler``.
 
-        To grpc its requests are a stream in any case, which on the wire is the same: so a call is
-        seen from its headers on, before it has brought anything.
+        It is registered with a request stream whatever ``handler`` takes, which on the wire is the
+        same: a call is then seen, and counted, from its headers on, before its first message.
         """
         name = method.rpartition("/")[2]
         behaviour = _behaviour(handler)
@@ -112,7 +112,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                     raise
                 problem = call.refusal
             except grpc.aio.BaseError:
-                raise  # grpc's own: the handler aborted, the counted broke
+                raise  # gRPC's own: the handler aborted, or the connection was lost
             except Exception as error:
                 problem = error
             finally:
@@ -135,13 +135,13 @@ def _behaviour(handler: Any) -> Callable[[Any, Any], Any]:
 
 
 class _CountedContext:
-    """Where messages pass, counted and watched; also the context that a handler is given.
+    """A servicer context that parses, serialises and counts the messages of a call.
 
     Args:
-        context: grpc's.
-        call: where they are counted.
-        read: makes requests of bytes.
-        serialize: makes bytes of responses.
+        context: the context of grpc.aio, to which all other attributes are delegated.
+        call: counts the messages.
+        read: parses requests.
+        serialize: serialises responses.
     """
 
     __slots__ = ("_call", "_context", "_read", "_serialize")
@@ -164,25 +164,25 @@ class _CountedContext:
             ) from None
 
     def encoded(self, response: Any) -> bytes:
-        """Return a response as bytes that may go out."""
+        """Serialise a response and count it."""
         data: bytes = response if isinstance(response, bytes) else self._serialize(response)
         self._call.sending(len(data))
         return data
 
     async def request(self) -> Any:
-        """Return the message of a call that has one."""
+        """Return the request of a call that has one request."""
         data = await self._context.read()
         if data is grpc.aio.EOF:
             raise Malformed("MALFORMED_STREAM", "the call ended before its message")
         return self._decoded(data)
 
     async def requests(self) -> AsyncIterator[Any]:
-        """Yield the messages of a call that has many."""
+        """Yield the requests of a call with a request stream."""
         while (data := await self._context.read()) is not grpc.aio.EOF:
             yield self._decoded(data)
 
     async def write(self, response: Any) -> None:
-        """Send one response of many."""
+        """Write one message of a response stream."""
         await self._context.write(self.encoded(response))
         self._call.sent()
 
@@ -191,12 +191,12 @@ class _CountedContext:
 
 
 async def _abort(context: Any, problem: Exception, method: str) -> NoReturn:
-    """End a call with the status that says what is wrong."""
+    """Abort a call with the status of an error."""
     if isinstance(problem, FedSiegeError):
         code, status = to_status(problem)
         await context.abort(code, status.message, to_trailers(status))
     else:
         log.error("%s failed", method, exc_info=problem)
-        text = f"{method} failed; the server's log says more"
+        text = f"{method} failed; see the server's log"
         await context.abort(grpc.StatusCode.INTERNAL, text)
     raise AssertionError("abort returned")

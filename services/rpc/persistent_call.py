@@ -1,7 +1,7 @@
-"""A call with a stream each way that is kept for many questions and answers.
+"""A bidirectional streaming call that stays open for many exchanges of messages.
 
-Setting up and ending a call is most of what a round costs a worker with few participants, and the
-server too. Over a call that stays open a message is all that is left of each.
+Opening and closing a call dominates the cost of a round for a worker with few participants, and for
+the server. Over a call that stays open only the messages remain.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ import grpc
 
 
 class PersistentCall:
-    """One call. It opens when first used, and again after it broke.
+    """One call that opens on first use, and again after it ended.
 
     Args:
-        method: opens a call; a stub's method.
+        method: opens a call: a method of a stub with a stream in both directions.
     """
 
     def __init__(self, method: Callable[[], Any]) -> None:
@@ -26,9 +26,9 @@ class PersistentCall:
 
     @asynccontextmanager
     async def exchange(self) -> AsyncIterator[None]:
-        """Keep other questions out until this one is answered.
+        """Hold the call for one exchange of messages; others wait.
 
-        After half a question, or half an answer, the call is of no use and is closed.
+        An exchange that fails or is cancelled closes the call, which could hold half an answer.
         """
         async with self._lock:
             try:
@@ -41,28 +41,28 @@ class PersistentCall:
         """Send a message.
 
         Raises:
-            grpc.aio.AioRpcError: the call broke.
+            grpc.aio.AioRpcError: the call has ended.
         """
         if self._call is None:
             self._call = self._method()
         try:
             await self._call.write(message)
-        except asyncio.InvalidStateError:  # it ended before this was written
+        except asyncio.InvalidStateError:  # the call had ended before this write
             raise await self._error() from None
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.INTERNAL:
                 raise
-            # It ended meanwhile, and grpc.aio drops the status: the next call tells it.
+            # The call ended during the write, and grpc.aio drops its status: a retry shows it.
             metadata = error.initial_metadata(), error.trailing_metadata()
             raise grpc.aio.AioRpcError(
                 grpc.StatusCode.UNAVAILABLE, *metadata, "the call ended during a message"
             ) from error
 
     async def read(self) -> Any:
-        """Return the next message; None where the server has ended the call without an error.
+        """Return the next message; None if the server has ended the call with OK.
 
         Raises:
-            grpc.aio.AioRpcError: the call broke, or the server refused.
+            grpc.aio.AioRpcError: the call ended with an error.
         """
         response = await self._call.read()
         if response is not grpc.aio.EOF:
@@ -72,13 +72,13 @@ class PersistentCall:
         return None
 
     async def _error(self) -> grpc.aio.AioRpcError:
-        """Return why the call ended."""
+        """Return the status of the ended call as an error."""
         call = self._call
         metadata = await call.initial_metadata(), await call.trailing_metadata()
         return grpc.aio.AioRpcError(await call.code(), *metadata, await call.details())
 
     def close(self) -> None:
-        """End the call."""
+        """Cancel the call, if one is open."""
         call, self._call = self._call, None
         if call is not None:
             call.cancel()

@@ -1,9 +1,10 @@
-"""The messages of SubmitUpdates as bytes, written and read without copies of the numbers.
+"""Serialisation of ``SubmitUpdatesRequest`` without protobuf's copies of the update values.
 
-Protobuf's own classes copy the numbers of an update three times on the way out and twice on the way
-in. Here they are copied once out, into the message, and not at all in: a piece that was read is a
-view of the message. The bytes are those of ``SubmitUpdatesRequest``; what does not look as senders
-usually write it is read by that class, so that protobuf's rules decide what it means.
+Protobuf's classes copy the values of an update three times when writing and twice when reading.
+Here they are copied once when writing, into the message, and never when reading: the data of a
+piece is a view of the message. The bytes are those of ``SubmitUpdatesRequest``. A message that
+differs from the form ``write_updates`` writes is parsed by the protobuf class, so that protobuf's
+rules decide what it means.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,15 +15,15 @@ from fedsiege.v1 import tensors_pb2
 from services.errors import Malformed
 from services.rpc.tensors import CHUNK_BYTES, Floats, checksum, raw
 
-#: Pieces in one message, and updates between two answers: an answer must fit into one message, and
-#: a million empty pieces would take a server half a minute.
+#: Limit of pieces in one message and of updates between two answers: an answer must fit into one
+#: message, and a million empty pieces would keep a server busy for half a minute.
 UPDATES_AT_ONCE = 10_000
 
 #: Tags of the fields, ``number << 3 | wire type``: SubmitUpdatesRequest, UpdatePiece, TensorChunk.
 _PIECES, _ANSWER = 0x0A, 0x10
 _HEADER, _CHUNK = 0x0A, 0x12
 _OFFSET, _DATA = 0x08, 0x12
-#: A varint of more bytes is protobuf's to judge.
+#: Bytes of the longest varint parsed here; protobuf parses longer ones.
 _LONGEST_VARINT = 9
 
 
@@ -30,9 +31,9 @@ class Piece(NamedTuple):
     """A piece of an update.
 
     Attributes:
-        header: begins the next update; None if it goes on.
-        offset: where the data lies in the update, in bytes.
-        data: a view of the message; None where the piece has no chunk.
+        header: the header of the update that this piece begins; None if it continues an update.
+        offset: the position of the data in the update, in bytes.
+        data: a view of the message; None if the piece has no chunk.
     """
 
     header: pb.UpdateHeader | None
@@ -41,20 +42,26 @@ class Piece(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """The pieces of one message, and whether their sender waits for an answer."""
+    """The content of one message.
+
+    Attributes:
+        pieces: its pieces, in order.
+        answer: whether the sender asks for the receipts of the updates sent so far.
+    """
 
     pieces: list[Piece]
     answer: bool
 
 
 def write_updates(updates: Iterable[tuple[pb.UpdateHeader, Floats]]) -> Iterator[bytes]:
-    """Yield updates as serialised messages, each filled up to ``CHUNK_BYTES``.
-
-    The last one asks for the answer.
+    """Serialise updates as messages of up to ``CHUNK_BYTES``; the last asks for an answer.
 
     Args:
-        updates: for each the header, in which type, shape and checksum are filled in here, and the
-            values, ``(d,)`` contiguous.
+        updates: header and values, ``(d,)`` contiguous, of each update. Data type, shape and
+            checksum of the header are set here.
+
+    Yields:
+        The serialised messages.
     """
     parts: list[bytes | memoryview] = []
     filled = 0
@@ -81,11 +88,11 @@ def write_updates(updates: Iterable[tuple[pb.UpdateHeader, Floats]]) -> Iterator
 
 
 def read_pieces(message: bytes) -> Pieces:
-    """Read a serialised ``SubmitUpdatesRequest``.
+    """Parse a serialised ``SubmitUpdatesRequest``.
 
     Raises:
-        DecodeError: it is none.
-        Malformed: it has too many pieces.
+        DecodeError: the bytes are no such message.
+        Malformed: the message has more than ``UPDATES_AT_ONCE`` pieces.
     """
     try:
         return _read(message)
@@ -104,7 +111,7 @@ def read_pieces(message: bytes) -> Pieces:
 
 
 class _NotCanonicalError(Exception):
-    """The bytes are not as ``write_updates`` writes them; they may still be a message."""
+    """The bytes differ from the form that ``write_updates`` writes; they may still be valid."""
 
 
 def _read(message: bytes) -> Pieces:
@@ -127,7 +134,7 @@ def _read(message: bytes) -> Pieces:
 
 
 def _read_piece(message: bytes, view: memoryview, at: int, end: int) -> Piece:
-    """Read the piece that lies between two positions."""
+    """Parse the piece between two positions."""
     header, offset = None, 0
     data: memoryview | bytes | None = None
     if at < end and message[at] == _HEADER:
@@ -160,7 +167,7 @@ def _check_number(pieces: int) -> None:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Read a number; return it and the position after it."""
+    """Parse a varint; return its value and the position after it."""
     value = message[at]
     if value < 0x80:
         return value, at + 1
@@ -174,7 +181,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 
 def _field(tag: int, value: int) -> bytes:
-    """Write a field's tag and number: its value, or the length of what follows."""
+    """Serialise a field's tag and a varint: the field's value, or the length of its bytes."""
     written = bytearray([tag])
     while value > 0x7F:
         written.append(value & 0x7F | 0x80)

@@ -1,4 +1,4 @@
-"""How a service process begins and ends."""
+"""Start and stop of a service process: allocator, logging, signals."""
 
 import asyncio
 import contextlib
@@ -26,9 +26,9 @@ def tune_allocator() -> None:
     """Keep large buffers in the process instead of returning each to the kernel.
 
     glibc maps every buffer above 128 KiB and unmaps it when freed; for a stream of 1 MiB chunks
-    that is a page fault per 4 KiB. Keeping them tripled the speed of a 64 MiB pull. The variables
-    MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ do the same from outside and win if set. Does
-    nothing where the C library has no mallopt.
+    that is a page fault per 4 KiB. Keeping them tripled the speed of a 64 MiB pull. The environment
+    variables MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ do the same and take precedence.
+    Does nothing where the C library has no mallopt.
     """
     if "MALLOC_MMAP_THRESHOLD_" in os.environ or not sys.platform.startswith("linux"):
         return
@@ -40,10 +40,10 @@ def tune_allocator() -> None:
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """Import something large without the garbage collector.
+    """Disable the garbage collector during a large import.
 
-    What an import makes stays, but the collector looks through it again and again while it grows: a
-    tenth of torch's import. Fifty containers that start on two cores wait for that.
+    The objects that an import creates stay, and the collector scans them repeatedly while their
+    number grows: a tenth of the time of torch's import, which fifty containers on two cores feel.
     """
     gc.disable()
     try:
@@ -53,18 +53,18 @@ def importing() -> Iterator[None]:
 
 
 class OneLine(logging.Formatter):
-    """Writes an event as one printable line; the lines of a traceback are marked as such.
+    """Formats a log event as one printable line, and prefixes the lines of a traceback.
 
-    Messages and errors hold what peers have said.
+    Messages and errors contain text from peers, which must not forge lines of the log.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Write the message on one line."""
+        """Format the message as one printable line."""
         record.message = plain(record.message, _LONGEST_MESSAGE)
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # as the base class has it
-        """Write a traceback, every line of it marked."""
+        """Format a traceback with a prefix on every line."""
         lines = super().formatException(ei).split("\n")
         return "\n".join(f"  | {plain(line, _LONGEST_MESSAGE)}" for line in lines)
 

@@ -1,9 +1,9 @@
-"""Which HTTP proxy a channel goes through, and which peers are reached without one.
+"""The HTTP proxy of a channel: which peers are reached through it, and which directly.
 
-gRPC reads the proxy from the environment for every channel, plain ones and those to this very
-machine included. FedSiege reaches its own services directly: those on this machine, on a private
-network, and by a name without a dot, as containers have. A peer elsewhere is reached through the
-proxy unless ``no_proxy`` names it.
+gRPC reads the proxy from the environment for every channel, also for unencrypted channels and
+channels to this machine. FedSiege reaches peers on this machine, on a private network, and by a
+name without a dot (as containers have) directly. Any other peer is reached through the proxy
+unless ``no_proxy`` names it.
 """
 
 import ipaddress
@@ -14,16 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-#: The variables that gRPC takes a proxy from, the first that is set; lower case only.
+#: The variables that name gRPC's proxy, in lower case only; the first that is set counts.
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
-#: The variables that list hosts to be reached without a proxy. gRPC reads the first two.
+#: The variables that list hosts to reach without a proxy. gRPC reads the first two.
 _EXCEPTIONS = ("no_grpc_proxy", "no_proxy", "NO_PROXY")
 _SCHEME = re.compile(r"^(?:dns|ipv4|ipv6|unix|unix-abstract|vsock):/*")
 
 
 @dataclass(frozen=True)
 class Route:
-    """How a peer is reached.
+    """The way to a peer: directly, or through a proxy.
 
     Attributes:
         address: the peer, ``host:port``.
@@ -37,7 +37,7 @@ class Route:
 
     @classmethod
     def to(cls, address: str, environment: Mapping[str, str] = os.environ) -> "Route":
-        """Return how a peer is reached.
+        """Return the route to a peer.
 
         Args:
             address: the peer, as gRPC takes it: ``host:port``.
@@ -69,7 +69,7 @@ def target_host(address: str) -> str:
 
 
 def _is_local(host: str) -> bool:
-    """Whether a host is this machine, on a private network, or named as containers are."""
+    """Return whether a host is this machine, on a private network, or a name without a dot."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -78,18 +78,18 @@ def _is_local(host: str) -> bool:
 
 
 def _is_of_this_machine(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether an interface of this machine has the address: only then it can be listened on."""
+    """Return whether an interface of this machine has the address: only then a bind succeeds."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((str(address), 0))
+        with socket.socket(family, socket.SOCK_DGRAM) as bound:
+            bound.bind((str(address), 0))
     except OSError:
         return False
     return True
 
 
 def _lists_host(listed: str, host: str) -> bool:
-    """Whether a list such as ``localhost,.example.org,203.0.113.0/24`` has a host in it."""
+    """Return whether a list such as ``localhost,.example.org,203.0.113.0/24`` covers a host."""
     names = [one.strip().lower().lstrip(".") for one in listed.split(",") if one.strip()]
     if "*" in names or any(f".{host.lower()}".endswith(f".{name}") for name in names):
         return True

@@ -1,4 +1,4 @@
-"""Pulling models from the aggregator."""
+"""The client side of GetModel: pulls models from the aggregator."""
 
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
@@ -9,10 +9,10 @@ from services.rpc.tensors import FLOAT_BYTES, Assembly, Floats
 
 
 class ModelStream:
-    """Pulls models over one call to GetModel.
+    """Pulls models over one GetModel call that stays open.
 
     Args:
-        aggregator: the data plane.
+        aggregator: the aggregator's stub.
     """
 
     def __init__(self, aggregator: "rpc.AggregatorServiceAsyncStub") -> None:
@@ -30,20 +30,20 @@ class ModelStream:
         """Pull a global model.
 
         Args:
-            federation_id: whose model.
-            round_number: the round to take part in; 0 for the current model.
-            size: how many parameters it must have. Checked before memory is given: an aggregator
-                that announces a petabyte gets none.
-            even_closed: the model of a round that has just closed will do, too.
-            deadline: until when a line that breaks is opened again, on the clock of
-                ``time.monotonic``; None to try once.
+            federation_id: the federation of the model.
+            round_number: the round that starts from the model; 0 for the current model.
+            size: the expected number of parameters, checked before memory is allocated.
+            even_closed: whether to accept a round that has just closed.
+            deadline: when to stop reconnecting, on the clock of ``time.monotonic``; None for one
+                attempt.
 
         Returns:
-            ``(d,)`` the weights, the caller's own, and the header.
+            The weights, ``(d,)``, as a writable array of the caller's own, and the header.
 
         Raises:
-            Malformed, Damaged: the model is not what it should be.
-            grpc.aio.AioRpcError: the aggregator refused, or cannot be reached.
+            Malformed: the model has another size, or its chunks are out of order.
+            Damaged: bytes are missing, or the checksum differs.
+            grpc.aio.AioRpcError: the aggregator refused, or could not be reached.
         """
         request = pb.GetModelRequest(
             federation_id=federation_id, round=round_number, even_closed=even_closed
@@ -77,6 +77,5 @@ def _check_size(header: pb.ModelHeader, size: int) -> None:
     if announced != size * FLOAT_BYTES:
         raise Malformed(
             "WRONG_SHAPE",
-            f"the aggregator sends a model of {announced} bytes; {size * FLOAT_BYTES} were "
-            "expected",
+            f"the aggregator sends a model of {announced} bytes instead of {size * FLOAT_BYTES}",
         )

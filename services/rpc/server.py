@@ -1,4 +1,4 @@
-"""A server as all our services run it: health, reflection, errors, keepalive, a graceful end."""
+"""The gRPC server of every service: health, reflection, error statuses, TLS, graceful shutdown."""
 
 import asyncio
 import contextlib
@@ -21,13 +21,13 @@ from services.rpc.interceptor import ErrorInterceptor
 
 log = logging.getLogger(__name__)
 
-#: Seconds that calls in flight get when a server stops.
+#: Seconds that open calls get to finish when a server stops.
 GRACE = 5.0
 LARGEST_PORT = 65_535
 
 
 def port_problem(host: str, port: int) -> str:
-    """Say why a port of this machine cannot be listened on; empty if it can.
+    """Return why a port of this machine cannot be listened on; empty if it can.
 
     Args:
         host: a name or address of this machine.
@@ -36,13 +36,13 @@ def port_problem(host: str, port: int) -> str:
     if port > LARGEST_PORT:
         return f"has a port above {LARGEST_PORT}"
     try:
-        [(family, kind, *_, where), *_] = socket.getaddrinfo(
+        [(family, kind, *_, address), *_] = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM
         )
-        with socket.socket(family, kind) as probe:
+        with socket.socket(family, kind) as bound:
             # As gRPC does: a port whose last connections are just ending is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return "is in use: another program listens there"
@@ -59,26 +59,26 @@ async def serving(
     tls: Tls | None = None,
     guard: Guard | None = None,
 ) -> AsyncIterator[int]:
-    """Serve while the block runs, then drain.
+    """Serve while the block runs; then stop, and give open calls ``GRACE`` seconds to finish.
 
     Args:
         address: ``host:port``; port 0 takes a free one.
         register: adds the servicers to the server.
         service_names: their full names, for health and reflection.
-        tls: who this server is; then it takes only callers with a certificate of the same CA. None
-            for lines that anybody can read.
-        guard: what callers may do and take; None for the usual.
+        tls: the server's certificate; callers then need a certificate of the same CA. None to serve
+            without encryption.
+        guard: enforces the roles and limits of callers; None for the default limits.
 
     Yields:
-        The port.
+        The port that it listens on.
 
     Raises:
-        InvalidValue: the address cannot be served on, or the certificate is not a server's.
+        InvalidValue: the address cannot be listened on, or the certificate is not a server's.
     """
     guard = Guard() if guard is None else guard
     interceptor = ErrorInterceptor(guard, tls.callers if tls else None)
-    # One connection may hold more calls than the guard lets a peer have: the guard refuses them
-    # with a reason, this would let them wait without one.
+    # Above the guard's limit of calls: the guard refuses a call with a reason, whereas gRPC would
+    # let it wait without one.
     streams = ("grpc.max_concurrent_streams", 2 * guard.limits.streams)
     server = grpc.aio.server(interceptors=[interceptor], options=[*SERVER_OPTIONS, streams])
     register(server)

@@ -1,4 +1,4 @@
-"""Settings of an experiment as a ``google.protobuf.Struct``, which is plain JSON on the wire."""
+"""Conversion between settings of an experiment and ``google.protobuf.Struct``, a JSON object."""
 
 import re
 from collections.abc import Mapping
@@ -9,44 +9,46 @@ from google.protobuf.struct_pb2 import Struct
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec
 
-#: Whole numbers from here on share a float64, which JSON numbers are, with their neighbours.
+#: JSON numbers are float64: from here on neighbouring whole numbers are no longer distinct.
 INEXACT = 2**53
 
 
 def read(message: Struct) -> ExperimentSpec:
-    """Return the specification that a message gives; settings that are absent take their default.
+    """Parse a specification; settings that are absent or null take their default.
 
-    Names are those of the fields, in snake_case or in the camelCase of protobuf's JSON. A null
-    counts as absent. Whole numbers may arrive as 100.0, and any number as text.
+    Names are those of the fields, in snake_case or in the camelCase of protobuf's JSON. Whole
+    numbers may arrive as 100.0, and any number as text.
 
     Raises:
-        InvalidValue: there is no such setting, a value is out of its range, or a whole number is
-            too large to have arrived as it was written.
+        InvalidValue: a setting is unknown or given twice, a value is out of its range, or a whole
+            number is too large to be exact in JSON.
     """
     settings: dict[str, object] = {}
-    for given, value in message.items():
+    # Fields of a Struct have no order: names in snake_case first, so that errors are the same.
+    items = sorted(message.items(), key=lambda item: item[0] not in ExperimentSpec.model_fields)
+    for given, value in items:
         name = given if given in ExperimentSpec.model_fields else _snake_case(given)
         if value is None:
             continue
         if name in settings:
-            raise InvalidValue(given, value, "this setting stands twice")
+            raise InvalidValue(given, value, f"{name} once: it is given in both spellings")
         settings[name] = _whole(name, value)
     return ExperimentSpec.of(settings)
 
 
 def write(spec: ExperimentSpec, *, training: bool = False) -> Struct:
-    """Return a specification as a message; what is None stays absent.
+    """Return a specification as a message, without the settings that are None.
 
     Args:
         spec: the specification.
-        training: whether to write only the settings that participants train by.
+        training: whether to write only the settings of local training.
     """
     settings = spec.training if training else spec.model_dump(exclude_none=True)
     return of(settings)
 
 
 def of(settings: Mapping[str, Any]) -> Struct:  # whatever a setting may be
-    """Return settings by name as a message; whole numbers that a float64 blurs become text."""
+    """Return settings by name as a message; whole numbers beyond float64's become text."""
     message = Struct()
     message.update(
         {
@@ -65,7 +67,7 @@ def _whole(name: str, value: object) -> object:
     """Return 100 for 100.0 where a setting is a whole number.
 
     Raises:
-        InvalidValue: it is so large that neighbouring numbers would have arrived alike.
+        InvalidValue: the number is too large to be exact in JSON.
     """
     field = ExperimentSpec.model_fields.get(name)
     if field is None or not isinstance(value, float) or not value.is_integer():

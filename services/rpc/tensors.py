@@ -1,7 +1,7 @@
-"""Tensors on the wire: raw little-endian float32 bytes, a manifest, chunks of 1 MiB.
+"""Encoding of tensors in messages: raw little-endian float32, a manifest, chunks of 1 MiB.
 
-A model goes out as messages that are encoded once for all who pull it. An update comes in chunk by
-chunk, each written to its final place as it arrives; nothing that has not been checked is counted.
+A model is encoded once, for every worker that pulls it. The chunks of an update are written to
+their final position as they arrive; the update counts once all its checks have passed.
 """
 
 import sys
@@ -17,8 +17,7 @@ from fedsiege.v1 import tensors_pb2
 from services.errors import Damaged, Malformed
 
 CHUNK_BYTES = 1 << 20
-#: Smaller chunks are refused unless one ends the sequence: a million one-byte chunks are an
-#: attack.
+#: Smaller chunks are refused except as the last one: a million one-byte chunks are an attack.
 MIN_CHUNK_BYTES = 1 << 16
 FLOAT_BYTES = 4
 
@@ -30,7 +29,7 @@ if sys.byteorder != "little":  # pragma: no cover - no such machine to test on
 
 
 def checksum(data: bytes | memoryview) -> int:
-    """XXH3, 64 bits: 20 times faster here than CRC-32, so that checking costs nothing."""
+    """Return the 64-bit XXH3 hash of bytes, 20 times faster than CRC-32 on our machines."""
     return xxhash.xxh3_64_intdigest(data)
 
 
@@ -40,11 +39,14 @@ def raw(vector: Floats) -> memoryview:
 
 
 def manifest(layout: Layout, weights: Floats) -> tensors_pb2.TensorManifest:
-    """Describe a flat model.
+    """Return the manifest of a flat model.
 
     Args:
         layout: name and shape of each tensor, in order.
-        weights: ``(d,)`` all of them, one behind the other.
+        weights: ``(d,)`` the tensors, flattened and concatenated.
+
+    Raises:
+        ValueError: the layout has another size than the weights.
     """
     specs, offset = [], 0
     for name, shape in layout:
@@ -67,14 +69,14 @@ def manifest(layout: Layout, weights: Floats) -> tensors_pb2.TensorManifest:
 
 
 def chunks(data: memoryview) -> Iterator[tensors_pb2.TensorChunk]:
-    """Cut bytes into chunks; at least one, even of nothing."""
+    """Yield bytes in chunks of ``CHUNK_BYTES``; one empty chunk for no bytes."""
     for start in range(0, max(1, len(data)), CHUNK_BYTES):
         piece = bytes(data[start : start + CHUNK_BYTES])
         yield tensors_pb2.TensorChunk(offset=start, data=piece)
 
 
 def encode_model(round_number: int, layout: Layout, weights: Floats) -> list[bytes]:
-    """Encode a model as the serialised messages of GetModel."""
+    """Return the serialised GetModelResponse messages of a model."""
     header = pb.ModelHeader(round=round_number, manifest=manifest(layout, weights))
     messages: list[bytes] = []
     for chunk in chunks(raw(weights)):
@@ -85,13 +87,14 @@ def encode_model(round_number: int, layout: Layout, weights: Floats) -> list[byt
 
 @dataclass
 class Assembly:
-    """Puts the chunks of one byte sequence together, in order, without holes.
+    """Assembles a float32 vector from chunks, which must come in order and without holes.
 
     Attributes:
-        size: how many floats there must be.
-        checksum: what the sender says the bytes' checksum is.
-        target: ``(d,)`` where the floats go. Not needed for a sequence that comes in one chunk: it
-            is taken as it lies in the message.
+        size: the expected number of floats.
+        checksum: the checksum announced by the sender.
+        target: ``(d,)`` the array to write to; allocated if None. Unused for a vector in one chunk.
+        filled: the bytes received so far.
+        single_chunk: the vector as a view of the message, if it came in one chunk.
     """
 
     size: int
@@ -102,19 +105,19 @@ class Assembly:
 
     @property
     def complete(self) -> bool:
-        """Whether all bytes have come."""
+        """Whether all bytes have been received."""
         return self.filled == self.size * FLOAT_BYTES
 
     def add(self, offset: int, data: bytes | memoryview) -> None:
-        """Take the next chunk.
+        """Add the next chunk.
 
         Args:
-            offset: where it lies, in bytes.
-            data: kept, if it is all there is.
+            offset: its position in bytes.
+            data: its bytes; not copied if they are the whole vector.
 
         Raises:
-            Malformed: it does not continue where the last one ended, is too small, or runs past the
-                end.
+            Malformed: the chunk does not begin where the last one ended, is too small, or exceeds
+                the size.
         """
         end = self.size * FLOAT_BYTES
         if offset != self.filled:
@@ -125,7 +128,7 @@ class Assembly:
         if self.filled + len(data) > end:
             raise Malformed(
                 "TOO_MANY_BYTES",
-                f"{self.filled + len(data)} bytes came; {self.size} float32 are {end} bytes",
+                f"{self.filled + len(data)} bytes received; {self.size} float32 are {end} bytes",
             )
         if len(data) < MIN_CHUNK_BYTES and self.filled + len(data) < end:
             raise Malformed(
@@ -141,10 +144,10 @@ class Assembly:
         self.filled += len(data)
 
     def finish(self) -> Floats:
-        """Return the vector: ``target``, or a read-only view of the message that held everything.
+        """Return the vector: ``target``, or a read-only view of the only chunk.
 
         Raises:
-            Damaged: bytes are missing, or they are not what the sender sent.
+            Damaged: bytes are missing, or their checksum differs from the announced one.
         """
         end = self.size * FLOAT_BYTES
         vector = self.target if self.single_chunk is None else self.single_chunk

@@ -1,11 +1,11 @@
-"""HTTP/2 in the raw: what no honest library would do."""
+"""HTTP/2 frames written by hand, for behaviour that no gRPC library permits."""
 
 import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-#: Seconds after which what should have happened has not.
+#: Seconds after which a test fails.
 LONG = 15
 SERVICE = "/fedsiege.v1.AggregatorService/"
 

@@ -1,4 +1,4 @@
-"""Calls that let the server wait, callers that become invalid, peers that take too much."""
+"""Tests of open calls: stalled calls, callers that become invalid, peers above their limits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +25,7 @@ Code = grpc.StatusCode
 
 
 class Aggregator(rpc.AggregatorServiceServicer):
-    """Answers, or waits, or sends more than anybody asked for."""
+    """A servicer that answers, waits, or streams large responses."""
 
     def __init__(self) -> None:
         self.ended = 0
@@ -54,7 +54,7 @@ class Aggregator(rpc.AggregatorServiceServicer):
 
 
 class Named(Callers):
-    """Believes what a caller says of itself; whom it does not believe any more is a test's."""
+    """Takes the caller's name from its metadata; a test decides which callers are invalid."""
 
     def __init__(self) -> None:
         self.invalid: set[str] = set()
@@ -68,7 +68,7 @@ class Named(Callers):
 
 
 class Served:
-    """A server, and lines to it by the name of who calls."""
+    """A server, and channels to it by the name of the caller."""
 
     def __init__(self, guard: Guard, stack: AsyncExitStack) -> None:
         self.guard = guard
@@ -95,7 +95,7 @@ class Served:
 
 @pytest.fixture
 def short(monkeypatch) -> None:
-    """Patience for a test."""
+    """Set timeouts that are short enough for a test."""
     monkeypatch.setattr(calls, "FIRST_MESSAGE_TIMEOUT", 0.2)
     monkeypatch.setattr(calls, "WRITE_TIMEOUT", 0.2)
     monkeypatch.setattr(calls, "CHECK_INTERVAL", 0.05)
@@ -124,7 +124,7 @@ def named(name: str) -> dict:
 
 
 async def ended(call) -> None:
-    """Read all that a call brings."""
+    """Read all responses of a call."""
     async for _ in call:
         pass
 
@@ -140,7 +140,7 @@ async def honest(stub: "rpc.AggregatorServiceAsyncStub", name: str = "honest") -
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("method", ["Enroll", "GetModel", "SubmitUpdates", "WatchRounds"])
-async def test_who_calls_and_says_nothing_is_cut_off(serve, method):
+async def test_a_call_without_a_message_is_ended(serve, method):
     served = await serve()
     stub = await served.stub()
     await honest(stub)
@@ -159,7 +159,7 @@ async def test_who_calls_and_says_nothing_is_cut_off(serve, method):
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("sent", [b"", b"\0\0", b"\0\0\0\0\7abc"], ids=["none", "head", "half"])
-async def test_half_a_message_is_none(serve, sent):
+async def test_a_call_with_half_a_message_is_ended(serve, sent):
     served = await serve()
     line = await RawLine.open(served.port)
     line.send(headers(1, "Enroll") + frame(DATA, 0, 1, sent))
@@ -169,7 +169,7 @@ async def test_half_a_message_is_none(serve, sent):
 
 
 @pytest.mark.usefixtures("short")
-async def test_who_has_spoken_may_be_silent(serve):
+async def test_a_call_may_be_idle_after_its_first_message(serve):
     served = await serve()
     stub = await served.stub()
     watch = stub.WatchRounds(pb.WatchRoundsRequest(), **named("honest"))
@@ -184,7 +184,7 @@ async def test_who_has_spoken_may_be_silent(serve):
     await served.all_ended()
 
 
-async def test_a_crowd_that_says_nothing_keeps_nobody_waiting(monkeypatch, short):
+async def test_many_silent_connections_do_not_delay_other_callers(monkeypatch, short):
     silent_for = ("grpc.server_handshake_timeout_ms", 300)
     options = [one for one in server.SERVER_OPTIONS if one[0] != silent_for[0]]
     monkeypatch.setattr(server, "SERVER_OPTIONS", [*options, silent_for])
@@ -216,13 +216,13 @@ async def test_a_crowd_that_says_nothing_keeps_nobody_waiting(monkeypatch, short
 
 
 async def said_to_the_end(reader: asyncio.StreamReader) -> bytes:
-    """Return what a server says to who says nothing, once it hangs up."""
+    """Return what a server sends to a silent connection before it closes it."""
     async with asyncio.timeout(LONG):
         return await reader.read()
 
 
 @pytest.mark.usefixtures("short")
-async def test_who_does_not_take_what_it_asked_for_is_cut_off(serve):
+async def test_a_caller_that_does_not_read_responses_is_refused(serve):
     served = await serve()
     line = await RawLine.open(served.port, window=1_000)
     line.send(headers(1, "GetModel") + frame(DATA, 1, 1, EMPTY_MESSAGE))
@@ -234,7 +234,7 @@ async def test_who_does_not_take_what_it_asked_for_is_cut_off(serve):
 
 
 @pytest.mark.usefixtures("short")
-async def test_the_calls_of_who_is_revoked_end_and_no_others(serve):
+async def test_only_the_calls_of_a_revoked_caller_end(serve):
     served = await serve()
     stub = await served.stub()
     good = stub.WatchRounds(pb.WatchRoundsRequest(), **named("good"))
@@ -252,7 +252,7 @@ async def test_the_calls_of_who_is_revoked_end_and_no_others(serve):
     await served.all_ended()
 
 
-async def test_nobody_is_watched_when_nothing_is_open(monkeypatch):
+async def test_no_timer_runs_without_open_calls(monkeypatch):
     monkeypatch.setattr(calls, "CHECK_INTERVAL", 0.01)
     watch = OpenCalls(Guard(), Callers())
     assert not watch.watched
@@ -310,7 +310,7 @@ async def flood(stub: "rpc.AggregatorServiceAsyncStub") -> None:
     await reading
 
 
-async def test_what_a_peer_takes_counts_too(serve):
+async def test_sent_bytes_count_against_the_limit(serve):
     served = await serve(bytes=100_000)
     stub = await served.stub()
 
@@ -326,7 +326,7 @@ async def read_raw(served: Served) -> None:
             pass
 
 
-async def test_health_is_limited_too(monkeypatch):
+async def test_the_health_service_has_limits_too(monkeypatch):
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
     monkeypatch.setattr(server, "GRACE", 0.0)

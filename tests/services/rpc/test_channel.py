@@ -1,4 +1,4 @@
-"""How long a peer is waited for, and what both ends of a line agree on."""
+"""Tests of retries after lost connections, and of options that channel and server share."""
 
 import itertools
 
@@ -12,11 +12,11 @@ from tests.cases import each
     ("code", "heals"),
     [(code, code.name in ("UNAVAILABLE", "CANCELLED")) for code in grpc.StatusCode],
 )
-def test_only_a_broken_line_heals_by_itself(code, heals):
+def test_only_lost_connections_are_retried(code, heals):
     assert (code in channel.TRANSIENT) == heals
 
 
-def test_both_ends_agree():
+def test_keepalive_of_channel_and_server_agree():
     client, server = dict(channel.CHANNEL_OPTIONS), dict(channel.SERVER_OPTIONS)
     # A server hangs up on who pings more often than this.
     assert (

@@ -1,4 +1,4 @@
-"""What one peer may take, counted on a clock in the hands of the test."""
+"""Tests of the limits of peers, on a clock that the test controls."""
 
 import gc
 
@@ -18,7 +18,7 @@ ANN, BEN = Caller("ann"), Caller("ben")
 
 
 class Clock:
-    """Stands still unless told otherwise."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -28,7 +28,7 @@ class Clock:
 
 
 class Federation:
-    """Stands for where identities enrol."""
+    """Stands for a federation in which identities enrol."""
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def refusal(function, *arguments) -> Exhausted:
         ("enrollments=1,total_streams=64KiB", Limits(enrollments=1, total_streams=65_536)),
     ],
 )
-def test_limits_are_read(text, limits):
+def test_limits_are_parsed(text, limits):
     assert Limits.parse(text) == limits
 
 
@@ -73,7 +73,7 @@ def test_limits_are_read(text, limits):
         ("streams=1,streams=2", "twice"),
     ],
 )
-def test_impossible_limits_are_named(text, words):
+def test_invalid_limits_are_named(text, words):
     with pytest.raises(InvalidValue, match=r"^limits") as caught:
         Limits.parse(text)
     assert words in str(caught.value)
@@ -82,26 +82,26 @@ def test_impossible_limits_are_named(text, words):
 # --- streams
 
 
-def test_a_peer_has_so_many_calls_open_and_the_others_theirs():
+def test_open_calls_are_limited_for_each_peer():
     guard = Guard(Limits(streams=2))
     first = guard.enter(ANN)
     guard.enter(ANN)
     error = refusal(guard.enter, ANN)
     assert error.reason == "PEER_STREAMS"
-    assert "ann has 2 calls open, and 2 are the limit" in error.message
+    assert "ann has 2 calls open; the limit of a peer is 2" in error.message
     guard.enter(BEN)
     guard.leave(first)
     guard.enter(ANN)
     assert guard.streams == 3
 
 
-def test_all_peers_together_have_so_many_calls_open():
+def test_open_calls_of_all_peers_together_are_limited():
     guard = Guard(Limits(total_streams=2))
     first = guard.enter(ANN)
     guard.enter(BEN)
     error = refusal(guard.enter, Caller("cid"))
     assert error.reason == "TOO_MANY_STREAMS"
-    assert "2 are the limit of this server" in error.message
+    assert "the limit of this server is 2" in error.message
     guard.leave(first)
     guard.enter(Caller("cid"))
 
@@ -117,7 +117,7 @@ def test_all_peers_together_have_so_many_calls_open():
         (Limits(bytes=1_000), 100, BURST * 10 + 1, "PEER_BYTES", "1,000 bytes"),
     ],
 )
-def test_a_peer_that_is_too_fast_hears_how_long_to_wait(clock, limits, size, fitting, reason, rate):
+def test_a_refusal_of_a_rate_says_how_long_to_wait(clock, limits, size, fitting, reason, rate):
     guard = Guard(limits, clock=clock)
     peer = guard.enter(ANN)
     for _ in range(int(fitting)):
@@ -132,7 +132,7 @@ def test_a_peer_that_is_too_fast_hears_how_long_to_wait(clock, limits, size, fit
     refusal(peer.take, size)
 
 
-def test_a_quiet_peer_saves_no_more_than_the_burst(clock):
+def test_an_idle_peer_saves_no_more_than_the_burst(clock):
     peer = Peer("ann", Limits(messages=10), clock)
     clock.now += 1e6
     for _ in range(int(BURST * 10) + 1):
@@ -155,7 +155,7 @@ def test_no_message_is_too_large_for_ever(clock):
     assert "wait 4.2e+06 s" in refusal(peer.take, 1).message
 
 
-def test_rates_hold_over_calls(clock):
+def test_rates_span_several_calls(clock):
     guard = Guard(Limits(messages=10), clock=clock)
     for _ in range(int(BURST * 10) + 1):
         guard.leave(guard.enter(ANN))
@@ -168,7 +168,7 @@ def test_rates_hold_over_calls(clock):
 # --- memory
 
 
-def test_peers_without_number_are_not_remembered_without_end(monkeypatch):
+def test_the_number_of_remembered_peers_is_bounded(monkeypatch):
     monkeypatch.setattr(guard_module, "MAX_IDLE_PEERS", 5)
     guard = Guard(Limits(streams=1))
     guard.enter(ANN)
@@ -178,7 +178,7 @@ def test_peers_without_number_are_not_remembered_without_end(monkeypatch):
     assert refusal(guard.enter, ANN).reason == "PEER_STREAMS", "who has calls open is not forgotten"
 
 
-def test_who_was_quiet_longest_is_forgotten_first(monkeypatch, clock):
+def test_the_peer_idle_for_longest_is_forgotten_first(monkeypatch, clock):
     monkeypatch.setattr(guard_module, "MAX_IDLE_PEERS", 2)
     guard = Guard(Limits(messages=1), clock=clock)
     for caller in (ANN, BEN, ANN, Caller("cid")):
@@ -217,7 +217,7 @@ def test_refused_peers_are_not_remembered():
         (Role.ANYONE, "Attach", ""),
     ],
 )
-def test_a_role_has_its_methods(role, method, reason):
+def test_a_role_may_call_its_methods_only(role, method, reason):
     guard = Guard(control={"OpenRound", "GetModel"}, participant={"Attach", "GetModel"})
     caller = Caller("ann", role, verified=role is not Role.ANYONE)
     if not reason:
@@ -233,8 +233,8 @@ def test_a_role_has_its_methods(role, method, reason):
     ("messages", "service"),
     [(aggregator_pb2, aggregator), (simulator_pb2, simulator)],
 )
-def test_every_method_is_in_a_list(messages, service):
-    """One in neither is closed: it would serve the open mode alone."""
+def test_every_method_is_listed_for_a_role(messages, service):
+    """A method in no list would be refused to every role of a certificate."""
     (described,) = messages.DESCRIPTOR.services_by_name.values()
     assert {method.name for method in described.methods} == service.CONTROL | service.PARTICIPANT
 
@@ -242,19 +242,22 @@ def test_every_method_is_in_a_list(messages, service):
 # --- enrolments
 
 
-def test_a_peer_enrols_so_many_identities_in_one_federation():
+def test_enrolments_of_a_peer_are_limited_in_each_federation():
     guard, one, two = Guard(Limits(enrollments=5)), Federation(), Federation()
     guard.enrolled(ANN, 3, one)
     error = refusal(guard.enrolled, ANN, 3, one)
     assert error.reason == "PEER_ENROLLMENTS"
-    assert "ann has enrolled 3 identities and asks for 3 more; 5 in one" in error.message
+    assert (
+        "ann has enrolled 3 identities and asks for 3 more; the limit of a peer is 5"
+        in error.message
+    )
     guard.enrolled(ANN, 2, one)  # nothing was counted when it was refused
     guard.enrolled(ANN, 0, one)  # who comes again is nobody new
     guard.enrolled(ANN, 5, two)
     guard.enrolled(BEN, 5, one)
 
 
-def test_what_was_enrolled_is_forgotten_with_its_federation():
+def test_enrolment_counts_are_dropped_with_their_federation():
     guard, federation = Guard(), Federation()
     guard.enrolled(ANN, 3, federation)
     assert len(guard._enrolled) == 1

@@ -1,4 +1,4 @@
-"""Every kind of method, every kind of mishap: what the caller sees, and what it never sees."""
+"""Tests of the interceptor: what callers see of every kind of error in every kind of method."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ SECRET = "the database password is hunter2"
 
 
 class Mishaps:
-    """Does in every method what the test says, and remembers what it was asked."""
+    """A servicer whose methods do what the test says, and record their requests."""
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
@@ -72,7 +72,7 @@ class Simulator(rpc.SimulatorServiceServicer):
 
 
 class Caller:
-    """Calls one method of each kind with raw bytes; what it answers is one list."""
+    """Calls one method of each kind with raw bytes, and returns the responses as a list."""
 
     METHODS: ClassVar[dict[str, str]] = {
         "unary-unary": "/fedsiege.v1.AggregatorService/Enroll",
@@ -120,7 +120,7 @@ async def caller(serve, mishaps) -> AsyncIterator[Caller]:
 
 
 @every_kind
-async def test_what_goes_well_goes_through(caller, mishaps, kind):
+async def test_requests_and_responses_pass_unchanged(caller, mishaps, kind):
     answers = await caller.call(kind)
     assert len(mishaps.asked) == 1
     assert len(answers) == (2 if kind == "unary-stream" else 1)
@@ -141,7 +141,9 @@ async def test_bytes_pass_unserialised(caller):
     ],
     ids=["service", "science"],
 )
-async def test_an_error_of_ours_says_what_it_is(caller, mishaps, caplog, kind, error, code, reason):
+async def test_an_error_becomes_a_status_with_details(
+    caller, mishaps, caplog, kind, error, code, reason
+):
     mishaps.error = error
     refusal = await caller.refusal(kind)
     assert (refusal.code, refusal.reason, refusal.message) == (code, reason, str(error))
@@ -170,12 +172,12 @@ async def test_a_refusal_of_a_huge_value_is_small_enough_to_arrive(caller, misha
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_the_unforeseen_is_logged_and_not_shown(caller, mishaps, caplog, kind, error):
+async def test_an_unexpected_error_is_logged_and_not_sent(caller, mishaps, caplog, kind, error):
     mishaps.error = error
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await caller.call(kind)
     assert caught.value.code() == Code.INTERNAL
-    assert caught.value.details() == f"{Caller.METHODS[kind]} failed; the server's log says more"
+    assert caught.value.details() == f"{Caller.METHODS[kind]} failed; see the server's log"
     shown = [caught.value.details(), *map(str, caught.value.trailing_metadata() or ())]
     assert not any("hunter2" in text for text in shown)
     assert SECRET in caplog.text
@@ -185,7 +187,7 @@ async def test_the_unforeseen_is_logged_and_not_shown(caller, mishaps, caplog, k
 
 @every_kind
 @pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"\x0a\x7fshort", b"\x0a\x01\xff"])
-async def test_garbage_never_reaches_the_handler(caller, mishaps, caplog, kind, garbage):
+async def test_invalid_bytes_never_reach_the_handler(caller, mishaps, caplog, kind, garbage):
     refusal = await caller.refusal(kind, garbage)
     assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
     assert mishaps.asked == []
@@ -193,7 +195,7 @@ async def test_garbage_never_reaches_the_handler(caller, mishaps, caplog, kind, 
 
 
 @every_kind
-async def test_an_abort_of_the_handlers_own_stands(caller, mishaps, caplog, kind):
+async def test_an_abort_by_the_handler_is_kept(caller, mishaps, caplog, kind):
     mishaps.abort = True
     refusal = await caller.refusal(kind)
     assert (refusal.code, refusal.message) == (Code.ABORTED, "so the handler decided")
@@ -201,7 +203,7 @@ async def test_an_abort_of_the_handlers_own_stands(caller, mishaps, caplog, kind
 
 
 @every_kind
-async def test_cancellation_is_left_alone(caller, mishaps, caplog, kind):
+async def test_a_cancelled_call_is_not_logged_as_an_error(caller, mishaps, caplog, kind):
     mishaps.wait = True
     call = caller.start(kind, b"")
     reading = asyncio.ensure_future(caller_reads(call)) if kind.startswith("unary") else None

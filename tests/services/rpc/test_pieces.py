@@ -1,4 +1,4 @@
-"""The messages of SubmitUpdates as bytes: what protobuf's own class would write and read."""
+"""Tests that SubmitUpdates messages are written and read as protobuf's own class does."""
 
 import random
 
@@ -17,7 +17,7 @@ Chunk = tensors_pb2.TensorChunk
 
 
 def plain(found: Pieces) -> tuple:
-    """The same as values that can be compared."""
+    """Return the pieces as values that can be compared."""
     return found.answer, [
         (one.header, one.offset, None if one.data is None else bytes(one.data))
         for one in found.pieces
@@ -42,7 +42,7 @@ def header(index: int) -> pb.UpdateHeader:
     )
 
 
-def test_updates_are_cut_as_the_contract_says(monkeypatch):
+def test_messages_equal_those_of_protobuf(monkeypatch):
     rng = np.random.default_rng(0)
     for size, chunk in ((1, 4), (5, 8), (7, 8), (300, 512), (100_000, 1 << 20)):
         monkeypatch.setattr(pieces, "CHUNK_BYTES", chunk)
@@ -72,7 +72,7 @@ def test_updates_are_cut_as_the_contract_says(monkeypatch):
                 assert sum(sizes) <= chunk or len(sizes) == 1, case
 
 
-def test_what_was_read_is_a_view_of_the_message():
+def test_the_data_of_a_piece_is_a_view_of_the_message():
     (message,) = write_updates([(header(0), np.arange(50_000, dtype=np.float32))])
     (piece,) = read_pieces(message).pieces
     assert isinstance(piece.data, memoryview)
@@ -104,14 +104,14 @@ def outcome(read, message: bytes):
         return "no message"
 
 
-def test_the_unusual_means_what_protobuf_says():
+def test_unusual_encodings_are_read_as_protobuf_reads_them():
     for name, message in UNUSUAL.items():
         expected = outcome(by_protobuf, message)
         assert outcome(lambda one: plain(read_pieces(one)), message) == expected, name
 
 
-def test_whatever_bytes_come_mean_what_protobuf_says():
-    """Honest messages with bytes changed, cut out and put in."""
+def test_any_bytes_are_read_as_protobuf_reads_them():
+    """Change, remove and insert bytes of valid messages."""
     draw = random.Random(0)
     rng = np.random.default_rng(0)
     updates = [rng.normal(size=size).astype(np.float32) for size in (1, 3, 40)]

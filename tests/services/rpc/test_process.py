@@ -1,4 +1,4 @@
-"""How a service process begins and ends: told to stop, it cleans up first."""
+"""Tests of the start and the stop of a service process."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from services.rpc import process
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(number):
+def test_a_signal_stops_it_after_its_cleanup(number):
     happened = []
 
     async def serve() -> None:
@@ -36,14 +36,14 @@ def test_an_error_is_not_swallowed():
         process.run(fail)
 
 
-def test_the_end_of_its_work_ends_it():
+def test_it_ends_when_its_coroutine_ends():
     async def work() -> None:
         await asyncio.sleep(0)
 
     process.run(work)
 
 
-def test_the_environment_wins_over_the_allocators_tuning(monkeypatch):
+def test_allocator_variables_of_the_environment_take_precedence(monkeypatch):
     def never(_: object) -> None:
         raise AssertionError("the C library was asked")
 
@@ -55,7 +55,7 @@ def test_the_environment_wins_over_the_allocators_tuning(monkeypatch):
     process.tune_allocator()
 
 
-def test_a_c_library_without_the_call_is_left_alone(monkeypatch):
+def test_a_c_library_without_mallopt_is_no_error(monkeypatch):
     monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr("ctypes.CDLL", lambda _: object())
@@ -76,7 +76,7 @@ def test_both_thresholds_are_set(monkeypatch):
     assert calls == [(-3, 67_108_864), (-1, 268_435_456)], "M_MMAP_ and M_TRIM_THRESHOLD"
 
 
-def test_a_line_of_the_log_says_which_service(capsys):
+def test_a_log_line_names_its_service(capsys):
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:

@@ -1,4 +1,4 @@
-"""One's own services are reached past every proxy; a proxy before a remote one is named."""
+"""Tests of proxies: local and private peers are reached directly, remote ones as configured."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def _no_proxies(monkeypatch):
         *("dns:///aggregator:50051", "ipv4:127.0.0.1:1", "unix:/run/aggregator.sock"),
     ],
 )
-def test_own_services_are_reached_directly(monkeypatch, address, variable):
+def test_local_and_private_peers_are_reached_directly(monkeypatch, address, variable):
     monkeypatch.setenv(variable, DEAD)
     assert str(Route.to(address)) == address
     assert ("grpc.enable_http_proxy", 0) in channel_options(address)
@@ -38,12 +38,12 @@ def test_own_services_are_reached_directly(monkeypatch, address, variable):
 
 @each("variable", VARIABLES)
 @each("address", ["siege.example.org:50051", "8.8.8.8:1", "[2600::1]:1"])
-def test_the_proxy_before_a_remote_one_is_named_without_its_password(address, variable):
+def test_the_proxy_of_a_remote_peer_is_named_without_password(address, variable):
     route = Route.to(address, {variable: DEAD})
     assert str(route) == f"{address} through the proxy 127.0.0.1:9 of {variable}"
 
 
-def test_grpc_is_left_to_take_a_remote_peer_through_the_proxy(monkeypatch):
+def test_a_channel_to_a_remote_peer_may_use_the_proxy(monkeypatch):
     monkeypatch.setenv("http_proxy", DEAD)
     assert "grpc.enable_http_proxy" not in dict(channel_options("siege.example.org:50051"))
 
@@ -83,7 +83,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_a_call_to_this_machine_goes_past_a_dead_proxy(variable):
+def test_a_call_to_this_machine_ignores_a_dead_proxy(variable):
     done = subprocess.run(
         [sys.executable, "-c", SERVE_AND_CALL],
         env={**os.environ, variable: DEAD},
@@ -95,7 +95,7 @@ def test_a_call_to_this_machine_goes_past_a_dead_proxy(variable):
     assert done.stdout == "status 1\n", done.stderr
 
 
-def test_a_worker_names_the_proxy_before_a_remote_simulator():
+def test_a_worker_names_the_proxy_of_a_remote_simulator():
     command = [sys.executable, "-m", "services.client", "--simulator=siege.example.org:50052"]
     command += ["--aggregator=siege.example.org:50051"]
     worker = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Pulling a model from an aggregator that need not be honest."""
+"""Tests of pulling a model from an aggregator, which may send anything."""
 
 import asyncio
 import tracemalloc
@@ -73,14 +73,14 @@ async def pulled(serve, bend: Callable[[Messages], Messages], federation_id: str
     return found
 
 
-async def test_an_honest_model_arrives_bit_for_bit(serve):
+async def test_a_model_arrives_bit_for_bit(serve):
     weights, header = await pulled(serve, lambda messages: messages)
     assert weights.tobytes() == WEIGHTS.tobytes()
     assert header.round == 4
     assert header.manifest.tensors[0].name == "w"
 
 
-async def test_models_go_over_one_call_which_is_opened_again_where_it_broke(serve):
+async def test_models_share_one_call_that_reopens_after_it_ended(serve):
     servicer = Aggregator(lambda messages: messages)
     async with connect(await serve(servicer)) as channel:
         models = ModelStream(rpc.AggregatorServiceStub(channel))
@@ -98,7 +98,7 @@ async def test_models_go_over_one_call_which_is_opened_again_where_it_broke(serv
         models.close()
 
 
-async def test_what_comes_after_a_model_spoils_the_next_alone(serve):
+async def test_extra_messages_after_a_model_affect_only_the_next_one(serve):
     async with connect(await serve(Aggregator(lambda m: [*m, m[-1]]))) as channel:
         models = ModelStream(rpc.AggregatorServiceStub(channel))
         await models.pull("f", 1, SIZE)
@@ -127,14 +127,14 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_a_lie_is_told(serve, lie):
+async def test_an_invalid_model_is_refused(serve, lie):
     bend, kind, reason, words = LIES[lie]
     with pytest.raises(kind, match=words) as caught:
         await pulled(serve, bend)
     assert caught.value.reason == reason
 
 
-async def test_no_memory_is_given_for_what_is_only_announced(serve):
+async def test_no_memory_is_allocated_for_an_announced_size(serve):
     tracemalloc.start()
     try:
         with pytest.raises(Malformed):

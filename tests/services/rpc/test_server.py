@@ -1,4 +1,4 @@
-"""A server as all services run it: it says how it is, what it offers, and ends without a cut."""
+"""Tests of the server of all services: health, reflection, graceful shutdown, its address."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -21,7 +21,7 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Slow(rpc.AggregatorServiceServicer):
-    """Answers when it is told to."""
+    """A servicer that answers when the test says so."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -59,14 +59,14 @@ async def awaited(call) -> pb.EnrollResponse:
 
 
 @pytest.mark.parametrize("service", ["", NAME])
-async def test_it_says_that_it_serves(slow, service):
+async def test_health_says_serving(slow, service):
     async with running(slow) as port, connect(f"127.0.0.1:{port}") as channel:
         check = health_pb2_grpc.HealthStub(channel).Check
         request = health_pb2.HealthCheckRequest(service=service)
         assert (await check(request)).status == SERVING
 
 
-async def test_who_asks_for_a_service_it_does_not_have_is_told(slow):
+async def test_health_of_an_unknown_service_is_not_found(slow):
     async with running(slow) as port, connect(f"127.0.0.1:{port}") as channel:
         check = health_pb2_grpc.HealthStub(channel).Check
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -74,7 +74,7 @@ async def test_who_asks_for_a_service_it_does_not_have_is_told(slow):
         assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-async def test_it_says_what_it_offers(slow):
+async def test_reflection_lists_its_services(slow):
     async with running(slow) as port, connect(f"127.0.0.1:{port}") as channel:
         ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
         requests = [
@@ -91,7 +91,7 @@ async def test_it_says_what_it_offers(slow):
         assert b"SubmitUpdate" in b"".join(file.file_descriptor_response.file_descriptor_proto)
 
 
-async def test_it_says_that_it_ends_and_answers_who_is_inside(slow):
+async def test_at_shutdown_health_says_so_and_open_calls_finish(slow):
     ending = asyncio.Event()
 
     async def serve(port: "asyncio.Future[int]") -> None:
@@ -123,7 +123,7 @@ async def test_it_says_that_it_ends_and_answers_who_is_inside(slow):
         await asyncio.wait_for(served, 10)
 
 
-async def test_who_takes_for_ever_is_cut_off(slow, monkeypatch):
+async def test_calls_longer_than_the_grace_are_cancelled(slow, monkeypatch):
     monkeypatch.setattr(server, "GRACE", 0.05)
     async with AsyncExitStack() as stack:
         async with running(slow) as port:
@@ -135,7 +135,7 @@ async def test_who_takes_for_ever_is_cut_off(slow, monkeypatch):
             await inside
 
 
-async def test_an_error_inside_ends_the_server_too(slow):
+async def test_an_error_in_the_block_stops_the_server(slow):
     with pytest.raises(ZeroDivisionError):
         async with running(slow) as port:
             raise ZeroDivisionError
@@ -144,7 +144,7 @@ async def test_an_error_inside_ends_the_server_too(slow):
 
 
 @pytest.mark.parametrize("address", ["nowhere.invalid:1", "127.0.0.1:99999", "no address"])
-async def test_an_impossible_address_is_named(slow, address):
+async def test_an_invalid_address_is_named(slow, address):
     with pytest.raises(InvalidValue, match="address=") as caught:
         async with running(slow, address):
             pass

@@ -1,4 +1,4 @@
-"""Settings on the wire: JSON that is read by the model of the settings, and nothing is lost."""
+"""Tests of settings as a Struct: what is parsed, what is refused, and exact round trips."""
 
 import json
 
@@ -47,7 +47,7 @@ specs = st.fixed_dictionaries(
 
 @quick
 @given(specs)
-def test_a_specification_survives_the_wire_bit_for_bit(settings):
+def test_a_specification_round_trips_exactly(settings):
     spec = ExperimentSpec.of(settings)
     message = Struct.FromString(write(spec).SerializeToString())
     assert read(message) == spec
@@ -55,12 +55,12 @@ def test_a_specification_survives_the_wire_bit_for_bit(settings):
 
 
 def as_json(text: str) -> Struct:
-    """The message that grpcurl makes of what a user types."""
+    """Return the message that grpcurl makes of JSON text."""
     return json_format.Parse(text, Struct())
 
 
-def test_what_grpcurl_users_type_is_read():
-    """Typed when the message still listed every setting: it meant the same."""
+def test_json_of_grpcurl_is_parsed():
+    """Texts that were valid when the message had a field for every setting stay valid."""
     for text, wanted in (
         ('{"attack": 0.2, "attack_name": "mpaf"}', {"attack": 0.2, "attack_name": "mpaf"}),
         ('{"attackName": "alie", "minClients": 3, "clients": 0}', {"attack_name": "alie"}),
@@ -77,7 +77,7 @@ def test_what_grpcurl_users_type_is_read():
         assert {name: spec[name] for name in wanted} == wanted, text
 
 
-def test_a_value_that_is_not_possible_is_named():
+def test_an_invalid_setting_is_named():
     for fields, name in (
         ({"attack": 1.5}, "ATTACK"),
         ({"attack": float("nan")}, "ATTACK"),
@@ -105,7 +105,7 @@ def test_a_value_that_is_not_possible_is_named():
         assert caught.value.name == name, fields
 
 
-def test_a_number_that_json_blurs_is_refused_in_words():
+def test_a_number_inexact_in_json_is_refused():
     for number in (INEXACT, INEXACT + 1, 2**64 - 1):
         with pytest.raises(InvalidValue, match="as text") as caught:
             read(as_json(json.dumps({"seed": number})))
@@ -113,7 +113,7 @@ def test_a_number_that_json_blurs_is_refused_in_words():
         assert read(of({"seed": number})).seed == number, "which of and write send as text"
 
 
-def test_workers_are_told_what_training_needs_and_no_more():
+def test_the_training_message_has_only_settings_of_training():
     spec = ExperimentSpec(attack_name="alie", rule="krum", lr=0.5, clip=2, seed=7, name="secret")
     told = dict(write(spec, training=True).items())
     assert (told["lr"], told["clip"]) == (0.5, 2)

@@ -1,4 +1,4 @@
-"""Tensors on the wire: whatever is cut, damaged, doubled or missing is told, nothing else."""
+"""Tests of tensor streams: truncated, damaged, repeated or missing chunks are refused."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ layouts = st.lists(st.tuples(st.text(max_size=8), shapes), min_size=1, max_size=
 
 @contextmanager
 def small_chunks(size: int = LEAST) -> Iterator[None]:
-    """Cut at a few bytes, so that a small vector has many chunks."""
+    """Permit chunks of a few bytes, so that a small vector has many chunks."""
     with (
         mock.patch.object(tensors, "CHUNK_BYTES", size),
         mock.patch.object(tensors, "MIN_CHUNK_BYTES", LEAST),
@@ -38,7 +38,7 @@ def small_chunks(size: int = LEAST) -> Iterator[None]:
 
 
 def cut(data: bytes, lengths: list[int]) -> list[Chunk]:
-    """Cut bytes into chunks of at least LEAST bytes; the last takes what is left."""
+    """Split bytes into chunks of at least LEAST bytes; the last has the rest."""
     pieces, start = [], 0
     for length in lengths:
         if start + length >= len(data):
@@ -77,7 +77,7 @@ def test_chunks_of_any_lengths_give_the_same_bits(vector, lengths, has_target):
 
 @quick
 @given(vectors, cuts)
-def test_a_sequence_in_several_chunks_lies_in_the_target(vector, lengths):
+def test_several_chunks_are_written_to_the_target(vector, lengths):
     target = np.empty(vector.size, np.float32)
     chunks = cut(vector.tobytes(), lengths)
     found = assembled(vector.size, checksum(vector.tobytes()), chunks, target=target)
@@ -86,7 +86,7 @@ def test_a_sequence_in_several_chunks_lies_in_the_target(vector, lengths):
 
 @quick
 @given(vectors, cuts, st.data())
-def test_any_flipped_bit_is_noticed(vector, lengths, data):
+def test_any_flipped_bit_is_detected(vector, lengths, data):
     sent = vector.tobytes()
     position = data.draw(st.integers(0, 8 * len(sent) - 1))
     damaged = bytearray(sent)
@@ -134,7 +134,7 @@ def test_bytes_after_the_end_are_refused(vector, lengths, more):
     assert refusal(vector.size, checksum(sent), chunks) == "TOO_MANY_BYTES"
 
 
-def test_a_refused_chunk_leaves_no_trace():
+def test_a_refused_chunk_changes_nothing():
     target = np.zeros(10, np.float32)
     assembly = Assembly(10, 0, target)
     for wrong in (
@@ -183,7 +183,7 @@ def test_a_layout_that_does_not_fit_its_model_is_an_error(size):
         manifest([("a", (2, 2)), ("b", (2,))], np.zeros(size, np.float32))
 
 
-def test_a_model_crosses_in_messages_that_a_default_client_takes():
+def test_model_messages_fit_a_clients_default_limit():
     weights = np.random.default_rng(0).normal(size=1_500_001).astype(np.float32)
     messages = encode_model(7, [("all", weights.shape)], weights)
     assert len(messages) == 6
