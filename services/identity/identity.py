@@ -55,12 +55,12 @@ class Identity:
     tls: "Tls | None" = None
     lock: int = -1
 
-    def check(self, participants: int, *, may_lack: bool) -> None:
+    def check_covers(self, participants: int, *, warn_only: bool) -> None:
         """Check that tokens and certificate cover a number of participants.
 
         Args:
             participants: how many participants the worker hosts.
-            may_lack: log a warning instead of raising an error.
+            warn_only: log a warning instead of raising an error.
 
         Raises:
             InvalidValue: they cover fewer.
@@ -70,7 +70,7 @@ class Identity:
             covered["participants in the certificate"] = self.tls.participants
         for what, count in covered.items():
             if count < participants:
-                if not may_lack:
+                if not warn_only:
                     allowed = f"up to {count}, the number of {what}"
                     raise InvalidValue("PARTICIPANTS", participants, allowed)
                 log.warning("%d participants, but only %d %s", participants, count, what)
@@ -182,7 +182,7 @@ def _claim(folder: Path, name: str, level: int) -> Identity | None:
             certs if certs.is_dir() else None,
             default=name,
         )
-        identity.check(1, may_lack=False)  # a server's bundle may lie here by mistake
+        identity.check_covers(1, warn_only=False)  # a server's bundle may lie here by mistake
     except (BlockingIOError, InvalidValue) as error:
         os.close(lock)
         if isinstance(error, InvalidValue):

@@ -57,7 +57,7 @@ def main(
             else load_identity(options.name, options.tokens, options.certs, default)
         )
         process.set_up_logging(identity.name, options.log_level)
-        identity.check(options.participants, may_lack=kind == pb.WORKER_KIND_ATTACKER)
+        identity.check_covers(options.participants, warn_only=kind == pb.WORKER_KIND_ATTACKER)
         hello = pb.Hello(
             worker=identity.name,
             kind=kind,

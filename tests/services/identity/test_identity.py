@@ -195,9 +195,9 @@ def test_the_certificate_decides_the_name(tmp_path):
     with pytest.raises(InvalidValue, match="'w1'"):
         load_identity("w2", None, tmp_path / "w1", "default")
     found = load_identity(None, None, tmp_path / "w1", "default")
-    found.check(3, may_lack=False)
+    found.check_covers(3, warn_only=False)
     with pytest.raises(InvalidValue, match="up to 3, the number of participants in"):
-        found.check(4, may_lack=False)
+        found.check_covers(4, warn_only=False)
 
 
 @pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe"])
@@ -211,8 +211,8 @@ def test_a_file_without_tokens_is_named(tmp_path, content):
 
 def test_too_few_tokens_are_logged_or_refused(caplog):
     few = Identity("w", tokens=("one", "two"))
-    few.check(2, may_lack=False)
+    few.check_covers(2, warn_only=False)
     with pytest.raises(InvalidValue, match="up to 2, the number of tokens"):
-        few.check(3, may_lack=False)
-    few.check(3, may_lack=True)
+        few.check_covers(3, warn_only=False)
+    few.check_covers(3, warn_only=True)
     assert "3 participants, but only 2 tokens" in caplog.text
