@@ -23,12 +23,12 @@ class WorkerSpec:
     """A worker to start.
 
     Attributes:
-        name: the worker's, unique in the fleet; sorting by name gives the order of the fleet.
-        kind: which ``main`` it runs, ``services.client`` or ``services.attacker``.
-        participants: how many it hosts, 1 or more.
-        environment: variables of its own, beside those of the image and its secret.
+        name: the worker's name, unique in the fleet, which is ordered by name.
+        kind: the service that it runs, ``services.client`` or ``services.attacker``.
+        participants: number of participants that it hosts, 1 or more.
+        environment: its own environment variables, besides those of the image and its secret.
         tokens: its file of enrolment tokens, mounted read-only; None for none.
-        certs: its bundle of certificates, likewise.
+        certs: its bundle, mounted read-only; None for none.
     """
 
     name: str
@@ -49,10 +49,10 @@ class WorkerSpec:
         """Return the command line of the worker's ``main``, as a container and a process have it.
 
         Args:
-            endpoints: where the services are.
-            data: the folder of the data sets, as the worker sees it.
-            tokens: the file of tokens, as the worker sees it; None for none.
-            certs: the bundle, likewise.
+            endpoints: the addresses of the services.
+            data: the path of the folder of data sets, for the worker.
+            tokens: the path of the file of tokens, for the worker; None for none.
+            certs: the path of the bundle, for the worker; None for none.
         """
         return [
             f"--name={self.name}",
@@ -67,12 +67,12 @@ class WorkerSpec:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one client container may use; the attacker's may use four times the memory.
+    """The limits of one client container; the attacker's has four times the memory.
 
     Attributes:
         image: the image of all services.
-        memory: bytes.
-        cpus: processors, a fraction counts.
+        memory: the limit of memory, in bytes.
+        cpus: the limit of processors, which may be a fraction.
     """
 
     image: str = "fedsiege:latest"
@@ -86,7 +86,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where the containers reach the services, as ``host:port``."""
+    """The addresses of the services for the workers, as ``host:port``."""
 
     aggregator: str
     simulator: str
@@ -98,9 +98,9 @@ class Sample:
 
     Attributes:
         container: the worker's name.
-        state: as the engine says: running, paused, exited, ...
+        state: its state in the engine's words: running, paused, exited, ...
         cpu_seconds: processor time since the container last started; None while it does not run.
-        memory: bytes in use, page cache that can be dropped left out; None while it does not run.
+        memory: bytes in use without page cache that can be dropped; None while it does not run.
     """
 
     container: str
@@ -116,7 +116,7 @@ class Fleet(abc.ABC):
 
     Args:
         workers: the workers to start.
-        resources: what each may use.
+        resources: the limits of each.
         data: the folder of the data sets, mounted read-only.
     """
 
@@ -138,7 +138,7 @@ class Fleet(abc.ABC):
             The address of this machine that the services must listen on to be reached.
 
         Raises:
-            FleetFailed: it is not possible; nothing is left behind.
+            FleetFailed: the engine or the image cannot be used; nothing is left behind.
         """
 
     @abc.abstractmethod
@@ -148,17 +148,17 @@ class Fleet(abc.ABC):
         """Start all containers.
 
         Args:
-            endpoints: where the services are.
-            progress: called with how many have been started, from 1 to all of them.
-            note: called with messages for people, also later.
+            endpoints: the addresses of the services.
+            progress: called with the number of started containers, from 1 to all.
+            note: called with messages, also later.
 
         Raises:
-            FleetFailed: one could not be started.
+            FleetFailed: a container could not be started.
         """
 
     @abc.abstractmethod
     async def watch(self) -> NoReturn:
-        """Note containers that end unexpectedly, and start them again; never return.
+        """Report containers that end unexpectedly and start them again; never return.
 
         Raises:
             FleetFailed: the fleet cannot go on.
@@ -166,34 +166,34 @@ class Fleet(abc.ABC):
 
     @abc.abstractmethod
     async def sample(self) -> list[Sample]:
-        """Sample every container once, cheaply; in the order of the workers."""
+        """Return a sample of every container, in the order of the workers; it must be fast."""
 
     async def strike(self, container: str, fault: Fault) -> bool:
-        """Make a fault.
+        """Make a fault in a container.
 
         Args:
             container: the worker's name.
             fault: one of ``faults``.
 
         Returns:
-            Whether it took effect; not if the container does not run at the moment.
+            Whether the fault was made; False if the container does not run.
 
         Raises:
-            FleetFailed: the engine refused.
+            FleetFailed: the engine reported an error.
         """
         raise NotImplementedError
 
     async def relieve(self, container: str, fault: Fault) -> None:
-        """End a fault: start again what was killed, and so on; nothing where there is none.
+        """End a fault: start, unpause or speed up the container; do nothing without a fault.
 
         Raises:
-            FleetFailed: the engine refused.
+            FleetFailed: the engine reported an error.
         """
         raise NotImplementedError
 
     @abc.abstractmethod
     def remove(self, logs: Path | None) -> None:
-        """Remove all of this run's containers and networks. Blocking; a second time does nothing.
+        """Remove all containers and networks of this run. It blocks; a second call does nothing.
 
         Args:
             logs: the folder to write each container's log to, as ``<name>.log``; None to drop them.

@@ -19,10 +19,10 @@ class Credentials:
     """Tokens and certificates of one run.
 
     Attributes:
-        aggregator: flags for the aggregator.
-        simulator: the simulator's bundle; None without TLS. It may do what the control plane may.
-        tokens: each worker's file of tokens.
-        bundles: each worker's bundle.
+        aggregator: command line options of the aggregator.
+        simulator: the simulator's bundle, with the role control; None without TLS.
+        tokens: the file of tokens of each worker, by name.
+        bundles: the bundle of each worker, by name.
     """
 
     aggregator: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Credentials:
     bundles: Mapping[str, Path] = field(default_factory=dict)
 
     def tls(self) -> Tls | None:
-        """Return the simulator's certificate; None without TLS."""
+        """Return the simulator's TLS credentials; None without TLS."""
         return None if self.simulator is None else Tls(self.simulator)
 
     def equip(self, worker: WorkerSpec) -> WorkerSpec:
@@ -43,7 +43,7 @@ class Credentials:
     def let_containers_read(self) -> None:
         """Let the containers' user, which does not exist here, read the workers' credentials.
 
-        The folder around them still keeps other users of this machine out.
+        Other users of this machine still cannot read the folder around them.
         """
         for path in self.tokens.values():
             path.chmod(0o644)
@@ -64,10 +64,10 @@ def make(
 
     Args:
         admission: open, token or mtls.
-        folder: an empty one that only its owner can read; it holds secrets.
+        folder: an empty folder for the secrets, which only its owner can read.
         workers: the workers.
-        leaked: how many participants a hostile worker holds credentials for.
-        host: the address that aggregator and simulator are called at.
+        leaked: number of participants for which a hostile worker has credentials.
+        host: the host of aggregator and simulator, for their certificates.
     """
     hosted = {
         worker.name: min(leaked, worker.participants)

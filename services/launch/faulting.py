@@ -1,12 +1,11 @@
-"""Make the planned faults, round by round, and record them.
+"""Make the planned faults of containers, round by round, and record them.
 
 ``faults.csv`` has one row per fault: the round, the container, the indices of its participants, the
-fault, when it was made (seconds after the opening of the round) and how many of the container's
-updates had weight all the same. The third and the last are absent where a run ends before it is
-known.
+fault, its time in seconds after the opening of the round, and how many of the container's updates
+were accepted all the same. The indices and that number are empty if the run ends in that round.
 
-Only client containers are struck: faults stand for the unreliability of ordinary participants. All
-fakes share one container, whose fault would end the attack instead.
+Only client containers get faults, which stand for unreliable honest participants. All fakes share
+one container, so that a fault of it would end the attack.
 """
 
 import asyncio
@@ -25,19 +24,19 @@ _PAST = {Fault.KILL: "killed", Fault.PAUSE: "paused", Fault.SLOW: "slowed"}
 
 
 class Faulting(Intervention):
-    """Makes the faults of a plan.
+    """Makes the faults of a plan in the rounds of an experiment.
 
-    What is paused or slowed is so before the round opens and until it has closed. Kills are spread
-    over the time that the shortest round so far took; those that a round does not last for happen
-    as it closes. What was killed is started again before the next round, which it may miss. What an
-    overloaded engine fails to do is noted and does not end the run.
+    Containers are paused or slowed from before the round opens until it has closed. Kills are
+    spread over the duration of the shortest round so far; if a round closes earlier, its remaining
+    kills are made then. A killed container is started again before the next round, which it may
+    miss. An error of an overloaded engine is noted and does not end the run.
 
     Args:
-        fleet: whose containers are struck.
-        plan: how many of them.
-        seed: the run's seed.
-        table: the file of the table.
-        note: called with a summary once a round.
+        fleet: the containers.
+        plan: the share of the client containers for each fault.
+        seed: the seed of the run.
+        table: the file ``faults.csv``.
+        note: called with a summary of each round, and with errors.
     """
 
     makes_faults = True
@@ -71,7 +70,7 @@ class Faulting(Intervention):
         self._kills = [asyncio.create_task(self._kill(round_number, one)) for one in kills]
 
     async def after(self, round_number: int) -> None:
-        """Make the remaining kills, end all faults, note them."""
+        """Make the remaining kills, end all faults, and write a summary."""
         self._shortest = min(self._shortest, _now() - self._opened)
         self._closing.set()
         await asyncio.gather(*self._kills)
@@ -84,7 +83,7 @@ class Faulting(Intervention):
         self._write(round_number)
 
     async def _kill(self, round_number: int, strike: Strike) -> None:
-        """Kill at the strike's moment, or as the round closes."""
+        """Kill a container at the drawn time, or when the round closes."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(strike.moment * self._shortest):
                 await self._closing.wait()
@@ -109,7 +108,7 @@ class Faulting(Intervention):
             self._due.remove(due)
 
     def recorded(self, round_number: int, participants: Sequence[ParticipantRow]) -> None:
-        """Take the outcomes of a round, which can arrive before its last fault is made."""
+        """Take the participants' outcomes in a round, also before its last fault is made."""
         self._rows[round_number] = participants
         self._write(round_number)
 

@@ -35,19 +35,19 @@ _PR_SET_PDEATHSIG = 1
 
 
 class ServiceDied(FedSiegeError):
-    """One of the services ended though it should not have."""
+    """A service ended unexpectedly."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the services listen on this machine; 0 takes a free port."""
+    """The ports of the services on this machine; 0 for a free one."""
 
     aggregator: int = 0
     simulator: int = 0
 
 
 def even_shares(total: int, parts: int) -> list[int]:
-    """Split a number into so many parts that differ by at most 1, the larger ones first."""
+    """Split a total into parts that differ by at most 1, the larger ones first."""
     return [total // parts + (number < total % parts) for number in range(parts)]
 
 
@@ -89,7 +89,7 @@ class Child:
         self._pipe.send_bytes(json.dumps([str(self.log_file), *arguments]).encode())
 
     async def port(self) -> int:
-        """Wait for the port the service listens on."""
+        """Wait until the service listens; return its port."""
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         loop.add_reader(self._pipe.fileno(), readable.set)

@@ -24,9 +24,9 @@ class Usage:
     """What one container has used so far.
 
     Attributes:
-        before: processor seconds of its earlier lives, as far as they were seen.
-        now: processor seconds of this life.
-        peak: the most memory seen, bytes.
+        before: processor seconds before its last restart, as far as sampled.
+        now: processor seconds since its last restart.
+        peak: the highest sampled memory, in bytes.
     """
 
     before: float = 0.0
@@ -35,14 +35,14 @@ class Usage:
 
     @property
     def cpu_seconds(self) -> float:
-        """Processor seconds over all its lives."""
+        """Processor seconds over all restarts."""
         return self.before + self.now
 
     def plus(self, sample: Sample) -> "Usage":
         """Return the usage with one more sample."""
         if sample.cpu_seconds is None or sample.memory is None:
             return self
-        # A count below the last one is that of a container which was started again meanwhile.
+        # A count below the last one means that the container was started again.
         again = sample.cpu_seconds < self.now
         return replace(
             self,
@@ -53,7 +53,7 @@ class Usage:
 
 
 class Statistics:
-    """Sums samples up and writes them to a table.
+    """Adds up samples and writes them to a table.
 
     Args:
         table: the file of the table.
@@ -82,7 +82,7 @@ class Statistics:
         self._table.append(rows)
 
     def summary(self) -> str:
-        """Return a line on what the containers used; empty before any figures."""
+        """Return a line with the containers' use of memory and processor; empty without samples."""
         seen = [usage for usage in self._usage.values() if usage.peak]
         if not seen:
             return ""

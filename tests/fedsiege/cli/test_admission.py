@@ -79,7 +79,7 @@ def test_the_attacker_has_as_many_tokens_as_leaked(admission, leaked, issued):
     good = sum(one.label == "attacker" for one in ledger.entries())
     assert good == issued
     if not leaked:
-        with pytest.raises(FedSiegeError, match="not issued here"):
+        with pytest.raises(FedSiegeError, match="not in the ledger"):
             ledger.redeem({"attacker/0": tokens[0]})
     ledger.close()
 
