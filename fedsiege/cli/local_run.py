@@ -31,7 +31,7 @@ from services.launch.local import LocalServices, Ports, local_workers
 from services.launch.supervision import Supervision
 from services.rpc.channel import connect
 from services.simulator import init_file
-from services.simulator.conversion import history_row
+from services.simulator.conversion import row_of
 from services.simulator.experiment import Experiment
 from services.simulator.service import choose_dataset
 
@@ -340,7 +340,7 @@ class _LocalRun:
             with self._screen.rounds(experiment.resolved.spec.rounds) as show:
                 async for event in stub.WatchExperiment(request):
                     if event.HasField("entry"):
-                        self._rows.append(history_row(event.entry, event.figures))
+                        self._rows.append(row_of(event.row))
                         show(self._rows[-1])
                     else:
                         last = event.experiment

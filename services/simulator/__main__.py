@@ -20,7 +20,7 @@ from services.rpc import process
 from services.rpc.channel import connect
 from services.rpc.guard import Guard, Limits
 from services.rpc.server import serving
-from services.simulator.conversion import history_row
+from services.simulator.conversion import row_of
 from services.simulator.experiment import Experiment
 from services.simulator.service import CONTROL, PARTICIPANT, SimulatorService, choose_dataset
 
@@ -130,7 +130,7 @@ async def show(experiment: Experiment) -> None:
     """Print an experiment's history as it grows, and how it ends."""
     async for event in experiment.watch():
         if event.HasField("entry"):
-            row = history_row(event.entry, event.figures)
+            row = row_of(event.row)
             log.info("%s", round_line(row, experiment.resolved.spec.rounds))
         elif event.experiment.problem:
             log.info("%s", event.experiment.problem)

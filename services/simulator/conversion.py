@@ -1,8 +1,10 @@
 """Between the messages of the contract and what the simulator works with."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from google.protobuf.struct_pb2 import Struct
 
 from fedsiege.peer_text import plain
 from fedsiege.results import (
@@ -23,36 +25,21 @@ from fedsiege.v1 import simulator_pb2 as pb
 LONGEST_PROBLEM = 1_000
 
 
-def round_figures(
-    round_number: int, participants: Sequence[ParticipantRow], attack_success: float | None
-) -> pb.RoundFigures:
-    """Count what was missing of a round, and the hostile share of what its rule was given.
+def history_row(
+    entry: data_pb.AccuracyEntry,
+    participants: Sequence[ParticipantRow] = (),
+    attack_success: float | None = None,
+) -> HistoryRow:
+    """Return the row of ``history.csv`` of a round.
 
     Args:
-        round_number: 0 or more.
+        entry: the aggregator's entry of the round.
         participants: all of them in that round; none for round 0.
         attack_success: of the model after the round, 0 to 1; None where the attack has no target.
     """
     scheduled = [one for one in participants if one.outcome is not Outcome.NOT_SCHEDULED]
     missing = [one.hostile for one in scheduled if one.outcome is Outcome.MISSING]
     ruled_on = [one.hostile for one in scheduled if one.outcome in RULED_ON]
-    return pb.RoundFigures(
-        round=round_number,
-        expected=len(scheduled),
-        missing_honest=len(missing) - sum(missing),
-        missing_hostile=sum(missing),
-        hostile_share=sum(ruled_on) / len(ruled_on) if ruled_on else None,
-        attack_success=attack_success,
-    )
-
-
-def history_row(entry: data_pb.AccuracyEntry, figures: pb.RoundFigures) -> HistoryRow:
-    """Turn an entry of the history into a row of the results.
-
-    Args:
-        entry: what the aggregator says of the round.
-        figures: what the simulator knows of the same round.
-    """
     played = entry.round > 0
     reason = data_pb.CloseReason.Name(entry.close_reason).removeprefix("CLOSE_REASON_").lower()
     return HistoryRow(
@@ -63,14 +50,43 @@ def history_row(entry: data_pb.AccuracyEntry, figures: pb.RoundFigures) -> Histo
         rejected=entry.rejected,
         seconds=entry.seconds,
         quarantined=entry.quarantined,
-        asr=figures.attack_success if figures.HasField("attack_success") else None,
+        asr=attack_success,
         problem=plain(entry.problem, LONGEST_PROBLEM),
         close_reason=CloseReason(reason) if entry.close_reason else None,
-        expected=figures.expected if played else None,
-        missing_honest=figures.missing_honest if played else None,
-        missing_hostile=figures.missing_hostile if played else None,
-        hostile_share=figures.hostile_share if figures.HasField("hostile_share") else None,
+        expected=len(scheduled) if played else None,
+        missing_honest=len(missing) - sum(missing) if played else None,
+        missing_hostile=sum(missing) if played else None,
+        hostile_share=sum(ruled_on) / len(ruled_on) if ruled_on else None,
     )
+
+
+def row_message(row: HistoryRow) -> Struct:
+    """Return a row by column as a message; None is left out, inf and nan are text."""
+    message = Struct()
+    message.update(
+        {
+            name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in row.values().items()
+            if value is not None
+        }
+    )
+    return message
+
+
+def row_of(message: Struct) -> HistoryRow:
+    """Return the row of a message.
+
+    Raises:
+        KeyError: a column without a default is missing.
+        ValueError: a value is not of its column's type.
+    """
+    cells = dict(message.items())
+    return HistoryRow.parser(list(cells))([_cell(value) for value in cells.values()])
+
+
+def _cell(value: object) -> str:
+    """Return a value of a Struct as a cell; whole numbers arrive there as 100.0."""
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def confusion(entry: data_pb.AccuracyEntry) -> Confusion | None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 import grpc
+from google.protobuf.struct_pb2 import Struct
 
 from fedsiege.atomic import describe_error
 from fedsiege.errors import FedSiegeError, InvalidValue
@@ -28,7 +29,7 @@ from services.simulator.conversion import (
     confusion,
     history_row,
     participant_row,
-    round_figures,
+    row_message,
 )
 from services.simulator.intervention import Intervention
 from services.simulator.open_assignment import OpenAssignment
@@ -85,8 +86,8 @@ class Experiment:
         self.resolved = resolved
         self.state: pb.ExperimentState.ValueType = pb.EXPERIMENT_STATE_WAITING
         self.history: list[data_pb.AccuracyEntry] = []
-        #: What the simulator knows of each round of the history.
-        self.figures: list[pb.RoundFigures] = []
+        #: The row of ``history.csv`` of each entry.
+        self.rows: list[Struct] = []
         self.notes = [*filter(None, [dataset_reason]), *resolved.notes]
         self.problem = ""
         self.results = ""
@@ -127,7 +128,7 @@ class Experiment:
             spec=settings.write(self.resolved.spec),
             state=self.state,
             historical_accuracy=self.history if with_history else [],
-            figures=self.figures if with_history else [],
+            rows=self.rows if with_history else [],
             results=self.results,
             problem=self.problem,
             federation_id=self.federation.federation_id if self.federation else "",
@@ -157,9 +158,7 @@ class Experiment:
         yield pb.WatchExperimentResponse(experiment=self.describe())
 
     def _entry(self, position: int) -> pb.WatchExperimentResponse:
-        return pb.WatchExperimentResponse(
-            entry=self.history[position], figures=self.figures[position]
-        )
+        return pb.WatchExperimentResponse(entry=self.history[position], row=self.rows[position])
 
     def _notify_watchers(self) -> None:
         self._changed.set()
@@ -363,9 +362,8 @@ class Experiment:
                 self.note(f"round {number}: {entry.problem}")
             self._note_remarks(number, entry.remarks)
             rows = [participant_row(one, number, self.hostile) for one in seen]
-            figures = round_figures(number, rows, await rates.rate(number))
-            row = history_row(entry, figures)
-            self.figures.append(figures)
+            row = history_row(entry, rows, await rates.rate(number))
+            self.rows.append(row_message(row))
             self.history.append(entry)  # only now that it will be written, too
             found = detections(rows, self.resolved.spec.rule)
             folder.add_round(row, rows, confusion(entry), found)

@@ -14,6 +14,7 @@ from fedsiege.v1 import simulator_pb2 as pb
 from services.client.participants import BenignParticipants
 from services.rpc.tensors import Floats
 from services.simulator import assignment
+from services.simulator.conversion import row_of
 from services.worker.submitting import Update
 from tests.federation.conftest import DATA
 
@@ -69,10 +70,10 @@ async def test_a_worker_that_fails_closes_the_round_and_is_counted(town, tmp_pat
     _, first, second = described.historical_accuracy
     assert first.close_reason == data_pb.CLOSE_REASON_EVERYONE_HEARD
     assert (first.updates, second.updates) == (4, 6)
-    figures = described.figures[1]
+    figures = row_of(described.rows[1])
     assert (figures.expected, figures.missing_honest, figures.missing_hostile) == (6, 2, 0)
     assert figures.hostile_share == 0.5
-    assert described.figures[2].missing_honest == 0
+    assert row_of(described.rows[2]).missing_honest == 0
     with (folder.path / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     columns = ("close_reason", "expected", "missing_honest", "missing_hostile", "hostile_share")
@@ -104,5 +105,5 @@ async def test_a_worker_that_is_gone_or_sends_too_little_closes_the_round(
         await town.dismiss("b-client")
     described = await ended(experiment)
     assert described.state == pb.EXPERIMENT_STATE_FINISHED, described.problem
-    assert described.figures[1].missing_honest == 2
+    assert row_of(described.rows[1]).missing_honest == 2
     assert described.historical_accuracy[1].updates == 4

@@ -1,17 +1,18 @@
 """Between the messages of the contract and what the simulator works with."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from fedsiege.results import Outcome, ParticipantRow, Standing, Verdict
+from fedsiege.results import CloseReason, Outcome, ParticipantRow, Standing, Verdict
 from fedsiege.v1 import aggregator_pb2 as data_pb
-from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.conversion import (
     confusion,
     history_row,
     participant_row,
-    round_figures,
+    row_message,
+    row_of,
 )
 
 
@@ -23,18 +24,18 @@ def test_a_row_of_the_history():
     entry = data_pb.AccuracyEntry(
         round=3, accuracy=0.5, loss=1.25, updates=80, rejected=2, seconds=0.75
     )
-    row = history_row(entry, pb.RoundFigures(expected=90, missing_honest=8))
+    missing = [person(index, Outcome.MISSING) for index in range(8)]
+    row = history_row(entry, missing)
     assert (row.round, row.accuracy, row.loss) == (3, 0.5, 1.25)
     assert (row.updates, row.rejected, row.seconds) == (80, 2, 0.75)
     assert (row.quarantined, row.asr, row.close_reason) == (0, None, None)
-    assert (row.expected, row.missing_honest, row.missing_hostile) == (90, 8, 0)
+    assert (row.expected, row.missing_honest, row.missing_hostile) == (8, 8, 0)
     assert row.hostile_share is None
     assert row.incomplete
     entry.quarantined, entry.close_reason = 4, data_pb.CLOSE_REASON_DEADLINE
-    known = pb.RoundFigures(expected=90, attack_success=0.0, hostile_share=0.25)
-    later = history_row(entry, known)
+    later = history_row(entry, [], 0.0)
     assert later == replace(
-        row, quarantined=4, close_reason="deadline", asr=0.0, missing_honest=0, hostile_share=0.25
+        row, quarantined=4, close_reason="deadline", asr=0.0, expected=0, missing_honest=0
     )
     assert not later.incomplete
 
@@ -42,36 +43,51 @@ def test_a_row_of_the_history():
 def test_every_reason_for_closing_a_round_has_a_name():
     for reason in data_pb.CloseReason.values():
         entry = data_pb.AccuracyEntry(round=1, close_reason=reason)
-        name = history_row(entry, pb.RoundFigures()).close_reason
-        assert (name is None) == (reason == data_pb.CLOSE_REASON_UNSPECIFIED)
+        assert (history_row(entry).close_reason is None) == (
+            reason == data_pb.CLOSE_REASON_UNSPECIFIED
+        )
 
 
-def test_round_0_misses_nothing():
-    row = history_row(data_pb.AccuracyEntry(), round_figures(0, [], 0.5))
+def test_round_0_misses_no_update():
+    row = history_row(data_pb.AccuracyEntry(), [], 0.5)
     assert (row.expected, row.missing_honest, row.missing_hostile) == (None, None, None)
     assert (row.hostile_share, row.asr) == (None, 0.5)
 
 
-def test_what_was_missing_of_a_round_is_counted_by_side():
-    figures = round_figures(
-        3,
+def test_missing_updates_of_a_round_are_counted_by_side():
+    row = history_row(
+        data_pb.AccuracyEntry(round=3),
         [
             person(0, Outcome.ACCEPTED),
             person(1, Outcome.EXCLUDED),
             person(2, Outcome.NOT_AGGREGATED, hostile=True),
-            person(3, Outcome.QUARANTINED, hostile=True),  # kept from the rule: no share of its
+            person(3, Outcome.QUARANTINED, hostile=True),  # kept from the rule: not in the share
             person(4, Outcome.MISSING),
             person(5, Outcome.MISSING, hostile=True),
             person(6, Outcome.MISSING),
             person(7, Outcome.REJECTED),
             person(8, Outcome.NOT_SCHEDULED),
         ],
-        None,
     )
-    assert (figures.expected, figures.missing_honest, figures.missing_hostile) == (8, 2, 1)
-    assert figures.hostile_share == 1 / 3
-    assert not figures.HasField("attack_success")
-    assert not round_figures(3, [person(0, Outcome.MISSING)], None).HasField("hostile_share")
+    assert (row.expected, row.missing_honest, row.missing_hostile) == (8, 2, 1)
+    assert row.hostile_share == 1 / 3
+    assert row.asr is None
+    only_missing = history_row(data_pb.AccuracyEntry(round=3), [person(0, Outcome.MISSING)])
+    assert only_missing.hostile_share is None
+
+
+def test_a_row_survives_its_message():
+    """Whole numbers, absent values, text and numbers that are not finite: what a Struct changes."""
+    row = history_row(data_pb.AccuracyEntry())
+    for changes in (
+        {"round": 12, "accuracy": 1.0, "seconds": 1 / 3, "updates": 2**40},
+        {"loss": math.inf, "problem": "8.0", "close_reason": CloseReason.DEADLINE},
+        {"asr": 0.1, "missing_honest": 0, "hostile_share": 1e-300},
+    ):
+        changed = replace(row, **changes)
+        assert row_of(row_message(changed)) == changed
+    destroyed = row_of(row_message(replace(row, loss=math.nan)))
+    assert destroyed.destroyed
 
 
 def test_the_test_by_class():
