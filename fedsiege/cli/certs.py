@@ -204,7 +204,7 @@ def _print_table(issued: "Sequence[Issued]", revoked: dict[int, datetime]) -> No
     from services.identity.callers import Role
 
     now = utc_now()
-    headings = "name", "role", "participants", "expires", "state", "serial", "hosts"
+    headings = "name", "role", "capacity", "expires", "state", "serial", "hosts"
     columns: dict[str, list[str | Text]] = {heading: [] for heading in headings}
     for one in issued:
         state = "good"
