@@ -101,8 +101,8 @@ def test_updates_do_not_depend_on_the_worker(name):
     apart = [
         crafted(participants, w, [4, 17], t) for participants in [hosted(name)] for t, w in rounds
     ]
-    for everyone, two in zip(together, apart, strict=True):
-        deltas = {update.index: update.delta for update in everyone}
+    for all_updates, two in zip(together, apart, strict=True):
+        deltas = {update.index: update.delta for update in all_updates}
         for update in two:
             np.testing.assert_array_equal(update.delta, deltas[update.index])
 

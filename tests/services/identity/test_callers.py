@@ -31,7 +31,7 @@ def certificate_with(*uris: str) -> x509.Certificate:
     now = datetime.now(UTC)
     signer = Signer.new(now, now + timedelta(days=1))
     key = new_key()
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "somebody")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a-name")])
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -51,19 +51,19 @@ def certificate_with(*uris: str) -> x509.Certificate:
     "uris",
     [
         (),
-        ("fedsiege://root/somebody",),
-        ("fedsiege://anyone/somebody",),
-        ("fedsiege://participant/somebody",),
-        ("fedsiege://control/somebody?places=3",),
+        ("fedsiege://root/a-name",),
+        ("fedsiege://anyone/a-name",),
+        ("fedsiege://participant/a-name",),
+        ("fedsiege://control/a-name?places=3",),
         ("fedsiege://participant/a/b?places=3",),
-        ("fedsiege://participant/somebody?places=-3",),
-        ("fedsiege://participant/somebody?places=03",),
-        ("fedsiege://participant/somebody?places=1000000",),
-        ("fedsiege://participant/somebody?places=3&places=4",),
+        ("fedsiege://participant/a-name?places=-3",),
+        ("fedsiege://participant/a-name?places=03",),
+        ("fedsiege://participant/a-name?places=1000000",),
+        ("fedsiege://participant/a-name?places=3&places=4",),
         ("fedsiege://participant/?places=3",),
-        ("https://control/somebody",),
-        ("fedsiege://control/somebody", "fedsiege://participant/somebody?places=3"),
-        ("fedsiege://control/somebody", "spiffe://elsewhere/somebody"),
+        ("https://control/a-name",),
+        ("fedsiege://control/a-name", "fedsiege://participant/a-name?places=3"),
+        ("fedsiege://control/a-name", "spiffe://elsewhere/a-name"),
     ],
 )
 def test_a_certificate_without_exactly_one_name_and_role_is_refused(uris):
@@ -101,7 +101,7 @@ def test_the_certificate_of_a_running_call_is_checked_again():
     revoked: set[int] = set()
     later = timedelta()
     verified = VerifiedCallers(revoked, lambda: utc_now() + later)
-    context = Context(certificate_with("fedsiege://control/somebody"))
+    context = Context(certificate_with("fedsiege://control/a-name"))
     caller = verified.identify(context)
     assert verified.identify(context) is caller, "a certificate is read once"
     verified.recheck(caller)

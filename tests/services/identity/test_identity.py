@@ -175,7 +175,7 @@ def test_name_tokens_and_secret_follow_from_the_options(tmp_path, monkeypatch):
     tokens = tmp_path / "t"
     tokens.write_text("one\ntwo\n\n")
     assert load_identity(None, None, None, "default") == Identity("default")
-    assert load_identity("told", None, None, "default").name == "told"
+    assert load_identity("given", None, None, "default").name == "given"
     with_tokens = load_identity(None, tokens, None, "default")
     assert with_tokens.tokens == ("one", "two")
     assert "two" not in repr(with_tokens)
