@@ -44,7 +44,13 @@ def test_a_scale_invariant_rule_is_invariant(text: str, factor: float) -> None:
     usual, scaled = aggregate(rule, updates), aggregate(rule, updates * factor)
     assert torch.equal(scaled.accepted, usual.accepted)
     found = scaled.update.double() / factor
-    torch.testing.assert_close(found, usual.update.double(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        found,
+        usual.update.double(),
+        rtol=1e-4,
+        atol=1e-5,
+        msg=lambda text: f"{text}\nA rule that depends on the size of updates belongs in ABSOLUTE.",
+    )
 
 
 @each("factor", [1e38, 3e38])

@@ -7,7 +7,7 @@ from fedsiege.rules.pre import ARC, NNM, Clipping, Mixed
 from tests.cases import each
 
 NOTHING = RoundContext()
-ALL = ["arc", "bucketing", "clipping", "nnm"]
+ALL = pre.names()
 
 
 def rows(n: int = 12, d: int = 30) -> torch.Tensor:
@@ -20,7 +20,7 @@ def transformed(text: str, updates: torch.Tensor, context: RoundContext = NOTHIN
 
 
 def test_all_are_there() -> None:
-    assert pre.names() == ALL
+    assert {"arc", "bucketing", "clipping", "nnm"} <= set(ALL)
 
 
 @pytest.mark.parametrize("text", ALL)
