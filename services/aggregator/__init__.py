@@ -1,1 +1,1 @@
-"""Holds the global model; streams it out, takes updates in, aggregates, tests, remembers."""
+"""The aggregator service: holds global models, takes updates, aggregates and tests them."""

@@ -1,4 +1,4 @@
-"""Starts an aggregator: ``python -m services.aggregator --address 0.0.0.0:50051``."""
+"""Start an aggregator: ``python -m services.aggregator --address 0.0.0.0:50051``."""
 
 import argparse
 import asyncio
@@ -27,11 +27,11 @@ async def serve(options: argparse.Namespace, limits: Limits, ready: Callable[[in
     """Serve until cancelled.
 
     Args:
-        options: the command line.
-        limits: what one peer may take.
-        ready: called with the port once calls are answered.
+        options: the parsed command line.
+        limits: the limits of one peer.
+        ready: called with the port once the server answers calls.
     """
-    # torch costs a second to import: only what serves needs it.
+    # Imported late: torch takes a second to import, and --help needs none of it.
     import torch
 
     from fedsiege.v1 import aggregator_pb2_grpc as rpc
@@ -62,6 +62,7 @@ async def serve(options: argparse.Namespace, limits: Limits, ready: Callable[[in
 
 
 def _admission(name: str, tokens: Path | None) -> "Admission":
+    """Return the admission mode of a name; ``tokens`` is the ledger of the mode ``token``."""
     from services.aggregator.admission import ByCertificate, ByToken, Open
     from services.identity.ledger import Ledger
 
@@ -82,37 +83,40 @@ def main(
         "--admission", default=_from_environment("ADMISSION") or "open", help="open, token or mtls"
     )
     parser.add_argument(
-        "--tokens", type=Path, default=_from_environment("TOKENS"), help="the ledger of the tokens"
+        "--tokens",
+        type=Path,
+        default=_from_environment("TOKENS"),
+        help="ledger of enrolment tokens",
     )
     parser.add_argument(
         "--certs",
         type=Path,
         default=_from_environment("CERTS"),
-        help="bundle: TLS, with certificates",
+        help="certificate bundle; turns on TLS",
     )
     parser.add_argument(
         "--limits",
         default=_from_environment("LIMITS") or "",
-        help="of one peer: streams=2000,bytes=512MiB,...",
+        help="limits of one peer: streams=2000,bytes=512MiB,...",
     )
     parser.add_argument(
         "--init-file",
         type=Path,
         action="append",
         default=[],
-        help="safetensors file that a federation may begin with; several are possible, and those "
-        "in DATA/checkpoints always are",
+        help="safetensors file that a federation may name as its initial weights; may be repeated; "
+        "files in DATA/checkpoints are permitted without it",
     )
     parser.add_argument("--log-level", default="INFO")
     options = parser.parse_args(arguments)
     for file in options.init_file:
         if not file.is_file():
-            parser.error(f"--init-file={file}: there is no such file")
+            parser.error(f"--init-file={file}: no such file")
     if len({file.name for file in options.init_file}) < len(options.init_file):
-        parser.error("--init-file: two files have the same name, by which they are asked for")
-    # Not left to argparse, which does not look at what comes from the environment.
+        parser.error("--init-file: two files have the same name; names must differ")
+    # Not left to argparse, which does not check values from the environment.
     if options.admission not in ADMISSIONS:
-        parser.error(f"--admission={options.admission}: one of {', '.join(ADMISSIONS)}")
+        parser.error(f"--admission={options.admission}: must be one of {', '.join(ADMISSIONS)}")
     if options.admission == "token" and options.tokens is None:
         parser.error("--admission=token needs --tokens LEDGER (`fedsiege tokens issue` makes one)")
     if options.admission == "mtls" and options.certs is None:
@@ -128,7 +132,7 @@ def main(
 
 
 def _from_environment(name: str) -> str | None:
-    """Return a setting of the environment; an empty one is none."""
+    """Return the value of the variable ``FEDSIEGE_<name>``; None if it is unset or empty."""
     return os.environ.get(f"FEDSIEGE_{name}") or None
 
 

@@ -1,8 +1,8 @@
-"""What an aggregator asks of who wants to take part: nothing, a token, or a certificate.
+"""Admission modes: what an identity must show to enrol: nothing, a token, or a certificate.
 
 In every mode one identity is one participant, which sends one update a round and keeps its index.
-The modes differ in what an identity costs: nothing; a token that somebody issued; a certificate
-that an authority signed.
+The modes differ in the cost of an identity: nothing, a token that an operator issued, or a
+certificate that the certificate authority signed.
 """
 
 import abc
@@ -17,59 +17,68 @@ from services.errors import Forbidden, Unauthenticated
 from services.identity.callers import Caller
 from services.identity.ledger import Ledger, revoked_token
 
-#: Seconds after which it is looked up again whose tokens have been revoked.
+#: Seconds after which the revoked tokens are read again from the ledger.
 REVOCATION_REFRESH = 0.5
-#: Digits of a slot that are looked at; no certificate is for that many participants.
+#: Digits of a slot that are parsed; no certificate is for that many participants.
 _LONGEST_SLOT = 10
 
 
 class Admission(abc.ABC):
-    """Decides who may take part. One for all federations of an aggregator."""
+    """Decides which identities may enrol and send updates, in all federations of an aggregator."""
 
-    #: As in a federation's specification.
+    #: The name in a federation's specification.
     name: ClassVar[str]
-    #: Whether it proves identities by itself, so that participants need no secrets.
+    #: Whether the mode itself proves identities, so that participants need no secrets.
     proves_identity: ClassVar[bool] = False
 
     @abc.abstractmethod
     async def admit(self, enrollments: Sequence[pb.Enrollment], caller: Caller) -> None:
-        """Let all of these identities enrol, or none.
+        """Check that all of these identities may enrol; if one may not, none does.
+
+        Args:
+            enrollments: the identities, with their tokens.
+            caller: the caller that enrols them.
 
         Raises:
-            Unauthenticated, Forbidden: which one may not, and why.
+            Unauthenticated, Forbidden: an identity may not enrol; the message names it.
         """
 
     def authenticate(self, participant: Participant, credential: bytes, caller: Caller) -> None:
-        """Check that a caller speaks for a participant.
+        """Check that a caller may act for a participant.
+
+        Args:
+            participant: the participant that the caller claims to be.
+            credential: the secret that the caller shows.
+            caller: the identified caller.
 
         Raises:
-            Unauthenticated, Forbidden: it does not.
+            Unauthenticated, Forbidden: the caller may not act for the participant.
         """
         check_credential(participant, credential)
 
     async def check(self, participant: Participant) -> None:
-        """Check that a participant, known to be itself, may still take part.
+        """Check that an authenticated participant may still take part.
 
         Raises:
-            Forbidden: it may not any more.
+            Forbidden: its token has been revoked.
         """
         return
 
 
 class Open(Admission):
-    """Whoever comes may take part, as often as he likes: the threat model of MPAF."""
+    """Any caller may enrol any number of identities: the threat model of MPAF."""
 
     name = "open"
 
     async def admit(self, enrollments: Sequence[pb.Enrollment], caller: Caller) -> None:
-        """Let everyone in."""
+        """Admit every identity."""
 
 
 class ByToken(Admission):
-    """Every identity needs a token of its own, which nobody else can use afterwards.
+    """Every identity needs a token of its own, to which it is bound from then on.
 
     Args:
-        ledger: which tokens there are.
+        ledger: the issued tokens.
     """
 
     name = "token"
@@ -85,7 +94,7 @@ class ByToken(Admission):
         await asyncio.to_thread(self._ledger.redeem, tokens)
 
     async def check(self, participant: Participant) -> None:
-        """Refuse whose token was revoked, at most a second after it was."""
+        """Check that the participant's token is not revoked; effective within a second."""
         now = asyncio.get_running_loop().time()
         if now - self._refreshed_at >= REVOCATION_REFRESH:
             self._refreshed_at = now
@@ -95,34 +104,35 @@ class ByToken(Admission):
 
 
 class ByCertificate(Admission):
-    """Identities are ``<name in the certificate>/<slot>``, as many as the certificate proves_identity for.
+    """Identities are ``<name in the certificate>/<slot>``; the certificate limits the slots.
 
-    The certificate proves them at every call. So the secret does not matter, and neither a key that
-    is replaced nor a secret that is lost costs a participant its place.
+    The certificate proves the identity at every call. Secrets are not checked, so a participant
+    keeps its index when its key is replaced or its secret is lost.
     """
 
     name = "mtls"
     proves_identity = True
 
     async def admit(self, enrollments: Sequence[pb.Enrollment], caller: Caller) -> None:
-        """Let in who is the caller's."""
+        """Admit the identities that belong to the caller's certificate."""
         for one in enrollments:
             _check_owner(one.identity, caller)
 
     def authenticate(self, participant: Participant, credential: bytes, caller: Caller) -> None:
-        """Check that the participant is the caller's."""
+        """Check that the participant's identity belongs to the caller's certificate."""
         _check_owner(participant.identity, caller)
 
 
 def _check_owner(identity: str, caller: Caller) -> None:
+    """Check that an identity belongs to the caller's certificate."""
     if not caller.verified:
-        raise Unauthenticated("NO_CERTIFICATE", "no certificate proves who calls")
+        raise Unauthenticated("NO_CERTIFICATE", "the caller has no verified certificate")
     name, _, slot = identity.rpartition("/")
     # Only the shortest spelling of a slot counts: 07 would be a second identity for 7.
     is_slot = slot.isascii() and slot.isdigit() and slot == str(int(slot[:_LONGEST_SLOT]))
     if name != caller.name or not is_slot or int(slot) >= caller.participants:
         raise Forbidden(
             "FOREIGN_IDENTITY",
-            f"identity {identity!r} is not {caller.name!r}'s, whose certificate is for "
-            f"{caller.participants} participants: {caller.name}/0 and so on",
+            f"identity {identity!r} does not belong to the certificate of {caller.name!r}, which "
+            f"is for {caller.participants} participants: {caller.name}/0 and so on",
         )

@@ -1,7 +1,7 @@
-"""The audit of a federation: looks at each round when it closes, and says in the log what follows.
+"""The audit of a federation: runs the detectors on each closed round and logs their consequences.
 
-It runs in the thread of the aggregation, before the rule, which is handed only the updates of those
-who are not out.
+It runs in the thread of the aggregation, before the rule, which then gets only the updates of
+participants that are not in quarantine.
 """
 
 import logging
@@ -27,15 +27,14 @@ STANDINGS = {
 
 @dataclass(frozen=True)
 class AuditDetail:
-    """What the audit made of a closed round.
+    """Results of the audit of a closed round, for m detectors and n scheduled participants.
 
     Attributes:
-        audit: the audit.
+        audit: the detectors and the terms of quarantine.
         round_number: the round.
-        ledger: as it stands after the round.
-        scores: ``(m, n)`` of each detector for each scheduled participant, NaN where no update was
-            taken in.
-        flagged: ``(m, n)`` which of them count as flags.
+        ledger: the record of every participant after the round.
+        scores: ``(m, n)`` score of each participant by each detector, NaN without an update.
+        flagged: ``(m, n)`` whether the detector flagged the participant.
     """
 
     audit: Audit
@@ -45,11 +44,11 @@ class AuditDetail:
     flagged: NDArray[np.bool_]
 
     def describe(self, message: pb.Participant, place: int | None) -> None:
-        """Add to the description of a participant.
+        """Add standing and verdicts to the description of a participant.
 
         Args:
-            message: the description.
-            place: its place among the scheduled, None if it was not.
+            message: the description; its participant index is set.
+            place: the participant's column in ``scores``; None if it was not scheduled.
         """
         record, following = self.ledger.of(message.participant_index), self.round_number + 1
         standing = self.audit.quarantine.standing(record, following)
@@ -69,11 +68,11 @@ class AuditDetail:
 
 
 class Auditor:
-    """Audits the rounds of one federation, one after the other.
+    """Audits the rounds of one federation in order, and keeps the state of the audit.
 
     Args:
-        audit: the detectors and the terms.
-        participants: the roll, for names in the log.
+        audit: the detectors and the terms of quarantine.
+        participants: the enrolled participants, for their identities in the log.
     """
 
     def __init__(self, audit: Audit, participants: Participants) -> None:
@@ -82,10 +81,17 @@ class Auditor:
         self._state = AuditState((None,) * len(audit.detectors))
 
     def examine(self, closed: Round, context: RoundContext) -> AuditDetail:
-        """Look at a closed round, and take out of it who is out.
+        """Audit a closed round and withhold the updates of quarantined participants from the rule.
+
+        Args:
+            closed: the round.
+            context: the context of the round, without participants.
+
+        Returns:
+            The results.
 
         Raises:
-            UnfitRound: a detector cannot work with this round, or nobody is left for the rule.
+            UnfitRound: a detector cannot work with this round.
         """
         before = self._state.ledger
         rows = closed.taken_rows()
@@ -102,27 +108,27 @@ class Auditor:
     def _report(
         self, closed: Round, examination: Examination, before: Ledger, detail: AuditDetail
     ) -> None:
-        """Write a line for whoever goes out or comes back, and for flags that do not count."""
+        """Log the notes of the audit and every change of a participant's standing."""
         number, terms = closed.number, self._audit.quarantine
         for note in examination.notes:
             log.warning("round %d: audit: %s", number, note)
         places = {index: place for place, index in enumerate(closed.indices)}
         for index, record in detail.ledger.records.items():
             earlier = before.of(index)
-            who = f"participant {index} ({self._participants[index].identity})"
-            back = earlier.returns == number
-            if back:
-                log.info("round %d: %s is back, on probation", number, who)
+            name = f"participant {index} ({self._participants[index].identity})"
+            returned = earlier.returns == number
+            if returned:
+                log.info("round %d: %s is back, on probation", number, name)
             if record.quarantines > earlier.quarantines:
                 log.info(
-                    "round %d: %s is flagged by %s: out, returns in round %d",
+                    "round %d: %s is flagged by %s: in quarantine, returns in round %d",
                     number,
-                    who,
+                    name,
                     self._reasons(detail, places[index]),
                     record.returns,
                 )
-            elif not back and earlier.clean < terms.probation <= record.clean:
-                log.info("round %d: %s is in good standing again", number, who)
+            elif not returned and earlier.clean < terms.probation <= record.clean:
+                log.info("round %d: %s is in good standing again", number, name)
 
     def _reasons(self, detail: AuditDetail, place: int) -> str:
         """Return the detectors that flagged a participant, with their scores."""

@@ -1,7 +1,7 @@
-"""Where a round's updates lie until they are aggregated.
+"""Collectors: the memory in which a round's updates are held until they are aggregated.
 
-Rules that need to see all updates at once get a matrix with a row for each participant, filled in
-place. Rules that are sums get a running sum, whose memory does not depend on how many take part.
+Rules that need all updates at once get a matrix with a row for each participant. Rules that are
+weighted means get a running sum, whose memory does not depend on the number of participants.
 """
 
 import abc
@@ -19,59 +19,71 @@ from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum, Streamin
 from services.errors import Exhausted
 from services.rpc.tensors import FLOAT_BYTES, Floats
 
-#: Buffers for updates that come in several pieces and have no row of their own to be written to.
+#: Number of buffers for updates in several pieces that have no row to be written to.
 _STAGING_BUFFERS = 8
-#: Sample and step counts are the participants' own words; no rule needs to tell larger ones apart.
+#: Participants report any sample and step counts; larger ones are lowered to this value.
 LARGEST_COUNT = 2**31
 
 
 class Collector(abc.ABC):
-    """Takes checked updates."""
+    """Holds the checked updates of one round."""
 
     @abc.abstractmethod
     def target(self, row: int) -> Floats | None:
-        """Return where the row's chunks may be written as they arrive, or None for nowhere."""
+        """Return the array, ``(d,)``, to write a row's chunks to on arrival; None for none."""
 
     @abc.abstractmethod
     def put(self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int) -> None:
-        """Take a complete update; ``update`` is the row's target or lies elsewhere."""
+        """Store a complete update.
+
+        Args:
+            row: the participant's row.
+            update: ``(d,)`` the values: the row's target, or any other array.
+            norm: their L2 norm.
+            num_samples: the reported number of samples.
+            num_steps: the reported number of local steps.
+        """
 
     @abc.abstractmethod
     def aggregate(
         self, rule: Rule, rows: NDArray[np.intp], context: RoundContext, state: object | None
     ) -> Aggregation:
-        """Run the rule over the given rows, ascending.
+        """Aggregate the updates of some rows.
 
         Args:
             rule: the rule.
-            rows: which updates came in and count.
-            context: of those rows, without the sample and step counts.
-            state: what the rule remembers.
+            rows: the rows to aggregate, ascending; each has an update.
+            context: the context of those rows, without sample and step counts.
+            state: the state of the rule after the round before.
+
+        Raises:
+            UnfitRound: the rule cannot aggregate these updates.
         """
 
 
 class MatrixCollector(Collector):
-    """An ``(n, d)`` float32 matrix.
+    """Holds updates in an ``(n, d)`` float32 matrix.
 
     Args:
-        matrix: rows by participant index; kept from round to round by the federation.
-        device: where the rule runs.
+        matrix: the matrix, with a row for each participant by index; reused from round to round.
+        device: the torch device of the rule.
     """
 
     def __init__(self, matrix: Floats, device: str) -> None:
         self._matrix = matrix
         self._device = device
-        self._row_positions = np.arange(len(matrix))
+        #: The rows that the first lines of the matrix hold, ascending.
+        self._gathered = np.arange(len(matrix))
         self._samples = np.zeros(len(matrix), np.int64)
         self._steps = np.ones(len(matrix), np.int64)
 
     def target(self, row: int) -> Floats:
-        """Return the row itself."""
+        """Return the row of the matrix."""
         view: Floats = self._matrix[row]
         return view
 
     def put(self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int) -> None:
-        """Copy the update to its row, unless it was written there."""
+        """Copy the update to its row, unless it was written there on arrival."""
         self._samples[row] = min(num_samples, LARGEST_COUNT)
         self._steps[row] = min(num_steps, LARGEST_COUNT)
         if update.base is not self._matrix:
@@ -80,20 +92,24 @@ class MatrixCollector(Collector):
     def aggregate(
         self, rule: Rule, rows: NDArray[np.intp], context: RoundContext, state: object | None
     ) -> Aggregation:
-        """Run the rule over the matrix of these rows."""
+        """Apply the rule to the matrix of these rows."""
         updates, known = self.gather(rows, context)
         return rule(updates, context=known, state=state)
 
     def gather(self, rows: NDArray[np.intp], context: RoundContext) -> tuple[Tensor, RoundContext]:
-        """Return the matrix of some rows, ascending, and the context with their counts.
+        """Return the matrix of some rows, and the context with their sample and step counts.
 
-        The gaps between them are closed in place: what lies between is lost, so that a later call
-        can ask for some of these rows only.
+        The rows are moved together in place, which overwrites the others: a later call can only
+        ask for a subset. It moves nothing if it asks for the same rows.
+
+        Args:
+            rows: the rows, ascending.
+            context: the context of those rows, without sample and step counts.
         """
-        for place, lies in enumerate(np.searchsorted(self._row_positions, rows)):
-            if place != lies:
-                self._matrix[place] = self._matrix[lies]
-        self._row_positions = rows
+        positions = np.searchsorted(self._gathered, rows)
+        for place in np.flatnonzero(positions != np.arange(len(rows))):
+            self._matrix[place] = self._matrix[positions[place]]
+        self._gathered = rows
         updates = torch.from_numpy(self._matrix[: len(rows)]).to(self._device)
         known = replace(
             context,
@@ -104,7 +120,12 @@ class MatrixCollector(Collector):
 
 
 class SumCollector(Collector):
-    """A running sum, exact and so the same in whatever order the updates come."""
+    """Adds updates to an exact running sum, whose result does not depend on the order of arrival.
+
+    Args:
+        total: the sum; set to 0 here.
+        rule: the rule that weights the updates.
+    """
 
     def __init__(self, total: RunningSum, rule: StreamingRule) -> None:
         self._total = total
@@ -113,37 +134,37 @@ class SumCollector(Collector):
         total.reset()
 
     def target(self, row: int) -> None:
-        """Return None: nothing may be added to a sum that is not complete and checked."""
+        """Return None: only complete and checked updates may be added to a sum."""
         return
 
     def put(self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int) -> None:
-        """Add the update."""
+        """Add the weighted update to the sum."""
         weight = self._rule.weight_of(norm, num_samples)
-        # No value of the update is larger than its norm.
+        # No value of an update is larger than its norm.
         self._total.add(update, weight, self._rule.mass_of(norm, num_samples), bound=norm)
         self._counts.append(num_samples)
 
     def aggregate(
         self, rule: Rule, rows: NDArray[np.intp], context: RoundContext, state: object | None
     ) -> Aggregation:
-        """Divide by what was added."""
+        """Return the weighted mean of the updates."""
         if len(rows) == 0:
             raise UnfitRound("no update came in")
         rule.check(len(rows))
-        everyone = torch.ones(len(rows), dtype=torch.bool)
+        accepted = torch.ones(len(rows), dtype=torch.bool)
         return Aggregation(
-            self._total.mean(), everyone, remarks=self._rule.remarks_on(self._counts)
+            self._total.mean(), accepted, remarks=self._rule.remarks_on(self._counts)
         )
 
 
 class Staging:
-    """Buffers for updates that arrive in pieces for a sum, to which only whole ones can be added.
+    """A pool of buffers for updates that arrive in several pieces and are added to a sum.
 
-    They are few, so that memory does not grow with the number of senders: where all are lent, the
-    next sender is kept waiting by flow control.
+    Their number is fixed, so that memory does not grow with the number of senders: while all are
+    in use, flow control delays the next sender.
 
     Args:
-        size: how many parameters the model has.
+        size: the number of parameters of the model.
     """
 
     def __init__(self, size: int) -> None:
@@ -157,23 +178,23 @@ class Staging:
         return self._free.pop() if self._free else np.empty(self._size, np.float32)
 
     def give_back(self, buffer: Floats) -> None:
-        """Make a buffer free again."""
+        """Return a buffer to the pool."""
         self._free.append(buffer)
         self._room.release()
 
 
 def new_matrix(participants: int, size: int) -> Floats:
-    """Allocate the matrix of a round.
+    """Allocate the matrix of a round, ``(participants, size)`` float32.
 
     Raises:
-        Exhausted: it would take more than three quarters of the machine's memory.
+        Exhausted: the matrix would need more than three quarters of the machine's memory.
     """
     needed = participants * size * FLOAT_BYTES
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
     if needed > available:
         raise Exhausted(
             "ROUND_TOO_LARGE",
-            f"{participants} updates of {size} parameters need {needed >> 20} MiB; this aggregator "
-            f"gives a round {available >> 20} MiB",
+            f"{participants} updates of {size} parameters need {needed >> 20} MiB; a round of this "
+            f"aggregator may use {available >> 20} MiB",
         )
     return np.empty((participants, size), np.float32)

@@ -1,4 +1,4 @@
-"""What the aggregator says of a closed round, and of the participants in it."""
+"""Details of closed rounds: norm, score and outcome of every participant, and their messages."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from services.rpc.tensors import Floats
 
 @dataclass(frozen=True)
 class RoundDetail:
-    """What became of each scheduled participant of a closed round, by ascending index.
+    """Outcomes of the n scheduled participants of a closed round.
 
     Attributes:
-        indices: the scheduled participants.
-        outcomes: ``(n,)`` what became of each.
-        norms: ``(n,)`` of the updates, NaN where none was taken in.
-        scores: ``(n,)`` the rule's, NaN where there is none.
-        problems: by index, why an update was refused.
-        audit: what the audit made of it; None without one, or if it failed.
+        indices: the scheduled participants, ascending.
+        outcomes: ``(n,)`` values of ``pb.Outcome``.
+        norms: ``(n,)`` L2 norms of the updates, NaN without an update.
+        scores: ``(n,)`` scores of the rule, NaN without a score.
+        problems: the reason of each refused update, by participant index.
+        audit: the results of the audit; None without an audit, or if it failed.
     """
 
     indices: list[int]
@@ -40,7 +40,7 @@ class RoundDetail:
         return {index: place for place, index in enumerate(self.indices)}
 
     def describe(self, message: pb.Participant) -> None:
-        """Add to the description of a participant what became of it."""
+        """Add outcome, norm, score and verdicts to the description of a participant."""
         index = message.participant_index
         place = self._places.get(index)
         if self.audit is not None:
@@ -56,27 +56,27 @@ class RoundDetail:
 
 
 class RoundDetails:
-    """The last closed rounds in detail.
+    """The details of the last closed rounds.
 
     Args:
-        kept: how many are kept, 1 or more.
+        kept: the number of rounds kept, 1 or more.
     """
 
     def __init__(self, kept: int) -> None:
         self._rounds: deque[tuple[int, RoundDetail]] = deque(maxlen=kept)
 
     def add(self, number: int, detail: RoundDetail) -> None:
-        """Keep a round that has just closed, and forget the one that is too long ago."""
+        """Add a round that has just closed, and drop the oldest one above the limit."""
         self._rounds.append((number, detail))
 
     def find(self, number: int) -> tuple[int, RoundDetail | None]:
-        """Return a closed round's number and detail.
+        """Return the number and the details of a closed round.
 
         Args:
-            number: the round; 0 for the last, without a detail before any has closed.
+            number: the round; 0 for the last, for which (0, None) is returned before any closed.
 
         Raises:
-            NotFound: it has not closed, or is too long ago.
+            NotFound: the round has not closed, or its details are no longer kept.
         """
         newest = self._rounds[-1] if self._rounds else (0, None)
         if number == 0:
@@ -91,28 +91,28 @@ class RoundDetails:
         )
 
 
-def describe(someone: Participant, detail: RoundDetail | None) -> pb.Participant:
-    """Say what is known of a participant.
+def describe(participant: Participant, detail: RoundDetail | None) -> pb.Participant:
+    """Return the description of a participant.
 
     Args:
-        someone: the participant.
-        detail: of the round to report on; None before any has closed.
+        participant: the participant.
+        detail: the round to report on; None before any has closed.
     """
     message = pb.Participant(
-        participant_index=someone.index,
-        identity=someone.identity,
-        accepted_total=someone.accepted,
-        rejected_total=someone.rejected,
+        participant_index=participant.index,
+        identity=participant.identity,
+        accepted_total=participant.accepted,
+        rejected_total=participant.rejected,
         outcome=pb.OUTCOME_NOT_SCHEDULED,
     )
-    message.enroll_time.FromMicroseconds(int(someone.enrolled_at * 1e6))
+    message.enroll_time.FromMicroseconds(int(participant.enrolled_at * 1e6))
     if detail is not None:
         detail.describe(message)
     return message
 
 
 def tested_entry(score: Score, weights: Floats) -> pb.AccuracyEntry:
-    """Return the part of an entry that the test of a model says."""
+    """Return a history entry with the results of a test of the model only."""
     return pb.AccuracyEntry(
         accuracy=score.accuracy,
         loss=score.loss,

@@ -27,7 +27,7 @@ from services.aggregator.collecting import (
 from services.aggregator.detail import RoundDetail, RoundDetails, describe, tested_entry
 from services.aggregator.participants import Participants
 from services.aggregator.round import Round
-from services.errors import Duplicate, FutureRound, Malformed, NotFound, WrongState
+from services.errors import FutureRound, Malformed, WrongState
 from services.rpc.tensors import Floats, Layout, encode_model
 
 log = logging.getLogger(__name__)
@@ -38,20 +38,19 @@ LONGEST_DEADLINE = 86_400.0
 
 
 class Federation:
-    """The global model and everything that happens to it.
+    """One federation: the global model, the open round, the participants and the history.
 
-    All methods run on the event loop; rule and test run in a thread and see only what a closed
-    round no longer changes.
+    All methods run on the event loop; audit, rule and test in a thread, on closed rounds only.
 
     Args:
-        federation_id: its name on the wire.
-        spec: settled.
+        federation_id: the identifier in messages.
+        spec: the resolved specification.
         layout: name and shape of each tensor of the model.
         weights: ``(d,)`` the initial model.
         rule: the aggregation rule.
         evaluator: tests a model on the held-out set.
-        root: clean samples of the aggregator's own, for rules that ask for some.
-        audit: looks at every round before the rule does.
+        root: clean samples of the aggregator, for rules that need some; None for other rules.
+        audit: the audit that runs before the rule; None for no audit.
     """
 
     def __init__(
@@ -68,12 +67,12 @@ class Federation:
         self.federation_id = federation_id
         self.spec = spec
         self.created_at = time.time()
-        #: Of the file that the initial weights are from; empty where they are from none.
+        #: SHA-256 of the file of initial weights; empty if they are from no file.
         self.init_sha256 = ""
         self.participants = Participants(spec.capacity)
         self.history: list[pb.AccuracyEntry] = []
         self.details = RoundDetails(ROUNDS_IN_DETAIL)
-        #: Where updates are put together for a rule that is a sum.
+        #: Buffers in which updates are assembled before they are added to a sum.
         self.staging = Staging(weights.size)
         self.round: Round | None = None
         self.closed_rounds = 0
@@ -96,16 +95,16 @@ class Federation:
 
     @property
     def changed(self) -> asyncio.Event:
-        """The event that is set, once, when a round opens, moves the model or is tested."""
+        """An event that is set once, when the next round opens, is aggregated or is tested."""
         return self._changed
 
     @property
     def size(self) -> int:
-        """How many parameters the model has."""
+        """The number of parameters of the model."""
         return self._weights.size
 
     def describe(self) -> pb.Federation:
-        """Say what the federation is and where it stands."""
+        """Return the federation's description: specification, progress, sizes."""
         message = pb.Federation(
             federation_id=self.federation_id,
             spec=self.spec,
@@ -119,7 +118,7 @@ class Federation:
         return message
 
     async def measure_initial_model(self) -> None:
-        """Write entry 0 of the history."""
+        """Test the initial model and append entry 0 to the history."""
         started = time.monotonic()
         score = await asyncio.to_thread(self._evaluator, torch.from_numpy(self._weights))
         entry = tested_entry(score, self._weights)
@@ -130,8 +129,11 @@ class Federation:
         """Return the serialised messages of GetModel.
 
         Args:
-            round_number: the round the caller wants to take part in; 0 for the current model.
-            even_closed: the caller only looks: the last round will do, too.
+            round_number: the round that starts from the model; 0 for the current model.
+            even_closed: whether to accept the last closed round, for callers that only read it.
+
+        Raises:
+            FutureRound, WrongState: the round is not open yet, or closed.
         """
         if even_closed and round_number:
             if round_number == self.closed_rounds and self._encoded_before:
@@ -143,7 +145,12 @@ class Federation:
         return self._encoded
 
     def require_current(self, round_number: int) -> Round:
-        """Return the open round if it has this number; say precisely why not otherwise."""
+        """Return the open round if it has this number.
+
+        Raises:
+            FutureRound: the round has not been opened yet.
+            WrongState: the round is closed.
+        """
         newest = self.round.number if self.round else self.closed_rounds
         if round_number > newest:
             raise FutureRound(
@@ -163,12 +170,14 @@ class Federation:
 
         Args:
             number: one more than the last closed round.
-            indices: who may take part; empty for all who have enrolled.
-            threshold: updates that close it; 0 for all.
-            deadline: seconds until it closes in any case.
+            indices: the scheduled participants; empty for all that have enrolled.
+            threshold: the number of updates that closes the round; 0 for all.
+            deadline: seconds until the round closes in any case.
 
         Raises:
-            WrongState, Malformed, NotFound, UnfitRound: why it cannot be opened.
+            WrongState: another round is open, the number is wrong, or no participant has enrolled.
+            Malformed, NotFound, Duplicate: an argument is out of range.
+            UnfitRound: the rule cannot aggregate so few updates.
         """
         if self.round is not None:
             state = "open" if self.round.is_open else "being aggregated"
@@ -177,14 +186,7 @@ class Federation:
             raise WrongState(
                 "WRONG_ROUND", f"the next round is {self.closed_rounds + 1}, not {number}"
             )
-        scheduled = sorted(indices) if indices else self.participants.indices()
-        if not scheduled:
-            raise WrongState("NO_PARTICIPANTS", "nobody has enrolled")
-        for before, index in zip([-1, *scheduled], scheduled, strict=False):
-            if index == before:
-                raise Duplicate("DUPLICATE_INDEX", f"participant {index} is scheduled twice")
-            if index not in self.participants:
-                raise NotFound("UNKNOWN_PARTICIPANT", f"nobody has enrolled with index {index}")
+        scheduled = self.participants.schedule(indices)
         if threshold > len(scheduled):
             raise Malformed(
                 "INVALID_VALUE",
@@ -193,7 +195,8 @@ class Federation:
         if not 0 < deadline <= LONGEST_DEADLINE:
             raise Malformed(
                 "INVALID_VALUE",
-                f"a deadline of {deadline} s: more than 0 and at most {LONGEST_DEADLINE:.0f}",
+                f"a deadline of {deadline} s: must be more than 0 and at most "
+                f"{LONGEST_DEADLINE:.0f}",
             )
         self._rule.for_participants(threshold or len(scheduled))
         collector = self._collector(len(scheduled))
@@ -203,14 +206,11 @@ class Federation:
         return self.round
 
     def stop_waiting(self, number: int, indices: Iterable[int]) -> bool:
-        """Stop waiting for participants of the open round whose updates cannot come any more.
+        """Stop waiting for updates that cannot come; return whether the round is still open.
 
         Args:
-            number: the round; nothing changes if another one is open, or none.
-            indices: the participants.
-
-        Returns:
-            Whether that round is still open.
+            number: the round; the call has no effect unless this round is open.
+            indices: the participants whose updates cannot come.
         """
         if self.round is None or self.round.number != number:
             return False
@@ -219,14 +219,14 @@ class Federation:
         return self.round.is_open
 
     def _collector(self, participants: int) -> Collector:
-        """Return an empty collector; matrix and sum are kept and used again."""
+        """Return an empty collector that reuses the matrix or the sum of the round before."""
         rule = self._rule
         if isinstance(rule, StreamingRule) and rule.streams and self._auditor is None:
             if self._total is None:
                 self._total = RunningSum(self.size)
             return SumCollector(self._total, rule)
         if self._matrix is None or len(self._matrix) < participants:
-            self._matrix = None  # before the new one is there, not after
+            self._matrix = None  # freed before the new one is allocated
             self._matrix = new_matrix(participants, self.size)
         return MatrixCollector(self._matrix[:participants], self.spec.device)
 
@@ -236,7 +236,7 @@ class Federation:
             self.after_change()
 
     def after_change(self) -> None:
-        """Aggregate if the round has closed. Called after every update taken or refused."""
+        """Start the aggregation if the round has closed; to call after every change of it."""
         if self.round is None or self.round.is_open or self._finishing is not None or self.closed:
             return
         if self._timer is not None:
@@ -244,15 +244,15 @@ class Federation:
         self._finishing = asyncio.create_task(self._finish_round(self.round))
 
     async def _finish_round(self, closed: Round) -> None:
-        """Aggregate; the next round may then open while this one's model is tested.
+        """Aggregate a closed round and start the test of its model.
 
-        Tests keep up: no round is committed before the one before it has its entry.
+        The next round may open during the test, but is committed only after it.
         """
         try:
             audited, aggregation, problem = await asyncio.to_thread(self._aggregate, closed)
             if self._testing is not None:
                 await asyncio.wait([self._testing])
-            # Who had to send an update has seen it; the others may still be about to look.
+            # Participants that were not scheduled may still ask for this round's model.
             all_scheduled = len(closed.indices) == len(self.participants)
             self._encoded_before = [] if all_scheduled else self._encoded
             self._encoded = encode_model(closed.number + 1, self._layout, self._weights)
@@ -270,7 +270,7 @@ class Federation:
     async def _test_round(
         self, closed: Round, weights: Floats, problem: str, remarks: Sequence[str]
     ) -> None:
-        """Test what a round made of the model, write its entry, tell everyone."""
+        """Test the model of a round, append its history entry and notify watchers."""
         score, untested = await asyncio.to_thread(self._test, weights)
         entry = tested_entry(score, weights)
         entry.MergeFrom(
@@ -291,40 +291,42 @@ class Federation:
         self._notify()
 
     def _aggregate(self, closed: Round) -> tuple[AuditDetail | None, Aggregation | None, str]:
-        """Audit the round and move the model by the rule's update; runs in a thread.
+        """Audit the round and add the rule's update to the model; runs in a thread.
 
-        Whatever goes wrong in them, the round ends and says so; a federation that waits for ever
-        helps nobody.
+        An error of the audit or the rule ends the round and leaves the model unchanged.
+
+        Returns:
+            The results of the audit, the aggregation, and what went wrong (empty for nothing).
         """
-        audited, about = None, f"audit {self.spec.audit}"
+        audited, step = None, f"audit {self.spec.audit}"
         context = self._context()
         try:
             if self._auditor is not None:
                 audited = self._auditor.examine(closed, context)
             rule = self._rule_without_quarantined(closed)
-            about = f"rule {spell(rule)}"
+            step = f"rule {spell(rule)}"
             aggregation = closed.aggregate(rule, context, self._state)
         except UnfitRound as error:
             log.warning("round %d: %s; the model is kept", closed.number, error)
             return audited, None, f"{error}; the model is kept"
-        except Exception as error:  # any other would leave everyone waiting for this round
-            log.exception("round %d: %s failed; the model is kept", closed.number, about)
-            return audited, None, f"{about} failed ({error}); the model is kept"
-        with np.errstate(over="ignore", invalid="ignore"):  # a destroyed model is reported, below
+        except Exception as error:  # else the round would never end
+            log.exception("round %d: %s failed; the model is kept", closed.number, step)
+            return audited, None, f"{step} failed ({error}); the model is kept"
+        with np.errstate(over="ignore", invalid="ignore"):  # the test reports a destroyed model
             self._weights = self._weights + aggregation.update.cpu().numpy()
         self._state = aggregation.state
         return audited, aggregation, ""
 
     def _rule_without_quarantined(self, closed: Round) -> Rule:
-        """Return the rule for whom the audit leaves: else an audit that works would stop it."""
-        out = closed.quarantined
-        rule = without(self._rule, closed.taken - out, out)
+        """Return the rule with its f lowered, as it must be for fewer updates than expected."""
+        excluded = closed.quarantined
+        rule = without(self._rule, closed.taken - excluded, excluded)
         if rule != self._rule:
-            log.info("round %d: without the %d put out: %s", closed.number, out, spell(rule))
+            log.info("round %d: %d in quarantine: %s", closed.number, excluded, spell(rule))
         return rule
 
     def _context(self) -> RoundContext:
-        """Return what is known of any round; the round adds who took part in it."""
+        """Return the context of a round, without its participants, which the round adds."""
         return RoundContext(
             model=torch.from_numpy(self._weights).to(self.spec.device),
             layout=self._layout,
@@ -334,16 +336,17 @@ class Federation:
         )
 
     def _test(self, weights: Floats) -> tuple[Score, str]:
-        """Test the model; runs in a thread. A test that fails is said, and ends the round too."""
+        """Test the model; runs in a thread. Return the score, and what went wrong, if anything."""
         try:
             return self._evaluator(torch.from_numpy(weights)), ""
-        except Exception as error:  # any would leave everyone waiting for this round
-            log.exception("the test failed")
+        except Exception as error:  # else the round would never end
+            log.exception("the test of the model failed")
             return Score(math.nan, math.nan), f"the model could not be tested ({error})"
 
     def _record(
         self, closed: Round, audited: AuditDetail | None, aggregation: Aggregation | None
     ) -> None:
+        """Keep the details of a round, and count accepted and rejected updates."""
         outcomes = closed.outcomes(None if aggregation is None else aggregation.accepted)
         scores = np.full(len(closed.indices), np.nan)
         if aggregation is not None and aggregation.scores is not None:
@@ -359,31 +362,31 @@ class Federation:
     def participants_after(
         self, number: int, after: int, size: int
     ) -> tuple[int, list[pb.Participant], bool]:
-        """Return a page of participants with what became of them in a closed round.
+        """Return a page of participants with their outcomes in a closed round.
 
         Args:
             number: the round; 0 for the last.
-            after: the page begins with the next index.
-            size: how many participants it has at most.
+            after: the page begins above this index.
+            size: the largest number of participants in the page.
 
         Returns:
             The round's number, the participants by index, and whether there are more.
 
         Raises:
-            NotFound: the round has not closed, or is too long ago.
+            NotFound: the round has not closed, or its details are no longer kept.
         """
         number, detail = self.details.find(number)
-        page = self.participants.page(after, size + 1)  # one more tells whether there is more
+        page = self.participants.page(after, size + 1)  # one more, to know whether there are more
         described = [describe(one, detail) for one in page[:size]]
         return number, described, len(page) > size
 
     def _notify(self) -> None:
-        """Wake everyone who watches."""
+        """Wake all watchers."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def close(self) -> None:
-        """End the federation and free its memory."""
+        """Close the federation: end its round and its watchers, wait for running computations."""
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()

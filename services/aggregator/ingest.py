@@ -1,4 +1,4 @@
-"""Takes updates from the wire: every check is made before anything counts."""
+"""Ingest of updates from SubmitUpdates: an update counts after it has passed every check."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,23 +16,23 @@ from services.identity.callers import Caller
 from services.rpc.pieces import UPDATES_AT_ONCE, Piece, Pieces
 from services.rpc.tensors import FLOAT_BYTES, Assembly, Floats
 
-#: Seconds that a sender may be silent in the middle of an update, or before it asks for an answer.
+#: Seconds that a sender may pause within an update, or before it asks for receipts.
 MESSAGE_TIMEOUT = 10.0
-#: Bytes a second, on average, at which an update must arrive.
+#: Least average rate at which an update must arrive, in bytes a second.
 MIN_RATE = 1 << 18
-#: Larger than any honest value; small enough that a running sum of such values stays exact.
+#: Largest accepted absolute value: above any honest one, and a running sum of it stays exact.
 LARGEST_VALUE = 1e15
-#: Updates larger than this are checked in a thread, to keep the event loop responsive.
+#: Number of values above which an update is checked in a thread, off the event loop.
 _CHECKED_INLINE = 1 << 20
 
 
 class IncomingUpdate:
-    """One update on its way in.
+    """One update that is being received.
 
     Args:
-        federation: what it is for.
-        admission: says from whom updates are taken.
-        header: what its sender says of it.
+        federation: the federation that it is for.
+        admission: authenticates its participant.
+        header: its header.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class IncomingUpdate:
         self._row = 0
         self._staging: Floats | None = None
         self.limit = MESSAGE_TIMEOUT + federation.size * FLOAT_BYTES / MIN_RATE
-        #: When it must have arrived.
+        #: When it must have arrived, on the clock of the event loop.
         self.due = asyncio.get_running_loop().time() + self.limit
 
     async def begin(self, caller: Caller, first: Piece) -> None:
-        """Check who sends it and what it is said to be, and reserve its row in the round.
+        """Authenticate the participant, check the header, and reserve a row in the round.
 
         Args:
-            caller: who sends it.
+            caller: the caller that sends the update.
             first: the piece with the header.
 
         Raises:
-            ServiceError: why it is refused.
+            ServiceError: the update is refused.
         """
         federation, header = self._federation, self._header
         self._participant = federation.participants.find(header.participant_index)
@@ -75,10 +75,10 @@ class IncomingUpdate:
             self._add(first, current)
 
     def add(self, piece: Piece) -> None:
-        """Take a further piece.
+        """Add a further piece.
 
         Raises:
-            ServiceError: why the update is refused.
+            ServiceError: the update is refused.
         """
         assert self._round is not None, "add follows begin"
         if piece.data is None:
@@ -86,27 +86,29 @@ class IncomingUpdate:
         self._add(piece, self._round)
 
     def _add(self, piece: Piece, current: Round) -> None:
-        current.require_open()  # a closed round's rows belong to the rule
+        current.require_open()  # the rule reads the rows of a closed round
         self._assembly.add(piece.offset, piece.data or b"")
 
     async def finish(self) -> None:
-        """Check the numbers and count the update: all its pieces have come.
+        """Check the values of the complete update and add it to the round.
 
         Raises:
-            ServiceError: why it is refused.
+            ServiceError: the update is refused.
         """
         assert self._round is not None, "finish follows begin"
         update = self._assembly.finish()
         norm = await _check_values(update)
-        await self._admission.check(self._participant)  # much may happen while it arrives
+        # Again, because the participant may have been revoked while the update arrived.
+        await self._admission.check(self._participant)
         header = self._header
         self._round.accept(self._row, update, norm, header.num_samples, header.num_steps)
 
     def end(self, refusal: ServiceError | None = None) -> None:
-        """Give back what it holds, whatever became of it.
+        """Release its row and its buffer.
 
         Args:
-            refusal: why it is refused, if it is. What can never be right is not tried again.
+            refusal: the error that refused it; None if it was accepted or its stream ended. After
+                a Malformed or Forbidden the participant gets no second attempt in this round.
         """
         if self._round is not None:
             if refusal is not None and isinstance(refusal, Malformed | Forbidden):
@@ -118,12 +120,12 @@ class IncomingUpdate:
 
 
 class UpdateStream:
-    """Takes in the updates of one call, each checked by itself.
+    """The updates of one SubmitUpdates call, each checked on its own.
 
     Args:
         find: returns the federation of an id, or raises NotFound.
-        admission: says from whom updates are taken.
-        caller: who sends them.
+        admission: authenticates participants.
+        caller: the caller of the call.
     """
 
     def __init__(
@@ -133,17 +135,18 @@ class UpdateStream:
         self._admission = admission
         self._caller = caller
         self._receipts: list[pb.UpdateReceipt] = []
-        #: The update whose pieces come now; None if it was refused: then they are passed over.
+        #: The update being received; None if it was refused, and its further pieces are ignored.
         self._current: IncomingUpdate | None = None
 
     async def answers(
         self, messages: AsyncIterator[Pieces]
     ) -> AsyncIterator[pb.SubmitUpdatesResponse]:
-        """Yield the receipts of the updates whenever the sender asks for them, and at the end.
+        """Process the messages; yield receipts when the sender asks for them, and at the end.
 
         Raises:
-            Malformed, NotFound: the messages are no sequence of updates for federations.
-            TooSlow: the sender is silent in the middle.
+            Malformed: the messages are no sequence of updates.
+            NotFound: a federation does not exist.
+            TooSlow: the sender pauses for too long within an update.
         """
         try:
             while (message := await self._next(messages)) is not None:
@@ -164,7 +167,11 @@ class UpdateStream:
                 self._current.end()
 
     async def _next(self, messages: AsyncIterator[Pieces]) -> Pieces | None:
-        """Return the next message, None after the last. Between updates it may take any time."""
+        """Return the next message, None after the last.
+
+        Raises:
+            TooSlow: the message is late. There is no limit while no update awaits a receipt.
+        """
         if not self._receipts:
             return await anext(messages, None)
         clock = asyncio.get_running_loop().time
@@ -177,13 +184,16 @@ class UpdateStream:
         except TimeoutError:
             if self._current is not None and clock() >= self._current.due:
                 limit = self._current.limit
-                raise TooSlow("STREAM_SLOW", f"it did not arrive in {limit:.0f} s") from None
+                raise TooSlow(
+                    "STREAM_SLOW", f"the update did not arrive in {limit:.0f} s"
+                ) from None
             raise TooSlow(
-                "STREAM_IDLE", f"nothing came for {MESSAGE_TIMEOUT:.0f} s; send it again in one go"
+                "STREAM_IDLE",
+                f"no message for {MESSAGE_TIMEOUT:.0f} s; send the update again without pauses",
             ) from None
 
     async def _process(self, piece: Piece) -> None:
-        """Take a piece; a refusal is for the update that it belongs to."""
+        """Process a piece; an error refuses only the update that it belongs to."""
         if piece.header is not None:
             await self._finish()
             await self._begin(piece, piece.header)
@@ -196,8 +206,9 @@ class UpdateStream:
                 self._refuse(error)
 
     async def _begin(self, piece: Piece, header: pb.UpdateHeader) -> None:
+        """Begin the next update."""
         if len(self._receipts) == UPDATES_AT_ONCE:
-            raise Malformed("TOO_MANY_UPDATES", f"more than {UPDATES_AT_ONCE} without an answer")
+            raise Malformed("TOO_MANY_UPDATES", f"more than {UPDATES_AT_ONCE} without receipts")
         self._current = IncomingUpdate(self._find(header.federation_id), self._admission, header)
         self._receipts.append(
             pb.UpdateReceipt(round=header.round, participant_index=header.participant_index)
@@ -208,7 +219,7 @@ class UpdateStream:
             self._refuse(error)
 
     async def _finish(self) -> None:
-        """Take the update in whose pieces have come, if there is one."""
+        """Finish the current update, if there is one."""
         if self._current is None:
             return
         try:
@@ -220,7 +231,7 @@ class UpdateStream:
             self._current = None
 
     def _refuse(self, error: ServiceError) -> None:
-        """Note why the last update is not taken in."""
+        """Record in its receipt why the current update is refused."""
         if self._current is not None:
             self._current.end(error)
             self._current = None
@@ -229,12 +240,14 @@ class UpdateStream:
             receipt.reason, receipt.message = error.reason, error.message
 
     async def _answer(self) -> pb.SubmitUpdatesResponse:
+        """Finish the current update and return the receipts since the last answer."""
         await self._finish()
         receipts, self._receipts = self._receipts, []
         return pb.SubmitUpdatesResponse(receipts=receipts)
 
 
 def _check_header(header: pb.UpdateHeader, size: int) -> None:
+    """Check data type and shape; raise Malformed."""
     if header.data_type != tensors_pb2.DATA_TYPE_FLOAT32:
         known = header.data_type in tensors_pb2.DataType.values()
         name = tensors_pb2.DataType.Name(header.data_type) if known else header.data_type
@@ -250,14 +263,18 @@ def _check_header(header: pb.UpdateHeader, size: int) -> None:
 
 
 async def _check_values(update: Floats) -> float:
-    """Return the L2 norm of an update whose every value is usable."""
+    """Check that all values are finite and not too large, and return their L2 norm.
+
+    Raises:
+        Malformed: a value is not finite, or above ``LARGEST_VALUE``.
+    """
     if update.size <= _CHECKED_INLINE:
         norm = norm_of(update)
     else:
         norm = await asyncio.to_thread(norm_of, update)
     if norm <= LARGEST_VALUE:
         return norm
-    # The norm bounds every value, so only now each is looked at.
+    # The norm bounds every value, so the values are checked one by one only now.
     finite = np.isfinite(update)
     if not finite.all():
         first = int(np.argmin(finite))
@@ -270,7 +287,7 @@ async def _check_values(update: Floats) -> float:
     if abs(update[largest]) > LARGEST_VALUE:
         raise Malformed(
             "TOO_LARGE",
-            f"the value {update[largest]:g} at position {largest}; values up to "
-            f"{LARGEST_VALUE:g} are taken",
+            f"the value {update[largest]:g} at position {largest} exceeds the limit of "
+            f"{LARGEST_VALUE:g}",
         )
     return norm

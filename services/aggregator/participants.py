@@ -1,4 +1,4 @@
-"""Who takes part in a federation: identities, the secrets they are bound to, their indices."""
+"""Enrolled participants of a federation: identities, indices, and digests of their secrets."""
 
 import hashlib
 import heapq
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.errors import Duplicate, Exhausted, Malformed, NotFound, Unauthenticated
+from services.errors import Duplicate, Exhausted, Malformed, NotFound, Unauthenticated, WrongState
 
 IDENTITY_LENGTH = 200
 CREDENTIAL_BYTES = range(16, 65)
@@ -20,11 +20,12 @@ class Participant:
     """One enrolled identity.
 
     Attributes:
-        index: the row order in every round.
-        digest: SHA-256 of the secret, so that a memory dump of the server betrays none.
-        enrolled_at: seconds since 1970.
-        accepted: updates that had weight, over all rounds.
-        rejected: updates refused at the door, over all rounds.
+        index: the participant index, which orders the rows of every round.
+        identity: the name that it enrolled with.
+        digest: SHA-256 of its secret, so that the server's memory holds no secrets.
+        enrolled_at: Unix time in seconds.
+        accepted: updates with weight in an aggregation, over all rounds.
+        rejected: updates that validation refused, over all rounds.
     """
 
     index: int
@@ -36,10 +37,10 @@ class Participant:
 
 
 class Participants:
-    """The roll of a federation.
+    """The enrolled participants of a federation, by index and by identity.
 
     Args:
-        capacity: how many may enrol; indices run from 0 to ``capacity - 1``.
+        capacity: the largest number of participants; indices run from 0 to ``capacity - 1``.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -58,8 +59,25 @@ class Participants:
         return self._by_index[index]
 
     def indices(self) -> list[int]:
-        """All indices, ascending."""
+        """Return all indices, ascending."""
         return sorted(self._by_index)
+
+    def schedule(self, indices: Sequence[int]) -> list[int]:
+        """Return the participants of a round, ascending: those given, or all if none are given.
+
+        Raises:
+            WrongState: no participant has enrolled.
+            Duplicate: an index is given twice.
+            NotFound: no participant has an index.
+        """
+        scheduled = sorted(indices) if indices else self.indices()
+        if not scheduled:
+            raise WrongState("NO_PARTICIPANTS", "no participant has enrolled")
+        for before, index in zip([-1, *scheduled], scheduled, strict=False):
+            if index == before:
+                raise Duplicate("DUPLICATE_INDEX", f"participant {index} is scheduled twice")
+            self.find(index)
+        return scheduled
 
     def page(self, after: int, size: int) -> list[Participant]:
         """Return up to ``size`` participants with an index above ``after``, ascending."""
@@ -73,17 +91,24 @@ class Participants:
         identities_proved: bool = False,
         permit: Callable[[int], None] = lambda _: None,
     ) -> list[Participant]:
-        """Enrol all of them or, if one cannot be, none.
+        """Enrol identities: all of them or, if one is refused, none.
 
-        An identity that shows the secret it is bound to gets its index again.
+        An identity that is enrolled already, and shows its secret, gets its index again.
 
         Args:
-            enrollments: who; ``check_request`` says how many, and which names may be.
-            identities_proved: whether somebody else has proved the identities, so that no secret is needed.
-            permit: asked last, with the number of newcomers, before anything counts; may refuse.
+            enrollments: the identities; ``check_request`` checks their number and names.
+            identities_proved: whether certificates have proved the identities; secrets are then
+                not checked.
+            permit: called last, with the number of new identities; raises to refuse them.
+
+        Returns:
+            The participants in the order of ``enrollments``.
 
         Raises:
-            Malformed, Duplicate, Exhausted, Unauthenticated: which one cannot be enrolled, and why.
+            Malformed: the number, a name or the length of a secret is out of range.
+            Duplicate: an index is taken, or an identity has another index.
+            Exhausted: an index exceeds the capacity, or ``permit`` refuses.
+            Unauthenticated: an identity shows another secret than it enrolled with.
         """
         check_request(enrollments)
         fresh: dict[str, Participant] = {}
@@ -100,8 +125,8 @@ class Participants:
                 ):
                     raise Duplicate(
                         "IDENTITY_ENROLLED",
-                        f"identity {wanted.identity!r} has index {known.index} already and cannot "
-                        f"have {wanted.participant_index} as well",
+                        f"identity {wanted.identity!r} has index {known.index} already; it cannot "
+                        f"have index {wanted.participant_index}",
                     )
                 answer.append(known)
                 continue
@@ -130,46 +155,46 @@ class Participants:
         if index >= self.capacity:
             raise Exhausted(
                 "FEDERATION_FULL",
-                f"index {index} is not to be had: this federation has room for {self.capacity}",
+                f"index {index} exceeds this federation's capacity of {self.capacity}",
             )
         if index in self._by_index or index in taken:
-            raise Duplicate("INDEX_TAKEN", f"index {index} belongs to somebody else")
+            raise Duplicate("INDEX_TAKEN", f"index {index} belongs to another identity")
 
     def find(self, index: int) -> Participant:
-        """Return the participant of that index.
+        """Return the participant of an index.
 
         Raises:
-            NotFound: nobody has that index.
+            NotFound: no participant has the index.
         """
         participant = self._by_index.get(index)
         if participant is None:
-            raise NotFound("UNKNOWN_PARTICIPANT", f"nobody has enrolled with index {index}")
+            raise NotFound("UNKNOWN_PARTICIPANT", f"no participant has index {index}")
         return participant
 
 
 def check_request(enrollments: Sequence[pb.Enrollment]) -> None:
-    """Check what any request to enrol must hold to, whoever it comes from.
+    """Check the number and the names of the identities in a request.
 
     Raises:
-        Malformed: there are none or too many, or a name cannot be.
+        Malformed: there are none or too many, or a name is too long or not printable.
     """
     if not 1 <= len(enrollments) <= ENROLLMENTS_AT_ONCE:
         raise Malformed(
             "INVALID_VALUE",
-            f"{len(enrollments)} enrollments in one request; 1 to {ENROLLMENTS_AT_ONCE} may be",
+            f"{len(enrollments)} enrollments in one request; must be 1 to {ENROLLMENTS_AT_ONCE}",
         )
     for wanted in enrollments:
         identity = wanted.identity
         if not 1 <= len(identity) <= IDENTITY_LENGTH or not identity.isprintable():
             raise Malformed(
                 "INVALID_VALUE",
-                f"identity {identity[:IDENTITY_LENGTH]!r}: 1 to {IDENTITY_LENGTH} printable "
-                "characters",
+                f"identity {identity[:IDENTITY_LENGTH]!r} must have 1 to {IDENTITY_LENGTH} "
+                "printable characters",
             )
 
 
 def check_credential(participant: Participant, credential: bytes) -> None:
-    """Check that a credential is the one that a participant enrolled with.
+    """Check that a secret is the one that a participant enrolled with.
 
     Raises:
         Unauthenticated: it is another one.

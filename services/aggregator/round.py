@@ -1,8 +1,7 @@
-"""One round: which participants may still submit, which have, and where each update lies.
+"""One round: the state of every scheduled participant and its update, from opening to outcomes.
 
-A plain state machine without any asyncio, so that every order of events can be tried in a test.
-Each scheduled participant has a row; rows are ordered by participant index, whatever the order of
-arrival.
+A state machine without asyncio, so that a test can try every order of events. Each scheduled
+participant has a row; rows are ordered by participant index, not by arrival.
 """
 
 import time
@@ -23,7 +22,7 @@ from services.rpc.tensors import Floats
 
 
 class Slot:
-    """Where a scheduled participant stands. No enum: these are compared for every update."""
+    """States of a scheduled participant: integers, since they fill an array and are fast."""
 
     MISSING = 0
     ARRIVING = 1
@@ -33,14 +32,14 @@ class Slot:
 
 
 class Round:
-    """A round that takes updates.
+    """One round of a federation.
 
     Args:
-        number: 1 or more.
+        number: the number of the round, 1 or more.
         indices: the scheduled participants, ascending, without repetition.
-        threshold: how many updates close it, 1 to ``len(indices)``.
+        threshold: the number of updates that closes it, 1 to ``len(indices)``.
         deadline: seconds after which it closes in any case.
-        collector: where the updates go.
+        collector: holds the updates.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class Round:
         self.norms: NDArray[np.float64] = np.full(len(self.indices), np.nan)
         self._taken = 0
         self._rejected = 0
-        #: Rows that are no longer waited for; None while there are none.
+        #: ``(n,)`` which rows the round no longer waits for; None while it waits for all.
         self._not_awaited: NDArray[np.bool_] | None = None
 
     @property
@@ -74,20 +73,20 @@ class Round:
 
     @property
     def taken(self) -> int:
-        """How many updates are in."""
+        """The number of accepted updates, including those in quarantine."""
         return self._taken
 
     @property
     def rejected(self) -> int:
-        """How many participants had their update refused."""
+        """The number of participants whose update was refused."""
         return self._rejected
 
     def reserve(self, index: int) -> int:
-        """Let a participant's update begin to arrive; return its row.
+        """Mark a participant's update as arriving, and return its row.
 
         Raises:
             WrongState: the round is closed, or the participant is not scheduled.
-            Duplicate: it has submitted already, or does so at this moment.
+            Duplicate: an update of it was accepted or refused, or is arriving.
         """
         self.require_open()
         row = self._rows.get(index)
@@ -98,13 +97,13 @@ class Round:
         if self._slots[row] == Slot.REJECTED:
             raise Duplicate(
                 "UPDATE_REFUSED",
-                f"participant {index} had its update for round {self.number} refused: "
+                f"the update of participant {index} for round {self.number} was refused: "
                 f"{self.problems[index]}",
             )
         if self._slots[row] == Slot.ARRIVING:
             raise Duplicate(
                 "UPDATE_ARRIVING",
-                f"an update of participant {index} for round {self.number} is arriving already",
+                f"another update of participant {index} for round {self.number} is arriving",
             )
         if self._slots[row] != Slot.MISSING:
             raise Duplicate(
@@ -120,13 +119,24 @@ class Round:
             raise WrongState("ROUND_CLOSED", f"round {self.number} is closed")
 
     def target(self, row: int) -> Floats | None:
-        """Return where the row's chunks may be written while they arrive, if anywhere."""
+        """Return the array to write the row's chunks to on arrival; None if there is none."""
         return self._collector.target(row)
 
     def accept(
         self, row: int, update: Floats, norm: float, num_samples: int, num_steps: int
     ) -> None:
-        """Count a complete, checked update. From here on it is part of the aggregate."""
+        """Add a complete, checked update to the aggregate; close the round at the threshold.
+
+        Args:
+            row: the participant's row.
+            update: ``(d,)`` the values.
+            norm: their L2 norm.
+            num_samples: the reported number of samples.
+            num_steps: the reported number of local steps.
+
+        Raises:
+            WrongState: the round is closed.
+        """
         self.require_open()
         self._collector.put(row, update, norm, num_samples, num_steps)
         self._slots[row] = Slot.TAKEN
@@ -138,9 +148,9 @@ class Round:
             self._close_if_all_answered()
 
     def reject(self, row: int, error: ServiceError) -> None:
-        """Remember that a participant sent what can never be right; it gets no second try.
+        """Record that a participant's update was invalid; it gets no second attempt.
 
-        So a hostile participant that sends NaN cannot keep the round open until its deadline.
+        A hostile participant that sends NaN thus cannot keep the round open until its deadline.
         """
         if self.is_open and self._slots[row] == Slot.ARRIVING:
             self._slots[row] = Slot.REJECTED
@@ -149,7 +159,7 @@ class Round:
             self._close_if_all_answered()
 
     def release(self, row: int) -> None:
-        """Give a row back whose stream died, so that its participant may try again."""
+        """Free a row whose update did not arrive completely; its participant may try again."""
         if self._slots[row] == Slot.ARRIVING:
             self._slots[row] = Slot.MISSING
             self._close_if_all_answered()
@@ -157,8 +167,8 @@ class Round:
     def stop_waiting(self, indices: Iterable[int]) -> None:
         """Stop waiting for participants whose updates cannot come any more.
 
-        An update of theirs that is arriving, or comes before the round closes, still counts.
-        Participants that are not scheduled are passed over.
+        An update of theirs that arrives before the round closes still counts. Participants that
+        are not scheduled are ignored.
         """
         rows = [self._rows[index] for index in indices if index in self._rows]
         if self._not_awaited is None:
@@ -168,6 +178,7 @@ class Round:
             self._close_if_all_answered()
 
     def _close_if_all_answered(self) -> None:
+        """Close the round if it waits for no further participant."""
         missing = 0
         if self._not_awaited is not None:
             missing = int((self._not_awaited & (self._slots == Slot.MISSING)).sum())
@@ -175,20 +186,20 @@ class Round:
             self.close(pb.CLOSE_REASON_EVERYONE_HEARD)
 
     def close(self, reason: pb.CloseReason.ValueType) -> None:
-        """Stop taking updates; closing twice keeps the first reason."""
+        """Close the round; a closed one keeps its first reason."""
         if self.is_open:
             self.close_reason = reason
 
     def examine(self, audit: Audit, context: RoundContext, state: AuditState) -> Examination:
-        """Audit what came in, and keep from the rule who is out. The round must be closed.
+        """Audit the updates of the closed round, and withhold quarantined ones from the rule.
 
         Args:
-            audit: the audit; its rounds have a MatrixCollector.
-            context: what the federation knows of the round.
-            state: what the audit remembers of the rounds before.
+            audit: the audit; the collector must be a MatrixCollector.
+            context: the context of the round, without participants.
+            state: the state of the audit after the round before.
 
         Returns:
-            What it found, by row of the updates that came in, ascending.
+            The examination, with a row for each accepted update, ascending by index.
 
         Raises:
             UnfitRound: a detector cannot work with these updates.
@@ -201,44 +212,44 @@ class Round:
         return examination
 
     def aggregate(self, rule: Rule, context: RoundContext, state: object | None) -> Aggregation:
-        """Run the rule over what came in and counts. The round must be closed.
+        """Aggregate the updates of the closed round that are not in quarantine.
 
         Args:
             rule: the rule.
-            context: what the federation knows of the round.
-            state: what the rule remembers of the rounds before.
+            context: the context of the round, without participants.
+            state: the state of the rule after the round before.
 
         Returns:
-            The update, and ``accepted`` and ``scores`` by row of the updates taken, ascending.
+            The aggregation; ``accepted`` and ``scores`` have a row for each of these updates.
 
         Raises:
-            UnfitRound: the rule cannot work with these updates, or the audit has left none.
+            UnfitRound: the rule cannot work with these updates, or all are in quarantine.
         """
         rows = self.taken_rows()
         if len(rows) == 0 and self.quarantined:
-            raise UnfitRound(f"the audit keeps out all {self.quarantined} whose updates came in")
+            raise UnfitRound(f"the audit quarantined all updates ({self.quarantined})")
         return self._collector.aggregate(rule, rows, self._known(rows, context), state)
 
     def _known(self, rows: NDArray[np.intp], context: RoundContext) -> RoundContext:
-        """Return the context of some rows."""
+        """Return the context with the round's number and the participants of some rows."""
         participants = torch.tensor([self.indices[row] for row in rows], dtype=torch.int64)
         return replace(context, round_number=self.number, participants=participants)
 
     @property
     def quarantined(self) -> int:
-        """How many updates the audit keeps from the rule."""
+        """The number of updates in quarantine."""
         return int((self._slots == Slot.QUARANTINED).sum())
 
     def taken_rows(self) -> NDArray[np.intp]:
-        """Return the rows whose update is in and counts, ascending."""
+        """Return the rows with an accepted update that is not in quarantine, ascending."""
         return np.flatnonzero(self._slots == Slot.TAKEN)
 
     def outcomes(self, accepted: torch.Tensor | None) -> NDArray[np.int8]:
-        """Return what became of each scheduled participant.
+        """Return the outcome of each scheduled participant, ``(n,)`` values of ``pb.Outcome``.
 
         Args:
-            accepted: bool for each taken row, or None if no rule made anything of the round: then
-                nobody was excluded either.
+            accepted: for each of ``taken_rows`` whether the rule gave it weight; None if the round
+                was not aggregated.
         """
         outcomes = np.full(len(self.indices), pb.OUTCOME_MISSING, np.int8)
         outcomes[self._slots == Slot.REJECTED] = pb.OUTCOME_REJECTED

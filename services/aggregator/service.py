@@ -1,4 +1,4 @@
-"""The aggregator's gRPC face: looks things up, checks requests, hands them to a federation."""
+"""The gRPC service of the aggregator: checks requests and passes them to a federation."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 NAME_LENGTH = 100
 DEFAULT_PAGE = 1_000
-#: What participants may call.
+#: Methods that participants may call.
 PARTICIPANT = frozenset(
     {
         "GetFederation",
@@ -45,18 +45,18 @@ PARTICIPANT = frozenset(
         "ListParticipants",
     }
 )
-#: What the control plane may call.
+#: Methods that the control plane may call.
 CONTROL = PARTICIPANT | {"CreateFederation", "CloseFederation", "OpenRound", "StopWaiting"}
 DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one aggregator gives.
+    """Limits of one aggregator.
 
     Attributes:
-        federations: held at a time.
-        participants: in one federation.
+        federations: the number of federations held at a time.
+        participants: the largest capacity of a federation.
     """
 
     federations: int = 64
@@ -68,10 +68,11 @@ class AggregatorService(rpc.AggregatorServiceServicer):
 
     Args:
         data: the folder of the data sets.
-        limits: what this aggregator gives.
-        admission: what it asks of who wants to take part; open to all if not given.
-        guard: holds peers to their limits; it is the one that the server has.
-        init_files: what a federation may begin with, besides files in ``checkpoints`` of ``data``.
+        limits: the limits of this aggregator; None for the default.
+        admission: the admission mode; None to admit every identity.
+        guard: enforces the limits of peers; the same one as the server's.
+        init_files: files that a federation may name as its initial weights, besides those in the
+            folder ``checkpoints`` of ``data``.
     """
 
     def __init__(
@@ -98,9 +99,9 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         return federation
 
     def _find_or_newest(self, federation_id: str) -> Federation:
-        """Return a federation to look at: the newest if none is named.
+        """Return a federation for reading: the newest if no id is given.
 
-        What changes a federation must name it: see ``_find``.
+        Methods that change a federation use ``_find``, which needs an id.
         """
         if not federation_id and self._federations:
             return list(self._federations.values())[-1]
@@ -109,7 +110,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
     async def CreateFederation(
         self, request: pb.CreateFederationRequest, context: Any
     ) -> pb.CreateFederationResponse:
-        """Build the initial model, measure it, start to take participants."""
+        """Create a federation: resolve its specification, build and test its initial model."""
         spec = request.spec
         rule = rules.parse(spec.rule or "fedavg")
         rule.check_local_training()
@@ -119,24 +120,29 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             raise InvalidValue("device", device, "cpu, or cuda where this aggregator has one")
         file = self._init_file(spec.init)
         if len(spec.name) > NAME_LENGTH:
-            raise Malformed("INVALID_VALUE", f"a name may have {NAME_LENGTH} characters")
+            raise Malformed(
+                "INVALID_VALUE",
+                f"a name of {len(spec.name)} characters exceeds the limit of {NAME_LENGTH}",
+            )
         capacity = spec.capacity or self._limits.participants
         if capacity > self._limits.participants:
             raise Exhausted(
                 "TOO_MANY_PARTICIPANTS",
-                f"a capacity of {capacity}; this aggregator takes {self._limits.participants}",
+                f"a capacity of {capacity} exceeds this aggregator's limit of "
+                f"{self._limits.participants}",
             )
         if spec.admission not in ("", self._admission.name):
             raise WrongState(
                 "WRONG_ADMISSION",
-                f"admission {spec.admission[:NAME_LENGTH]!r} is asked for; this aggregator was "
-                f"started with {self._admission.name}",
+                f"admission {spec.admission[:NAME_LENGTH]!r} is not available; this aggregator "
+                f"was started with {self._admission.name}",
             )
         async with self._creating:
             if len(self._federations) >= self._limits.federations:
                 raise Exhausted(
                     "TOO_MANY_FEDERATIONS",
-                    f"this aggregator holds {self._limits.federations} federations; close one",
+                    f"this aggregator holds {self._limits.federations} federations, its limit; "
+                    "close one",
                 )
             weights, init, sha256 = await asyncio.to_thread(_initial_weights, spec, file)
             evaluator = await self._evaluator(spec.model, spec.dataset, device)
@@ -172,13 +178,13 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         return pb.CreateFederationResponse(federation=federation.describe())
 
     def _init_file(self, init: str) -> Path | None:
-        """Return the file that initial weights are asked for by; None where they are not a file.
+        """Return the file that ``init`` names; None if ``init`` names no file.
 
-        A caller must not learn which files there are on this machine, so any other path gets the
-        same answer, whether it exists or not, and is not looked up.
+        A caller must not learn which files exist on this machine: any other path gets the same
+        answer, whether it exists or not.
 
         Raises:
-            InvalidValue: it is no file that this aggregator gives.
+            InvalidValue: a federation may not begin with such a file.
         """
         if init in ("", *models.WORDS):
             return None
@@ -192,10 +198,10 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         return path
 
     def _root(self, count: int, spec: pb.FederationSpec, device: str) -> Shard | None:
-        """Draw the clean samples that a rule asks for, out of those that nobody is tested on.
+        """Return clean training samples for a rule that needs them; None for a count of 0.
 
         Raises:
-            InvalidValue: the data set has not so many.
+            InvalidValue: the data set has fewer training samples.
         """
         if count == 0:
             return None
@@ -209,7 +215,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         return Shard(images, torch.from_numpy(data.train_labels[chosen]).long().to(device))
 
     async def _evaluator(self, model: str, dataset: str, device: str) -> Evaluator:
-        """Return the test of a model on a data set's held-out part, made once."""
+        """Return the evaluator of a model on a data set's held-out part, from a cache."""
         key = (model, dataset, device)
         if key not in self._evaluators:
             data = await asyncio.to_thread(datasets.load, dataset, self._data)
@@ -243,9 +249,9 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         return pb.CloseFederationResponse()
 
     async def Enroll(self, request: pb.EnrollRequest, context: Any) -> pb.EnrollResponse:
-        """Enrol identities."""
+        """Enrol identities, all or none."""
         federation, caller = self._find(request.federation_id), callers.current()
-        check_request(request.enrollments)  # before a token is bound to what can be no name
+        check_request(request.enrollments)  # before a token is bound to an invalid name
         await self._admission.admit(request.enrollments, caller)
         enrolled = federation.participants.enroll(
             request.enrollments,
@@ -254,15 +260,15 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         )
         return pb.EnrollResponse(
             memberships=[
-                pb.Membership(identity=someone.identity, participant_index=someone.index)
-                for someone in enrolled
+                pb.Membership(identity=one.identity, participant_index=one.index)
+                for one in enrolled
             ]
         )
 
     async def GetModel(
         self, request_iterator: AsyncIterator[pb.GetModelRequest], context: Any
     ) -> AsyncIterator[Any]:
-        """Stream the models asked for; the messages were serialised when the round began."""
+        """Stream the requested models; their messages were serialised after the round before."""
         async for request in request_iterator:
             federation = self._find(request.federation_id)
             for message in federation.encoded_model(request.round, even_closed=request.even_closed):
@@ -292,7 +298,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
     async def SubmitUpdates(
         self, request_iterator: AsyncIterator[Any], context: Any
     ) -> AsyncIterator[pb.SubmitUpdatesResponse]:
-        """Take updates in, each checked by itself."""
+        """Receive updates, each checked on its own, and stream their receipts."""
         stream = UpdateStream(self._find, self._admission, callers.current())
         async for response in stream.answers(request_iterator):
             yield response
@@ -300,7 +306,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
     async def WatchRounds(
         self, request: pb.WatchRoundsRequest, context: Any
     ) -> AsyncIterator[pb.WatchRoundsResponse]:
-        """Stream the rounds."""
+        """Stream the events of a federation's rounds."""
         federation = self._find_or_newest(request.federation_id)
         name = federation.federation_id
         events = watch(federation, request.from_round, participants=request.participants)
@@ -324,7 +330,9 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         federation = self._find_or_newest(request.federation_id)
         size = request.page_size or DEFAULT_PAGE
         if size > LARGEST_PAGE:
-            raise Malformed("INVALID_VALUE", f"a page of {size}; up to {LARGEST_PAGE} are given")
+            raise Malformed(
+                "INVALID_VALUE", f"page_size {size} exceeds the limit of {LARGEST_PAGE}"
+            )
         after = _read_token(request.page_token)
         number, page, more = federation.participants_after(request.round, after, size)
         return pb.ListParticipantsResponse(
@@ -335,31 +343,32 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         )
 
     async def close(self) -> None:
-        """End all federations, so that no stream keeps the server from stopping."""
+        """Close all federations, so that no stream keeps the server from stopping."""
         for federation in self._federations.values():
             await federation.close()
 
 
 def _initial_weights(spec: pb.FederationSpec, file: Path | None) -> tuple[Tensor, str, str]:
-    """Return the initial weights, what they are, and the SHA-256 of the file they are from.
+    """Return the initial weights, their name, and the SHA-256 of their file (empty for no file).
 
     Raises:
-        InvalidValue: there are none such, or the file does not fit the model. The text names the
-            file as the caller did, not where it lies.
+        InvalidValue: ``init`` is unknown, or the file does not fit the model. The message has the
+            file's name as given, not its path on this machine.
     """
     if file is None:
         weights, init = models.initial_weights(spec.model, spec.init, spec.dataset, spec.seed)
         return weights, init, ""
-    models.size(spec.model)  # an unknown model is said to be one
+    models.size(spec.model)  # raises for an unknown model, before the file is read
     try:
         return models.read_finite(file, spec.model), file.name, models.sha256(file)
     except InvalidValue as error:
         raise InvalidValue("init", spec.init, error.allowed) from error
     except (MissingData, OSError) as error:
-        raise InvalidValue("init", spec.init, "a file that can be read") from error
+        raise InvalidValue("init", spec.init, "a readable safetensors file") from error
 
 
 def _read_token(token: str) -> int:
+    """Return the index after which the page of a token begins; -1 for no token."""
     if token and not (token.isascii() and token.isdigit() and len(token) < 12):
         raise Malformed("INVALID_VALUE", f"page_token {token[:40]!r} was not given by this server")
     return int(token) if token else -1

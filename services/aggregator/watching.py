@@ -1,4 +1,4 @@
-"""Streams of rounds, to those who watch a federation."""
+"""The event stream of WatchRounds."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -15,16 +15,21 @@ LARGEST_PAGE = 4_000
 async def watch(
     federation: Federation, from_round: int, *, participants: bool = False
 ) -> AsyncIterator[pb.WatchRoundsResponse]:
-    """Yield the history from an entry on, then every round as it opens and closes.
+    """Yield the history from an entry on, then an event for each change of a round.
+
+    The stream ends when the federation is closed.
 
     Args:
-        federation: whose rounds.
-        from_round: the first entry.
-        participants: whether to say before each closed round what became of all participants.
+        federation: the federation to watch.
+        from_round: the first entry of the history.
+        participants: whether to send all participants of a round before its history entry.
+
+    Raises:
+        NotFound: the details of a round are no longer kept.
     """
     position, opened, aggregated = from_round, 0, 0
     while True:
-        changed = federation.changed  # before looking, so that nothing is missed while yielding
+        changed = federation.changed  # read first, so that no change during a yield is missed
         while position < len(federation.history):
             if participants and position:
                 for page in _pages(federation, position):
@@ -46,7 +51,7 @@ async def watch(
 
 
 def _pages(federation: Federation, number: int) -> Iterator[pb.RoundParticipants]:
-    """Yield all participants after a closed round, as many in a message as fit."""
+    """Yield all participants of a closed round, in messages of up to ``LARGEST_PAGE``."""
     after, more = -1, True
     while more:
         _, page, more = federation.participants_after(number, after, LARGEST_PAGE)

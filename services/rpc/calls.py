@@ -81,7 +81,8 @@ class Call:
         """
         if not self._has_received and now > self._opened + FIRST_MESSAGE_TIMEOUT:
             return TooSlow(
-                "STREAM_IDLE", f"nothing came for {FIRST_MESSAGE_TIMEOUT:g} s; send it in one go"
+                "STREAM_IDLE",
+                f"no message for {FIRST_MESSAGE_TIMEOUT:g} s; send it without pauses",
             )
         if self._sending is not None and now > self._sending + WRITE_TIMEOUT:
             return TooSlow("STREAM_SLOW", f"a message was not taken for {WRITE_TIMEOUT:g} s")

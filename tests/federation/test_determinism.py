@@ -42,7 +42,7 @@ def disorder(monkeypatch):
 
 
 @pytest.mark.parametrize("rule", ["fedavg", "median", "multi-krum"])
-async def test_the_order_of_arrival_changes_no_bit(town, disorder, rule):
+async def test_the_order_of_arrival_does_not_change_the_result(town, disorder, rule):
     spec = ExperimentSpec(dataset="digits", rounds=3, clients=40, rule=rule)
     first = await town.run(spec, clients=[16, 16], attackers=[8])
     second = await town.run(spec)

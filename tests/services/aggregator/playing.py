@@ -1,4 +1,4 @@
-"""Rounds in which everyone sends the same."""
+"""Helpers for rounds in which every participant sends the same update."""
 
 import grpc
 import numpy as np
@@ -14,7 +14,7 @@ def ones(federation, value: float = 1e-3) -> np.ndarray:
 
 
 async def play(federation, round_number: int, count: int) -> pb.AccuracyEntry:
-    """Do one round in which everyone sends the same."""
+    """Run one round in which every participant sends the same update."""
     await federation.open(round_number)
     for index in range(count):
         await federation.submit(index, ones(federation), round_number)

@@ -1,4 +1,4 @@
-"""What enrolling asks for, at a real aggregator: tokens over gRPC, certificates over TLS."""
+"""Tests of admission at a real aggregator: tokens over gRPC, certificates over TLS."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -87,7 +87,7 @@ def ledger(tmp_path) -> Ledger:
 
 @pytest.fixture
 async def aggregator(ledger, monkeypatch) -> AsyncIterator[grpc.aio.Channel]:
-    """One that asks for tokens, in the place of the open one; it looks for revoked ones always."""
+    """Token admission in place of the open mode, which reads revoked tokens at every check."""
     monkeypatch.setattr(module, "REVOCATION_REFRESH", 0.0)
     async with AsyncExitStack() as stack:
         port = await start(stack, ByToken(ledger))
@@ -105,7 +105,7 @@ async def federation(create, ledger):
     return made
 
 
-async def test_what_is_asked_for_stands_in_the_specification(create):
+async def test_the_specification_has_the_admission_mode(create):
     assert (await create()).described.spec.admission == "token"
     assert (await create(admission="token")).described.spec.admission == "token"
     for other in ("open", "mtls", "x" * 10_000):
@@ -115,7 +115,7 @@ async def test_what_is_asked_for_stands_in_the_specification(create):
         )
 
 
-async def test_a_thousand_identities_without_tokens_are_nobody(federation):
+async def test_a_thousand_identities_without_tokens_are_refused(federation):
     many = [one(f"sybil/{i}") for i in range(1_000)]
     assert await refusal(enroll(federation, *many)) == (Code.UNAUTHENTICATED, "TOKEN_MISSING")
     answers = [await refusal(enroll(federation, someone)) for someone in many[:20]]
@@ -125,7 +125,7 @@ async def test_a_thousand_identities_without_tokens_are_nobody(federation):
     assert await who_is_in(federation) == {"a/0": 0, "a/1": 1, "a/2": 2}
 
 
-async def test_a_used_token_is_worth_nothing_to_another(federation, create):
+async def test_a_used_token_admits_no_other_identity(federation, create):
     used = federation.tokens[0]
     assert await refusal(enroll(federation, one("b/0", used))) == (
         Code.PERMISSION_DENIED,
@@ -135,14 +135,14 @@ async def test_a_used_token_is_worth_nothing_to_another(federation, create):
     assert await refusal(enroll(other, one("b/0", used))) == (Code.PERMISSION_DENIED, "TOKEN_USED")
 
 
-async def test_a_token_of_his_own_does_not_make_him_somebody_else(federation, create, ledger):
+async def test_a_token_does_not_admit_under_an_enrolled_identity(federation, create, ledger):
     (mine,) = ledger.issue(1, "mine")
     for where in (federation, await create()):
         answer = await refusal(enroll(where, one("a/0", mine)))
         assert answer == (Code.PERMISSION_DENIED, "WRONG_TOKEN")
 
 
-async def test_of_two_who_show_one_token_at_once_one_gets_in(create, ledger):
+async def test_of_two_concurrent_uses_of_a_token_one_succeeds(create, ledger):
     federation = await create()
     (token,) = ledger.issue(1)
     calls = [enroll(federation, one(name, token)) for name in ("x", "y")]
@@ -156,7 +156,7 @@ async def awaited(call):
     return await call
 
 
-async def test_one_bad_token_keeps_out_all_and_binds_none(create, ledger):
+async def test_one_invalid_token_refuses_the_request_and_binds_no_token(create, ledger):
     federation = await create()
     good, other = ledger.issue(2)
     wanted = [one("x", good), one("y", "made up")]
@@ -166,7 +166,7 @@ async def test_one_bad_token_keeps_out_all_and_binds_none(create, ledger):
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 201])
-async def test_what_can_be_no_name_binds_no_token(create, ledger, name):
+async def test_an_invalid_name_binds_no_token(create, ledger, name):
     federation = await create()
     (token,) = ledger.issue(1)
     assert await refusal(enroll(federation, one(name, token))) == (
@@ -176,7 +176,7 @@ async def test_what_can_be_no_name_binds_no_token(create, ledger, name):
     await enroll(federation, one("a name", token))
 
 
-async def test_who_comes_again_keeps_its_index_and_takes_it_along(federation, create):
+async def test_enrolling_again_with_a_token_keeps_the_index(federation, create):
     tokens = federation.tokens
     again = await enroll(federation, one("a/1", tokens[1]), one("a/2", tokens[2], 2))
     assert [m.participant_index for m in again.memberships] == [1, 2]
@@ -185,7 +185,7 @@ async def test_who_comes_again_keeps_its_index_and_takes_it_along(federation, cr
     assert await who_is_in(other) == {"a/1": 7}
 
 
-async def test_an_expired_token_lets_nobody_in(create, ledger, monkeypatch):
+async def test_an_expired_token_is_refused(create, ledger, monkeypatch):
     federation = await create()
     used, late = ledger.issue(2, days=1)
     await enroll(federation, one("x", used))
@@ -197,7 +197,7 @@ async def test_an_expired_token_lets_nobody_in(create, ledger, monkeypatch):
     await enroll(federation, one("x", used))
 
 
-async def test_who_is_revoked_in_a_round_is_out_and_holds_nobody_up(federation, ledger):
+async def test_a_participant_revoked_during_a_round_does_not_delay_it(federation, ledger):
     await federation.submit(0, small(federation), credential=SECRET)
     await asyncio.to_thread(ledger.revoke, identity="a/1")
     found = await federation.refusal(federation.pieces(1, small(federation), credential=SECRET))
@@ -211,7 +211,7 @@ async def test_who_is_revoked_in_a_round_is_out_and_holds_nobody_up(federation, 
     )
 
 
-async def test_who_is_revoked_while_its_update_arrives_is_out(create, ledger, monkeypatch):
+async def test_an_update_is_refused_if_its_token_is_revoked_meanwhile(create, ledger, monkeypatch):
     begun, check = asyncio.Event(), ByToken.check
 
     async def note(self: ByToken, participant: Participant) -> None:
@@ -278,7 +278,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("case", FOREIGN)
-async def test_only_the_places_of_the_certificate_are_its_own(case):
+async def test_a_certificate_admits_its_own_slots_only(case):
     admission = ByCertificate()
     await admission.admit([one("client-01/0"), one("client-01/2")], places())
     with pytest.raises(ServiceError) as caught:
@@ -286,14 +286,14 @@ async def test_only_the_places_of_the_certificate_are_its_own(case):
     assert caught.value.reason == "FOREIGN_IDENTITY"
 
 
-async def test_a_name_that_nothing_proves_is_worth_nothing():
+async def test_an_identity_without_certificate_is_refused():
     with pytest.raises(ServiceError) as caught:
         await ByCertificate().admit([one("client-01/0")], Caller("client-01", participants=3))
     assert caught.value.reason == "NO_CERTIFICATE"
 
 
 class Town:
-    """An aggregator that asks for certificates, and a line for each who has one."""
+    """An aggregator with certificate admission, and a channel for each certificate."""
 
     def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
         self._stack = stack
@@ -326,7 +326,7 @@ class At:
 async def submit(
     stub: "rpc.AggregatorServiceAsyncStub", federation: At, index: int, credential: bytes = b""
 ) -> str:
-    """Send an update; return why it was refused, empty if it was taken in."""
+    """Send an update; return the reason of its refusal, empty if it was accepted."""
     header = pb.UpdateHeader(
         federation_id=federation.id,
         round=1,
@@ -341,7 +341,7 @@ async def submit(
     return receipt.reason
 
 
-async def test_a_certificate_is_worth_its_places_and_only_its_owner_speaks_for_them(town):
+async def test_only_the_certificates_owner_enrols_and_submits(town):
     town.authority.issue("a", participants=2)
     town.authority.issue("b", participants=1)
     operator, a, b = [await town.line(name) for name in ("operator", "a", "b")]
@@ -390,7 +390,7 @@ async def test_a_certificate_is_worth_its_places_and_only_its_owner_speaks_for_t
         (["--admission=token", "--tokens=/dev/null/x"], {}, "/dev/null"),
     ],
 )
-def test_what_does_not_fit_is_refused_at_start(
+def test_inconsistent_options_are_refused_at_start(
     arguments: list[str], environment: Mapping[str, str], words: str, monkeypatch, capsys
 ):
     monkeypatch.setattr("services.rpc.process.set_up_logging", lambda *_: None)

@@ -1,4 +1,4 @@
-"""An audit over the wire: kept out, on probation, back, and everything said."""
+"""Tests of the audit in a running federation: quarantine, probation, verdicts, log lines."""
 
 import logging
 
@@ -17,7 +17,7 @@ TERMS = "quarantine:term=2,cap=8,probation=2"
 
 
 def noise(federation: Federation, number: int, count: int = 5) -> np.ndarray:
-    """Updates of length 0.01 that have nothing to do with each other."""
+    """Return independent random updates of norm 0.01."""
     draw = np.random.default_rng(number).standard_normal((count, federation.size))
     return (draw / np.linalg.norm(draw, axis=1, keepdims=True) * 0.01).astype(np.float32)
 
@@ -41,8 +41,8 @@ async def audited(create, text: str, count: int = 5, **fields: object) -> Federa
 
 
 @pytest.mark.parametrize("rule", ["fedavg", "median"])
-async def test_out_on_probation_back_and_out_for_longer(create, caplog, rule):
-    """Participant 4 is far too long in rounds 1 and 4, and would move the model far away."""
+async def test_quarantine_probation_and_longer_quarantine(create, caplog, rule):
+    """Participant 4 sends updates of a large norm in rounds 1 and 4."""
     caplog.set_level(logging.INFO, "services.aggregator.auditing")
     federation = await audited(create, f"norm/{TERMS}", rule=rule)
     assert federation.described.spec.audit == detectors.spell(detectors.parse(f"norm/{TERMS}"))
@@ -84,11 +84,11 @@ async def test_out_on_probation_back_and_out_for_longer(create, caplog, rule):
         "round 3: participant 4 (p4) is back, on probation",
         "round 4: participant 4 (p4) is flagged by ",
     ]
-    assert lines[0].endswith("out, returns in round 3")
-    assert lines[2].endswith("out, returns in round 8")
+    assert lines[0].endswith("in quarantine, returns in round 3")
+    assert lines[2].endswith("in quarantine, returns in round 8")
 
 
-async def test_good_standing_again_is_said(create, caplog):
+async def test_a_return_to_good_standing_is_logged(create, caplog):
     caplog.set_level(logging.INFO, "services.aggregator.auditing")
     federation = await audited(create, "norm/quarantine:term=1,probation=1")
     for number in (1, 2):
@@ -102,7 +102,7 @@ async def test_good_standing_again_is_said(create, caplog):
     assert len(caplog.records) == 2
 
 
-async def test_who_is_flagged_on_its_return_was_back_all_the_same(create, caplog):
+async def test_a_flag_on_return_is_logged_after_the_return(create, caplog):
     caplog.set_level(logging.INFO, "services.aggregator.auditing")
     federation = await audited(create, "norm/quarantine:term=1,probation=1")
     for number in (1, 2):
@@ -116,7 +116,7 @@ async def test_who_is_flagged_on_its_return_was_back_all_the_same(create, caplog
     ]
 
 
-async def test_every_detector_says_what_it_thinks(create):
+async def test_every_detector_reports_its_verdict(create):
     federation = await audited(create, "norm/duplicate/history/fixed-point/layers", 6)
     target = noise(federation, 99)[0] * 1e4
     for number in (1, 2, 3):
@@ -142,7 +142,7 @@ async def test_every_detector_says_what_it_thinks(create):
             assert verdicts["fixed-point"].flagged == (fake and fixed_point)
 
 
-async def test_who_is_not_scheduled_has_its_standing_all_the_same(create):
+async def test_unscheduled_participants_have_a_standing(create):
     federation = await audited(create, f"norm/{TERMS}")
     updates = noise(federation, 1)
     updates[4] *= 1e6
@@ -158,8 +158,8 @@ async def test_who_is_not_scheduled_has_its_standing_all_the_same(create):
     assert (first.standing, first.returns_in_round) == (pb.STANDING_QUARANTINED, 3)
 
 
-async def test_gaps_of_the_missing_and_of_those_kept_out_are_both_closed(create):
-    """Of six, 0 sends nothing and 3 is kept out: the mean is that of 1, 2, 4 and 5."""
+async def test_missing_and_quarantined_rows_are_both_left_out(create):
+    """Of six, 0 sends nothing and 3 is in quarantine: the mean is that of 1, 2, 4 and 5."""
     federation = await audited(create, "norm", 6)
     before = await federation.model()
     updates = noise(federation, 1, 6)
@@ -181,7 +181,7 @@ async def test_gaps_of_the_missing_and_of_those_kept_out_are_both_closed(create)
     ]
 
 
-async def test_a_rules_scores_are_those_of_whom_it_saw(create):
+async def test_scores_belong_to_the_participants_the_rule_got(create):
     federation = await audited(create, "norm", rule="krum:f=0")
     updates = noise(federation, 1)
     updates[1] *= 1e6
@@ -191,7 +191,7 @@ async def test_a_rules_scores_are_those_of_whom_it_saw(create):
     assert all(one.HasField("norm") for one in people)
 
 
-async def test_a_detector_gone_wrong_silences_nobody(create, caplog, monkeypatch):
+async def test_a_detector_that_flags_too_many_quarantines_no_majority(create, caplog, monkeypatch):
     def flag_three(self, updates, context, state):
         return torch.tensor([3.0, 0, 3, 3, 0], dtype=torch.float64), None
 
@@ -208,7 +208,7 @@ async def test_a_detector_gone_wrong_silences_nobody(create, caplog, monkeypatch
     assert record.message == "round 1: audit: norm flagged 3 of 5, and is not believed"
 
 
-async def test_where_all_who_came_are_out_the_model_is_kept(create):
+async def test_if_all_updates_are_quarantined_the_model_is_kept(create):
     federation = await audited(create, f"norm/{TERMS}")
     updates = noise(federation, 1)
     updates[4] *= 1e6
@@ -217,14 +217,14 @@ async def test_where_all_who_came_are_out_the_model_is_kept(create):
     await federation.open(2, indices=[4])
     await federation.submit(4, noise(federation, 2)[4], 2)
     entry = await federation.closed(2)
-    assert entry.problem == "the audit keeps out all 1 whose updates came in; the model is kept"
+    assert entry.problem == "the audit quarantined all updates (1); the model is kept"
     assert (entry.updates, entry.quarantined) == (0, 1)
     np.testing.assert_array_equal(await federation.model(), before)
     await a_round(federation, 3, noise(federation, 3))
     assert (await listed(federation))[4].outcome == pb.OUTCOME_ACCEPTED
 
 
-async def test_a_detector_that_fails_ends_the_round_and_says_so(create, monkeypatch):
+async def test_a_failing_detector_ends_the_round_and_is_reported(create, monkeypatch):
     def fail(self, updates, context, state):
         raise ZeroDivisionError("a bug")
 
@@ -238,7 +238,7 @@ async def test_a_detector_that_fails_ends_the_round_and_says_so(create, monkeypa
     assert {one.standing for one in await listed(federation)} == {pb.STANDING_UNSPECIFIED}
 
 
-async def test_a_round_that_nobody_took_part_in_is_audited_too(create):
+async def test_a_round_without_updates_is_audited(create):
     federation = await audited(create, "norm/duplicate")
     await federation.open(1, deadline=0.2)
     entry = await federation.closed(1)
@@ -247,8 +247,8 @@ async def test_a_round_that_nobody_took_part_in_is_audited_too(create):
 
 
 @pytest.mark.parametrize("rule", ["fedavg", "median", "krum:f=1"])
-async def test_without_an_audit_nothing_is_said_and_nothing_changes(create, rule):
-    """And where an audit flags nobody, it changes no bit either."""
+async def test_without_an_audit_there_are_no_verdicts(create, rule):
+    """An audit that flags no participant changes no bit of the model either."""
     models = []
     for text in ("", "norm/duplicate"):
         federation = await audited(create, text, rule=rule)
@@ -272,7 +272,7 @@ async def test_without_an_audit_nothing_is_said_and_nothing_changes(create, rule
         ("norm/norm", "each detector once"),
     ],
 )
-async def test_an_audit_that_cannot_be_is_refused(create, text, said):
+async def test_an_invalid_audit_is_refused(create, text, said):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await create(audit=text)
     found = Refusal.of(caught.value)
@@ -280,8 +280,8 @@ async def test_an_audit_that_cannot_be_is_refused(create, text, said):
     assert said in found.message
 
 
-async def test_an_audit_that_works_does_not_stop_the_rule(create, caplog):
-    """Bulyan with f=2 needs 11: it works with f=1 where two of 11 are put out, as 2 need not be."""
+async def test_quarantine_lowers_f_so_that_the_rule_can_run(create, caplog):
+    """Bulyan with f=2 needs 11 updates. With two of 11 in quarantine it runs with f=1."""
     caplog.set_level(logging.INFO, "services.aggregator.federation")
     federation = await audited(create, f"norm/{TERMS}", 11, rule="bulyan:f=2")
     updates = noise(federation, 1, 11)
@@ -292,11 +292,11 @@ async def test_an_audit_that_works_does_not_stop_the_rule(create, caplog):
     moved = await federation.model() - before
     left = torch.from_numpy(np.delete(updates, [3, 7], axis=0))
     np.testing.assert_allclose(moved, Bulyan(f=1)(left).update.numpy(), atol=1e-6)
-    assert "round 1: without the 2 put out: bulyan:f=1" in caplog.messages
+    assert "round 1: 2 in quarantine: bulyan:f=1" in caplog.messages
 
 
-async def test_where_lowering_f_does_not_help_the_rule_says_so(create):
-    """Only two have sent anything, and one of them is kept out."""
+async def test_too_few_updates_after_quarantine_are_reported(create):
+    """Only two updates arrive, and one of them is in quarantine."""
     federation = await audited(create, f"norm/{TERMS}", 5, rule="krum:f=1")
     updates = noise(federation, 1)
     updates[4] *= 1e6

@@ -1,4 +1,4 @@
-"""Where updates lie: in place, in order, and for sums in memory that does not grow."""
+"""Tests of the collectors: rows in place and in order, sums in constant memory."""
 
 import dataclasses
 import tracemalloc
@@ -21,7 +21,7 @@ D = 6
 
 @dataclasses.dataclass(frozen=True)
 class Witness(Rule):
-    """Remembers what it was handed."""
+    """A rule that records what it is called with."""
 
     name: ClassVar[str] = "witness"
     summary: ClassVar[str] = "sees"
@@ -45,7 +45,7 @@ def rows(*numbers: int) -> np.ndarray:
 
 @each("present", [(0, 1, 2, 3, 4), (1, 3), (4,), (0, 4), (0, 1, 2), (2, 3, 4), (1, 2, 4)])
 @each("streamed", [True, False])
-def test_gaps_are_closed_in_place_and_in_order(present, streamed):
+def test_rows_are_gathered_in_place_and_in_order(present, streamed):
     matrix = np.full((5, D), 99, np.float32)
     collector = MatrixCollector(matrix, "cpu")
     for row in reversed(present):
@@ -66,8 +66,8 @@ def test_gaps_are_closed_in_place_and_in_order(present, streamed):
 
 
 @pytest.mark.parametrize("fewer", [(0, 2, 6), (2, 3), (6,), (0, 2, 3, 6), ()])
-def test_some_of_the_rows_can_be_asked_for_again(fewer):
-    """The audit sees all who sent, 0, 2, 3 and 6, and the rule those who are not out."""
+def test_a_subset_of_gathered_rows_can_be_gathered(fewer):
+    """The audit gets all updates, of 0, 2, 3 and 6; the rule those that are not in quarantine."""
     matrix = np.full((7, D), 99, np.float32)
     collector = MatrixCollector(matrix, "cpu")
     for row in (6, 2, 0, 3):
@@ -82,7 +82,7 @@ def test_some_of_the_rows_can_be_asked_for_again(fewer):
         assert updates.data_ptr() == torch.from_numpy(matrix).data_ptr(), "in place"
 
 
-def test_an_update_that_was_streamed_into_its_row_is_not_copied():
+def test_an_update_written_to_its_row_is_not_copied():
     matrix = np.zeros((2, D), np.float32)
     collector = MatrixCollector(matrix, "cpu")
     target = collector.target(1)
@@ -94,7 +94,7 @@ def test_an_update_that_was_streamed_into_its_row_is_not_copied():
 
 
 @pytest.mark.parametrize("count", [0, 1, 2**31, 2**63, 2**64 - 1])
-def test_any_sample_count_of_the_wire_is_a_weight(count):
+def test_any_reported_sample_count_is_a_valid_weight(count):
     collector = MatrixCollector(np.zeros((1, D), np.float32), "cpu")
     collector.put(0, update(0), 1.0, count, 1)
     rule = Witness()
@@ -127,7 +127,7 @@ def test_a_sum_and_a_matrix_agree_bit_for_bit(text):
     assert by_sum.numpy().tobytes() == by_matrix.numpy().tobytes()
 
 
-def test_the_memory_of_a_sum_does_not_depend_on_how_many_take_part():
+def test_the_memory_of_a_sum_is_independent_of_participants():
     rule, d = rules.parse("fedavg"), 50_000
     arrived = np.random.default_rng(0).normal(size=d).astype(np.float32)
     norm = rules.norm_of(arrived)
@@ -149,7 +149,7 @@ def test_the_memory_of_a_sum_does_not_depend_on_how_many_take_part():
     assert few < 6 * d * 8
 
 
-def test_a_sum_begins_anew_each_round():
+def test_a_sum_starts_at_zero_in_each_round():
     rule, total = rules.parse("fedavg"), RunningSum(D)
     for value in (3.0, 5.0):
         collector = SumCollector(total, rule)
@@ -161,7 +161,7 @@ def test_a_sum_begins_anew_each_round():
 
 
 @pytest.mark.parametrize("rule", ["fedavg", "median", "krum:f=0"])
-def test_nothing_to_aggregate_is_said(rule):
+def test_a_round_without_updates_is_an_error(rule):
     rule = rules.parse(rule)
     sums = SumCollector(RunningSum(D), rule) if rule.streams else None
     collector = sums or MatrixCollector(np.zeros((3, D), np.float32), "cpu")
@@ -169,7 +169,7 @@ def test_nothing_to_aggregate_is_said(rule):
         collector.aggregate(rule, rows(), RoundContext(), None)
 
 
-def test_a_round_that_no_machine_can_hold_is_refused_with_figures():
+def test_a_round_larger_than_memory_is_refused_with_sizes():
     with pytest.raises(Exhausted, match=r"100000 updates of 1000000000 parameters need 381469726"):
         new_matrix(100_000, 1_000_000_000)
     assert new_matrix(3, 4).shape == (3, 4)

@@ -25,7 +25,7 @@ N, SEED = 11, 5
 
 
 def sent(number: int, d: int) -> np.ndarray:
-    """Updates along one direction, one of them of another sign, one long, and two much alike."""
+    """Return updates along one direction: one of opposite sign, one long, two nearly equal."""
     draw = np.random.default_rng(number)
     rows = 1e-3 * (1 + draw.standard_normal((N, d), dtype=np.float32))
     rows[0] *= -1
@@ -35,7 +35,7 @@ def sent(number: int, d: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", [*rules.names(), "nnm/median", "bucketing/krum:f=0"])
-async def test_the_rule_that_was_asked_for_runs(name: str, create) -> None:
+async def test_the_named_rule_runs(name: str, create) -> None:
     text = TEXTS.get(name, name)
     federation = await create(rule=text, seed=SEED)
     await federation.enroll(N)

@@ -1,4 +1,4 @@
-"""A federation begins with a file that the aggregator was told of, and with no other file."""
+"""Tests of initial weights from files: only files given to the aggregator are read."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,7 +25,7 @@ def weights(seed: int) -> torch.Tensor:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A data folder with checkpoints, good and bad, and files beside them."""
+    """A data folder with valid and invalid checkpoints, and files outside of it."""
     folder = tmp_path / "data" / "checkpoints"
     folder.mkdir(parents=True)
     models.write_checkpoint(folder / "own.safetensors", "net", weights(1), {})
@@ -71,7 +71,7 @@ async def refusal(stub: "rpc.AggregatorServiceAsyncStub", init: str) -> Refusal:
     return Refusal.of(error.value)
 
 
-async def test_files_that_it_was_told_of_are_begun_with_and_named_with_their_digest(
+async def test_permitted_files_are_loaded_and_reported_with_digest(
     stub: "rpc.AggregatorServiceAsyncStub", data: Path
 ) -> None:
     named = data.parent / "named.safetensors"
@@ -89,7 +89,7 @@ async def test_files_that_it_was_told_of_are_begun_with_and_named_with_their_dig
         assert (await create(stub, described.spec.init)).described.spec == described.spec
 
 
-async def test_any_other_path_gets_one_answer_whether_there_is_such_a_file_or_not(
+async def test_other_paths_get_one_answer_whether_or_not_they_exist(
     stub: "rpc.AggregatorServiceAsyncStub", data: Path
 ) -> None:
     answers = set()
@@ -118,7 +118,7 @@ async def test_any_other_path_gets_one_answer_whether_there_is_such_a_file_or_no
         ("text", "it must be a safetensors file"),
     ],
 )
-async def test_a_file_that_does_not_fit_is_refused_without_saying_where_it_lies(
+async def test_a_file_of_another_model_is_refused_without_its_path(
     init: str, words: str, stub: "rpc.AggregatorServiceAsyncStub", data: Path
 ) -> None:
     found = await refusal(stub, f"{init}.safetensors")

@@ -1,4 +1,4 @@
-"""Who took part and what became of them, over a real wire, page by page."""
+"""Tests of ListParticipants: outcomes by round, pages, limits."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.services.aggregator.playing import Code, listing, ones, play, small
 from tests.services.conftest import refusal
 
 
-async def test_five_thousand_in_one_request_and_page_by_page(create):
+async def test_five_thousand_participants_are_listed_in_pages(create):
     federation = await create(capacity=5_000)
     await federation.enroll(5_000)
     request, pages = listing(federation), []
@@ -22,7 +22,7 @@ async def test_five_thousand_in_one_request_and_page_by_page(create):
 
 
 @pytest.mark.parametrize(("size", "pages"), [(2, 3), (5, 1), (4, 2), (4_000, 1)])
-async def test_pages_of_any_size(federation, size, pages):
+async def test_pages_of_any_size_list_every_participant_once(federation, size, pages):
     request, seen, count = listing(federation, page_size=size), [], 0
     while count == 0 or request.page_token:
         response = await federation.stub.ListParticipants(request)
@@ -40,7 +40,7 @@ async def test_a_page_beyond_the_end_is_empty(federation):
 
 
 @pytest.mark.parametrize("token", ["x", "-1", "1.5", "9" * 12, "٣", " 1", "1" * 100_000])
-async def test_a_page_token_of_somebody_else_is_refused(federation, token):
+async def test_a_foreign_page_token_is_refused(federation, token):
     found = await refusal(federation.stub.ListParticipants(listing(federation, page_token=token)))
     assert (found.code, found.reason) == (Code.INVALID_ARGUMENT, "INVALID_VALUE")
     assert "page_token" in found.message
@@ -53,7 +53,7 @@ async def test_a_page_too_large_and_an_unknown_round_are_refused(federation):
     assert (found.code, found.reason) == (Code.NOT_FOUND, "UNKNOWN_ROUND")
 
 
-async def test_what_became_of_each_is_remembered_by_round(create, monkeypatch):
+async def test_outcomes_are_kept_for_each_round(create, monkeypatch):
     federation = await create(rule="krum:f=0")
     await federation.enroll(6)
     await federation.open(1, indices=[0, 1, 2, 3, 4], deadline=20, threshold=4)
@@ -95,7 +95,7 @@ async def test_what_became_of_each_is_remembered_by_round(create, monkeypatch):
         assert sum(one.accepted_total for one in last.values()) == 1
 
 
-async def test_only_the_last_rounds_are_kept_in_detail(create, monkeypatch):
+async def test_details_are_kept_for_the_last_rounds_only(create, monkeypatch):
     monkeypatch.setattr(federation_module, "ROUNDS_IN_DETAIL", 2)
     federation = await small(await create(), 1)
     for number in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""SubmitUpdates: many updates over one stream, each judged by itself."""
+"""Tests of SubmitUpdates with many updates in one stream, each checked on its own."""
 
 import asyncio
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ async def send(federation, messages) -> list[pb.UpdateReceipt]:
     return await receipts_of(federation.stub.SubmitUpdates(iter(messages), timeout=15))
 
 
-async def test_a_liar_among_honest_ones_harms_only_itself(federation):
+async def test_an_invalid_update_affects_no_other_update(federation):
     before = await federation.model()
     spoilt = ones(federation)
     spoilt[3] = np.nan
@@ -60,7 +60,7 @@ async def test_a_liar_among_honest_ones_harms_only_itself(federation):
     np.testing.assert_allclose(await federation.model(), before + ones(federation), rtol=1e-6)
 
 
-async def test_what_is_left_of_a_refused_update_is_passed_over(create):
+async def test_further_pieces_of_a_refused_update_are_ignored(create):
     federation = await create(model="cnn")
     await federation.enroll(2)
     await federation.open()
@@ -79,7 +79,7 @@ async def test_what_is_left_of_a_refused_update_is_passed_over(create):
     assert [one.reason for one in receipts] == ["WRONG_SHAPE", ""]
 
 
-async def test_updates_cut_across_messages_arrive_whole(create):
+async def test_updates_split_across_messages_arrive_complete(create):
     federation = await create(model="cnn", rule="median")
     await federation.enroll(3)
     await federation.open()
@@ -105,18 +105,18 @@ async def test_updates_cut_across_messages_arrive_whole(create):
         ),
     ],
 )
-async def test_a_stream_that_makes_no_sense_is_refused_whole(federation, messages, reason):
+async def test_an_invalid_sequence_of_messages_ends_the_call(federation, messages, reason):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await send(federation, messages)
     assert Refusal.of(caught.value).reason == reason
 
 
-async def test_a_stream_of_nothing_is_answered_with_nothing(federation):
+async def test_an_empty_stream_has_no_receipts(federation):
     assert await send(federation, []) == []
     assert await send(federation, [pb.SubmitUpdatesRequest(answer=True)] * 3) == []
 
 
-async def test_rounds_go_over_one_call_and_each_answer_has_the_receipts_since_the_last(federation):
+async def test_one_call_serves_several_rounds_with_receipts_for_each(federation):
     before = await federation.model()
     call = federation.stub.SubmitUpdates()
     for number in (1, 2):
@@ -138,7 +138,7 @@ async def test_rounds_go_over_one_call_and_each_answer_has_the_receipts_since_th
     np.testing.assert_allclose(await federation.model(), before + 2 * ones(federation), rtol=1e-5)
 
 
-async def test_an_answer_in_the_middle_of_an_update_says_that_it_is_truncated(federation):
+async def test_asking_for_receipts_within_an_update_truncates_it(federation):
     first, *_ = federation.pieces(0, ones(federation))
     first.ClearField("chunk")
     call = federation.stub.SubmitUpdates()

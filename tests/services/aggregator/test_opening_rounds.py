@@ -1,4 +1,4 @@
-"""Rounds over a real wire: which can be opened, and what ends them."""
+"""Tests of OpenRound and of what closes a round, over gRPC."""
 
 import numpy as np
 import pytest
@@ -76,7 +76,7 @@ WRONG_ROUNDS = {
 
 
 @pytest.mark.parametrize("case", WRONG_ROUNDS)
-async def test_an_impossible_round_is_refused_and_the_right_one_opens(create, case):
+async def test_an_invalid_round_is_refused_and_a_valid_one_opens(create, case):
     fields, code, reason, words = WRONG_ROUNDS[case]
     federation = await small(await create(rule="krum:f=1"), 5)
     request = pb.OpenRoundRequest(federation_id=federation.id, round=1, deadline=seconds(20))
@@ -96,7 +96,7 @@ async def test_an_impossible_round_is_refused_and_the_right_one_opens(create, ca
     assert (opened.round, opened.participants, opened.threshold) == (1, 5, 5)
 
 
-async def test_nobody_enrolled_is_no_round(create):
+async def test_a_round_without_participants_is_refused(create):
     federation = await create()
     found = await refusal(federation.open())
     assert (found.code, found.reason) == (Code.FAILED_PRECONDITION, "NO_PARTICIPANTS")
@@ -109,7 +109,7 @@ async def test_a_round_cannot_be_opened_twice(federation):
         assert "round 1 is still open" in found.message
 
 
-async def test_a_round_that_stops_waiting_closes_with_what_is_in(federation):
+async def test_a_round_that_stops_waiting_closes_with_the_updates_it_has(federation):
     await federation.submit(0, ones(federation))
     stop = pb.StopWaitingRequest(
         federation_id=federation.id, round=1, participant_indices=[1, 2, 9]
@@ -131,7 +131,7 @@ async def test_a_round_too_large_for_the_machine_is_refused(create, monkeypatch)
     assert (found.code, found.reason) == (Code.RESOURCE_EXHAUSTED, "ROUND_TOO_LARGE")
 
 
-async def test_who_enrols_during_a_round_takes_part_in_the_next(federation):
+async def test_enrolment_during_a_round_counts_from_the_next(federation):
     await federation.enroll(6)
     found = await federation.refusal(federation.pieces(5, ones(federation)))
     assert found.reason == "NOT_SCHEDULED"
@@ -141,7 +141,7 @@ async def test_who_enrols_during_a_round_takes_part_in_the_next(federation):
     assert (await federation.open(2)).participants == 6
 
 
-async def test_a_rule_that_breaks_down_ends_the_round_and_keeps_the_model(create, monkeypatch):
+async def test_a_failing_rule_ends_the_round_and_keeps_the_model(create, monkeypatch):
     federation = await small(await create(rule="median"))
     before = await federation.model()
 
@@ -157,7 +157,7 @@ async def test_a_rule_that_breaks_down_ends_the_round_and_keeps_the_model(create
     assert (await play(federation, 2, 2)).problem == ""
 
 
-async def test_a_destroyed_model_is_reported_and_never_crashes(create):
+async def test_a_model_that_is_not_finite_is_reported(create):
     federation = await small(await create(rule="fedavg"), 1)
     for number in range(1, 4):
         await federation.open(number)
@@ -168,7 +168,7 @@ async def test_a_destroyed_model_is_reported_and_never_crashes(create):
     assert not np.isnan(entry.accuracy)
 
 
-async def test_a_million_empty_pieces_do_not_keep_everyone_waiting(federation):
+async def test_a_million_empty_pieces_do_not_block_the_server(federation):
     header = federation.header(0, credential=b"not the right one")
     pieces = [pb.UpdatePiece(header=header), *[pb.UpdatePiece()] * 20_000]
     found = await refusal(

@@ -1,4 +1,4 @@
-"""The roll: who may have which index, and that half a request never counts."""
+"""Tests of enrolment: indices, secrets, limits; a request is accepted or refused as a whole."""
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +23,7 @@ def enroll(roll: Participants, *wanted: pb.Enrollment) -> list[int]:
 
 
 def refused(roll: Participants, *wanted: pb.Enrollment) -> ServiceError:
-    """Enrol in vain; nothing may have changed."""
+    """Return the error of an enrolment, and check that it changed nothing."""
     before = [(p.index, p.identity) for p in roll.page(-1, 10_000)]
     with pytest.raises(ServiceError) as caught:
         roll.enroll(wanted)
@@ -31,7 +31,7 @@ def refused(roll: Participants, *wanted: pb.Enrollment) -> ServiceError:
     return caught.value
 
 
-def test_indices_are_given_in_order_and_on_request():
+def test_indices_are_assigned_in_order_or_as_requested():
     roll = Participants(10)
     assert enroll(roll, one("a"), one("b", 4), one("c"), one("d", 2), one("e")) == [0, 4, 1, 2, 3]
     assert enroll(roll, one("f")) == [5], "4 is taken"
@@ -39,7 +39,7 @@ def test_indices_are_given_in_order_and_on_request():
     assert [p.identity for p in roll.page(-1, 10)] == ["a", "c", "d", "e", "b", "f"]
 
 
-def test_who_comes_again_gets_the_same_index():
+def test_enrolling_again_returns_the_same_index():
     roll = Participants(3)
     assert enroll(roll, one("a"), one("b", 2)) == [0, 2]
     assert enroll(roll, one("b"), one("a", 0), one("b", 2)) == [2, 0, 2]
@@ -47,13 +47,13 @@ def test_who_comes_again_gets_the_same_index():
     assert len(roll) == 3
 
 
-def test_a_full_federation_still_knows_its_own():
+def test_a_full_federation_admits_enrolled_identities_again():
     roll = Participants(1)
     enroll(roll, one("a"))
     assert enroll(roll, one("a")) == [0]
     error = refused(roll, one("b"))
     assert (type(error), error.reason) == (Exhausted, "FEDERATION_FULL")
-    assert "room for 1" in error.message
+    assert "capacity of 1" in error.message
 
 
 REFUSALS = {
@@ -85,7 +85,7 @@ REFUSALS = {
 
 
 @each("case", REFUSALS)
-def test_one_that_cannot_be_enrolled_keeps_out_the_whole_request(case):
+def test_one_invalid_enrolment_refuses_the_whole_request(case):
     wanted, kind, reason = REFUSALS[case]
     roll = Participants(8)
     enroll(roll, one("a", 0))
@@ -98,25 +98,25 @@ def test_one_that_cannot_be_enrolled_keeps_out_the_whole_request(case):
 @pytest.mark.parametrize(
     ("identity", "size"), [("x" * 200, 16), ("é", 64), ("a b/c~\N{SNOWMAN}", 40)]
 )
-def test_names_and_secrets_at_the_limits_are_taken(identity, size):
+def test_names_and_secrets_at_the_limits_are_accepted(identity, size):
     roll = Participants(1)
     assert enroll(roll, one(identity, credential=bytes(size))) == [0]
 
 
 @pytest.mark.parametrize("count", [0, 10_001])
-def test_none_or_too_many_at_once(count):
+def test_no_or_too_many_enrolments_are_refused(count):
     error = refused(Participants(20_000), *(one(f"p{i}") for i in range(count)))
     assert (type(error), error.reason) == (Malformed, "INVALID_VALUE")
     assert f"{count} enrollments" in error.message
     assert "1 to 10000" in error.message
 
 
-def test_ten_thousand_at_once():
+def test_ten_thousand_enrol_in_one_request():
     roll = Participants(10_000)
     assert enroll(roll, *(one(f"p{i}") for i in range(10_000))) == list(range(10_000))
 
 
-def test_only_who_shows_the_secret_is_authentic():
+def test_only_the_enrolled_secret_is_accepted():
     roll = Participants(2)
     enroll(roll, one("a"))
     assert roll.find(0).identity == "a"
@@ -128,14 +128,16 @@ def test_only_who_shows_the_secret_is_authentic():
         roll.find(1)
 
 
-def test_who_is_vouched_for_needs_no_secret():
+def test_proved_identities_need_no_secret():
     roll = Participants(2)
     assert [p.index for p in roll.enroll([one("a", 1, b"")], identities_proved=True)] == [1]
-    assert [p.index for p in roll.enroll([one("a", None, b"another")], identities_proved=True)] == [1]
+    assert [p.index for p in roll.enroll([one("a", None, b"another")], identities_proved=True)] == [
+        1
+    ]
     assert refused(roll, one("a", 1, b"third")).reason == "WRONG_CREDENTIAL", "but only then"
 
 
-def test_newcomers_are_permitted_last_and_all_or_none():
+def test_permission_is_asked_last_and_for_all_together():
     roll, asked = Participants(8), []
 
     def permit(newcomers: int) -> None:
@@ -153,7 +155,7 @@ def test_newcomers_are_permitted_last_and_all_or_none():
     assert [p.identity for p in roll.page(-1, 9)] == ["a", "b", "c"]
 
 
-def test_the_secret_itself_is_not_kept():
+def test_secrets_are_not_stored():
     roll = Participants(1)
     (participant,) = roll.enroll([one("a")])
     assert SECRET not in repr(vars(participant)).encode()
@@ -164,7 +166,7 @@ def test_the_secret_itself_is_not_kept():
     ("after", "size", "expected"),
     [(-1, 2, [1, 3]), (3, 2, [5, 7]), (4, 9, [5, 7]), (7, 1, []), (-1, 4, [1, 3, 5, 7])],
 )
-def test_pages(after, size, expected):
+def test_pages_are_ascending(after, size, expected):
     roll = Participants(8)
     enroll(roll, *(one(f"p{i}", i) for i in (5, 1, 7, 3)))
     assert [p.index for p in roll.page(after, size)] == expected
@@ -182,7 +184,7 @@ requests = st.lists(
 
 @quick
 @given(requests)
-def test_whatever_is_asked_everyone_has_one_index_and_keeps_it(all_requests):
+def test_any_requests_leave_one_stable_index_for_each_identity(all_requests):
     roll, known = Participants(6), {}
     for request in all_requests:
         wanted = [

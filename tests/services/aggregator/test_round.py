@@ -1,4 +1,4 @@
-"""One round as a state machine: every order of events, and what must hold after each."""
+"""Tests of a round as a state machine: invariants that hold after any order of events."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def bad(text: str = "not finite") -> Malformed:
 
 
 class AnyOrderOfEvents(RuleBasedStateMachine):
-    """Participants reserve, submit, lie, die and try again, in whatever order."""
+    """Participants reserve rows, submit valid or invalid updates, fail and retry in any order."""
 
     @initialize(
         indices=st.lists(st.integers(0, 20), min_size=1, max_size=6, unique=True).map(sorted),
@@ -129,7 +129,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
     @precondition(lambda self: self.taken or self.rejected)
     @rule(data=st.data())
     def speak_late(self, data):
-        """What a stream does after its update counted changes nothing."""
+        """Send further events for a row whose update was accepted; they change nothing."""
         index = data.draw(st.sampled_from(sorted(self.taken | self.rejected)))
         row = self.round.indices.index(index)
         self.round.release(row)
@@ -177,7 +177,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
             assert outcome == expected
 
     def teardown(self):
-        """Whatever happened, the aggregate is that of the updates taken and of no others."""
+        """Check that the aggregate is that of the accepted updates and of no others."""
         if not hasattr(self, "round") or not self.taken:
             return
         self.round.close(pb.CLOSE_REASON_DEADLINE)
@@ -200,7 +200,7 @@ TestAnyOrderOfEvents.settings = settings(
 )
 @given(data=st.data())
 @settings(max_examples=15, deadline=None, derandomize=True)
-def test_the_order_of_arrival_changes_no_bit(text, data):
+def test_the_order_of_arrival_does_not_change_the_result(text, data):
     indices = data.draw(
         st.lists(st.integers(0, 99), min_size=5, max_size=12, unique=True).map(sorted)
     )
@@ -222,7 +222,7 @@ def test_the_order_of_arrival_changes_no_bit(text, data):
     assert len(results) == 1
 
 
-def test_the_threshold_closes_it_and_who_is_on_the_way_is_too_late():
+def test_the_threshold_closes_a_round_and_refuses_arriving_updates():
     current = new_round([3, 5, 8], threshold=2)
     late = current.reserve(8)
     submit(current, 3)
@@ -236,7 +236,7 @@ def test_the_threshold_closes_it_and_who_is_on_the_way_is_too_late():
     np.testing.assert_allclose(found.update, (update_of(3) + update_of(5)) / 2, rtol=1e-6)
 
 
-def test_everyone_heard_closes_it():
+def test_answers_of_all_participants_close_a_round():
     current = new_round([0, 1, 2], threshold=3)
     submit(current, 1)
     current.reject(current.reserve(0), bad())
@@ -248,7 +248,7 @@ def test_everyone_heard_closes_it():
 
 
 @pytest.mark.parametrize("last", ["an update", "a refusal"])
-def test_everyone_heard_closes_it_below_its_threshold(last):
+def test_answers_of_all_participants_close_a_round_below_its_threshold(last):
     current = new_round([0, 1, 2, 3], threshold=2)
     for index in (0, 1):
         current.reject(current.reserve(index), bad())
@@ -262,7 +262,7 @@ def test_everyone_heard_closes_it_below_its_threshold(last):
     assert current.close_reason == pb.CLOSE_REASON_EVERYONE_HEARD
 
 
-def test_a_stream_that_fails_after_its_update_counted_changes_nothing():
+def test_a_failure_after_acceptance_changes_nothing():
     current = new_round([0, 1])
     row = current.reserve(0)
     current.accept(row, update_of(0), 1.0, 1, 1)
@@ -271,14 +271,14 @@ def test_a_stream_that_fails_after_its_update_counted_changes_nothing():
     assert (current.taken, current.rejected, current.problems) == (1, 0, {})
 
 
-def test_the_first_reason_stands():
+def test_the_first_close_reason_is_kept():
     current = new_round([0])
     submit(current, 0)
     current.close(pb.CLOSE_REASON_DEADLINE)
     assert current.close_reason == pb.CLOSE_REASON_THRESHOLD
 
 
-def test_who_died_may_try_again_and_a_liar_may_not():
+def test_retry_is_possible_after_a_failure_but_not_after_a_refusal():
     current = new_round([0, 1, 2])
     current.release(current.reserve(0))
     submit(current, 0)
@@ -288,7 +288,7 @@ def test_who_died_may_try_again_and_a_liar_may_not():
         current.reserve(1)
 
 
-def test_what_a_dead_stream_wrote_does_not_count():
+def test_a_partially_written_row_does_not_count():
     current = new_round([0, 1], text="median")
     row = current.reserve(0)
     current.target(row)[:2] = 1e9
@@ -299,7 +299,7 @@ def test_what_a_dead_stream_wrote_does_not_count():
     np.testing.assert_array_equal(found.update, update_of(1))
 
 
-def test_what_the_rule_left_out_is_excluded():
+def test_updates_without_weight_are_excluded():
     current = new_round([2, 4, 6, 7], text="krum:f=0")
     for index in (4, 6, 7):
         submit(current, index)

@@ -1,4 +1,4 @@
-"""What rules need beyond the updates, they get: clean samples, and what they remembered."""
+"""Tests that rules get clean samples, their state of the round before, and reported steps."""
 
 import grpc
 import numpy as np
@@ -15,7 +15,7 @@ async def a_round(federation: Federation, number: int, updates: np.ndarray):
     return await federation.closed(number)
 
 
-async def test_a_rule_with_root_samples_gets_them(create) -> None:
+async def test_a_rule_gets_the_root_samples_it_needs(create) -> None:
     federation = await create(rule="fltrust:root=50")
     await federation.enroll(3)
     before = await federation.model()
@@ -28,20 +28,20 @@ async def test_a_rule_with_root_samples_gets_them(create) -> None:
     assert 0 < moved < 10  # three noises of norm 114 each, cut to the length of honest training
 
 
-async def test_more_root_samples_than_there_are_cannot_be_had(create) -> None:
+async def test_more_root_samples_than_training_samples_are_refused(create) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await create(rule="fltrust:root=100000")
     assert "training samples of digits" in Refusal.of(caught.value).message
 
 
-async def test_a_rule_for_training_that_no_participant_does_is_refused(create) -> None:
+async def test_a_rule_for_unsupported_local_training_is_refused(create) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await create(rule="fednova:mu=0.1")
     refusal = Refusal.of(caught.value)
     assert "fednova:mu=0.1 is not possible: 0: the participants run plain SGD" in refusal.message
 
 
-async def test_a_rule_remembers_from_round_to_round_by_participant(create) -> None:
+async def test_the_state_of_a_rule_follows_participants_across_rounds(create) -> None:
     federation = await create(rule="centered-clipping:tau=1,steps=1")
     await federation.enroll(3)
     before = await federation.model()
@@ -57,8 +57,8 @@ async def test_a_rule_remembers_from_round_to_round_by_participant(create) -> No
     assert lengths == pytest.approx([1.0, 2.0], abs=1e-5)
 
 
-async def test_the_steps_that_participants_report_reach_the_rule(create) -> None:
-    """FedNova divides by them: who reports twice the steps for the same update counts for less."""
+async def test_reported_steps_reach_the_rule(create) -> None:
+    """FedNova divides by the steps: twice the steps for the same update weigh less."""
     federation = await create(rule="fednova:weighted=false,momentum=0")
     await federation.enroll(2)
     before = await federation.model()

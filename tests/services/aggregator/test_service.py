@@ -1,4 +1,4 @@
-"""The aggregator over a real wire: federations, enrolment, the model."""
+"""Tests of the aggregator's service over gRPC: federations, enrolment, models."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.services.aggregator.playing import PATIENCE, Code, awaited, ones, sma
 from tests.services.conftest import receipts_of, refusal, refusal_of
 
 
-async def test_a_new_federation_says_what_it_settled_and_is_measured(create):
+async def test_a_new_federation_reports_its_resolved_spec_and_accuracy(create):
     made = await create(name="mine", seed=3, rule="krum:f=1")
     described = made.described
     assert described.parameters == 13_106
@@ -38,7 +38,7 @@ async def test_a_new_federation_says_what_it_settled_and_is_measured(create):
     assert entry.close_reason == pb.CLOSE_REASON_UNSPECIFIED
 
 
-async def test_what_is_left_open_is_settled(create):
+async def test_defaults_of_a_specification_are_resolved(create):
     assert (await create(rule="")).described.spec.rule.startswith("fedavg")
     # Feeding the settled specification back gives the same again.
     first = await create(rule="median", init="random", seed=9)
@@ -64,7 +64,7 @@ WRONG_SPECS = {
 
 
 @pytest.mark.parametrize("case", WRONG_SPECS)
-async def test_an_impossible_federation_is_refused_in_words(create, case):
+async def test_an_invalid_specification_is_refused(create, case):
     fields, reason, words = WRONG_SPECS[case]
     found = await refusal(create(**fields))
     code = Code.INVALID_ARGUMENT if reason == "INVALID_VALUE" else Code.RESOURCE_EXHAUSTED
@@ -82,7 +82,7 @@ async def test_cuda_is_refused_where_there_is_none(create, monkeypatch):
 
 @pytest.fixture
 async def tight(tmp_path) -> AsyncIterator["rpc.AggregatorServiceAsyncStub"]:
-    """An aggregator for two federations of three."""
+    """An aggregator with a limit of two federations of three participants."""
     service = AggregatorService(tmp_path, Limits(federations=2, participants=3))
     async with serving(
         "127.0.0.1:0",
@@ -94,7 +94,7 @@ async def tight(tmp_path) -> AsyncIterator["rpc.AggregatorServiceAsyncStub"]:
         await service.close()
 
 
-async def test_limits_hold_until_a_federation_is_closed(tight):
+async def test_a_closed_federation_no_longer_counts_against_the_limit(tight):
     request = pb.CreateFederationRequest(
         spec=pb.FederationSpec(model="net", dataset="digits", init="random")
     )
@@ -129,7 +129,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("method", UNKNOWN)
-async def test_a_federation_that_does_not_exist_is_named(aggregator, method):
+async def test_an_unknown_federation_is_named_in_the_error(aggregator, method):
     request = UNKNOWN[method](federation_id="n" * 5_000)
     call = getattr(rpc.AggregatorServiceStub(aggregator), method)(
         iter([request]) if method == "GetModel" else request
@@ -140,7 +140,7 @@ async def test_a_federation_that_does_not_exist_is_named(aggregator, method):
     assert len(found.message) < 200
 
 
-async def test_a_closed_federation_is_gone_and_ends_its_watchers(federation):
+async def test_closing_a_federation_ends_its_watchers(federation):
     request = pb.WatchRoundsRequest(federation_id=federation.id)
     opened = asyncio.Semaphore(0)
 
@@ -164,9 +164,7 @@ async def test_a_closed_federation_is_gone_and_ends_its_watchers(federation):
     assert not listed.federations
 
 
-async def test_who_is_inside_when_a_federation_closes_is_told_and_nothing_is_aggregated(
-    create, monkeypatch
-):
+async def test_closing_a_federation_refuses_updates_that_arrive(create, monkeypatch):
     federation = await small(await create(model="cnn"))
     await federation.open()
     (piece,) = federation.pieces(0, ones(federation))
@@ -200,13 +198,13 @@ async def test_who_is_inside_when_a_federation_closes_is_told_and_nothing_is_agg
 
 
 async def arriving(federation, index: int) -> bool:
-    """Whether the aggregator has begun to take this participant's update."""
+    """Return whether the aggregator has begun to receive this participant's update."""
     broken = federation.pieces(index, ones(federation))
     broken[0].header.checksum ^= 1  # refused without consequence if nothing is arriving
     return (await federation.refusal(broken)).reason != "CHECKSUM_MISMATCH"
 
 
-async def test_enrolment_is_all_or_none_over_the_wire(create):
+async def test_enrolment_is_all_or_none(create):
     federation = await create(capacity=3)
 
     def request(*wanted: tuple[str, int | None]) -> pb.EnrollRequest:
@@ -232,7 +230,7 @@ async def test_enrolment_is_all_or_none_over_the_wire(create):
         ]
 
 
-async def test_the_model_of_a_round_is_given_while_it_is_open(federation):
+async def test_the_model_of_a_round_is_served_while_it_is_open(federation):
     async def header(round_number: int) -> pb.ModelHeader:
         request = pb.GetModelRequest(federation_id=federation.id, round=round_number)
         return (await anext(aiter(federation.stub.GetModel(iter([request]))))).header
@@ -253,7 +251,7 @@ async def test_the_model_of_a_round_is_given_while_it_is_open(federation):
     assert (await header(2)).round == 2
 
 
-async def test_who_is_not_scheduled_may_look_at_the_last_model_too(federation):
+async def test_unscheduled_participants_may_pull_the_model_of_a_closed_round(federation):
     async def weights(round_number: int) -> np.ndarray:
         request = pb.GetModelRequest(
             federation_id=federation.id, round=round_number, even_closed=True
@@ -263,7 +261,7 @@ async def test_who_is_not_scheduled_may_look_at_the_last_model_too(federation):
         return np.frombuffer(b"".join(one.chunk.data for one in messages), np.float32)
 
     async def see(round_number: int, scheduled: range) -> np.ndarray:
-        """Do a round; its model as it was while it was open."""
+        """Run a round and return the model that it started from."""
         if round_number > 1:
             await federation.open(round_number, scheduled)
         seen = await weights(round_number)
@@ -293,7 +291,7 @@ async def test_the_manifest_describes_the_model(federation):
     assert len({one.name for one in manifest.tensors}) == len(manifest.tensors) > 1
 
 
-async def test_without_a_name_the_newest_federation_is_looked_at_and_named(aggregator, create):
+async def test_without_an_id_the_newest_federation_is_read(aggregator, create):
     stub = rpc.AggregatorServiceStub(aggregator)
     for request in (pb.GetFederationRequest(), pb.GetAccuracyHistoryRequest()):
         call = getattr(stub, type(request).__name__.removesuffix("Request"))
@@ -312,7 +310,7 @@ async def test_without_a_name_the_newest_federation_is_looked_at_and_named(aggre
     watching.cancel()
 
 
-async def test_what_changes_a_federation_must_name_it(aggregator, create):
+async def test_methods_that_change_a_federation_need_its_id(aggregator, create):
     stub = rpc.AggregatorServiceStub(aggregator)
     await create()
     for name in ("CloseFederation", "Enroll", "OpenRound", "StopWaiting"):

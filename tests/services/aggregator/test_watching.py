@@ -1,4 +1,4 @@
-"""Watchers of a federation, over a real wire."""
+"""Tests of WatchRounds over gRPC."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from tests.services.aggregator.playing import PATIENCE, Code, listing, ones, pla
 from tests.services.conftest import refusal
 
 
-async def test_watchers_see_the_past_from_an_entry_on_and_then_what_happens(create):
+async def test_watchers_get_the_history_and_then_new_events(create):
     federation = await small(await create(), 1)
     for number in (1, 2):
         await play(federation, number, 1)
@@ -42,7 +42,7 @@ async def test_watchers_see_the_past_from_an_entry_on_and_then_what_happens(crea
             assert at < from_two.index(("closed", number))
 
 
-async def test_an_opening_is_told_at_once(create):
+async def test_watchers_get_an_opening_at_once(create):
     federation = await small(await create())
     request = pb.WatchRoundsRequest(federation_id=federation.id)
     events = aiter(federation.stub.WatchRounds(request, timeout=PATIENCE))
@@ -51,7 +51,7 @@ async def test_an_opening_is_told_at_once(create):
     assert (await anext(events)).opened.round == 1
 
 
-async def test_an_open_round_is_told_to_who_comes_late(federation):
+async def test_a_late_watcher_gets_the_open_round(federation):
     request = pb.WatchRoundsRequest(federation_id=federation.id)
     events = aiter(federation.stub.WatchRounds(request, timeout=PATIENCE))
     assert (await anext(events)).closed.entry.round == 0
@@ -60,7 +60,7 @@ async def test_an_open_round_is_told_to_who_comes_late(federation):
     assert opened.deadline.ToSeconds() == 20
 
 
-async def test_the_history_is_that_of_the_watchers(federation):
+async def test_the_history_equals_the_watched_entries(federation):
     for index in range(5):
         await federation.submit(index, ones(federation))
     entry = await federation.closed(1)
@@ -72,7 +72,7 @@ async def test_the_history_is_that_of_the_watchers(federation):
     assert entry.seconds > 0
 
 
-async def test_who_asks_is_told_what_became_of_each_participant(create, monkeypatch):
+async def test_watchers_may_ask_for_the_participants_of_each_round(create, monkeypatch):
     monkeypatch.setattr(watching, "LARGEST_PAGE", 2)
     federation = await small(await create(), 5)
     for number in (1, 2):
@@ -93,7 +93,7 @@ async def test_who_asks_is_told_what_became_of_each_participant(create, monkeypa
     assert sorted(seen) == [1, 2]
 
 
-async def test_who_asks_for_a_round_that_is_too_long_ago_is_told_so(create, monkeypatch):
+async def test_watching_participants_of_a_dropped_round_is_refused(create, monkeypatch):
     monkeypatch.setattr(federation_module, "ROUNDS_IN_DETAIL", 1)
     federation = await small(await create(), 1)
     for number in range(1, 4):

@@ -153,7 +153,7 @@ async def test_a_call_without_a_message_is_ended(serve, method):
         call = channel.stream_stream(SERVICE + method)(silence(), timeout=LONG)
         found = await refusal(ended(call))
     assert (found.code, found.reason) == (Code.DEADLINE_EXCEEDED, "STREAM_IDLE")
-    assert "nothing came for 0.2 s" in found.message
+    assert "no message for 0.2 s" in found.message
     await honest(stub)
 
 
@@ -163,7 +163,7 @@ async def test_a_call_with_half_a_message_is_ended(serve, sent):
     served = await serve()
     line = await RawLine.open(served.port)
     line.send(headers(1, "Enroll") + frame(DATA, 0, 1, sent))
-    assert b"nothing came for 0.2 s" in await line.trailers(1)
+    assert b"no message for 0.2 s" in await line.trailers(1)
     line.close()
     await served.all_ended()
 

@@ -1,4 +1,4 @@
-"""Every check of SubmitUpdates: each lie gets its own answer, and the round goes on."""
+"""Tests of the validation in SubmitUpdates: every invalid update has its own refusal."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ def with_value(federation, value: float) -> list[pb.UpdatePiece]:
 
 
 def bent(federation, **header: object) -> list[pb.UpdatePiece]:
-    """An honest update whose header says something else after it was made."""
+    """Return a valid update with a header that was changed afterwards."""
     messages = federation.pieces(0, ones(federation.size))
     for name, value in header.items():
         if name == "shape":
@@ -136,7 +136,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_a_lie_is_refused_in_its_own_words_and_the_round_goes_on(federation, lie: str):
+async def test_each_invalid_update_has_its_reason_and_the_round_continues(federation, lie: str):
     make, code, reason, words, heard = LIES[lie]
     before = await federation.model()
     refusal = await federation.refusal(make(federation))
@@ -193,7 +193,7 @@ async def test_an_oversized_message_is_refused_before_it_is_read(federation):
     await federation.submit(0, ones(federation.size))
 
 
-async def test_garbage_bytes_are_told_from_messages(federation):
+async def test_invalid_bytes_are_refused(federation):
     call = federation.data_plane.SubmitUpdates(iter([b"\xff\xff\xff\xff no message"]))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await receipts_of(call)
@@ -206,7 +206,7 @@ async def test_garbage_bytes_are_told_from_messages(federation):
     await federation.submit(0, ones(federation.size))
 
 
-async def test_who_dies_in_mid_stream_may_try_again(create):
+async def test_a_broken_stream_may_be_retried(create):
     federation = await create(model="cnn", rule="median")
     await federation.enroll(2)
     await federation.open()
@@ -234,7 +234,7 @@ async def test_who_dies_in_mid_stream_may_try_again(create):
     np.testing.assert_array_equal(await federation.model(), before + large)
 
 
-async def test_a_truncated_stream_is_told_so(create):
+async def test_a_truncated_update_is_refused(create):
     federation = await create(model="cnn")
     await federation.enroll(1)
     await federation.open()
@@ -246,7 +246,7 @@ async def test_a_truncated_stream_is_told_so(create):
     await federation.submit(0, ones(federation.size))
 
 
-async def test_who_never_answers_is_left_behind_at_the_deadline(create):
+async def test_a_silent_participant_is_missing_at_the_deadline(create):
     federation = await create(rule="median")
     await federation.enroll(5)
     await federation.open(deadline=0.6)
@@ -262,7 +262,7 @@ async def test_who_never_answers_is_left_behind_at_the_deadline(create):
     await federation.open(2)
 
 
-async def test_a_round_in_which_nobody_answers_keeps_the_model(federation, create):
+async def test_a_round_without_updates_keeps_the_model(federation, create):
     silent = await create(rule="krum:f=1")
     await silent.enroll(5)
     await silent.open(deadline=0.2)
@@ -273,7 +273,7 @@ async def test_a_round_in_which_nobody_answers_keeps_the_model(federation, creat
     np.testing.assert_array_equal(await silent.model(), before)
 
 
-async def test_a_round_with_too_few_for_its_rule_keeps_the_model_and_says_so(create):
+async def test_too_few_updates_for_the_rule_keep_the_model(create):
     federation = await create(rule="krum:f=1")
     await federation.enroll(5)
     await federation.open(deadline=0.4)
@@ -291,13 +291,13 @@ async def test_a_round_with_too_few_for_its_rule_keeps_the_model_and_says_so(cre
 
 
 async def cut_off(call, reason: str) -> None:
-    """The update gets a receipt that says why, and so does the call."""
+    """Both the receipt of the update and the status of the call have the reason."""
     answers = aiter(call)
     assert [one.reason for one in (await anext(answers)).receipts] == [reason]
     assert (await refusal(anext(answers))).reason == reason
 
 
-async def test_who_opens_a_stream_and_says_nothing_is_cut_off(federation, monkeypatch):
+async def test_a_sender_that_pauses_within_an_update_is_refused(federation, monkeypatch):
     monkeypatch.setattr(ingest, "MESSAGE_TIMEOUT", 0.2)
     never = asyncio.Event()
 
@@ -309,7 +309,7 @@ async def test_who_opens_a_stream_and_says_nothing_is_cut_off(federation, monkey
     await federation.submit(0, ones(federation.size))
 
 
-async def test_who_trickles_is_cut_off(create, monkeypatch):
+async def test_an_update_below_the_least_rate_is_refused(create, monkeypatch):
     monkeypatch.setattr(ingest, "MESSAGE_TIMEOUT", 0.5)
     monkeypatch.setattr(ingest, "MIN_RATE", 1e9)
     federation = await create(model="cnn")
@@ -329,7 +329,7 @@ async def test_who_trickles_is_cut_off(create, monkeypatch):
     await federation.submit(0, ones(federation.size))
 
 
-async def test_crumbs_are_refused(create):
+async def test_chunks_that_are_too_small_are_refused(create):
     federation = await create(model="cnn")
     await federation.enroll(1)
     await federation.open()
@@ -340,7 +340,7 @@ async def test_crumbs_are_refused(create):
     assert CHUNK_BYTES > 65_536
 
 
-async def test_everyone_refused_closes_the_round_at_once_and_keeps_the_model(federation):
+async def test_refusals_of_all_updates_close_the_round(federation):
     before = await federation.model()
     for index in range(5):
         bad = ones(federation.size)
