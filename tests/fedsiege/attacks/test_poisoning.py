@@ -10,7 +10,7 @@ from fedsiege.errors import InvalidValue
 from fedsiege.training.base import Shard
 from tests.cases import each
 
-BACKDOORS = ["badnets", "dba", "edge-case", "input-instance", "model-replacement", "neurotoxin"]
+BACKDOORS = [cls.name for cls in attacks.registry if issubclass(cls, BackdoorAttack)]
 POISONS = [
     *BACKDOORS,
     "label-flip",
@@ -33,9 +33,9 @@ def changed(before: Shard, after: Shard) -> torch.Tensor:
     return other | (before.labels != after.labels)
 
 
-def test_backdoors_are_those_listed():
-    listed = [cls.name for cls in attacks.registry if issubclass(cls, BackdoorAttack)]
-    assert listed == BACKDOORS
+def test_the_backdoors_are_found():
+    known = {"badnets", "dba", "edge-case", "input-instance", "model-replacement", "neurotoxin"}
+    assert known <= set(BACKDOORS)
 
 
 @each("text", POISONS)
