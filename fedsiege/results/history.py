@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Self
 
 from fedsiege.metrics import instability
-from fedsiege.results.record import Column, Record, percent, rounded
+from fedsiege.results.record import Column, Record, fixed, percent, rounded, whole
 
 
 class CloseReason(enum.StrEnum):
@@ -28,7 +28,7 @@ class HistoryRow(Record):
 
     file: ClassVar[str] = "history.csv"
 
-    round: Annotated[int, Column("Number of the round; 0 before any.", on_screen=str)]
+    round: Annotated[int, Column("Number of the round; 0 before any.", on_screen=whole)]
     accuracy: Annotated[
         float, Column("Share of the held-out samples classified correctly, 0 to 1.")
     ]
@@ -37,16 +37,15 @@ class HistoryRow(Record):
         Column(
             "Mean cross entropy in nats; inf for outputs beyond float32, nan for outputs that are "
             "not numbers.",
-            on_screen=lambda loss: f"{loss:.4g}",
         ),
     ]
-    updates: Annotated[int, Column("Updates taken in.", on_screen=str)]
+    updates: Annotated[int, Column("Updates taken in.", on_screen=whole)]
     rejected: Annotated[int, Column("Participants whose update was refused.")]
     seconds: Annotated[
         float,
         Column(
             "Seconds from the opening of the round to the end of the test.",
-            on_screen=lambda seconds: f"{seconds:.2f}",
+            on_screen=fixed(2),
             in_file=rounded(6),
         ),
     ]

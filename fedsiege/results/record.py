@@ -39,6 +39,11 @@ def brief(value: Any) -> str:  # of whatever type the column has
     return str(value) if value else ""
 
 
+def whole(number: int | None) -> str:
+    """Return a whole number as a table on the screen shows it, 0 too; nothing for None."""
+    return "" if number is None else str(number)
+
+
 def percent(digits: int) -> Callable[[float | None], str]:
     """Return what shows a share in percent, with so many decimals."""
     return lambda share: "" if share is None else f"{share:.{digits}%}"
@@ -63,6 +68,7 @@ class Column:
         name: the name in the header, if the field cannot have it.
         heading: the heading on the screen; empty for the column's name.
         on_screen: turns a value into the text on the screen; None if the column is not shown.
+            ``brief`` shows nothing for 0, ``whole`` shows it.
         in_file: turns a value into what the file holds; None for the value itself.
     """
 

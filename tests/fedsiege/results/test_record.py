@@ -13,7 +13,7 @@ from fedsiege.errors import MissingExtra
 from fedsiege.results import CloseReason, HistoryRow, Outcome, ParticipantRow, Standing
 from fedsiege.results.files import TABLES
 from fedsiege.results.infrastructure import ContainerRow, FaultRow, IntrusionRow
-from fedsiege.results.record import Column, Record, fixed
+from fedsiege.results.record import Column, Record, brief, fixed, whole
 from fedsiege.results.table import BadTable, Table, read_table
 
 
@@ -50,6 +50,13 @@ def test_a_further_column_needs_its_field_alone(tmp_path: Path) -> None:
     older = written(tmp_path / "older.csv", HistoryRow(0, 0.5, 1.0, 5, 0, 0.1))
     ((_, before),) = read_table(older, Wider)
     assert before.drift is None
+
+
+def test_on_the_screen_a_zero_is_nothing_or_a_number() -> None:
+    assert [brief(value) for value in (None, 0, 3, False, 0.5)] == ["", "", "3", "", "0.5"]
+    assert [whole(value) for value in (None, 0, 3)] == ["", "0", "3"]
+    (screen,) = [history_table([HistoryRow(0, 0.5, 1.0, 0, 0, 0.1)], {})._columns]
+    assert [screen[name] for name in ("round", "updates", "seconds")] == [["0"], ["0"], ["0.10"]]
 
 
 def test_every_row_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
