@@ -20,6 +20,7 @@ def setting(
     allowed: str,
     *,
     training: bool = False,
+    of_attack: bool = False,
     **bounds: Any,  # as of pydantic's Field
 ) -> Any:  # as pydantic's Field
     """Declare a setting.
@@ -29,20 +30,25 @@ def setting(
         what: what it sets, for the help text.
         allowed: its values in words, for the help text and for the error.
         training: whether workers are told it, because participants train by it.
+        of_attack: whether it describes the attack, so that a clean twin may differ in it.
         bounds: what pydantic checks: ``ge``, ``le``, ``pattern`` ...
     """
     return Field(
         default,
         description=f"{what}: {allowed}",
-        json_schema_extra={"allowed": allowed, "training": training},
+        json_schema_extra={"allowed": allowed, "training": training, "of_attack": of_attack},
         **bounds,
     )
 
 
-def count(default: int, what: str, least: int, *, training: bool = False) -> Any:
+def count(
+    default: int, what: str, least: int, *, training: bool = False, of_attack: bool = False
+) -> Any:  # as pydantic's Field
     """Declare a setting that is a whole number from ``least`` to a million."""
     allowed = f"a whole number from {least} to {MOST}"
-    return setting(default, what, allowed, training=training, ge=least, le=MOST)
+    return setting(
+        default, what, allowed, training=training, of_attack=of_attack, ge=least, le=MOST
+    )
 
 
 class Settings(BaseModel):
@@ -88,10 +94,15 @@ class Settings(BaseModel):
 
 
 def declared(model: type[Settings], name: str, key: str) -> Any:  # whatever was declared
-    """Return what ``setting`` was told of a field: "allowed" or "training"."""
+    """Return what ``setting`` was told of a field: "allowed", "training" or "of_attack"."""
     extra = model.model_fields[name].json_schema_extra
     assert isinstance(extra, dict)
     return extra[key]
+
+
+def marked(model: type[Settings], mark: str) -> set[str]:
+    """Return the names of the settings declared with a mark: "training" or "of_attack"."""
+    return {name for name in model.model_fields if declared(model, name, mark)}
 
 
 def no_such(noun: str, name: str, names: Iterable[str]) -> str:

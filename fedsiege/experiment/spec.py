@@ -19,7 +19,7 @@ from fedsiege.experiment import intrusions
 from fedsiege.experiment.faults import FaultPlan
 from fedsiege.experiment.hostile import hostile_count
 from fedsiege.experiment.plain_yaml import read_yaml
-from fedsiege.experiment.settings import MOST, Settings, count, declared, setting
+from fedsiege.experiment.settings import MOST, Settings, count, marked, setting
 
 
 class ExperimentSpec(Settings):
@@ -36,10 +36,19 @@ class ExperimentSpec(Settings):
         pattern=r"^[^\p{C}\p{Zl}\p{Zp}]{0,100}$",
     )
     attack: float = setting(
-        0.2, "Share of participants that are hostile", "a fraction from 0 to 1", ge=0, le=1
+        0.2,
+        "Share of participants that are hostile",
+        "a fraction from 0 to 1",
+        ge=0,
+        le=1,
+        of_attack=True,
     )
-    attack_name: str = setting("mpaf", "Attack", "a name, or name:key=value,key=value")
-    scale: float = setting(1.0, "Strength lambda of the attack", "a number above 0", gt=0)
+    attack_name: str = setting(
+        "mpaf", "Attack", "a name, or name:key=value,key=value", of_attack=True
+    )
+    scale: float = setting(
+        1.0, "Strength lambda of the attack", "a number above 0", gt=0, of_attack=True
+    )
     clients: int = count(100, "All participants, benign and hostile, 0 for as many as join", 0)
     samples: int = count(
         4, "Samples per benign participant, 0 for all, shared out", 0, training=True
@@ -122,10 +131,14 @@ class ExperimentSpec(Settings):
         "",
         "Ways to get in that the attacker tries beside the first round",
         "names, some with a count: sybils:1000,replay; empty: none",
+        of_attack=True,
     )
 
     leaked: int = count(
-        1, "With ADMISSION=token or mtls, fakes that the attacker holds credentials for", 0
+        1,
+        "With ADMISSION=token or mtls, fakes that the attacker holds credentials for",
+        0,
+        of_attack=True,
     )
     audit: str = setting(
         "", "Detectors that audit the participants", "names, with slashes between; empty: none"
@@ -208,8 +221,7 @@ class ExperimentSpec(Settings):
     @property
     def training(self) -> dict[str, object]:
         """The settings that participants train by, by name."""
-        names = {name for name in type(self).model_fields if declared(type(self), name, "training")}
-        return self.model_dump(include=names, exclude_none=True)
+        return self.model_dump(include=marked(type(self), "training"), exclude_none=True)
 
     def to_yaml(self) -> str:
         """Write all settings as YAML that ``from_yaml`` reads back."""

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Self
 
 from fedsiege.errors import InvalidValue
+from fedsiege.experiment.settings import marked
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import attack_impact
 from fedsiege.results.history import HistoryRow
 from fedsiege.results.run import Run, is_run, read_spec
 from fedsiege.results.run_info import RunInfo
-
-#: Settings in which an attacked run may differ from its clean twin.
-OF_THE_ATTACK = frozenset({"name", "attack", "attack_name", "scale", "intrusions", "leaked"})
 
 
 @dataclass(frozen=True)
@@ -133,6 +131,7 @@ def clean_twin(run: Run) -> Run | None:
 
 
 def differences(one: ExperimentSpec, other: ExperimentSpec) -> list[str]:
-    """Return the settings, except those of the attack, in which two specifications differ."""
-    ours, theirs = one.model_dump(), other.model_dump()
-    return [key for key in ours if key not in OF_THE_ATTACK and ours[key] != theirs[key]]
+    """Return the settings, except those of the attack and the name, in which two differ."""
+    left_out = {"name", *marked(type(one), "of_attack")}
+    ours, theirs = one.model_dump(exclude=left_out), other.model_dump(exclude=left_out)
+    return [key for key in ours if ours[key] != theirs[key]]

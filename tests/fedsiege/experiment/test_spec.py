@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.hostile import hostile_count
-from fedsiege.experiment.settings import declared
+from fedsiege.experiment.settings import declared, marked
 from fedsiege.experiment.spec import ExperimentSpec, settings_from_yaml
 from tests.cases import each
 
@@ -67,6 +67,12 @@ def test_participants_train_by_some_of_the_settings_alone() -> None:
     told = ExperimentSpec(lr=0.5, clip=2, attack=0.3).training
     assert (told["lr"], told["clip"]) == (0.5, 2)
     assert not told.keys() & {"attack", "attack_name", "rule", "seed", "threshold", "leaked"}
+
+
+def test_some_of_the_settings_are_of_the_attack() -> None:
+    assert marked(ExperimentSpec, "of_attack") == {
+        *("attack", "attack_name", "scale", "intrusions", "leaked")
+    }
 
 
 def test_it_cannot_be_changed() -> None:

@@ -2,7 +2,10 @@
 
 import pytest
 
+from fedsiege.experiment.settings import count
+from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import Change, Cost, HistoryRow
+from fedsiege.results.cost import differences
 
 
 def history(*accuracies: float) -> list[HistoryRow]:
@@ -28,6 +31,18 @@ def test_the_cost_is_what_the_clean_twin_has_more() -> None:
     other = Cost.of(history(0.9, 0.95), history(0.9, 0.92), 0.1)
     assert other is not None
     assert other.points == pytest.approx(-3)
+
+
+def test_a_clean_twin_may_differ_in_the_name_and_in_what_is_of_the_attack() -> None:
+    class Newer(ExperimentSpec):
+        attack_from: int = count(1, "First round of the attack", 1, of_attack=True)
+
+    attacked = Newer(
+        name="a", attack=0.3, attack_name="alie", scale=3, leaked=5, intrusions="replay", seed=1
+    )
+    assert differences(attacked, Newer(attack=0, seed=1)) == []
+    assert differences(Newer(attack_from=3), Newer(attack=0)) == []
+    assert differences(attacked, Newer(attack=0, clip=2)) == ["seed", "clip"]
 
 
 def test_without_a_round_in_common_there_is_no_cost() -> None:
