@@ -76,6 +76,7 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
         allowed = f"at most {scheduled}, the participants that PARTICIPATION schedules"
         raise InvalidValue("THRESHOLD", spec.threshold, allowed)
     updates = spec.threshold or scheduled
+    sending = _sending(spec, attack, scheduled)
     with _about("RULE", spec.rule, "rule"):
         # Rules that reckon with the participants' training, or repeat it, assume this one.
         local = {"lr": spec.lr, "momentum": spec.momentum, "optimizer": spec.optimizer}
@@ -85,6 +86,9 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
         rule = asked.for_participants(updates) if updates else asked
         rule_name = spell(rule)
     with _about("ATTACK_NAME", spec.attack_name, "attack"):
+        if sending:
+            # Not resolved for these: beside an attack that stays away the rule assumes the same f.
+            rule.check(min(updates, sending))
         unfit = _check_attack(spec, attack, asked, rule, scheduled)
 
     trainer, why = _resolve_trainer(spec)
@@ -103,8 +107,8 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
 
         with _about("AUDIT", spec.audit, "detector"):
             auditing = detectors.parse(spec.audit)
-            if scheduled:
-                auditing.check(scheduled)
+            if sending:
+                auditing.check(sending)
         resolved = resolved.model_copy(update={"audit": detectors.spell(auditing)})
     notes = (
         *filter(None, [why]),
@@ -114,6 +118,24 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
         *_notes_on_training(spec, rule, local),
     )
     return ResolvedSpec(resolved, notes)
+
+
+def _sending(spec: ExperimentSpec, attack: Any, scheduled: int) -> int:  # any registered attack
+    """Return how many participants send an update in each round: those scheduled, if all are there.
+
+    With an attack that holds no identity the hostile participants stay away, and a share of the
+    others is scheduled; see ``fedsiege.experiment.roster``.
+
+    Raises:
+        InvalidValue: all participants stay away.
+    """
+    if not scheduled or attack.aliases:
+        return scheduled
+    benign = spec.clients - spec.hostile
+    if not benign:
+        allowed = f"with ATTACK={spec.attack:g} no participant would send: hostile ones stay away"
+        raise InvalidValue("ATTACK_NAME", spec.attack_name, allowed)
+    return max(1, share_of(benign, spec.participation))
 
 
 def _check_task(spec: ExperimentSpec) -> None:

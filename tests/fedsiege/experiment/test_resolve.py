@@ -158,6 +158,35 @@ def test_what_is_worth_knowing_is_noted(settings: dict[str, object], note: str) 
     assert bool(notes(**settings)) == bool(note)
 
 
+def test_the_rule_must_work_with_those_that_send_beside_participants_that_stay_away() -> None:
+    away: dict[str, object] = {"attack_name": "absent", "rule": "bulyan:f=20"}
+    assert resolved(rule="bulyan:f=20")["rule"] == "bulyan:f=20"
+    with pytest.raises(
+        InvalidValue, match=r"^ATTACK_NAME='absent' .* f=20 .* = 83 .*, there are 80$"
+    ):
+        resolved(**away)
+    with pytest.raises(
+        InvalidValue, match=r"^ATTACK_NAME='absent' .* f=10 .* = 43 .*, there are 40$"
+    ):
+        resolved(attack_name="absent", rule="bulyan:f=10", participation=0.5)
+    assert resolved(**away | {"clients": 104})["rule"] == "bulyan:f=20"  # 83 of them benign
+    assert resolved(**away | {"attack": 0})["rule"] == "bulyan:f=20"
+    # The rule is the one that it is beside any other attack.
+    assert resolved(attack_name="absent", rule="krum")["rule"] == "krum:f=20"
+
+
+def test_the_audit_must_work_with_those_that_send_beside_participants_that_stay_away() -> None:
+    few: dict[str, object] = {"audit": "norm", "clients": 4, "attack": 0.5}
+    assert resolved(**few)["audit"]
+    with pytest.raises(InvalidValue, match=r"^AUDIT='norm' .* fewer than 3 .* there are 2$"):
+        resolved(**few, attack_name="absent")
+
+
+def test_not_all_participants_can_stay_away() -> None:
+    with pytest.raises(InvalidValue, match=r"^ATTACK_NAME='absent' .* ATTACK=1 no participant"):
+        resolved(attack=1, attack_name="absent")
+
+
 @each(
     ("settings", "text"),
     [
