@@ -315,8 +315,6 @@ class _LocalRun:
             self._screen.warn(reason)
         self._screen.print_spec(resolved)
         spec, plan = resolved.spec, FaultPlan.parse(resolved.spec.faults)
-        if plan:
-            self._screen.say(f"faults in every round: {spec.faults}")
         away = plan.shares.get(Fault.KILL, 0) + plan.shares.get(Fault.PAUSE, 0)
         if away and spec.threshold == spec.clients:
             self._screen.say(

@@ -24,10 +24,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fedsiege.cli.history_table import history_table
+from fedsiege.cli.spec_rows import spec_rows
 from fedsiege.cli.time_left import TimeLeft
 from fedsiege.cli.wrapped import Wrapped
 from fedsiege.experiment.resolve import ResolvedSpec
-from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import HistoryRow
 from fedsiege.results.report import RunReport
 from fedsiege.results.summary import missing_in_words, round_line, summary
@@ -78,30 +78,9 @@ class Screen:
 
     def print_spec(self, resolved: ResolvedSpec) -> None:
         """Print a resolved specification and its notes."""
-        spec = resolved.spec
-        samples = f"{spec.samples} samples each" if spec.samples else "all samples shared out"
-        stepping = f"SGD, lr {spec.lr:g}, momentum {spec.momentum:g}"
-        if spec.optimizer == "adam":
-            stepping = f"Adam, lr {spec.lr:g}"
-        lines = {
-            "experiment": spec.name,
-            "participants": f"{spec.clients}, {spec.hostile} of them hostile",
-            "attack": spec.attack_name if spec.hostile else "none",
-            "knowledge": str(resolved.knowledge or ""),
-            "audit": spec.audit,
-            "rule": spec.rule,
-            "rounds": f"{spec.rounds}, each closed by {spec.threshold} updates"
-            + ("" if spec.deadline is None else f" or after {spec.deadline:g} s"),
-            "model": f"{spec.model}, initial weights: {_initial_weights(spec)}",
-            "data": f"{spec.dataset}, {spec.partition}, {samples}",
-            "training": f"{stepping}, {spec.epochs} epochs, batch {spec.batch}, "
-            f"trainer {spec.trainer}",
-            "seed": f"{spec.seed}, device {spec.device}",
-        }
         grid = _grid()
-        for name, value in lines.items():
-            if value:
-                grid.add_row(Text(name, style="dim"), Wrapped(value))
+        for name, text in spec_rows(resolved.spec, resolved.knowledge).items():
+            grid.add_row(Text(name, style="dim"), Wrapped(text))
         for note in resolved.notes:
             grid.add_row(Text("note", style="yellow"), Wrapped(note))
         self.console.print(grid)
@@ -222,17 +201,6 @@ class Screen:
         self.console.print()
         # on one line however narrow the window is: paths are copied, and read by scripts
         self.console.print(Text(f"Results: {report.run.path}"), soft_wrap=True)
-
-
-def _initial_weights(spec: ExperimentSpec) -> str:
-    """Say which weights a run begins with: what is taken, not only what was asked for."""
-    if spec.init is not None or spec.dataset == "auto":
-        return spec.init or "pretrained where a checkpoint ships"
-    from fedsiege import models  # brings torch
-
-    if models.checkpoint_path(spec.model, spec.dataset) is not None:
-        return "pretrained"
-    return f"random, no checkpoint ships for {spec.dataset}"
 
 
 def _grid() -> Table:

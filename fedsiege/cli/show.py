@@ -17,6 +17,7 @@ from fedsiege.cli.history_table import history_table
 from fedsiege.cli.invocation import clean_command
 from fedsiege.cli.screen import Screen
 from fedsiege.cli.screen_table import ScreenTable
+from fedsiege.cli.spec_rows import spec_rows
 from fedsiege.cli.wrapped import Wrapped
 from fedsiege.errors import InvalidValue
 from fedsiege.results import Confusion, RunState
@@ -126,21 +127,10 @@ def page(report: RunReport) -> Iterable[Group]:
 
 def _settings(report: RunReport) -> Table:
     """Return the settings, and the state of a run that did not finish."""
-    spec = report.run.spec
-    size = f"{spec.hostile} of {spec.clients}" if spec.clients else f"{spec.attack:.0%} of the"
-    known, info = report.run.knowledge, report.run.info
+    run, info = report.run, report.run.info
     ended = "" if info.state in (None, RunState.FINISHED) else f"{info.state} {info.reason}"
-    return _pairs(
-        {
-            "attack": f"{spec.attack_name}, by {size} participants" if spec.attack else "none",
-            "knowledge": f"{known.level}: {known.meaning}" if known else "",
-            "rule": spec.rule,
-            "audit": spec.audit or "none",
-            "model": f"{spec.model} on {spec.dataset}, {spec.partition}",
-            "seed": str(spec.seed),
-            "state": ended.strip(),
-        }
-    )
+    rows = spec_rows(run.spec, run.knowledge, info.initial_weights)
+    return _pairs({**rows, "state": ended.strip()})
 
 
 def _accuracy(report: RunReport) -> Table:

@@ -37,8 +37,9 @@ def test_the_page_of_a_siege(tmp_path: Path, write_run: WriteRun) -> None:
     write_run(tmp_path / "siege")
     lines = Shown("siege", tmp_path).lines
     for line in (
-        "attack mpaf, by 2 of 5 participants",
-        "knowledge none: the broadcast model only",
+        "participants 5, 2 of them hostile",
+        "attack mpaf",
+        "knowledge none, the broadcast model only",
         "rule krum:f=1",
         "audit norm",
         "at the start accuracy 90.0%",
