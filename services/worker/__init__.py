@@ -1,1 +1,1 @@
-"""The worker that client and attacker share."""
+"""The worker: what the client and the attacker service have in common."""

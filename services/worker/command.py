@@ -22,22 +22,22 @@ def main(
     parser: argparse.ArgumentParser,
     worker: type[Worker] = Worker,
 ) -> None:
-    """Parse a worker's command line and work.
+    """Parse a worker's command line and run the worker until a signal stops it.
 
     Args:
-        kind: what its participants are.
-        arguments: the command line; None for the process's own.
-        make_participants: makes participants from the parsed options.
-        parser: with the options that only this kind of worker has.
-        worker: the class of worker.
+        kind: the kind of its participants.
+        arguments: the command line; None for that of the process.
+        make_participants: creates the participants of an experiment from the parsed options.
+        parser: the parser, with the options that only this kind of worker has.
+        worker: the class of the worker.
     """
     role = pb.WorkerKind.Name(kind).removeprefix("WORKER_KIND_").lower()
     parser.add_argument("--simulator", default="localhost:50052", help="host:port")
     parser.add_argument("--aggregator", default="localhost:50051", help="host:port")
-    parser.add_argument("--participants", type=int, default=1, help="how many it can host")
-    parser.add_argument("--name", help=f"[default: the certificate's, or {role}-<host>]")
+    parser.add_argument("--participants", type=int, default=1, help="participants that it can host")
+    parser.add_argument("--name", help=f"[default: the certificate's name, or {role}-<host>]")
     parser.add_argument("--tokens", type=Path, help="file of enrolment tokens, one a line")
-    parser.add_argument("--certs", type=Path, help="bundle with its certificate: TLS")
+    parser.add_argument("--certs", type=Path, help="certificate bundle; turns on TLS")
     parser.add_argument(  # --place is its older name
         "--identities", "--place", type=Path, help="folder of identities, of which it claims one"
     )
@@ -45,7 +45,7 @@ def main(
     parser.add_argument("--log-level", default="INFO")
     options = parser.parse_args(arguments)
     if options.participants < 1:
-        parser.error(f"--participants={options.participants}: at least 1")
+        parser.error(f"--participants={options.participants}: must be at least 1")
     if options.identities and (options.name or options.tokens or options.certs):
         parser.error("--identities gives name, tokens and certificate: leave out the others")
 

@@ -1,4 +1,4 @@
-"""Enrolling a worker's participants: which identities they have, and what to do about refusals."""
+"""Enrolment of a worker's participants: their identities and secrets, and refusals."""
 
 import hmac
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: Identities enrolled in one call.
 ENROLLMENTS_AT_ONCE = 5_000
-#: Refusals that concern an identity, so that others may still be let in.
+#: Status codes of refusals that concern one identity; others may still be admitted.
 _PER_IDENTITY = frozenset(
     {
         grpc.StatusCode.UNAUTHENTICATED,
@@ -29,12 +29,12 @@ _PER_IDENTITY = frozenset(
 
 @dataclass
 class Enrolled:
-    """What came of an enrolment.
+    """Results of an enrolment.
 
     Attributes:
-        memberships: who is in.
-        credentials: the secret of each who is in, by participant index.
-        refusals: how often each reason for keeping one out was given.
+        memberships: the admitted identities with their indices.
+        credentials: the secrets of the admitted participants, by participant index.
+        refusals: the number of refused identities, by reason.
     """
 
     memberships: list[pb.Membership] = field(default_factory=list)
@@ -46,13 +46,13 @@ class Enrolled:
 class Enroller:
     """Enrols participants under the name of one worker.
 
-    A participant's identity is ``<worker>/<slot>``: the same in every federation.
+    A participant's identity is ``<worker>/<slot>``, the same in every federation.
 
     Args:
-        worker: the name.
-        secret: what credentials are derived from.
-        tokens: the enrolment token of each slot; none where enrolment asks for none.
-        one_by_one: whether those that are refused are left out; else one keeps out all.
+        worker: the name of the worker.
+        secret: the secret from which the participants' secrets are derived.
+        tokens: the enrolment token of each slot; empty if enrolment needs none.
+        one_by_one: whether to go on without refused identities; otherwise one refusal fails all.
     """
 
     worker: str
@@ -69,9 +69,12 @@ class Enroller:
         """Enrol participants.
 
         Args:
-            aggregator: the data plane.
-            federation_id: in which federation.
-            slots: the slot of each participant index.
+            aggregator: the aggregator's stub.
+            federation_id: the federation.
+            slots: the slot of each participant, by participant index.
+
+        Returns:
+            The admitted participants, and the refusals.
 
         Raises:
             grpc.aio.AioRpcError: the aggregator refused, or cannot be reached.
@@ -86,14 +89,15 @@ class Enroller:
                 aggregator, federation_id, wanted[start : start + ENROLLMENTS_AT_ONCE], result
             )
         if refused := result.refusals.total():
-            log.warning("%d of %d were not let in: %s", refused, len(slots), dict(result.refusals))
+            reasons = dict(result.refusals)
+            log.warning("%d of %d participants refused: %s", refused, len(slots), reasons)
         return result
 
     def _enrollment(self, federation_id: str, index: int, slot: int) -> pb.Enrollment:
         identity = f"{self.worker}/{slot}"
         return pb.Enrollment(
             identity=identity,
-            # No two federations see the same secret.
+            # A different secret in every federation.
             credential=hmac.digest(self.secret, f"{federation_id}\n{identity}".encode(), "sha256"),
             participant_index=index,
             token=self.tokens[slot] if slot < len(self.tokens) else "",
@@ -106,7 +110,7 @@ class Enroller:
         wanted: Sequence[pb.Enrollment],
         result: Enrolled,
     ) -> None:
-        """Enrol some in one call; one by one, if they may be and not all are let in."""
+        """Enrol participants in one call; after a refusal one by one, if ``one_by_one`` is set."""
         request = pb.EnrollRequest(federation_id=federation_id, enrollments=wanted)
         try:
             response = await aggregator.Enroll(request, wait_for_ready=True)
@@ -117,7 +121,7 @@ class Enroller:
             if len(wanted) == 1:
                 reason = refusal.reason or refusal.code.name
                 if reason not in result.refusals:
-                    log.warning("not let in: %s", refusal)
+                    log.warning("enrolment refused: %s", refusal)
                 result.refusals[reason] += 1
                 return
             for one in wanted:

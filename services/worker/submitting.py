@@ -1,4 +1,4 @@
-"""Submitting updates to the aggregator."""
+"""The client side of SubmitUpdates: sends updates to the aggregator, with retries."""
 
 import asyncio
 import time
@@ -12,8 +12,8 @@ from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from services.errors import Refusal
 from services.retry import attempts
 from services.rpc.channel import TRANSIENT
-from services.rpc.pieces import write_updates
 from services.rpc.persistent_call import PersistentCall
+from services.rpc.pieces import write_updates
 from services.rpc.tensors import Floats
 
 _NO_RECEIPT = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "", "the aggregator gave no receipt")
@@ -21,10 +21,10 @@ _NO_RECEIPT = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "", "the aggregator gav
 
 @dataclass(frozen=True)
 class Update:
-    """One participant's contribution to a round.
+    """One participant's update of a round.
 
     Attributes:
-        index: the participant.
+        index: the participant index.
         delta: ``(d,)`` contiguous, its model minus the round's global model.
         num_samples: the sample count it reports.
         num_steps: the number of local steps it reports.
@@ -40,9 +40,9 @@ class Sender:
     """Submits the updates of one worker's participants, over one call for all rounds.
 
     Args:
-        aggregator: the data plane, see ``channel.data_plane``.
-        federation_id: for which federation.
-        credentials: each participant's secret, by index; may grow.
+        aggregator: the aggregator's stub, from ``channel.data_plane``.
+        federation_id: the federation.
+        credentials: the participants' secrets by index; participants may be added later.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class Sender:
     async def submit(
         self, round_number: int, updates: Sequence[Update], deadline: float
     ) -> list[Refusal]:
-        """Submit updates; what a broken line left open is sent again.
+        """Submit updates, and again after a lost connection.
 
         Args:
             round_number: the round.
-            updates: at least one.
-            deadline: on the clock of ``time.monotonic``.
+            updates: the updates, at least one.
+            deadline: when to stop retrying, on the clock of ``time.monotonic``.
 
         Returns:
-            The refusals. All other updates were taken in.
+            The refusals, one for each update that was not accepted.
         """
         headers = [self._header(round_number, update) for update in updates]
         async for attempt in attempts():
@@ -86,8 +86,8 @@ class Sender:
             refusals = [Refusal.in_receipt(receipt) for receipt in receipts]
             arriving = any(one and one.reason == "UPDATE_ARRIVING" for one in refusals)
             if arriving and time.monotonic() < deadline:
-                continue  # the server has not yet noticed that the line before is broken
-            # after a broken line a duplicate says that the answer was lost, not the update
+                continue  # the server has not yet noticed that the former connection is lost
+            # after a lost connection a duplicate means that only the receipt was lost
             lost = {"DUPLICATE_UPDATE"} if attempt else set()
             refused = [one for one in refusals if one is not None and one.reason not in lost]
             return [*refused, *[_NO_RECEIPT] * without_receipt]
@@ -96,7 +96,7 @@ class Sender:
     async def _send(
         self, headers: Sequence[pb.UpdateHeader], updates: Sequence[Update]
     ) -> Sequence[pb.UpdateReceipt]:
-        """Send once, and return the receipts that came back."""
+        """Send the updates once and return their receipts."""
         deltas = (update.delta for update in updates)
         async with self._call.exchange():
             for message in write_updates(zip(headers, deltas, strict=True)):
@@ -115,18 +115,18 @@ class Sender:
         )
 
     def close(self) -> None:
-        """End the call."""
+        """Cancel the call."""
         self._call.close()
 
 
 def _refusal_of(error: grpc.aio.AioRpcError | asyncio.CancelledError) -> Refusal:
-    """Say why a call failed; who is cancelled itself stays so.
+    """Return the refusal of a failed call; raise the error if this task itself was cancelled.
 
-    grpc.aio cancels a call whose line breaks, or whose time is up, while it ends its stream.
+    grpc.aio raises CancelledError for a call that loses its connection while it ends its stream.
     """
     if isinstance(error, grpc.aio.AioRpcError):
         return Refusal.of(error)
     here = asyncio.current_task()
     if here is None or here.cancelling():
         raise error
-    return Refusal(grpc.StatusCode.CANCELLED, "", "the line broke")
+    return Refusal(grpc.StatusCode.CANCELLED, "", "the connection was lost")

@@ -1,4 +1,4 @@
-"""Local training as an assignment asks for it: the same for clients and for attackers."""
+"""Local training of an assignment, the same for clients and attackers."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ def local_training(
 
     Args:
         join: the assignment.
-        spec: how participants train, as ``settings.read`` reads the task.
+        spec: the settings of training, parsed from the task by ``settings.read``.
         data: the folder of the data sets.
-        alter: what is made of a participant's samples before it trains on them.
+        alter: changes a participant's samples before it trains on them; for data poisoning.
 
     Raises:
-        InvalidValue: the assignment cannot be done.
-        MissingData: the data set is not there.
+        InvalidValue: a setting is not possible.
+        MissingData: the data set is missing.
     """
     return LocalTraining(
         join.model,

@@ -1,7 +1,7 @@
-"""A worker: attaches to the simulator, hosts participants, talks to the aggregator for them.
+"""The worker: attaches to the simulator, hosts participants, and submits their updates.
 
-Client and attacker are the same worker with other participants; to the aggregator they look alike.
-A worker only dials out. It waits for peers that are not there yet, and a lost line is opened again.
+Client and attacker are this worker with different participants. A worker only opens connections,
+accepts none, waits for services that are not up yet, and reconnects after a lost connection.
 """
 
 import abc
@@ -35,40 +35,40 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: All participants of a process compute in this one thread: more would contend for its core, and
-#: torch.fx, which the cohort engine reads models with, is not safe with others at work.
+#: torch.fx, with which the cohort engine traces models, is not thread-safe.
 _COMPUTING = ThreadPoolExecutor(1, thread_name_prefix="participants")
-#: Refusals that only say that the round went on without this worker.
+#: Reasons of refusals that mean that the round had closed before the update arrived.
 TOO_LATE = frozenset({"STALE_ROUND", "ROUND_CLOSED"})
 
 
 class HostedParticipants(abc.ABC):
-    """What the participants of one worker do in one experiment. Runs in one thread."""
+    """The participants that one worker hosts in one experiment. Its methods run in one thread."""
 
     @property
     @abc.abstractmethod
     def size(self) -> int:
-        """How many parameters the model has; known once prepared."""
+        """The number of parameters of the model; available after ``prepare``."""
 
     @abc.abstractmethod
     def prepare(self, join: pb.Join) -> str:
-        """Get ready; return in a few words how the participants compute."""
+        """Load model and data, and return a short description of how the participants compute."""
 
-    def expect(self, order: pb.TakePart) -> None:  # noqa: B027 - most need not know more
-        """Take note of a round before its updates are asked for, of who else takes part in it."""
+    def expect(self, order: pb.TakePart) -> None:  # noqa: B027 - optional
+        """Read the assignment of a round before its updates are computed; by default do nothing."""
 
-    def observe(self, round_number: int, weights: Floats) -> None:  # noqa: B027 - most forget it
-        """See the model of a round in which none of these participants takes part.
+    def observe(self, round_number: int, weights: Floats) -> None:  # noqa: B027 - optional
+        """Read the model of a round in which no participant of this worker is scheduled.
 
         Args:
             round_number: 1 or more.
-            weights: ``(d,)`` the round's global model; not to be changed.
+            weights: ``(d,)`` the round's global model, read-only.
         """
 
     @abc.abstractmethod
     def updates(
         self, round_number: int, weights: Floats, indices: Sequence[int]
     ) -> Iterator[list[Update]]:
-        """Yield the updates of these participants, a block at a time.
+        """Yield the updates of some participants in blocks.
 
         Args:
             round_number: 1 or more.
@@ -78,12 +78,11 @@ class HostedParticipants(abc.ABC):
 
 
 class AggregatorCalls:
-    """A worker's two calls to the aggregator for one experiment: models down, updates up.
+    """A worker's open calls to the aggregator for one experiment: GetModel and SubmitUpdates.
 
     Args:
-        aggregator: the data plane.
-        federation_id: the federation.
-        credentials: as for ``Sender``.
+        aggregator: the aggregator's stub.
+        federation_id, credentials: as for ``Sender``.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class AggregatorCalls:
         self.sender = Sender(aggregator, federation_id, credentials)
 
     def close(self) -> None:
-        """End both."""
+        """Cancel both calls."""
         self.models.close()
         self.sender.close()
 
@@ -106,14 +105,14 @@ class Assignment:
     """A worker's part in one experiment.
 
     Attributes:
-        join: what it was told last.
-        participants: computes.
-        method: how, in a few words; empty until it is prepared.
-        slots: the slot of each participant index. Once given they stay, whoever joins later.
-        credentials: the secret of each participant that has enrolled.
-        calls: its calls to the aggregator, once it has taken part.
-        join_task: enrols, or did last.
-        round_task: does a round, or did last.
+        join: the last join message.
+        participants: the participants that it hosts.
+        method: how they compute, in a few words; empty until they are prepared.
+        slots: the slots of participants by index; they never change.
+        credentials: the secrets of enrolled participants by index.
+        calls: the calls to the aggregator; None before the first round.
+        join_task: the last enrolment, running or done.
+        round_task: the last round, running or done.
     """
 
     join: pb.Join
@@ -126,23 +125,23 @@ class Assignment:
     round_task: asyncio.Task[None] | None = None
 
     def tasks(self) -> list[asyncio.Task[None]]:
-        """Return what is under way, or was last."""
+        """Return the tasks that were started last, running or done."""
         return [task for task in (self.join_task, self.round_task) if task is not None]
 
 
 class Worker:
-    """Hosts participants for whatever experiments the simulator runs.
+    """Hosts participants for the experiments of a simulator.
 
     A renewed certificate takes effect at once: the worker opens new channels and attaches again,
-    while what is under way goes on over the old ones.
+    while running tasks go on over the old ones.
 
     Args:
-        hello: who this worker is and how many participants it can host.
-        make_participants: makes the participants of an experiment.
+        hello: the worker's name, kind and capacity.
+        make_participants: creates the participants of an experiment.
         simulator: the simulator's ``host:port``.
         aggregator: the aggregator's ``host:port``.
-        identity: what proves that its name is its own. A worker that is started again with the same
-            name and secret finds its participants' indices. None for a new secret and no proof.
+        identity: name, secret, tokens and certificate; the same name and secret keep the indices of
+            its participants after a restart. None for a new random secret.
     """
 
     def __init__(
@@ -170,7 +169,7 @@ class Worker:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Run until cancelled."""
         try:
             while True:
                 await self._work_until_renewed()
@@ -181,60 +180,61 @@ class Worker:
         """Stay attached over new channels until the certificate is renewed."""
         tls = self._identity.tls
         version = tls.version if tls else 0
-        line, data = connect(self._simulator, tls), connect(self._aggregator, tls)
-        self._control: rpc.SimulatorServiceAsyncStub = rpc.SimulatorServiceStub(line)
-        self._data: data_rpc.AggregatorServiceAsyncStub = data_plane(data)
+        channels = connect(self._simulator, tls), connect(self._aggregator, tls)
+        self._control: rpc.SimulatorServiceAsyncStub = rpc.SimulatorServiceStub(channels[0])
+        self._data: data_rpc.AggregatorServiceAsyncStub = data_plane(channels[1])
         attached = asyncio.create_task(self._stay_attached())
         renewed = asyncio.create_task(tls.renewed(version) if tls else asyncio.Event().wait())
         try:
             await asyncio.wait((attached, renewed), return_when=asyncio.FIRST_COMPLETED)
             if attached.done():
-                await attached  # it never ends but by an error
+                await attached  # raises: it ends only with an error
             log.info("the certificate was renewed; attaching again")
         finally:
             attached.cancel()
             renewed.cancel()
             await asyncio.wait((attached, renewed))
             for assignment in self._assignments.values():
-                assignment.calls = None  # what is under way keeps the old ones
-            closing = asyncio.create_task(_close_after(self._under_way(), line, data))
+                assignment.calls = None  # running tasks keep the old ones
+            closing = asyncio.create_task(_close_after(self._running_tasks(), *channels))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
     async def _stay_attached(self) -> None:
+        """Attach to the simulator, and again whenever the connection ends."""
         async for attempt in attempts():
             try:
                 await self._attach()
-                log.info("the simulator closed the line; attaching again")
+                log.info("the simulator closed the stream; attaching again")
             except grpc.aio.AioRpcError as error:
                 if error.code() not in TRANSIENT:
                     log.warning("not attached: %s", Refusal.of(error))
                 elif attempt == 0:
                     log.info("waiting for the simulator at %s", Route.to(self._simulator))
 
-    def _under_way(self) -> list[asyncio.Task[None]]:
+    def _running_tasks(self) -> list[asyncio.Task[None]]:
         tasks = [task for assignment in self._assignments.values() for task in assignment.tasks()]
         return [task for task in tasks if not task.done()]
 
     async def _stop(self) -> None:
-        """Stop what is under way; the channels close after it."""
-        for task in self._under_way():
+        """Cancel the running tasks and wait until the channels are closed."""
+        for task in self._running_tasks():
             task.cancel()
         if self._closing:
             await asyncio.wait(self._closing)
 
     async def _attach(self) -> None:
-        """Hold one line to the simulator until it breaks."""
+        """Keep one Attach call open until it ends."""
         outbox = self._outbox = asyncio.Queue()
         outbox.put_nowait(pb.AttachRequest(hello=self._hello))
         try:
             async for message in self._control.Attach(_drain(outbox)):
                 self._handle(message)
         finally:
-            outbox.put_nowait(None)  # else grpc waits for a next message for ever
+            outbox.put_nowait(None)  # else gRPC waits for another message for ever
 
     def _handle(self, message: pb.AttachResponse) -> None:
-        """Begin to do what the simulator says."""
+        """Start the task of a message from the simulator."""
         match message.WhichOneof("message"):
             case "join":
                 join = message.join
@@ -243,7 +243,7 @@ class Worker:
                     assignment = self._assignments[join.experiment_id] = Assignment(
                         join, self._make_participants()
                     )
-                assignment.join = join  # the same again after a lost line, or with newcomers
+                assignment.join = join  # repeated after a lost connection, or with more indices
                 assignment.join_task = self._replace_task(
                     assignment.join_task, assignment, self._join(assignment)
                 )
@@ -266,13 +266,13 @@ class Worker:
         assignment: Assignment,
         work: Coroutine[None, None, None],
     ) -> asyncio.Task[None]:
-        """Begin the newest assignment; an older one of its kind is no longer wanted."""
+        """Start a task, and cancel the older one of its kind."""
         if older is not None:
             older.cancel()
         return asyncio.create_task(self._run_task(assignment, work))
 
     async def _run_task(self, assignment: Assignment, work: Coroutine[None, None, None]) -> None:
-        """Work, and tell the simulator if it cannot be done."""
+        """Await the work of a task, and report a failure to the simulator."""
         try:
             await work
         except grpc.aio.AioRpcError as error:
@@ -289,11 +289,11 @@ class Worker:
         self._outbox.put_nowait(pb.AttachRequest(failure=failure))
 
     async def _compute(self, function: Callable[[], T]) -> T:
-        """Run in the one thread that computes, so that participants need no locks."""
+        """Run a function in the computing thread, so that participants need no locks."""
         return await asyncio.get_running_loop().run_in_executor(_COMPUTING, function)
 
     async def _join(self, assignment: Assignment) -> None:
-        """Get ready, enrol, report."""
+        """Prepare and enrol the participants, and report it to the simulator."""
         join = assignment.join
         if not assignment.method:
             assignment.method = await self._compute(lambda: assignment.participants.prepare(join))
@@ -311,9 +311,9 @@ class Worker:
         self._outbox.put_nowait(pb.AttachRequest(joined=joined))
 
     async def _take_part(self, assignment: Assignment, order: pb.TakePart) -> None:
-        """Do one round: get the model, compute block by block, send one while the next computes.
+        """Run a round: pull the model, compute blocks of updates, send each during the next.
 
-        Where none of its participants is scheduled, the model is all there is to do.
+        If none of its participants is scheduled, they only observe the model.
         """
         deadline = time.monotonic() + order.deadline.ToTimedelta().total_seconds()
         report = pb.RoundReport(experiment_id=order.experiment_id, round=order.round)
@@ -374,7 +374,7 @@ class Worker:
     async def _submit(
         self, sender: Sender, report: pb.RoundReport, block: list[Update], deadline: float
     ) -> None:
-        """Submit a block of updates and note what became of them."""
+        """Submit a block of updates, and count acceptances and refusals in the report."""
         refusals = await sender.submit(report.round, block, deadline)
         report.submitted += len(block) - len(refusals)
         others = [one for one in refusals if one.reason not in TOO_LATE]

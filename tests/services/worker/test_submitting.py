@@ -231,7 +231,7 @@ async def test_a_line_that_breaks_at_the_end_of_the_stream_is_tried_again(aggreg
     stub = CancellingStub(1)
     sender = Sender(stub, "f", {0: b"secret 0"})
     (found,) = await sender.submit(3, updates(1), time.monotonic() - 1)
-    assert (found.code, found.message) == (Code.CANCELLED, "the line broke")
+    assert (found.code, found.message) == (Code.CANCELLED, "the connection was lost")
 
 
 async def test_who_is_cancelled_itself_stops(aggregator):
