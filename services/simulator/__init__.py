@@ -1,1 +1,1 @@
-"""Schedules the rounds, knows who is hostile, collects history and reports."""
+"""The simulator service: assigns participants to workers, schedules rounds, records results."""

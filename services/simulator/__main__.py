@@ -1,4 +1,4 @@
-"""Starts a simulator: ``python -m services.simulator --aggregator aggregator:50051``."""
+"""Start a simulator: ``python -m services.simulator --aggregator aggregator:50051``."""
 
 import argparse
 import asyncio
@@ -45,22 +45,21 @@ async def simulating(
         address: ``host:port``; port 0 takes a free one.
         aggregator: the aggregator's ``host:port``.
         data: the folder of the data sets.
-        runs: where results folders are created.
-        tls: the certificate that this simulator shows to callers and to the aggregator; None for
-            connections without TLS.
-        limits: what one peer may take; None for the usual.
+        runs: the folder in which results folders are created.
+        tls: the simulator's certificate, as server and as client; None for connections without TLS.
+        limits: the limits of one peer; None for the default.
 
     Yields:
         The service and its port.
     """
     guard = Guard(limits or Limits(), control=CONTROL, participant=PARTICIPANT)
-    async with AsyncExitStack() as lines:
+    async with AsyncExitStack() as channels:
         service = SimulatorService(
-            await lines.enter_async_context(connect(aggregator, tls)), data, runs
+            await channels.enter_async_context(connect(aggregator, tls)), data, runs
         )
         if tls is not None:
-            renewing = asyncio.create_task(_renew(service, aggregator, tls, lines))
-            lines.callback(renewing.cancel)
+            renewing = asyncio.create_task(_renew(service, aggregator, tls, channels))
+            channels.callback(renewing.cancel)
         async with serving(
             address,
             lambda server: rpc.add_SimulatorServiceServicer_to_server(service, server),
@@ -75,28 +74,27 @@ async def simulating(
 
 
 async def _renew(
-    service: SimulatorService, aggregator: str, tls: Tls, lines: AsyncExitStack
+    service: SimulatorService, aggregator: str, tls: Tls, channels: AsyncExitStack
 ) -> None:
-    """Reach the aggregator over a new line whenever the certificate was renewed.
+    """Open a new channel to the aggregator whenever the certificate is renewed.
 
-    The older lines stay for the experiments that have begun on them.
+    The older channels stay open for the experiments that use them.
     """
     version = tls.version
     while True:
         version = await tls.renewed(version)
-        service.use_aggregator(await lines.enter_async_context(connect(aggregator, tls)))
+        service.use_aggregator(await channels.enter_async_context(connect(aggregator, tls)))
         log.info("the certificate was renewed; experiments from now on use it")
 
 
 def from_environment(variables: Mapping[str, str]) -> ExperimentSpec:
-    """Read an experiment from variables named like those of ``make sim``; empty ones do not count.
+    """Parse an experiment from variables named as those of ``make sim``; empty ones are ignored.
 
-    ``SETTINGS`` holds more of them in one text, ``ATTACK=0.3 RULE=krum``, for callers that cannot
-    pass every variable on; it comes before the others. Without CLIENTS the number of participants
-    is open.
+    ``SETTINGS`` may hold several in one text, ``ATTACK=0.3 RULE=krum``, and takes precedence over
+    the others. Without CLIENTS the number of participants is open.
 
     Raises:
-        InvalidValue: a value is out of its range, or SETTINGS names a setting that there is not.
+        InvalidValue: a value is out of its range, or SETTINGS has an unknown setting.
     """
     names = ExperimentSpec.model_fields
     words = assignments.split(variables.get("SETTINGS", ""))
@@ -110,13 +108,13 @@ def from_environment(variables: Mapping[str, str]) -> ExperimentSpec:
 
 
 def unread(variables: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each variable that may be meant as a setting, but is not read as one.
+    """Yield a warning for each variable that resembles a setting but has no effect.
 
-    Of those without a prefix only near misses are: an environment has many others.
+    Variables without the prefix are reported only if their name is close to a setting's.
     """
     for name in environment.unread(variables):
         plain_name = name.removeprefix(environment.PREFIX)
-        yield f"{name} has no effect here: --start reads {plain_name}"
+        yield f"{name} has no effect: --start reads {plain_name}"
     known = [
         name.upper() for name in ExperimentSpec.model_fields if name not in assignments.AMBIGUOUS
     ]
@@ -127,7 +125,7 @@ def unread(variables: Mapping[str, str]) -> Iterator[str]:
 
 
 async def show(experiment: Experiment) -> None:
-    """Print an experiment's history as it grows, and how it ends."""
+    """Log an experiment's rounds as they are recorded, its problems, and its results folder."""
     async for event in experiment.watch():
         if event.HasField("entry"):
             row = row_of(event.row)
@@ -141,9 +139,9 @@ async def serve(options: argparse.Namespace, limits: Limits, spec: ExperimentSpe
     """Serve until cancelled.
 
     Args:
-        options: the command line.
-        limits: what one peer may take.
-        spec: an experiment to start with; the services stay up after it.
+        options: the parsed command line.
+        limits: the limits of one peer.
+        spec: an experiment to start at once; None for none. The service goes on after its end.
     """
     async with simulating(
         options.address,
@@ -175,18 +173,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--certs",
         type=Path,
         default=os.environ.get("FEDSIEGE_CERTS") or None,
-        help="bundle: TLS, with certificates",
+        help="certificate bundle; turns on TLS",
     )
     parser.add_argument(
         "--limits",
         default=os.environ.get("FEDSIEGE_LIMITS", ""),
-        help="of one peer: streams=2000,bytes=512MiB,...",
+        help="limits of one peer: streams=2000,bytes=512MiB,...",
     )
     parser.add_argument("--log-level", default="INFO")
     parser.add_argument(
         "--start",
         action="store_true",
-        help="start with the experiment that the environment describes: ATTACK, RULE, ROUNDS, ...",
+        help="start the experiment given by environment variables: ATTACK, RULE, ROUNDS, ...",
     )
     options = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""The workers of one experiment: who hosts which participants, and whether they are ready."""
+"""Assignment of one experiment's participants to workers, and the progress of these workers."""
 
 import asyncio
 import contextlib
@@ -20,34 +20,32 @@ from services.rpc.report_limit import ReportLimit
 from services.simulator.worker_reports import readable, refused_updates
 from services.simulator.workers import AttachedWorker, Workers, share_out
 
-#: Seconds that workers get to join: they load data and measure how to train.
+#: Seconds that workers have to join: they load data and measure how to train.
 JOIN_TIMEOUT = 120.0
-
-
-#: Seconds that a worker whose line broke gets to attach again before a round without a deadline
-#: stops waiting for its updates. On a busy machine a ping may stay unanswered for a while.
+#: Seconds that a disconnected worker has to attach again before a round without a deadline stops
+#: waiting for its updates. On a busy machine a ping may stay unanswered for a while.
 REATTACH_TIMEOUT = 30.0
-#: Seconds that a round waits where its specification sets no deadline: the longest there is.
+#: Seconds of a round without a deadline in its specification: the longest that is allowed.
 NO_DEADLINE = 86_400.0
-#: Participants that an open federation has room for; indices run below this number.
+#: Capacity of an open federation; participant indices are below it.
 LARGEST_FEDERATION = 100_000
-#: Notes that one worker may cause in a round; in honest use it has one or two to say.
+#: Notes that one worker may cause in a round; an honest worker causes one or two.
 MOST_NOTES_OF_A_WORKER = 5
 
 
 class WorkersMissing(FedSiegeError):
-    """The workers that an experiment needs are not there, or cannot do it."""
+    """The workers that an experiment needs are not attached, or cannot take part."""
 
 
 @dataclass
 class Hosted:
-    """A worker's part in the experiment.
+    """The participants that one worker hosts.
 
     Attributes:
-        join: the assignment; sent again when the worker comes back.
-        worker: its line, or None while it is away.
-        enrolled: those of its participants that have enrolled over this line.
-        refused: how many of them were refused enrolment; only hostile ones may be.
+        join: the join message; sent again when the worker attaches again.
+        worker: the attached worker; None while it is disconnected.
+        enrolled: its participants that have enrolled since it attached.
+        refused: the number of its participants that were refused enrolment; only hostile ones.
     """
 
     join: pb.Join
@@ -57,19 +55,19 @@ class Hosted:
 
     @property
     def joined(self) -> bool:
-        """Whether all its participants can take part, but for those that were refused."""
+        """Whether each of its participants has enrolled or was refused."""
         return len(self.enrolled) + self.refused == len(self.join.participant_indices)
 
 
 class Assignment:
-    """Assigns the participants of one experiment to workers and keeps up with them.
+    """Assigns the participants of one experiment to workers, and follows these workers.
 
     Args:
         experiment_id: the experiment.
-        spec: what it does.
-        roster: who is benign, and who hostile.
-        workers: who is attached.
-        note: told what people should know.
+        spec: its specification.
+        roster: the benign and the hostile participants.
+        workers: the attached workers.
+        note: called with each text for people.
     """
 
     def __init__(
@@ -84,17 +82,17 @@ class Assignment:
         self._spec = spec
         self._workers = workers
         self._note = note
-        #: Of each worker a few notes a round: a flood of complaints must not fill the log.
+        #: Limits the notes that each worker causes in a round, so that none fills the log.
         self._worker_notes = ReportLimit(note, MOST_NOTES_OF_A_WORKER)
         self._hosted: dict[str, Hosted] = {}
         self._failure = ""
-        #: Attackers that were told to look at the model of the last round, and have not said so.
+        #: The round whose model an attacker was sent to observe, by worker, until it reports.
         self._awaiting_model: dict[str, int] = {}
         self._round = 0
-        #: Participants that were sent into the current round, by worker, until it reports.
+        #: The participants scheduled in the current round, by worker, until it reports.
         self._sent: dict[str, list[int]] = {}
         self._timers: list[asyncio.TimerHandle] = []
-        #: Participants of the current round whose updates cannot come any more.
+        #: Scheduled participants whose updates cannot come any more, for ``StopWaiting``.
         self.unreachable: asyncio.Queue[list[int]] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._stop_listening = workers.listen(self._workers_changed)
@@ -107,7 +105,7 @@ class Assignment:
         }
 
     def _workers_changed(self) -> None:
-        """Send a worker of ours that came back to its hosted again."""
+        """Update workers that were disconnected, or that have attached again."""
         self._wake.set()
         for name, hosted in self._hosted.items():
             worker = self._workers.get(name)
@@ -125,7 +123,7 @@ class Assignment:
                 self._send(hosted, worker)
 
     def _expire(self, name: str, sent: list[int]) -> None:
-        """Expect no more updates of a worker whose line broke and was not opened again."""
+        """Stop waiting for the updates of a worker that has not attached again."""
         if self._sent.get(name) is sent and self._workers.get(name) is None:
             self._mark_unreachable(name)
 
@@ -135,7 +133,7 @@ class Assignment:
         self._timers.clear()
 
     def _mark_unreachable(self, name: str) -> None:
-        """Expect no more updates of a worker in this round."""
+        """Stop waiting for further updates of a worker in this round."""
         if sent := self._sent.pop(name, None):
             self.unreachable.put_nowait(sent)
 
@@ -144,25 +142,25 @@ class Assignment:
         worker.send(pb.AttachResponse(join=hosted.join))
 
     def missing(self) -> str:
-        """Say which workers are still needed; empty if there are enough."""
-        wanting = []
+        """Return which workers are missing, for people; empty if there are enough."""
+        waiting = []
         for kind, indices in self._needed.items():
             places = sum(worker.hello.capacity for worker in self._workers.of_kind(kind))
             if places < len(indices):
                 name = pb.WorkerKind.Name(kind).removeprefix("WORKER_KIND_").lower()
-                wanting.append(f"{len(indices)} places on {name} workers ({places} are there)")
-        return f"waiting for {' and '.join(wanting)}" if wanting else ""
+                waiting.append(f"{len(indices)} places on {name} workers ({places} are there)")
+        return f"waiting for {' and '.join(waiting)}" if waiting else ""
 
     async def changed(self) -> None:
-        """Wait for the next change of the workers or of what they say."""
+        """Wait for the next message or change of the workers."""
         await self._wake.wait()
         self._wake.clear()
 
     def assign(self, federation_id: str) -> None:
-        """Give every participant a worker, and the workers their assignments.
+        """Distribute the participants among workers and send the join messages.
 
         Raises:
-            WorkersMissing: one that was there has left meanwhile.
+            WorkersMissing: the attached workers are too few.
         """
         if missing := self.missing():
             raise WorkersMissing(missing)
@@ -177,6 +175,7 @@ class Assignment:
     def _join_message(
         self, kind: pb.WorkerKind.ValueType, federation_id: str, share: list[int]
     ) -> pb.Join:
+        """Return the join message; an attacker's has as much as its attack may know."""
         spec = self._spec
         join = pb.Join(
             experiment_id=self._experiment_id,
@@ -201,10 +200,10 @@ class Assignment:
         return join
 
     async def ready(self) -> None:
-        """Wait until every worker's participants have enrolled.
+        """Wait until the participants of every worker have enrolled.
 
         Raises:
-            WorkersMissing: one cannot, or takes too long.
+            WorkersMissing: a worker failed, or was not ready within ``JOIN_TIMEOUT``.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(JOIN_TIMEOUT):
@@ -217,48 +216,53 @@ class Assignment:
             self._not_ready(f"not ready after {JOIN_TIMEOUT:.0f} s: {', '.join(late)}")
 
     def _not_ready(self, problem: str) -> None:
-        """Say that some workers are too slow: with a fixed roster that is the end."""
+        """Handle workers that are too slow: an experiment with a fixed roster fails."""
         raise WorkersMissing(problem)
 
     async def present(self, patience: float) -> list[int]:
-        """Return the participants whose workers are there, ascending; wait if there are none.
+        """Return the enrolled participants of attached workers, ascending; wait for the first.
 
         Raises:
-            WorkersMissing: nobody came back for that many seconds.
+            WorkersMissing: there was none for ``patience`` seconds.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while not (there := self._available()):
+                while not (available := self._available()):
                     await self.changed()
-                return there
-        raise WorkersMissing(f"no participant has been there for {patience:g} s")
+                return available
+        raise WorkersMissing(f"no participant was available for {patience:g} s")
 
     def _available(self) -> list[int]:
-        """Return who can take part at this moment, ascending."""
+        """Return the participants that can take part now, ascending."""
         return sorted(index for hosted in self._hosted.values() for index in hosted.enrolled)
 
     def start_round(self, round_number: int, scheduled: Collection[int], deadline: float) -> None:
-        """Send those who are scheduled, of those who are there, into a round.
+        """Send the workers of scheduled participants their assignments of a round.
 
-        Attackers look at its model in any case: what an attack remembers is then the same whichever
-        worker hosts those who are scheduled.
+        Attackers get one in any case and observe the model, so that the state of an attack does not
+        depend on which worker hosts the scheduled participants.
+
+        Args:
+            round_number: the round, which is open.
+            scheduled: the scheduled participants.
+            deadline: seconds until the round closes.
         """
         scheduled = frozenset(scheduled)
         order = pb.TakePart(experiment_id=self._experiment_id, round=round_number)
         order.deadline.CopyFrom(seconds(deadline))
-        secret = pb.TakePart()
+        knowledge = pb.TakePart()  # for attackers only
         if self._attack.knows is not Knowledge.NONE:
-            secret.hostile_indices.extend(sorted(scheduled & self.hostile))
-            secret.num_scheduled = len(scheduled)
+            knowledge.hostile_indices.extend(sorted(scheduled & self.hostile))
+            knowledge.num_scheduled = len(scheduled)
         if self._attack.knows is Knowledge.FULL:
-            secret.benign_indices.extend(sorted(scheduled - self.hostile))
+            knowledge.benign_indices.extend(sorted(scheduled - self.hostile))
         self._awaiting_model.clear()
         self._worker_notes.reset()
         self._round = round_number
         self._sent.clear()
         self._cancel_timers()
         self.unreachable = asyncio.Queue()
-        told: set[int] = set()
+        reached: set[int] = set()
         for name, hosted in self._hosted.items():
             sent = [index for index in hosted.enrolled if index in scheduled]
             hostile = hosted.join.HasField("attack")
@@ -267,31 +271,31 @@ class Assignment:
             message = pb.AttachResponse(take_part=order)
             message.take_part.participant_indices[:] = sent
             if hostile:
-                message.take_part.MergeFrom(secret)
+                message.take_part.MergeFrom(knowledge)
             if sent:
                 self._sent[name] = sent
-                told.update(sent)
+                reached.update(sent)
             else:
                 self._awaiting_model[name] = round_number
             hosted.worker.send(message)
-        if untold := sorted(scheduled - told):
-            self.unreachable.put_nowait(untold)
+        if unreached := sorted(scheduled - reached):
+            self.unreachable.put_nowait(unreached)
 
     async def models_seen(self, patience: float) -> None:
-        """Wait until all attackers that only look have seen the model, or for that many seconds.
+        """Wait until attackers without scheduled participants have observed the round's model.
 
-        They ask for it when the round opens, and so are hardly ever waited for after it; but a
-        model is not kept for longer than another round.
+        They pull it when the round opens, so this seldom waits. The aggregator drops the model
+        after the next round. After ``patience`` seconds the late ones are noted.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 while self._awaiting_model:
                     await self.changed()
         for name, number in self._awaiting_model.items():
-            self._note(f"round {number}: worker {name} has not seen the model; it remembers less")
+            self._note(f"round {number}: worker {name} has not observed the model of the round")
 
     def handle(self, worker: AttachedWorker, message: pb.AttachRequest) -> None:
-        """Take what a worker says. What it says about others' participants changes nothing."""
+        """Process a message of a worker, as far as it concerns its own participants."""
         hosted = self._hosted.get(worker.name)
         if hosted is None or hosted.worker is not worker:
             return
@@ -299,7 +303,7 @@ class Assignment:
             case "joined":
                 given = [one.participant_index for one in message.joined.memberships]
                 if not set(given) <= set(hosted.join.participant_indices):
-                    problem = f"worker {worker.name} enrolled others than it was told to"
+                    problem = f"worker {worker.name} enrolled participants of other workers"
                     self._cannot_join(hosted, problem)
                 elif len(given) >= len(hosted.enrolled):
                     self._enrolled(hosted, given, message.joined)
@@ -325,14 +329,15 @@ class Assignment:
         self._wake.set()
 
     def _note_worker(self, worker: str, text: str) -> None:
-        """Note something of one worker, unless it has had too much to say in this round."""
+        """Note a text caused by a worker, unless it has reached its limit in this round."""
         self._worker_notes.report(f"worker {worker}", text)
 
     def _cannot_join(self, hosted: Hosted, problem: str) -> None:
-        """Take note that a worker cannot do its part: with a fixed roster nobody can stand in."""
+        """Handle a worker that cannot take part: an experiment with a fixed roster fails."""
         self._failure = problem
 
     def _enrolled(self, hosted: Hosted, indices: list[int], joined: pb.Joined) -> None:
+        """Record a worker's enrolled participants."""
         if not hosted.enrolled and hosted.worker is not None:
             name = hosted.worker.name
             self._note_worker(name, f"worker {name}: {plain(joined.method)}")
@@ -344,7 +349,7 @@ class Assignment:
             self._note_worker(hosted.worker.name if hosted.worker else "", text)
 
     async def intrusions_over(self, patience: float) -> None:
-        """Wait until the attacker has tried all it was asked to, or for that many seconds."""
+        """Wait for the reports of all intrusions, at most ``patience`` seconds."""
         asked = len(intrusions.parse(self._spec.intrusions))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
@@ -352,7 +357,7 @@ class Assignment:
                     await self.changed()
 
     def _record_intrusion(self, report: pb.IntrusionReport) -> None:
-        """Note what came of one of the ways to get in that were asked for."""
+        """Keep and note the report of an intrusion of the specification, once."""
         asked = intrusions.parse(self._spec.intrusions)
         if report.intrusion in asked and all(
             one.intrusion != report.intrusion for one in self.intrusions
@@ -365,7 +370,7 @@ class Assignment:
             )
 
     def release(self) -> None:
-        """Send everyone home."""
+        """End the assignment: send all its workers a leave message."""
         self._stop_listening()
         self._cancel_timers()
         self._worker_notes.reset()
@@ -378,7 +383,7 @@ class Assignment:
 
 
 def seconds(value: float) -> duration_pb2.Duration:
-    """Spell a duration in seconds as protobuf does."""
+    """Return a duration in seconds as a protobuf message."""
     duration = duration_pb2.Duration()
     duration.FromMicroseconds(int(value * 1e6))
     return duration

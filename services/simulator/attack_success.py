@@ -1,4 +1,4 @@
-"""Measures after every round whether the attacker gets what it wants."""
+"""Measurement of the attack success rate of the global model after every round."""
 
 import asyncio
 from pathlib import Path
@@ -12,13 +12,13 @@ from services.simulator.remote_federation import RETRY_TIMEOUT, RemoteFederation
 
 
 class AttackSuccessRates:
-    """Attack success rate of the global model, round by round.
+    """Attack success rates of the global model, by round.
 
-    Only the simulator knows what the attacker wants, so it looks at the model as any participant
-    can: it pulls it, between the rounds, and tries it while the next round runs.
+    Only the simulator knows the attack's target. It pulls the model between rounds, as any
+    participant can, and measures it during the next round.
 
     Args:
-        success: measures weights; None where the attack has no target.
+        success: measures the weights of a model; None if the attack has no target.
     """
 
     def __init__(self, success: AttackSuccess | None) -> None:
@@ -28,11 +28,11 @@ class AttackSuccessRates:
 
     @classmethod
     def of(cls, spec: ExperimentSpec, data: Path) -> "AttackSuccessRates":
-        """Return the rates of an experiment; without hostile participants it tells the base rate.
+        """Return the rates of an experiment; base rates if it has no hostile participants.
 
         Raises:
-            InvalidValue: there is no held-out input that the attack could be tried on.
-            MissingData: the data set is not there.
+            InvalidValue: the held-out set has no sample that the attack can be measured on.
+            MissingData: the data set is missing.
         """
         attack = attacks.parse(spec.attack_name)
         if not measurable(attack):
@@ -42,7 +42,7 @@ class AttackSuccessRates:
         return cls(AttackSuccess(spec.model, attack, images, labels, spec.seed, spec.device))
 
     async def measure(self, round_number: int, federation: RemoteFederation) -> None:
-        """Pull the model that a round has made, 0 for the initial one, and begin to try it."""
+        """Pull the model after a round, 0 for the initial one, and start to measure it."""
         if self._success is not None:
             weights, _ = await federation.model(RETRY_TIMEOUT)
             measuring = asyncio.to_thread(_on_one_thread, self._success, torch.from_numpy(weights))
@@ -51,7 +51,7 @@ class AttackSuccessRates:
                 self._started.notify_all()
 
     async def rate(self, round_number: int) -> float | None:
-        """Return the attack success rate after a round, 0 to 1, once it is known; None for none."""
+        """Wait for the attack success rate after a round, 0 to 1; None if there is no target."""
         if self._success is None:
             return None
         async with self._started:
@@ -60,9 +60,9 @@ class AttackSuccessRates:
 
 
 def _on_one_thread(success: AttackSuccess, weights: torch.Tensor) -> float:
-    """Measure on one thread of torch: on several, the last bits of the logits depend on how many.
+    """Measure on one torch thread: the last bits of logits depend on the number of threads.
 
-    They were seen to differ between two and four, and a class that is nearly tied would follow.
+    They differed between two and four threads, which can change a nearly tied prediction.
     """
-    torch.set_num_threads(1)  # it counts for the thread that calls it
+    torch.set_num_threads(1)  # applies to the calling thread
     return success(weights)

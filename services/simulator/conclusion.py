@@ -1,4 +1,4 @@
-"""What is written when an experiment ends."""
+"""Files written at the end of an experiment: intrusions, plots and the model."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -20,20 +20,20 @@ async def conclude(
     intrusions: Sequence[pb.IntrusionReport],
     note: Callable[[str], None],
 ) -> None:
-    """Write intrusions, plots and model beside the rounds that have been recorded.
+    """Write intrusions, plots and the model to the results folder.
 
     Args:
-        folder: the results folder; has rounds.
-        resolved: what was run.
-        federation: has the model.
-        intrusions: what came of the ways to get in that were asked for.
-        note: told what people should know.
+        folder: the results folder, with at least one recorded round.
+        resolved: the experiment's resolved specification.
+        federation: the federation, from which the model is pulled.
+        intrusions: the reports of the attacker's intrusions.
+        note: called with a text for people if the model cannot be pulled.
 
     Raises:
-        OSError: the first file that could not be written; all others were tried.
+        OSError: a file could not be written; the other files were still attempted.
     """
     spec = resolved.spec
-    # Where one file does not fit on the disk, a smaller one still may.
+    # On a full disk a smaller file may still fit.
     problems: list[OSError] = []
     try:
         if spec.intrusions:
@@ -54,7 +54,7 @@ async def conclude(
         kept = {"rounds": str(header.round - 1), "model": spec.model}
         folder.write_model(layout, weights, kept)
     except grpc.aio.AioRpcError as error:
-        note(f"the model could not be kept: {Refusal.of(error)}")
+        note(f"the model could not be saved: {Refusal.of(error)}")
     except OSError as error:
         problems.append(error)
     if problems:
@@ -62,7 +62,7 @@ async def conclude(
 
 
 def subtitle(resolved: ResolvedSpec) -> str:
-    """Return what stands below the title of a run's picture."""
+    """Return the subtitle of a run's plots: attack, rule, participants, partition, seed."""
     spec = resolved.spec
     level = resolved.knowledge.level if resolved.knowledge else "none"
     attack = f"{spec.attack_name}, {spec.attack:.0%} hostile, knowledge {level}"

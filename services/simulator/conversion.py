@@ -1,4 +1,4 @@
-"""Between the messages of the contract and what the simulator works with."""
+"""Conversion of the aggregator's and attacker's messages to rows of the results."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from fedsiege.results.participants import RULED_ON
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
 
-#: Characters of what went wrong in a round.
+#: Largest number of characters of a round's problem.
 LONGEST_PROBLEM = 1_000
 
 
@@ -34,8 +34,8 @@ def history_row(
 
     Args:
         entry: the aggregator's entry of the round.
-        participants: all of them in that round; none for round 0.
-        attack_success: of the model after the round, 0 to 1; None where the attack has no target.
+        participants: all participants in that round; empty for round 0.
+        attack_success: the attack success rate after the round, 0 to 1; None without a target.
     """
     scheduled = [one for one in participants if one.outcome is not Outcome.NOT_SCHEDULED]
     missing = [one.hostile for one in scheduled if one.outcome is Outcome.MISSING]
@@ -90,7 +90,7 @@ def _cell(value: object) -> str:
 
 
 def confusion(entry: data_pb.AccuracyEntry) -> Confusion | None:
-    """Return the test of a round by class; None if the model was not tested."""
+    """Return the confusion matrix of a round; None if the model was not tested."""
     classes = len(entry.class_samples)
     if classes == 0 or len(entry.confusion) != classes * classes:
         return None
@@ -99,7 +99,7 @@ def confusion(entry: data_pb.AccuracyEntry) -> Confusion | None:
 
 
 def intrusion_row(report: pb.IntrusionReport) -> IntrusionRow:
-    """Turn the report of the attacker into a row of the results."""
+    """Return the results row of an attacker's intrusion report."""
     return IntrusionRow(
         intrusion=report.intrusion,
         tried=report.tried,
@@ -115,7 +115,13 @@ def intrusion_row(report: pb.IntrusionReport) -> IntrusionRow:
 def participant_row(
     participant: data_pb.Participant, round_number: int, hostile: set[int]
 ) -> ParticipantRow:
-    """Join what the aggregator saw of a participant with what the simulator knows of it."""
+    """Return the results row of a participant in a round.
+
+    Args:
+        participant: the aggregator's description.
+        round_number: the round.
+        hostile: the indices of all hostile participants.
+    """
     outcome = data_pb.Outcome.Name(participant.outcome)
     standing = data_pb.Standing.Name(participant.standing).removeprefix("STANDING_").lower()
     return ParticipantRow(

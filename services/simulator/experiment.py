@@ -1,4 +1,4 @@
-"""One experiment from its start to its results."""
+"""One experiment: its schedule of rounds, its state for watchers, and the recording of results."""
 
 import asyncio
 import contextlib
@@ -45,29 +45,29 @@ ENDED = frozenset(
         pb.EXPERIMENT_STATE_CANCELLED,
     }
 )
-#: Seconds that the last test gets when an experiment is stopped.
+#: Seconds to wait for the last history entry when an experiment is stopped.
 CATCH_UP = 5.0
-#: Seconds after the last round that the attacker gets to end its attempts to get in.
+#: Seconds that the attacker has after the last round to finish its intrusions.
 INTRUSIONS_TIMEOUT = 60.0
-#: Closed rounds that may wait to be recorded before the next one opens. The aggregator tells what
-#: became of participants only for its last ROUNDS_IN_DETAIL rounds, and each round that waits holds
-#: a model in memory whose attack success is being measured.
+#: Closed rounds that may wait to be recorded before the next one opens. The aggregator keeps the
+#: details of its last ROUNDS_IN_DETAIL rounds only, and each round that waits holds a model in
+#: memory whose attack success is being measured.
 MOST_UNRECORDED = 4
-#: Notes kept; a flood of complaints from workers must not fill the memory.
+#: Largest number of notes, so that workers cannot fill the memory.
 MOST_NOTES = 200
-#: Characters of a note, or of what made an experiment fail.
+#: Largest number of characters of a note or a problem.
 MOST_CHARACTERS = 1_000
 
 
 class Experiment:
-    """Schedules the rounds of one experiment and collects what they show.
+    """Schedules the rounds of one experiment and records its results.
 
     Args:
-        experiment_id: its name on the wire.
-        resolved: what to do; the data set is a real one, not "auto".
-        dataset_reason: why this data set, where it was chosen and not named.
-        workers: who is attached.
-        aggregator: the data plane.
+        experiment_id: the identifier in messages.
+        resolved: the resolved specification; its data set is not "auto".
+        dataset_reason: why the data set was chosen; empty if the specification names it.
+        workers: the attached workers.
+        aggregator: the aggregator's stub.
         data: the folder of the data sets.
         make_folder: creates the results folder.
     """
@@ -92,7 +92,7 @@ class Experiment:
         self.problem = ""
         self.results = ""
         self.federation: RemoteFederation | None = None
-        #: What is done to it from outside; to be set before the first round.
+        #: Hooks before and after every round; to be set before the first round.
         self.intervention = Intervention()
         #: The round that was opened last, 0 before any.
         self.round = 0
@@ -113,16 +113,16 @@ class Experiment:
 
     @property
     def hostile(self) -> set[int]:
-        """Who is hostile, by participant index."""
+        """The indices of the hostile participants."""
         return self._assignment.hostile
 
     @property
     def ended(self) -> bool:
-        """Whether it is over."""
+        """Whether the experiment has finished, failed or been cancelled."""
         return self.state in ENDED
 
     def describe(self, *, with_history: bool = True) -> pb.Experiment:
-        """Say what it is and where it stands."""
+        """Return the experiment's description: specification, state, history, notes."""
         message = pb.Experiment(
             experiment_id=self.experiment_id,
             spec=settings.write(self.resolved.spec),
@@ -141,7 +141,7 @@ class Experiment:
         return message
 
     async def watch(self) -> AsyncIterator[pb.WatchExperimentResponse]:
-        """Yield the experiment as it stands, then what happens, then the experiment as it ended."""
+        """Yield the description, then an event for each change, then the final description."""
         version, position = self._version, len(self.history)
         yield pb.WatchExperimentResponse(experiment=self.describe())
         while not self.ended:
@@ -165,12 +165,12 @@ class Experiment:
         self._changed = asyncio.Event()
 
     def _notify_state(self) -> None:
-        """Let watchers see the experiment anew."""
+        """Send watchers a new description."""
         self._version += 1
         self._notify_watchers()
 
     def note(self, note: str) -> None:
-        """Note something that people should know; what is too much is in the log alone."""
+        """Add a note for people; above ``MOST_NOTES`` it goes to the log only."""
         note = plain(note, MOST_CHARACTERS)
         log.info("experiment %s: %s", self.experiment_id, note)
         if len(self.notes) > MOST_NOTES:
@@ -180,22 +180,22 @@ class Experiment:
         self._notify_state()
 
     def start(self, lock: asyncio.Lock) -> None:
-        """Begin as soon as it is this experiment's turn."""
+        """Start as soon as the lock is free: experiments run one after the other."""
         self._task = asyncio.create_task(self._run(lock))
 
     async def cancel(self) -> None:
-        """Stop it; what there is so far is written."""
+        """Cancel the experiment and wait until its results so far are written."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
 
     def handle(self, worker: AttachedWorker, message: pb.AttachRequest) -> None:
-        """Take what a worker says about this experiment."""
+        """Process a message of a worker about this experiment."""
         if not self.ended:
             self._assignment.handle(worker, message)
 
     async def _run(self, lock: asyncio.Lock) -> None:
-        """Do it all; however it ends, the state says so."""
+        """Run the experiment, and set its state and problem however it ends."""
         state = pb.EXPERIMENT_STATE_FAILED
         try:
             if lock.locked():
@@ -213,7 +213,7 @@ class Experiment:
             if error.errno is None:
                 log.exception("experiment %s", self.experiment_id)
             self.problem = describe_error(error)
-        except Exception as error:  # the last resort: an experiment that ends must say so
+        except Exception as error:  # else the experiment would end without a state
             log.exception("experiment %s", self.experiment_id)
             self.problem = f"{type(error).__name__}: {error}"
         finally:
@@ -243,7 +243,7 @@ class Experiment:
         return state
 
     async def _run_rounds(self) -> None:
-        """Wait for workers, set up the federation, do the rounds, write the results."""
+        """Wait for workers, create the federation, run the rounds, write the results."""
         if self.resolved.spec.faults and not self.intervention.makes_faults:
             allowed = "faults are made on containers that fedsiege sim itself starts: ENGINE=docker"
             raise InvalidValue("FAULTS", self.resolved.spec.faults, allowed)
@@ -255,7 +255,7 @@ class Experiment:
         self.problem, self.state = "", pb.EXPERIMENT_STATE_RUNNING
         self._notify_state()
         rates = await asyncio.to_thread(AttackSuccessRates.of, self.resolved.spec, self._data)
-        # What the aggregator refuses leaves no folder.
+        # Created before the folder, so that a refused federation leaves no folder.
         federation = await RemoteFederation.create(self._aggregator, self.resolved.spec)
         self.federation = federation
         with self._make_folder() as folder:
@@ -294,7 +294,7 @@ class Experiment:
         """Wait until at most ``MOST_UNRECORDED`` of the rounds before this one are unrecorded.
 
         A slow disk or a slow measurement of the attack success slows the run down. Without the
-        wait, the recording would fall behind what the aggregator still tells.
+        wait, the aggregator would drop the details of rounds before they are recorded.
 
         Raises:
             FedSiegeError, grpc.aio.AioRpcError, OSError: what ended the recording.
@@ -313,16 +313,16 @@ class Experiment:
     async def _run_round(
         self, number: int, federation: RemoteFederation, *others: asyncio.Task[None]
     ) -> None:
-        """Do one round, until the model has moved; it is tested while the next one runs."""
+        """Run one round until it is aggregated; its model is tested during the next one."""
         spec = self.resolved.spec
         await self.intervention.before(number)
         deadline = spec.deadline or NO_DEADLINE
         present = await self._assignment.present(spec.deadline or JOIN_TIMEOUT)
-        there = self._roster.scheduled(present, number)
-        threshold = min(spec.threshold or len(there), len(there))
-        await federation.open_round(number, there, threshold, deadline)
+        scheduled = self._roster.scheduled(present, number)
+        threshold = min(spec.threshold or len(scheduled), len(scheduled))
+        await federation.open_round(number, scheduled, threshold, deadline)
         self.round = number
-        self._assignment.start_round(number, there, deadline)
+        self._assignment.start_round(number, scheduled, deadline)
         moved = asyncio.create_task(federation.has_aggregated(number))
         stop_waiting = asyncio.create_task(self._stop_waiting(number, federation))
         try:
@@ -334,17 +334,14 @@ class Experiment:
         await self._assignment.models_seen(deadline)
 
     async def _stop_waiting(self, number: int, federation: RemoteFederation) -> None:
-        """Keep a round without a deadline from waiting for updates that cannot come any more.
-
-        A round with a deadline closes by itself.
-        """
+        """Report participants whose updates cannot come, if the round has no deadline."""
         while self.resolved.spec.deadline is None:
             indices = await self._assignment.unreachable.get()
             await federation.stop_waiting(number, indices)
         await asyncio.Event().wait()
 
     async def _catch_up(self, federation: RemoteFederation, *needed: asyncio.Task[None]) -> None:
-        """Wait, not for long, for the entry of the last round that moved the model."""
+        """Wait up to ``CATCH_UP`` seconds for the entry of the last aggregated round."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):
                 while len(self.history) <= federation.aggregated:
@@ -355,7 +352,7 @@ class Experiment:
     async def _record(
         self, folder: ResultsFolder, federation: RemoteFederation, rates: AttackSuccessRates
     ) -> None:
-        """Write down every entry of the history, and what became of each participant."""
+        """Record every history entry and the outcomes of its participants."""
         for number in range(self.resolved.spec.rounds + 1):
             entry, seen = await federation.entries.get()
             if entry.problem:
@@ -372,7 +369,7 @@ class Experiment:
             self._notify_watchers()
 
     def _note_remarks(self, number: int, remarks: Iterable[str]) -> None:
-        """Note what the rule remarks on a round; the same again, with other numbers, is not."""
+        """Note the rule's remarks on a round, once each, whatever numbers they contain."""
         for remark in remarks:
             kind = re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "N", remark)
             if kind not in self._remarked:
@@ -381,10 +378,10 @@ class Experiment:
 
 
 async def _unless_ended(awaited: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
-    """Wait for a task, unless another ends first, whose error then is the reason.
+    """Wait for a task; if another one ends first, raise its error.
 
     Raises:
-        FedSiegeError: another ended without an error, though this one still waits for it.
+        FedSiegeError: another task ended first, without an error.
     """
     await asyncio.wait([awaited, *others], return_when=asyncio.FIRST_COMPLETED)
     for other in others:

@@ -1,4 +1,4 @@
-"""The file of initial weights that a run is asked to begin with, checked before it starts."""
+"""Check of the file of initial weights before a run starts."""
 
 from pathlib import Path
 
@@ -7,19 +7,19 @@ from fedsiege.experiment.spec import ExperimentSpec
 
 
 def check(spec: ExperimentSpec, data: Path) -> tuple[list[Path], list[str]]:
-    """Check that a run can begin with the file that ``init`` names, if it names one.
+    """Check the file of initial weights that ``init`` names, if it names one.
 
     Args:
         spec: the experiment.
-        data: the folder of the data sets; files in its folder ``checkpoints`` go by their name.
+        data: the folder of the data sets; a file in its folder ``checkpoints`` needs only its name.
 
     Returns:
-        The files that the aggregator must be given at its start, and notes for people.
+        The files to pass to the aggregator at its start, and notes for people.
 
     Raises:
-        InvalidValue: there is no such file, or it is not one of the model, or not finite.
+        InvalidValue: the file is missing, has another layout than the model, or is not finite.
     """
-    from fedsiege import models  # brings torch
+    from fedsiege import models  # imported late: it imports torch
 
     if spec.init is None or spec.init in models.WORDS:
         return [], []
@@ -27,8 +27,8 @@ def check(spec: ExperimentSpec, data: Path) -> tuple[list[Path], list[str]]:
     path = models.find_checkpoint(spec.init, data, [own] if own.is_file() else [])
     if path is None:
         allowed = (
-            "pretrained, random, or a safetensors file; there is none of that path, and none of "
-            f"that name in {data / 'checkpoints'}"
+            "pretrained, random, or a safetensors file; no file has that path, and none that name "
+            f"in {data / 'checkpoints'}"
         )
         raise InvalidValue("INIT", spec.init, allowed)
     try:
@@ -36,6 +36,6 @@ def check(spec: ExperimentSpec, data: Path) -> tuple[list[Path], list[str]]:
     except InvalidValue as error:
         raise InvalidValue("INIT", spec.init, error.allowed) from error
     except MissingData as error:
-        raise InvalidValue("INIT", spec.init, f"a file that can be read: {error}") from error
+        raise InvalidValue("INIT", spec.init, f"a readable file: {error}") from error
     note = f"INIT={spec.init} has SHA-256 {models.sha256(path)}"
     return ([own] if path == own else []), [note]

@@ -1,4 +1,4 @@
-"""What is done to an experiment from outside, round by round."""
+"""Hooks before and after every round of an experiment, for instance to inject faults."""
 
 from collections.abc import Sequence
 
@@ -6,19 +6,19 @@ from fedsiege.results import ParticipantRow
 
 
 class Intervention:
-    """Does nothing; subclasses disturb, or only look on.
+    """The hooks of an experiment; this base class does nothing.
 
-    An experiment waits for ``before`` and ``after``; an error of ours that they raise ends it.
+    An experiment awaits ``before`` and ``after``; a ``FedSiegeError`` that they raise ends it.
     """
 
-    #: Whether the faults that the specification asks for are made.
+    #: Whether the class injects the faults of the specification.
     makes_faults = False
 
     async def before(self, round_number: int) -> None:
-        """Act just before a round is opened."""
+        """Run before a round is opened."""
 
     async def after(self, round_number: int) -> None:
-        """Act as soon as a round has moved the model, before the next one."""
+        """Run once a round has been aggregated, before the next one."""
 
     def recorded(self, round_number: int, participants: Sequence[ParticipantRow]) -> None:
-        """See what became of everyone in a round; the next one may be under way."""
+        """Receive the participants' outcomes in a round; the next one may already run."""

@@ -1,4 +1,4 @@
-"""Workers of an experiment that takes whoever is there, and whoever comes while it runs."""
+"""Assignment for an experiment with an open number of participants, which workers may join late."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,16 +10,16 @@ from fedsiege.v1 import simulator_pb2 as pb
 from services.simulator.assignment import LARGEST_FEDERATION, Assignment, Hosted, WorkersMissing
 from services.simulator.workers import AttachedWorker, Workers
 
-#: Seconds without a newcomer after which an experiment starts.
+#: Seconds without a new worker after which an experiment starts.
 ARRIVAL_PAUSE = 3.0
 
 
 class OpenAssignment(Assignment):
-    """Every place on a client worker is a benign participant; fakes join in proportion.
+    """Assigns a benign participant to every place on a client worker, and fakes in proportion.
 
-    Indices are given out in the order of arrival and never again, so that who is away for a while
-    finds its own. In each round as many fakes take part as the fraction asks for, beside the benign
-    participants that are there.
+    Indices are assigned in order of arrival and never reused, so that a worker that attaches again
+    keeps its own. In each round the number of fakes follows from the number of available benign
+    participants and the hostile fraction.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class OpenAssignment(Assignment):
         self._known: set[str] = set()
 
     def _workers_changed(self) -> None:
-        """Note newcomers, and look again once they have stopped arriving."""
+        """Record new workers, and check again after a pause without another one."""
         super()._workers_changed()
         names = {worker.name for worker in self._workers}
         if names - self._known:
@@ -47,7 +47,7 @@ class OpenAssignment(Assignment):
             loop.call_later(ARRIVAL_PAUSE, self._wake.set)
 
     def missing(self) -> str:
-        """Say what is still waited for; empty if the experiment can start."""
+        """Return what the experiment waits for, for people; empty if it can start."""
         places = sum(w.hello.capacity for w in self._workers.of_kind(pb.WORKER_KIND_CLIENT))
         wanted = self._spec.min_clients or 1
         if places < wanted:
@@ -59,26 +59,26 @@ class OpenAssignment(Assignment):
         since = asyncio.get_running_loop().time() - self._last_arrival
         if self._spec.min_clients is None and since < ARRIVAL_PAUSE:
             asyncio.get_running_loop().call_later(ARRIVAL_PAUSE - since, self._wake.set)
-            return f"waiting until newcomers stop arriving ({places} places are there)"
+            return f"waiting until no more workers attach ({places} places are there)"
         return ""
 
     def assign(self, federation_id: str) -> None:
-        """Give everyone who is there a place."""
+        """Assign participants to all attached workers."""
         self._federation_id = federation_id
         self._assign_newcomers()
 
     def _cannot_join(self, hosted: Hosted, problem: str) -> None:
-        """Go on without a worker that cannot take part: one liar must not end it for all."""
+        """Go on without a worker that cannot take part."""
         hosted.refused = len(hosted.join.participant_indices) - len(hosted.enrolled)
 
     def _not_ready(self, problem: str) -> None:
-        """Begin without those that are slow; they take part once they are ready."""
+        """Start without workers that are slow; they take part once they are ready."""
         if not self._available():
             raise WorkersMissing(problem)
         self._note(problem)
 
     def _assign_newcomers(self) -> None:
-        """Give places to client workers that have none, and enough fakes places beside them."""
+        """Assign participants to new client workers, and fakes in proportion to attackers."""
         for worker in self._workers.of_kind(pb.WORKER_KIND_CLIENT):
             if worker.name not in self._hosted:
                 share = self._new_indices(worker.hello.capacity)
@@ -102,7 +102,7 @@ class OpenAssignment(Assignment):
         return [] if hosted is None else list(hosted.join.participant_indices)
 
     def _new_indices(self, count: int) -> list[int]:
-        """Return indices that nobody has had; fewer if the federation is full."""
+        """Return up to ``count`` unused indices; fewer if the federation is full."""
         end = min(self._next_index + count, LARGEST_FEDERATION)
         fresh = list(range(self._next_index, end))
         self._next_index = end
@@ -111,6 +111,7 @@ class OpenAssignment(Assignment):
     def _assign_worker(
         self, kind: pb.WorkerKind.ValueType, worker: AttachedWorker, share: Sequence[int]
     ) -> None:
+        """Send a worker the join message of its participants, if it has any."""
         if share:
             join = self._join_message(kind, self._federation_id, list(share))
             before = self._hosted.get(worker.name)
@@ -119,10 +120,10 @@ class OpenAssignment(Assignment):
             self._send(hosted, worker)
 
     def _available(self) -> list[int]:
-        """Return the benign participants that are there, and fakes in proportion; newcomers too."""
+        """Return the available benign participants, and fakes in proportion; assign new workers."""
         self._assign_newcomers()
-        there = super()._available()
-        benign = [index for index in there if index not in self.hostile]
-        fakes = [index for index in there if index in self.hostile]
+        available = super()._available()
+        benign = [index for index in available if index not in self.hostile]
+        fakes = [index for index in available if index in self.hostile]
         count = fakes_beside(len(benign), self._spec.attack)
         return sorted([*benign, *fakes[:count]]) if benign else []

@@ -1,4 +1,4 @@
-"""The simulator's side of one federation at the aggregator."""
+"""The simulator's client of one federation at the aggregator."""
 
 import asyncio
 import time
@@ -16,17 +16,17 @@ from services.rpc.pulling import ModelStream
 from services.rpc.tensors import Floats
 from services.simulator.assignment import seconds
 
-#: Seconds for which a call is made again when the line breaks. On a machine with more to do than it
-#: can, a ping may stay unanswered for longer than a dead peer is given.
+#: Seconds for which a call is repeated after a lost connection. On an overloaded machine a ping may
+#: stay unanswered for longer than the keepalive timeout.
 RETRY_TIMEOUT = 60.0
 
 
 class RemoteFederation:
-    """One federation, as its scheduler uses it.
+    """One federation at the aggregator, with the calls that a scheduler needs.
 
     Args:
-        aggregator: the data plane.
-        described: what the aggregator said when it was created.
+        aggregator: the aggregator's stub.
+        described: the aggregator's description of the new federation.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class RemoteFederation:
         self._aggregator = aggregator
         self.described = described
         self.federation_id = described.federation_id
-        #: Every entry of the history, with what became of each participant in that round.
+        #: The history entries, each with the participants as described after its round.
         self.entries: asyncio.Queue[tuple[pb.AccuracyEntry, list[pb.Participant]]] = asyncio.Queue()
         self._models = ModelStream(aggregator)
         self.aggregated = 0
@@ -43,7 +43,7 @@ class RemoteFederation:
 
     @property
     def initial_weights(self) -> str:
-        """What it began with, in words; a file with the digest that tells it from others."""
+        """The initial weights in words; a file with its SHA-256."""
         sha256 = self.described.init_sha256
         return f"initial weights: {self.described.spec.init}" + (
             f", SHA-256 {sha256}" if sha256 else ""
@@ -53,7 +53,7 @@ class RemoteFederation:
     async def create(
         cls, aggregator: "rpc.AggregatorServiceAsyncStub", spec: ExperimentSpec
     ) -> "RemoteFederation":
-        """Create the federation of an experiment; waits for an aggregator that is not there yet."""
+        """Create the federation of an experiment; wait until the aggregator can be reached."""
         request = pb.CreateFederationRequest(
             spec=pb.FederationSpec(
                 name=spec.name,
@@ -62,7 +62,7 @@ class RemoteFederation:
                 dataset=spec.dataset,
                 rule=spec.rule,
                 seed=spec.seed,
-                # Who tries to enrol sybils shall not be stopped by want of room.
+                # Intrusions enrol sybils: the capacity must not be what stops them.
                 capacity=0 if spec.intrusions else required_capacity(spec),
                 device=spec.device,
                 admission=spec.admission or "",
@@ -73,7 +73,7 @@ class RemoteFederation:
         return cls(aggregator, response.federation)
 
     async def follow(self) -> None:
-        """Put every entry of the history into ``entries``, each once, over broken lines too."""
+        """Put every history entry into ``entries``, each once, and reconnect when needed."""
         following = 0
         async for _ in attempts():
             request = pb.WatchRoundsRequest(
@@ -102,7 +102,7 @@ class RemoteFederation:
         self._moved.set()
 
     async def has_aggregated(self, round_number: int) -> None:
-        """Wait until a round has moved the model."""
+        """Wait until a round has been aggregated."""
         while self.aggregated < round_number:
             await self._moved.wait()
             self._moved.clear()
@@ -110,7 +110,14 @@ class RemoteFederation:
     async def open_round(
         self, number: int, indices: Sequence[int], threshold: int, deadline: float
     ) -> None:
-        """Open the next round; over a line that breaks, too."""
+        """Open the next round, and again after a lost connection.
+
+        Args:
+            number: the round.
+            indices: the scheduled participants.
+            threshold: the number of updates that closes it.
+            deadline: seconds until it closes in any case.
+        """
         request = pb.OpenRoundRequest(
             federation_id=self.federation_id,
             round=number,
@@ -125,7 +132,7 @@ class RemoteFederation:
             try:
                 await self._aggregator.OpenRound(request)
             except grpc.aio.AioRpcError as error:
-                # Before the line broke the round may have been opened; nobody else opens any.
+                # The call that lost its connection has opened the round: no other caller opens any.
                 if not (broken and Refusal.of(error).reason in ("ROUND_OPEN", "WRONG_ROUND")):
                     broken = error.code() in TRANSIENT
                     raise
@@ -145,20 +152,19 @@ class RemoteFederation:
         """Return the current global model.
 
         Args:
-            patience: for how many seconds a line that breaks is opened again; with 0 it fails at
-                once if the aggregator is gone.
+            patience: seconds to retry after a lost connection; 0 for one attempt.
         """
         deadline = time.monotonic() + patience if patience else None
         size = self.described.parameters
         return await self._models.pull(self.federation_id, 0, size, deadline=deadline)
 
     async def close(self) -> None:
-        """Let the aggregator forget the federation."""
+        """Close the federation at the aggregator."""
         self._models.close()
         request = pb.CloseFederationRequest(federation_id=self.federation_id)
         await self._aggregator.CloseFederation(request)
 
 
 def required_capacity(spec: ExperimentSpec) -> int:
-    """Return how many indices an experiment needs; 0 with an open number of participants."""
+    """Return the capacity that an experiment needs; 0 for an open number of participants."""
     return spec.clients + max(0, spec.identities - spec.hostile)

@@ -53,20 +53,20 @@ DOWNLOAD_TIMEOUT = 5.0
 
 
 def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, str]:
-    """Resolve the data set too: choose one for "auto", make sure that a named one is there.
+    """Resolve the data set: choose one for "auto", and check that it is available.
 
     Args:
-        resolved: a specification of which everything else is resolved.
+        resolved: a specification that is resolved otherwise.
         data: the folder of the data sets.
 
     Returns:
-        What runs, and why this data set; empty if it was named.
+        The resolved specification, and why the data set was chosen; empty if it was named.
 
     Raises:
-        MissingData: a named data set is neither there nor to be had.
+        MissingData: the data set is missing and cannot be downloaded.
         InvalidValue: it has too few samples for all participants.
     """
-    # torch costs a second to import: only experiments need it, not the service.
+    # Imported late: torch takes a second to import, and only experiments need it.
     from fedsiege import datasets, partitions
 
     spec, reason = resolved.spec, ""
@@ -82,24 +82,24 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
 
 
 def check_certificate(hello: pb.Hello, caller: callers.Caller) -> None:
-    """Check a worker's name and capacity against its certificate, where certificates are used.
+    """Check a worker's name and capacity against its certificate, if it has one.
 
     Raises:
-        Forbidden: the name is another one, or the capacity is above the certificate's.
+        Forbidden: the name differs, or a client's capacity exceeds the certificate's.
     """
     if not caller.verified:
         return
     if hello.worker != caller.name:
         raise Forbidden(
             "NOT_YOUR_NAME",
-            f"worker {hello.worker!r}: the certificate says {caller.name!r}, and so must the name",
+            f"worker {hello.worker!r} must have the name of its certificate, {caller.name!r}",
         )
-    # An attacker may ask for more: the aggregator must be the one that refuses it.
+    # An attacker may exceed it, so that the aggregator's own check is tested.
     if hello.kind == pb.WORKER_KIND_CLIENT and hello.capacity > caller.participants:
         raise Forbidden(
             "CAPACITY_EXCEEDED",
-            f"capacity {hello.capacity}: the certificate of {caller.name!r} is for "
-            f"{caller.participants}",
+            f"capacity {hello.capacity} exceeds the {caller.participants} participants of the "
+            f"certificate of {caller.name!r}",
         )
 
 
@@ -107,9 +107,9 @@ class SimulatorService(rpc.SimulatorServiceServicer):
     """Serves the control plane.
 
     Args:
-        aggregator: a channel to the data plane.
-        data: the folder of the data sets, looked at where an experiment says "auto".
-        runs: where results folders are created.
+        aggregator: a channel to the aggregator.
+        data: the folder of the data sets.
+        runs: the folder in which results folders are created.
     """
 
     def __init__(self, aggregator: grpc.aio.Channel, data: Path, runs: Path) -> None:
@@ -121,7 +121,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         self._lock = asyncio.Lock()
 
     def use_aggregator(self, aggregator: grpc.aio.Channel) -> None:
-        """Use another channel to the data plane for the experiments that start from now on."""
+        """Use a channel to the aggregator for the experiments that start from now on."""
         self._aggregator: data_rpc.AggregatorServiceAsyncStub
         self._aggregator = data_rpc.AggregatorServiceStub(aggregator)
 
@@ -132,7 +132,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         return experiment
 
     def _find_or_newest(self, experiment_id: str) -> Experiment:
-        """Return an experiment for reading: the newest if none is named."""
+        """Return an experiment for reading: the newest if no id is given."""
         if not experiment_id and self._experiments:
             return list(self._experiments.values())[-1]
         return self._find(experiment_id)
@@ -142,7 +142,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
     async def Attach(
         self, request_iterator: AsyncIterator[pb.AttachRequest], context: Any
     ) -> AsyncIterator[pb.AttachResponse]:
-        """Serve a worker's stream: its messages go to its experiment, the simulator's go to it."""
+        """Serve a worker's stream: pass its messages to its experiment, and send it the replies."""
         first = await anext(request_iterator, None)
         if first is None or not first.HasField("hello"):
             raise Malformed("MALFORMED_STREAM", "the first message must be hello")
@@ -154,7 +154,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
             while (message := await worker.outbox.get()) is not None:
                 yield message
             if receiving.done():
-                receiving.result()  # the worker is told what was wrong with its message
+                receiving.result()  # raises the error of an invalid message, as the call's status
         finally:
             receiving.cancel()
             self._workers.detach(worker)
@@ -163,6 +163,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
     async def _receive(
         self, worker: AttachedWorker, messages: AsyncIterator[pb.AttachRequest]
     ) -> None:
+        """Pass a worker's messages to their experiments until its stream ends."""
         try:
             async for message in messages:
                 kind = message.WhichOneof("message")
@@ -194,7 +195,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
     async def StartExperiment(
         self, request: pb.StartExperimentRequest, context: Any
     ) -> pb.StartExperimentResponse:
-        """Start an experiment in a results folder of its own."""
+        """Start an experiment, which writes to a new results folder."""
         resolved, reason = await asyncio.to_thread(self._resolve, settings.read(request.spec))
         experiment = await self.start(resolved, reason, None)
         return pb.StartExperimentResponse(experiment=experiment.describe())
@@ -208,17 +209,20 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         """Start an experiment.
 
         Args:
-            resolved: what to do.
+            resolved: the resolved specification.
             dataset_reason: why its data set was chosen; empty if it was named.
-            folder: where the results go; None for a new folder under ``runs``. Only the command
-                line may name one: a caller over gRPC must not choose where files are written.
+            folder: the results folder; None for a new one under ``runs``. Only the command line
+                may choose it: callers over gRPC must not decide where files are written.
 
         Raises:
             Exhausted: too many experiments wait already.
         """
         unfinished = sum(not one.ended for one in self._experiments.values())
         if unfinished >= MOST_UNFINISHED:
-            raise Exhausted("TOO_MANY_EXPERIMENTS", f"{unfinished} experiments wait or run already")
+            raise Exhausted(
+                "TOO_MANY_EXPERIMENTS",
+                f"{unfinished} experiments wait or run; the limit is {MOST_UNFINISHED}",
+            )
         experiment = Experiment(
             secrets.token_hex(6),
             resolved,
@@ -234,7 +238,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         return experiment
 
     async def _forget_old(self) -> None:
-        """Keep memory bounded, here and at the aggregator."""
+        """Close federations of ended experiments, and drop the oldest, to bound the memory."""
         ended = [one for one in self._experiments.values() if one.ended]
         for experiment in ended[:-FEDERATIONS_KEPT]:
             federation, experiment.federation = experiment.federation, None
@@ -249,7 +253,7 @@ class SimulatorService(rpc.SimulatorServiceServicer):
     async def WatchExperiment(
         self, request: pb.WatchExperimentRequest, context: Any
     ) -> AsyncIterator[pb.WatchExperimentResponse]:
-        """Stream an experiment."""
+        """Stream the events of an experiment."""
         async for event in self._find_or_newest(request.experiment_id).watch():
             yield event
 
@@ -267,7 +271,9 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         """List experiments, newest first."""
         size = request.page_size or DEFAULT_PAGE
         if size > LARGEST_PAGE:
-            raise Malformed("INVALID_VALUE", f"a page of {size}; up to {LARGEST_PAGE} are given")
+            raise Malformed(
+                "INVALID_VALUE", f"page_size {size} exceeds the limit of {LARGEST_PAGE}"
+            )
         newest_first = list(reversed(self._experiments.values()))
         start = 0
         if request.page_token:
@@ -290,13 +296,13 @@ class SimulatorService(rpc.SimulatorServiceServicer):
     async def CancelExperiment(
         self, request: pb.CancelExperimentRequest, context: Any
     ) -> pb.CancelExperimentResponse:
-        """Stop an experiment; one that has ended stays as it is."""
+        """Cancel an experiment; has no effect on one that has ended."""
         experiment = self._find(request.experiment_id)
         await experiment.cancel()
         return pb.CancelExperimentResponse(experiment=experiment.describe())
 
     async def close(self) -> None:
-        """Stop all experiments and close the streams of all workers."""
+        """Cancel all experiments and end the streams of all workers."""
         for experiment in list(self._experiments.values()):
             await experiment.cancel()
         for worker in self._workers:

@@ -1,38 +1,38 @@
-"""What workers report, in words."""
+"""Text for people from the reports of workers."""
 
 from collections.abc import Iterator
 
 from fedsiege.peer_text import plain
 from fedsiege.v1 import simulator_pb2 as pb
 
-#: Reasons for refusals that are kept of one kind of intrusion.
+#: Largest number of refusal reasons kept of an intrusion.
 MOST_REASONS = 50
 
 
 def refused_updates(name: str, report: pb.RoundReport) -> Iterator[str]:
-    """Say which updates of a worker were not taken in, in the words of the history.
+    """Yield notes on the updates of a worker that were refused in a round.
 
-    An update that came too late counts there as missing, and not as rejected.
+    The history counts an update that arrived after its round had closed as missing, not rejected.
 
     Args:
-        name: the worker.
-        report: what it reports of a round.
+        name: the worker's name.
+        report: its report of the round.
     """
     late = min(report.late, report.refused)
     if late:
         yield (
-            f"round {report.round}: {_updates(late)} of {name} came after it had closed: "
+            f"round {report.round}: {_updates(late)} of {name} arrived after it had closed: "
             "missing, not rejected"
         )
     if report.problem and (report.refused > late or not late):
         yield (
-            f"round {report.round}: not taken in: {_updates(report.refused - late)} of {name}; "
+            f"round {report.round}: refused: {_updates(report.refused - late)} of {name}; "
             f"the first: {plain(report.problem)}"
         )
 
 
 def readable(report: pb.IntrusionReport) -> pb.IntrusionReport:
-    """Return an attacker's report with reasons that can be shown, and not too many of them."""
+    """Return an attacker's report with printable reasons, at most ``MOST_REASONS`` of them."""
     readable = pb.IntrusionReport()
     readable.CopyFrom(report)
     readable.refusals.clear()

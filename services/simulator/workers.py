@@ -1,4 +1,4 @@
-"""The workers that are attached, and how participants are shared out among them."""
+"""Attached workers, and the distribution of participants among them."""
 
 import asyncio
 import logging
@@ -14,18 +14,19 @@ log = logging.getLogger(__name__)
 
 NAME_LENGTH = 100
 LARGEST_CAPACITY = 1_000_000
-#: Lines about workers that come and go in so many seconds.
+#: Log lines about attached and detached workers within so many seconds.
 MAX_LOG_LINES, LOG_PERIOD = 2_000, 60.0
 
 
 @dataclass(eq=False)
 class AttachedWorker:
-    """One standing line.
+    """One attached worker.
 
     Attributes:
-        hello: what the worker says it is.
-        outbox: what it is to be told; None ends the line.
-        experiment_id: the experiment it hosts participants for; empty if none.
+        hello: its name, kind and capacity.
+        attached_at: Unix time in seconds.
+        outbox: messages to send to it; None ends its stream.
+        experiment_id: the experiment that it hosts participants for; empty if none.
     """
 
     hello: pb.Hello
@@ -44,7 +45,7 @@ class AttachedWorker:
 
 
 class Workers:
-    """All attached workers by name."""
+    """The attached workers, by name."""
 
     def __init__(self) -> None:
         self._attached: dict[str, AttachedWorker] = {}
@@ -59,25 +60,29 @@ class Workers:
         return len(self._attached)
 
     def get(self, name: str) -> AttachedWorker | None:
-        """Return the worker of that name if it is attached."""
+        """Return the attached worker of a name; None if there is none."""
         return self._attached.get(name)
 
     def attach(self, hello: pb.Hello) -> AttachedWorker:
-        """Note a new line. A worker that attaches again takes the place of its old line.
+        """Add a worker; one of the same name is replaced, and its stream ended.
 
         Raises:
-            Malformed: it does not say properly what it is.
+            Malformed: name, kind or capacity is out of range.
         """
         if not 1 <= len(hello.worker) <= NAME_LENGTH or not hello.worker.isprintable():
             raise Malformed(
                 "INVALID_VALUE",
-                f"worker {hello.worker[:NAME_LENGTH]!r}: 1 to {NAME_LENGTH} printable characters",
+                f"worker {hello.worker[:NAME_LENGTH]!r} must have 1 to {NAME_LENGTH} printable "
+                "characters",
             )
         if hello.kind not in (pb.WORKER_KIND_CLIENT, pb.WORKER_KIND_ATTACKER):
-            raise Malformed("INVALID_VALUE", f"worker kind {hello.kind}: 1 client or 2 attacker")
+            raise Malformed(
+                "INVALID_VALUE", f"worker kind {hello.kind} must be 1 (client) or 2 (attacker)"
+            )
         if not 1 <= hello.capacity <= LARGEST_CAPACITY:
             raise Malformed(
-                "INVALID_VALUE", f"capacity {hello.capacity}: 1 to {LARGEST_CAPACITY} participants"
+                "INVALID_VALUE",
+                f"capacity {hello.capacity} must be 1 to {LARGEST_CAPACITY} participants",
             )
         old = self._attached.pop(hello.worker, None)
         if old is not None:
@@ -88,21 +93,21 @@ class Workers:
         return worker
 
     def detach(self, worker: AttachedWorker) -> None:
-        """Note the end of a line."""
+        """Remove a worker whose stream has ended, unless another has replaced it."""
         if self._attached.get(worker.name) is worker:
             del self._attached[worker.name]
             self._notify_listeners()
 
     def log(self, text: str) -> None:
-        """Log that a worker came or went: one that does so without end must not fill the disk."""
+        """Log that a worker was attached or detached; the rate is limited to protect the disk."""
         now = time.monotonic()
         if now - self._reset_at >= LOG_PERIOD:
             self._reset_at = now
             self._log_limit.reset()
-        self._log_limit.report("workers that come and go", text)
+        self._log_limit.report("attached and detached workers", text)
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call the listener after every change; returns what ends this."""
+        """Call the listener after every change; return a function that removes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -116,26 +121,28 @@ class Workers:
 
 
 def share_out(indices: Sequence[int], capacities: Mapping[str, int]) -> dict[str, list[int]]:
-    """Share participants out among workers: consecutive indices, as evenly as capacities allow.
+    """Distribute participants among workers: consecutive indices, as evenly as capacities allow.
 
     Args:
         indices: the participants, ascending.
-        capacities: how many each worker can host; together at least as many as there are.
+        capacities: the largest number of participants of each worker, by name.
 
     Returns:
-        The participants of each worker, those with none left out. The same workers in the same
-        order give the same shares.
+        The participants of each worker that gets some; a function of the arguments alone.
+
+    Raises:
+        ValueError: the capacities are too small.
     """
     shares: dict[str, list[int]] = {}
     left, start = len(indices), 0
-    # The small ones are filled first, so that what they cannot take is spread over the others.
+    # Small workers are filled first: what exceeds their capacity is spread over the others.
     sizes: dict[str, int] = {}
     for position, name in enumerate(sorted(capacities, key=lambda name: capacities[name])):
         workers_left = len(capacities) - position
         sizes[name] = min(capacities[name], -(-left // workers_left))
         left -= sizes[name]
     if left:
-        raise ValueError(f"{left} of {len(indices)} participants find no place")
+        raise ValueError(f"the capacities are {left} short of {len(indices)} participants")
     for name in capacities:
         if sizes[name]:
             shares[name] = list(indices[start : start + sizes[name]])

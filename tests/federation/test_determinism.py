@@ -107,7 +107,7 @@ async def test_who_looks_late_still_sees_the_model_of_the_round(town, monkeypatc
     monkeypatch.setattr(ModelStream, "pull", late)
     split = await town.run(spec, clients=[4], attackers=[1, 1, 1, 1])
     assert len(looks) > 12
-    assert not any("has not seen the model" in note for note in split.experiment.notes)
+    assert not any("has not observed the model" in note for note in split.experiment.notes)
     np.testing.assert_array_equal(whole.models[-1], split.models[-1])
 
 

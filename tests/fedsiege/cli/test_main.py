@@ -234,7 +234,7 @@ def test_a_run_begins_with_a_checkpoint_that_the_classifier_command_made(tmp_pat
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
-        ("--init=gone.safetensors", "there is none of that path, and none of that name in"),
+        ("--init=gone.safetensors", "no file has that path, and none that name in"),
         ("--init=notes.safetensors", "it must be a safetensors file"),
         ("--init=lenet5.safetensors", "conv1.weight [1, 1, 5, 5] F32, the file has it as [6, 1"),
         ("--init=destroyed.safetensors", "finite weights; these have NaN or Inf"),

@@ -119,7 +119,7 @@ async def test_a_worker_that_cannot_join_ends_it_in_its_own_words(scene):
 async def test_a_worker_that_enrolled_others_ends_it(scene):
     workers = scene.assigned()
     scene.say_joined(workers[1], [0])
-    with pytest.raises(WorkersMissing, match="worker b enrolled others than it was told to"):
+    with pytest.raises(WorkersMissing, match="worker b enrolled participants of other workers"):
         await ready(scene)
 
 
@@ -239,7 +239,7 @@ async def test_with_nobody_there_it_waits_for_the_first_to_come_back(scene):
 async def test_with_nobody_there_for_long_it_ends(scene):
     for worker in scene.joined():
         scene.workers.detach(worker)
-    with pytest.raises(WorkersMissing, match=r"no participant has been there for 0\.05 s"):
+    with pytest.raises(WorkersMissing, match=r"no participant was available for 0\.05 s"):
         await scene.assignment.present(0.05)
 
 
@@ -247,7 +247,7 @@ async def test_complaints_are_passed_on(scene):
     workers = scene.joined()
     report = pb.RoundReport(experiment_id="e1", round=4, submitted=1, refused=2, problem="a NaN")
     scene.assignment.handle(workers[1], pb.AttachRequest(round_report=report))
-    assert scene.notes[-1] == "round 4: not taken in: 2 updates of b; the first: a NaN"
+    assert scene.notes[-1] == "round 4: refused: 2 updates of b; the first: a NaN"
     scene.say_failed(workers[0], "out of memory")
     assert scene.notes[-1] == "worker a: out of memory"
     before = list(scene.notes)
@@ -318,16 +318,16 @@ async def test_reasons_of_intrusions_are_bounded_and_shown_as_text():
 @pytest.mark.parametrize(
     ("refused", "late", "said"),
     [
-        (10, 10, ["round 4: 10 updates of b came after it had closed: missing, not rejected"]),
+        (10, 10, ["round 4: 10 updates of b arrived after it had closed: missing, not rejected"]),
         (
             3,
             1,
             [
-                "round 4: 1 update of b came after it had closed: missing, not rejected",
-                "round 4: not taken in: 2 updates of b; the first: a NaN",
+                "round 4: 1 update of b arrived after it had closed: missing, not rejected",
+                "round 4: refused: 2 updates of b; the first: a NaN",
             ],
         ),
-        (2, 99, ["round 4: 2 updates of b came after it had closed: missing, not rejected"]),
+        (2, 99, ["round 4: 2 updates of b arrived after it had closed: missing, not rejected"]),
     ],
 )
 async def test_what_came_too_late_is_missing_and_not_refused(scene, refused, late, said):

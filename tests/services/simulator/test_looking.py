@@ -38,5 +38,5 @@ async def test_an_attacker_that_cannot_look_keeps_nobody(scene, how):
     elif how == "failed":
         scene.say_failed(attacker, "no memory")
     await asyncio.wait_for(scene.assignment.models_seen(0.05 if how == "slow" else 10.0), 1)
-    less = "round 4: worker x has not seen the model; it remembers less"
+    less = "round 4: worker x has not observed the model of the round"
     assert (less in scene.notes) == (how == "slow")

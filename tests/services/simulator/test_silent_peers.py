@@ -170,9 +170,9 @@ async def test_the_control_plane_is_no_worker(doors, authority):
 @pytest.mark.parametrize(
     ("name", "capacity", "reason", "words"),
     [
-        ("ben", 1, "NOT_YOUR_NAME", "the certificate says 'ann'"),
-        ("", 1, "NOT_YOUR_NAME", "the certificate says 'ann'"),
-        ("ann", 4, "CAPACITY_EXCEEDED", "capacity 4: the certificate of 'ann' is for 3"),
+        ("ben", 1, "NOT_YOUR_NAME", "must have the name of its certificate, 'ann'"),
+        ("", 1, "NOT_YOUR_NAME", "must have the name of its certificate, 'ann'"),
+        ("ann", 4, "CAPACITY_EXCEEDED", "capacity 4 exceeds the 3 participants of the certificate"),
     ],
 )
 async def test_a_worker_is_who_its_certificate_says(

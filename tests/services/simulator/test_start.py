@@ -53,6 +53,6 @@ def test_what_is_not_read_as_a_setting_though_it_may_be_meant_so_is_named():
     given = {"ATTAK": "0.3", "FEDSIEGE_ROUNDS": "3", "RULE": "krum", "PATH": "/bin", "HOME": "/"}
     given |= {"TERM": "xterm", "HOSTNAME": "abc", "LANG": "C.UTF-8", "PYTHON_VERSION": "3.11"}
     assert list(unread(given)) == [
-        "FEDSIEGE_ROUNDS has no effect here: --start reads ROUNDS",
+        "FEDSIEGE_ROUNDS has no effect: --start reads ROUNDS",
         "ATTAK has no effect: there is no such setting, did you mean ATTACK?",
     ]

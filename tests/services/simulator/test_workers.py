@@ -41,7 +41,7 @@ def test_everyone_has_one_place_and_the_shares_are_as_even_as_can_be(places, dat
 @given(capacities, st.integers(1, 5))
 def test_too_few_places_are_an_error(places, more):
     total = sum(places.values())
-    with pytest.raises(ValueError, match=f"{more} of {total + more} participants find no place"):
+    with pytest.raises(ValueError, match=f"{more} short of {total + more} participants"):
         share_out(range(total + more), places)
 
 
