@@ -177,7 +177,7 @@ def test_text(text, spelled):
     [
         ("nrom", "did you mean norm"),
         ("fixed_point/norm", "did you mean fixed-point"),
-        ("", "There are: duplicate, fixed-point, history, layers, norm"),
+        ("", f"There are: {', '.join(detectors.names())}"),
         ("norm/", "There are"),
         ("norm:zz=3", "norm:zz"),
         ("norm:z=-1", "norm:z"),

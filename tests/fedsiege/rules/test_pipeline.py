@@ -46,7 +46,7 @@ def test_it_is_created_from_python_too() -> None:
         ("nnm/", "rule", "There are"),
         ("/krum", "pre-aggregator", "There are"),
         ("krum/nnm", "rule", "nnm comes in front of a rule, as in nnm/median"),
-        ("krum/median", "pre-aggregator", "There are: arc, bucketing, clipping, nnm"),
+        ("krum/median", "pre-aggregator", f"There are: {', '.join(pre.names())}"),
         ("nnm:f=x/krum", "nnm:f", "a whole number"),
         ("nnm:s=2/krum", "nnm:s", "it takes f"),
     ],
