@@ -1,4 +1,4 @@
-"""A assignment, and workers in the hands of a test."""
+"""An assignment, and workers that a test controls."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ HOSTILE = {1, 3, 5}
 
 @dataclass(frozen=True)
 class Parts:
-    """Who is who, as a test has it."""
+    """A roster with hostile participants chosen by the test."""
 
     hostile: set[int]
 
@@ -27,7 +27,7 @@ class Parts:
 
 
 class Scene:
-    """A assignment and workers that do nothing by themselves."""
+    """An assignment, and workers that do nothing by themselves."""
 
     def __init__(self, hostile: set[int] = HOSTILE, **settings: object) -> None:
         self.workers = Workers()
@@ -73,7 +73,7 @@ SHARES = {"a": [0, 2], "b": [4], "x": [1, 3, 5]}
 
 
 def told(worker: AttachedWorker) -> list[pb.AttachResponse]:
-    """Take what a worker has been told since the last time."""
+    """Return the messages sent to a worker since the last call."""
     messages = []
     while not worker.outbox.empty():
         messages.append(worker.outbox.get_nowait())

@@ -1,4 +1,4 @@
-"""A simulator on loopback, and the results of a siege that is small enough to check by hand."""
+"""Fixtures: a simulator on loopback beside a real aggregator."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

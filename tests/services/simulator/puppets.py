@@ -1,4 +1,4 @@
-"""Workers in the hands of a test, and the simulator as its callers see it."""
+"""Workers that a test controls, and a client of the simulator."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +21,7 @@ SMALL = {"clients": 5, "attack": 0.4, "rounds": 2, "dataset": "digits", "deadlin
 
 
 class Puppet:
-    """A worker's line in the hands of a test."""
+    """A worker's stream that a test controls."""
 
     def __init__(self, stub: "rpc.SimulatorServiceAsyncStub", aggregator: grpc.aio.Channel) -> None:
         self._says: asyncio.Queue[pb.AttachRequest | None] = asyncio.Queue()
@@ -42,7 +42,7 @@ class Puppet:
         return self
 
     def said_all(self) -> bool:
-        """Whether all that was to be said has gone out."""
+        """Whether all messages have been sent."""
         return self._says.empty()
 
     def hang_up(self) -> None:
@@ -58,7 +58,7 @@ class Puppet:
         return await asyncio.wait_for(self.call.read(), PATIENCE) is grpc.aio.EOF
 
     async def join(self) -> pb.Join:
-        """Be told to join, enrol, say so."""
+        """Receive join, enrol, and send joined."""
         join = await self.hear("join")
         response = await self._aggregator.Enroll(
             data_pb.EnrollRequest(
@@ -89,7 +89,7 @@ class Puppet:
             await self.submit(join, order)
 
     async def play_on(self, join: pb.Join) -> None:
-        """Take part until sent home."""
+        """Take part until a leave message."""
         while True:
             message = await asyncio.wait_for(self.call.read(), PATIENCE)
             if message.HasField("leave"):
@@ -109,7 +109,7 @@ class Puppet:
             await self._aggregator.SubmitUpdates(iter([request])).read()
 
     async def work(self, rounds: int) -> pb.Join:
-        """Do a whole experiment."""
+        """Take part in a whole experiment."""
         join = await self.join()
         await self.play(join, rounds)
         leave = await self.hear("leave")
@@ -118,7 +118,7 @@ class Puppet:
 
 
 class Simulator:
-    """The simulator as its callers see it."""
+    """A client of the simulator."""
 
     def __init__(self, channel: grpc.aio.Channel, aggregator: grpc.aio.Channel, runs: Path) -> None:
         self.channel = channel
@@ -154,13 +154,13 @@ class Simulator:
         return (await self.stub.CancelExperiment(request)).experiment
 
     async def ended(self, experiment_id: str) -> list[pb.WatchExperimentResponse]:
-        """Everything that a watcher is told until the experiment has ended."""
+        """Return all events of an experiment until it has ended."""
         request = pb.WatchExperimentRequest(experiment_id=experiment_id)
         return [event async for event in self.stub.WatchExperiment(request, timeout=PATIENCE)]
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for what the other side will say."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(PATIENCE):
         while not await condition():  # noqa: ASYNC110 - it is said when asked
             await asyncio.sleep(0.005)

@@ -1,4 +1,4 @@
-"""The workers of one experiment: assigned, lost, back again, and what people are told of it."""
+"""Tests of the assignment to workers: distribution, lost and returning workers, notes."""
 
 import asyncio
 import gc
@@ -21,7 +21,7 @@ async def ready(scene: Scene) -> None:
     await asyncio.wait_for(scene.assignment.ready(), 10)
 
 
-async def test_what_is_missing_is_said_until_it_is_there(scene):
+async def test_missing_workers_are_described_until_they_attach(scene):
     assert scene.assignment.missing() == (
         "waiting for 3 places on client workers (0 are there) and 3 places on attacker workers "
         "(0 are there)"
@@ -36,7 +36,7 @@ async def test_what_is_missing_is_said_until_it_is_there(scene):
     assert scene.assignment.missing() != ""
 
 
-async def test_every_change_wakes_who_waits(scene):
+async def test_every_change_wakes_waiting_tasks(scene):
     for change in (
         lambda: scene.attach("a", 1),
         lambda: scene.workers.detach(scene.workers.get("a")),
@@ -48,14 +48,14 @@ async def test_every_change_wakes_who_waits(scene):
         await asyncio.wait_for(waiting, 10)
 
 
-async def test_a_muster_without_attackers_needs_none():
+async def test_an_assignment_without_hostile_participants_needs_no_attackers():
     scene = Scene(hostile=set())
     scene.attach("a", 6)
     assert scene.assignment.missing() == ""
     scene.assignment.assign("f1")
 
 
-async def test_everyone_is_assigned_by_kind(scene):
+async def test_participants_are_assigned_by_kind_of_worker(scene):
     workers = scene.assigned()
     shares = {}
     for worker in workers:
@@ -77,7 +77,7 @@ async def test_everyone_is_assigned_by_kind(scene):
     assert shares == SHARES
 
 
-async def test_who_is_not_needed_is_left_alone(scene):
+async def test_workers_that_are_not_needed_get_no_message(scene):
     workers = [*scene.everyone(), scene.attach("y", 9, ATTACKER), scene.attach("z", 9, ATTACKER)]
     for worker in workers[:2]:
         scene.workers.detach(worker)
@@ -87,7 +87,7 @@ async def test_who_is_not_needed_is_left_alone(scene):
     assert all(not told(worker) for worker in idle)
 
 
-async def test_a_worker_that_left_before_the_assignment_is_missed_in_words(scene):
+async def test_a_worker_that_left_before_the_assignment_is_missing(scene):
     workers = scene.everyone()
     scene.workers.detach(workers[2])
     with pytest.raises(WorkersMissing, match="3 places on attacker workers"):
@@ -95,7 +95,7 @@ async def test_a_worker_that_left_before_the_assignment_is_missed_in_words(scene
     assert not told(workers[0]), "nobody is assigned by halves"
 
 
-async def test_it_is_ready_when_all_have_joined(scene):
+async def test_an_assignment_is_ready_when_all_have_joined(scene):
     workers = scene.assigned()
     waiting = asyncio.create_task(ready(scene))
     for worker in workers:
@@ -108,7 +108,7 @@ async def test_it_is_ready_when_all_have_joined(scene):
     assert len(scene.notes) == 3, "saying it twice is no news"
 
 
-async def test_a_worker_that_cannot_join_ends_it_in_its_own_words(scene):
+async def test_a_worker_that_cannot_join_ends_the_experiment_with_its_reason(scene):
     workers = scene.assigned()
     waiting = asyncio.create_task(ready(scene))
     scene.say_failed(workers[1], "no such data set")
@@ -116,14 +116,14 @@ async def test_a_worker_that_cannot_join_ends_it_in_its_own_words(scene):
         await waiting
 
 
-async def test_a_worker_that_enrolled_others_ends_it(scene):
+async def test_a_worker_that_enrolled_foreign_participants_ends_the_experiment(scene):
     workers = scene.assigned()
     scene.say_joined(workers[1], [0])
     with pytest.raises(WorkersMissing, match="worker b enrolled participants of other workers"):
         await ready(scene)
 
 
-async def test_who_is_late_is_named(scene, monkeypatch):
+async def test_late_workers_are_named(scene, monkeypatch):
     monkeypatch.setattr(muster_module, "JOIN_TIMEOUT", 0.05)
     workers = scene.assigned()
     scene.say_joined(workers[0])
@@ -131,7 +131,7 @@ async def test_who_is_late_is_named(scene, monkeypatch):
         await ready(scene)
 
 
-async def test_what_a_worker_says_of_others_or_over_an_old_line_changes_nothing(scene):
+async def test_messages_about_others_or_from_an_old_stream_are_ignored(scene):
     workers = scene.assigned()
     stranger = scene.attach("stranger", 1)
     scene.say_failed(stranger, "I do not like it")
@@ -143,7 +143,7 @@ async def test_what_a_worker_says_of_others_or_over_an_old_line_changes_nothing(
     await ready(scene)
 
 
-async def test_everyone_who_is_there_is_called_out(scene):
+async def test_all_available_participants_are_scheduled(scene):
     workers = scene.joined()
     assert await scene.assignment.present(1.0) == [0, 1, 2, 3, 4, 5]
     scene.assignment.start_round(7, range(6), 2.5)
@@ -155,14 +155,14 @@ async def test_everyone_who_is_there_is_called_out(scene):
         assert order.deadline.ToMilliseconds() == 2_500
 
 
-async def test_only_who_is_scheduled_is_called_out(scene):
+async def test_only_scheduled_participants_are_sent_into_a_round(scene):
     workers = scene.joined()
     scene.assignment.start_round(1, [0, 3], 1.0)
     called = [[list(m.take_part.participant_indices) for m in told(worker)] for worker in workers]
     assert called == [[[0]], [], [[3]]], "a worker with nobody scheduled is left alone"
 
 
-async def test_who_has_enrolled_may_take_part_before_the_others_have(scene):
+async def test_enrolled_participants_may_take_part_before_others_have_enrolled(scene):
     workers = scene.assigned()
     for worker in workers:
         told(worker)
@@ -180,7 +180,7 @@ async def test_who_has_enrolled_may_take_part_before_the_others_have(scene):
     await waiting
 
 
-async def test_who_is_lost_misses_rounds_until_it_is_back_and_has_joined_again(scene):
+async def test_a_lost_worker_misses_rounds_until_it_has_joined_again(scene):
     workers = scene.joined()
     scene.workers.detach(workers[2])
     assert "worker x is gone; its participants miss rounds" in scene.notes
@@ -199,7 +199,7 @@ async def test_who_is_lost_misses_rounds_until_it_is_back_and_has_joined_again(s
     assert [len(told(worker)) for worker in (*workers[:2], back)] == [1, 1, 1]
 
 
-async def test_who_cannot_join_again_is_told_of(scene):
+async def test_a_worker_that_cannot_join_again_is_noted(scene):
     workers = scene.joined()
     await ready(scene)
     scene.workers.detach(workers[2])
@@ -209,7 +209,7 @@ async def test_who_cannot_join_again_is_told_of(scene):
     assert await scene.assignment.present(1.0) == [0, 2, 4], "the others go on"
 
 
-async def test_a_line_opened_anew_before_the_old_one_ended_counts_as_lost(scene):
+async def test_a_stream_replaced_by_a_new_one_counts_as_lost(scene):
     scene.joined()
     again = scene.attach("a", 2)
     (message,) = told(again)
@@ -217,14 +217,14 @@ async def test_a_line_opened_anew_before_the_old_one_ended_counts_as_lost(scene)
     assert await scene.assignment.present(1.0) == [1, 3, 4, 5]
 
 
-async def test_a_newcomer_is_not_drawn_in(scene):
+async def test_a_new_worker_gets_no_participants_of_a_fixed_roster(scene):
     scene.joined()
     newcomer = scene.attach("new", 99)
     scene.assignment.start_round(1, range(6), 1.0)
     assert not told(newcomer)
 
 
-async def test_with_nobody_there_it_waits_for_the_first_to_come_back(scene):
+async def test_without_participants_it_waits_for_the_first_to_return(scene):
     for worker in scene.joined():
         scene.workers.detach(worker)
     waiting = asyncio.create_task(scene.assignment.present(10.0))
@@ -236,14 +236,14 @@ async def test_with_nobody_there_it_waits_for_the_first_to_come_back(scene):
     assert await asyncio.wait_for(waiting, 10) == [4]
 
 
-async def test_with_nobody_there_for_long_it_ends(scene):
+async def test_without_participants_for_too_long_it_fails(scene):
     for worker in scene.joined():
         scene.workers.detach(worker)
     with pytest.raises(WorkersMissing, match=r"no participant was available for 0\.05 s"):
         await scene.assignment.present(0.05)
 
 
-async def test_complaints_are_passed_on(scene):
+async def test_problems_of_workers_are_noted(scene):
     workers = scene.joined()
     report = pb.RoundReport(experiment_id="e1", round=4, submitted=1, refused=2, problem="a NaN")
     scene.assignment.handle(workers[1], pb.AttachRequest(round_report=report))
@@ -256,7 +256,7 @@ async def test_complaints_are_passed_on(scene):
     assert scene.notes == before, "all well is no news"
 
 
-async def test_a_flood_of_one_worker_ends_in_a_count_and_leaves_the_others_their_say(scene):
+async def test_notes_of_each_worker_are_limited_and_counted(scene):
     workers = scene.joined()
     before = len(scene.notes)
     for number in range(1_000):
@@ -274,7 +274,7 @@ async def test_a_flood_of_one_worker_ends_in_a_count_and_leaves_the_others_their
     assert scene.notes[-1] == "worker x: once more", "in the next round it is heard again"
 
 
-async def test_a_worker_that_comes_and_goes_without_end_is_counted(scene):
+async def test_notes_of_a_reconnecting_worker_are_limited_and_counted(scene):
     scene.joined()
     before = len(scene.notes)
     for _ in range(100):
@@ -288,7 +288,7 @@ async def test_a_worker_that_comes_and_goes_without_end_is_counted(scene):
 FORGED = "no\n12:00:00 simulator  INFO    all is well\x1b[2J"
 
 
-async def test_what_a_worker_says_is_shown_on_one_bounded_line(scene):
+async def test_text_of_a_worker_becomes_one_bounded_line(scene):
     workers = scene.joined()
     before = len(scene.notes)
     report = pb.RoundReport(experiment_id="e1", round=4, refused=1, problem=FORGED * 10_000)
@@ -304,7 +304,7 @@ async def test_what_a_worker_says_is_shown_on_one_bounded_line(scene):
         assert r"no\n12:00:00" in note
 
 
-async def test_reasons_of_intrusions_are_bounded_and_shown_as_text():
+async def test_reasons_of_intrusions_are_bounded_and_printable():
     scene = Scene(intrusions="sybils")
     attacker = scene.joined()[2]
     report = pb.IntrusionReport(experiment_id="e1", intrusion="sybils", tried=1)
@@ -330,7 +330,7 @@ async def test_reasons_of_intrusions_are_bounded_and_shown_as_text():
         (2, 99, ["round 4: 2 updates of b arrived after it had closed: missing, not rejected"]),
     ],
 )
-async def test_what_came_too_late_is_missing_and_not_refused(scene, refused, late, said):
+async def test_late_updates_are_missing_and_not_refused(scene, refused, late, said):
     worker = scene.joined()[1]
     before = len(scene.notes)
     report = pb.RoundReport(
@@ -341,7 +341,7 @@ async def test_what_came_too_late_is_missing_and_not_refused(scene, refused, lat
     assert await scene.assignment.present(1.0) == [0, 1, 2, 3, 4, 5]
 
 
-async def test_at_the_end_everyone_is_sent_home(scene):
+async def test_a_released_assignment_sends_leave_to_its_workers(scene):
     workers = scene.joined()
     scene.workers.detach(workers[0])
     scene.assignment.release()
@@ -368,7 +368,7 @@ async def test_at_the_end_everyone_is_sent_home(scene):
         ("ipm:knowledge=full", [1, 5], [0, 2, 4], "median"),
     ],
 )
-def test_an_attacker_is_told_what_its_attack_may_know_and_clients_nothing(
+def test_attackers_get_what_their_attack_may_know_and_clients_nothing(
     attack, hostile, benign, rule
 ):
     scene = Scene(attack_name=attack, rule="median", clip=2.0)

@@ -1,4 +1,4 @@
-"""Workers' lines to the simulator: who is listed, who is refused, what is overheard."""
+"""Tests of Attach: listed workers, refused workers, ignored messages."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from tests.services.conftest import refusal
 from tests.services.simulator.puppets import ATTACKER, CLIENT, Code, gone, until
 
 
-async def test_a_worker_is_listed_while_its_line_stands(simulator):
+async def test_a_worker_is_listed_while_it_is_attached(simulator):
     assert await simulator.workers() == []
     one = await simulator.attached("b", 7)
     await simulator.attached("a", 2, ATTACKER)
@@ -24,13 +24,13 @@ async def test_a_worker_is_listed_while_its_line_stands(simulator):
     assert [worker.worker for worker in await simulator.workers()] == ["a"]
 
 
-async def test_a_line_that_breaks_is_noticed(simulator):
+async def test_a_lost_connection_is_noticed(simulator):
     one = await simulator.attached("a")
     one.call.cancel()
     await until(lambda: gone(simulator, "a"))
 
 
-async def test_a_second_line_of_the_same_name_ends_the_first(simulator):
+async def test_a_second_stream_of_the_same_name_ends_the_first(simulator):
     first = await simulator.attached("a", 1)
     second = simulator.puppet().hello("a", 2)
     assert await first.ended()
@@ -51,7 +51,7 @@ async def test_a_second_line_of_the_same_name_ends_the_first(simulator):
         ({"hello": pb.Hello(worker="a", kind=CLIENT)}, "INVALID_VALUE", "capacity 0"),
     ],
 )
-async def test_who_does_not_introduce_itself_is_refused(simulator, first, reason, words):
+async def test_a_stream_without_hello_is_refused(simulator, first, reason, words):
     puppet = simulator.puppet()
     if first is not None:
         puppet.say(**first)
@@ -62,7 +62,7 @@ async def test_who_does_not_introduce_itself_is_refused(simulator, first, reason
     assert await simulator.workers() == []
 
 
-async def test_garbage_on_a_line_ends_it_in_words(simulator):
+async def test_an_invalid_message_ends_the_stream_with_a_reason(simulator):
     heard = asyncio.Event()
 
     async def speech():
@@ -81,7 +81,7 @@ async def test_garbage_on_a_line_ends_it_in_words(simulator):
     await until(lambda: gone(simulator, "a"))
 
 
-async def test_what_is_said_of_nothing_known_changes_nothing(simulator):
+async def test_messages_about_unknown_experiments_are_ignored(simulator):
     puppet = await simulator.attached("a")
     puppet.say()
     puppet.hello("another name")
@@ -92,7 +92,7 @@ async def test_what_is_said_of_nothing_known_changes_nothing(simulator):
     assert [worker.worker for worker in await simulator.workers()] == ["a"]
 
 
-async def test_a_flood_of_complaints_fills_neither_the_log_nor_the_answer(simulator, caplog):
+async def test_many_problems_fill_neither_the_log_nor_the_answer(simulator, caplog):
     caplog.set_level(logging.INFO)
     experiment = await simulator.start(clients=2, attack=0.0)
     puppet = await simulator.attached("a", 2)

@@ -1,4 +1,4 @@
-"""Measuring the attack success beside the rounds."""
+"""Tests of the measurement of attack success rates."""
 
 from collections.abc import Iterator
 from unittest.mock import AsyncMock, Mock
@@ -18,7 +18,7 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-async def test_what_is_measured_does_not_depend_on_the_number_of_processors(
+async def test_the_rate_does_not_depend_on_the_number_of_processors(
     two_threads: None,
 ) -> None:
     """On more than one thread, the logits depend on how many there are."""

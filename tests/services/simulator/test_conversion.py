@@ -1,4 +1,4 @@
-"""Between the messages of the contract and what the simulator works with."""
+"""Tests of the conversion of messages to rows of the results."""
 
 import math
 from dataclasses import replace

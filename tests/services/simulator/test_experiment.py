@@ -1,4 +1,4 @@
-"""What an experiment keeps of what it is told."""
+"""Tests of an experiment's notes and of its plots' subtitle."""
 
 import logging
 from pathlib import Path
@@ -13,7 +13,7 @@ from services.simulator.experiment import MOST_NOTES, Experiment
 from services.simulator.workers import Workers
 
 
-def test_a_flood_of_notes_ends_in_one_that_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_notes_above_the_limit_end_in_one_that_says_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "services.simulator.experiment")
     resolved = resolve(ExperimentSpec.of({"dataset": "digits"}))
     experiment = Experiment("e1", resolved, "", Workers(), Mock(), Path(), Mock())
@@ -33,9 +33,7 @@ def test_a_flood_of_notes_ends_in_one_that_says_so(caplog: pytest.LogCaptureFixt
         ({"attack": 0}, "no attack · fedavg"),
     ],
 )
-def test_a_picture_names_the_level_of_what_the_attack_knows(
-    settings: dict[str, object], attack: str
-) -> None:
+def test_a_plot_names_the_knowledge_of_the_attack(settings: dict[str, object], attack: str) -> None:
     resolved = resolve(ExperimentSpec.of({"dataset": "digits", "clients": 20, **settings}))
     assert attack in subtitle(resolved)
     assert ("knowledge" in subtitle(resolved)) == bool(settings["attack"])

@@ -1,4 +1,4 @@
-"""Attackers with nobody scheduled look at the model, for attacks that remember."""
+"""Tests of attackers without scheduled participants, which observe the model of the round."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ async def scene() -> Scene:
     return Scene()
 
 
-async def test_an_attacker_with_nobody_scheduled_looks_at_the_model_and_is_waited_for(scene):
+async def test_an_attacker_without_scheduled_participants_is_awaited(scene):
     *_, attacker = workers = scene.joined()
     scene.assignment.start_round(4, [0, 2], 1.0)
     called = [[list(m.take_part.participant_indices) for m in told(worker)] for worker in workers]
@@ -30,7 +30,7 @@ async def test_an_attacker_with_nobody_scheduled_looks_at_the_model_and_is_waite
 
 
 @pytest.mark.parametrize("how", ["lost", "failed", "slow"])
-async def test_an_attacker_that_cannot_look_keeps_nobody(scene, how):
+async def test_an_attacker_that_cannot_observe_the_model_delays_no_round(scene, how):
     *_, attacker = scene.joined()
     scene.assignment.start_round(4, [0, 2], 1.0)
     if how == "lost":

@@ -1,4 +1,4 @@
-"""Open federations: one who is slow, lies or fails does not end it for the rest."""
+"""Tests of open federations: slow, lying or failing workers do not end the experiment."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ CLIENT, ATTACKER = pb.WORKER_KIND_CLIENT, pb.WORKER_KIND_ATTACKER
 
 
 class Scene:
-    """Two honest workers with a place each, and an attacker with room for many."""
+    """Two client workers of capacity 1, and an attacker of a large capacity."""
 
     def __init__(self, **settings: object) -> None:
         self.workers = Workers()
@@ -47,7 +47,7 @@ async def ready(scene: Scene) -> None:
     await asyncio.wait_for(scene.assignment.ready(), 10)
 
 
-async def test_it_begins_with_those_who_are_ready_and_takes_the_others_later(monkeypatch):
+async def test_it_starts_with_ready_workers_and_adds_others_later(monkeypatch):
     monkeypatch.setattr(muster_module, "JOIN_TIMEOUT", 0.05)
     scene = Scene()
     scene.joins(scene.a, 0)
@@ -59,13 +59,13 @@ async def test_it_begins_with_those_who_are_ready_and_takes_the_others_later(mon
     assert await scene.there() == [0, 1, 2, 3]
 
 
-async def test_with_nobody_ready_it_cannot_begin(monkeypatch):
+async def test_without_ready_workers_it_cannot_start(monkeypatch):
     monkeypatch.setattr(muster_module, "JOIN_TIMEOUT", 0.05)
     with pytest.raises(WorkersMissing, match="not ready"):
         await ready(Scene())
 
 
-async def test_one_that_fails_does_not_end_it():
+async def test_a_failing_worker_does_not_end_the_experiment():
     scene = Scene()
     failure = pb.WorkerFailure(experiment_id="e1", problem="no data")
     scene.assignment.handle(scene.b, pb.AttachRequest(failure=failure))
@@ -76,7 +76,7 @@ async def test_one_that_fails_does_not_end_it():
     assert await scene.there() == [0, 2]
 
 
-async def test_one_that_enrols_others_than_told_is_left_out():
+async def test_a_worker_that_enrols_foreign_participants_is_left_out():
     scene = Scene()
     scene.joins(scene.b, 0, 1)
     scene.joins(scene.a, 0)
@@ -85,7 +85,7 @@ async def test_one_that_enrols_others_than_told_is_left_out():
     assert await scene.there() == [0, 2]
 
 
-async def test_fakes_that_are_refused_enrolment_do_not_hold_it_up():
+async def test_refused_fakes_do_not_delay_the_experiment():
     scene = Scene()
     scene.joins(scene.a, 0)
     scene.joins(scene.b, 1)
@@ -95,7 +95,7 @@ async def test_fakes_that_are_refused_enrolment_do_not_hold_it_up():
     assert "1 of 2 hostile participants were refused enrolment" in scene.notes
 
 
-async def test_honest_participants_cannot_be_written_off_by_a_claim_of_refusal(monkeypatch):
+async def test_a_client_cannot_claim_refusals_of_its_participants(monkeypatch):
     monkeypatch.setattr(muster_module, "JOIN_TIMEOUT", 0.05)
     scene = Scene()
     scene.joins(scene.a, 0)
@@ -105,7 +105,7 @@ async def test_honest_participants_cannot_be_written_off_by_a_claim_of_refusal(m
     assert scene.notes[-1].startswith("not ready")
 
 
-async def test_what_came_of_an_intrusion_is_noted_once_and_only_from_the_attacker():
+async def test_an_intrusion_is_noted_once_and_only_from_an_attacker():
     scene = Scene(intrusions="sybils:5")
     report = pb.IntrusionReport(
         experiment_id="e1",

@@ -1,4 +1,4 @@
-"""Recording that is slower than the rounds: it slows the run down, and loses no round."""
+"""Tests of recording that is slower than the rounds: it delays the run and loses no round."""
 
 import asyncio
 import contextlib

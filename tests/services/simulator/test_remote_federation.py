@@ -1,4 +1,4 @@
-"""The simulator's calls to the aggregator: a line that breaks ends no experiment."""
+"""Tests of the simulator's calls to the aggregator and their retries."""
 
 import asyncio
 import itertools
@@ -42,14 +42,14 @@ def federation(*answers: object) -> tuple[RemoteFederation, Aggregator]:
     return RemoteFederation(aggregator, pb.Federation(federation_id="f")), aggregator
 
 
-async def test_a_round_is_opened_over_a_line_that_breaks():
+async def test_opening_a_round_is_retried_after_a_lost_connection():
     remote, aggregator = federation(BROKEN, BROKEN, pb.OpenRoundResponse())
     await remote.open_round(1, [0, 1], 2, 30.0)
     assert aggregator.calls == 3
 
 
 @pytest.mark.parametrize("reason", ["ROUND_OPEN", "WRONG_ROUND"])
-async def test_a_round_that_was_opened_before_the_line_broke_is_open(reason):
+async def test_a_round_opened_by_the_lost_call_counts_as_open(reason):
     """Still open, or even closed by now."""
     remote, aggregator = federation(BROKEN, refusal(reason))
     await remote.open_round(1, [0, 1], 2, 30.0)
@@ -63,7 +63,7 @@ async def test_a_round_that_was_opened_before_the_line_broke_is_open(reason):
         [BROKEN, refusal("NO_PARTICIPANTS")],
     ],
 )
-async def test_a_refusal_is_a_refusal(answers):
+async def test_a_refusal_is_not_retried(answers):
     remote, _ = federation(*answers)
     with pytest.raises(AioRpcError, match="no"):
         await remote.open_round(1, [0, 1], 2, 30.0)
@@ -93,7 +93,7 @@ def page(number: int, *indices: int) -> pb.WatchRoundsResponse:
     )
 
 
-async def test_each_entry_comes_once_with_all_its_participants_over_a_line_that_breaks():
+async def test_each_entry_comes_once_with_its_participants_after_reconnecting():
     remote, aggregator = federation()
     calls = iter(
         [
@@ -120,7 +120,7 @@ async def test_each_entry_comes_once_with_all_its_participants_over_a_line_that_
     ]
 
 
-async def test_a_round_whose_entry_came_has_moved_the_model():
+async def test_a_round_with_an_entry_has_been_aggregated():
     """Or the end of the last recording would be taken for the end of the federation."""
     remote, aggregator = federation()
     aggregator.WatchRounds = lambda request: events(closed(0), page(1, 0), closed(1))
@@ -130,7 +130,7 @@ async def test_a_round_whose_entry_came_has_moved_the_model():
         await waiting
 
 
-async def test_patience_ends(monkeypatch):
+async def test_retries_end_after_the_timeout(monkeypatch):
     monkeypatch.setattr(remote_federation, "RETRY_TIMEOUT", 0.3)
     remote, aggregator = federation(*itertools.repeat(BROKEN, 100))
     with pytest.raises(AioRpcError, match="ping timeout"):

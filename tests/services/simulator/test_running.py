@@ -1,4 +1,4 @@
-"""Experiments from start to results over a real wire, with puppets for workers."""
+"""Tests of whole experiments over gRPC, with workers that the test controls."""
 
 import asyncio
 import errno
@@ -57,7 +57,7 @@ async def test_an_experiment_from_start_to_results(simulator):
     assert [event.experiment for event in after] == [last, last], "as it stands, and as it ended"
 
 
-async def test_a_worker_that_cannot_join_ends_it_in_its_words(simulator):
+async def test_a_worker_that_cannot_join_ends_it_with_its_reason(simulator):
     started = await simulator.start(attack=0.0)
     puppet = await simulator.attached("a", 5)
     join = await puppet.hear("join")
@@ -77,7 +77,7 @@ async def test_a_worker_that_cannot_join_ends_it_in_its_words(simulator):
     assert (info.state, info.reason) == (RunState.FAILED, last.problem)
 
 
-async def test_cancelling_keeps_what_there_is_and_sends_everyone_home(simulator):
+async def test_cancelling_keeps_results_and_releases_workers(simulator):
     started = await simulator.start(attack=0.0, rounds=100)
     puppet = await simulator.attached("a", 5)
     join = await puppet.join()
@@ -93,7 +93,7 @@ async def test_cancelling_keeps_what_there_is_and_sends_everyone_home(simulator)
     assert RunInfo.read(folder).state is RunState.CANCELLED
 
 
-async def test_a_worker_that_is_lost_misses_rounds_and_takes_part_when_it_is_back(simulator):
+async def test_a_lost_worker_misses_rounds_and_returns(simulator):
     started = await simulator.start(attack=0.0, rounds=3)
     steady = await simulator.attached("steady", 3)
     flaky = await simulator.attached("flaky", 3)
@@ -143,7 +143,7 @@ async def test_an_aggregator_that_closes_the_federation_ends_the_experiment(simu
         ("model.safetensors", 3, {"spec.yaml", "accuracy.png", "recall.png"}),
     ],
 )
-async def test_a_full_disk_is_named_and_leaves_what_was_finished(
+async def test_a_full_disk_is_named_and_finished_files_are_kept(
     simulator, monkeypatch, full, rounds, left
 ):
     append, replace = Table.append, os.replace
@@ -187,7 +187,7 @@ async def test_a_full_disk_is_named_and_leaves_what_was_finished(
         assert len(Run.read(folder).history) == rounds
 
 
-async def test_an_end_that_cannot_be_written_down_is_a_failure(simulator, monkeypatch):
+async def test_an_end_that_cannot_be_recorded_is_a_failure(simulator, monkeypatch):
     def full(folder: ResultsFolder, *_: object) -> None:
         path = str(folder.path / "run.json")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
@@ -208,7 +208,7 @@ async def _join_and_play_on(puppet) -> None:
     await puppet.play_on(await puppet.join())
 
 
-async def test_what_the_aggregator_refuses_leaves_no_folder(simulator):
+async def test_a_refused_federation_leaves_no_folder(simulator):
     started = await simulator.start(clients=2, attack=0.0, device="cuda")
     await simulator.attached("a", 2)
     last = (await simulator.ended(started.experiment_id))[-1].experiment

@@ -1,4 +1,4 @@
-"""The simulator's doors: who may come in, under which name, and for how long it may say nothing."""
+"""Tests of access to the simulator: certificates, roles, timeouts, limits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ NOBODY = "127.0.0.1:9"  # nothing here needs an aggregator
 
 @pytest.fixture
 def short(monkeypatch) -> None:
-    """Patience for a test."""
+    """Set timeouts that are short enough for a test."""
     monkeypatch.setattr(calls, "FIRST_MESSAGE_TIMEOUT", 0.2)
     monkeypatch.setattr(calls, "CHECK_INTERVAL", 0.05)
 
@@ -48,7 +48,7 @@ def authority(tmp_path) -> Authority:
 
 
 class Doors:
-    """A simulator, and lines to it."""
+    """A simulator, and channels to it."""
 
     def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
         self._stack = stack
@@ -107,7 +107,7 @@ async def until_attached(stub: "rpc.SimulatorServiceAsyncStub", *names: str) -> 
 # --- silence
 
 
-async def test_who_attaches_and_says_nothing_is_cut_off(doors, short):
+async def test_a_silent_worker_is_refused(doors, short):
     await doors.open()
     stub = await doors.stub()
     worker = attach(stub, "ann")
@@ -153,13 +153,13 @@ async def ask_all(stub: "rpc.SimulatorServiceAsyncStub") -> dict[str, str]:
     return found
 
 
-async def test_a_participant_learns_nothing_of_the_control_plane(doors, authority):
+async def test_participants_may_not_call_the_control_plane(doors, authority):
     await doors.open(tls_of(authority, "simulator"))
     found = await ask_all(await doors.stub(tls_of(authority, "ann")))
     assert found == dict.fromkeys(CONTROL, "CONTROL_ONLY")
 
 
-async def test_the_control_plane_is_no_worker(doors, authority):
+async def test_the_control_plane_may_not_attach(doors, authority):
     await doors.open(tls_of(authority, "simulator"))
     stub = await doors.stub(tls_of(authority, "simulator"))
     assert await attached(stub) == []
@@ -175,7 +175,7 @@ async def test_the_control_plane_is_no_worker(doors, authority):
         ("ann", 4, "CAPACITY_EXCEEDED", "capacity 4 exceeds the 3 participants of the certificate"),
     ],
 )
-async def test_a_worker_is_who_its_certificate_says(
+async def test_a_workers_name_and_capacity_match_its_certificate(
     doors, authority, name, capacity, reason, words
 ):
     await doors.open(tls_of(authority, "simulator"))
@@ -193,7 +193,7 @@ async def test_a_worker_is_who_its_certificate_says(
     own.cancel()
 
 
-async def test_a_revoked_worker_loses_its_line(doors, authority, short):
+async def test_a_revoked_worker_is_disconnected(doors, authority, short):
     await doors.open(tls_of(authority, "simulator"))
     control = await doors.stub(tls_of(authority, "simulator"))
     ann = attach(await doors.stub(tls_of(authority, "ann")), "ann")
@@ -207,7 +207,7 @@ async def test_a_revoked_worker_loses_its_line(doors, authority, short):
 
 
 class Aggregator(data_rpc.AggregatorServiceServicer):
-    """Has no room, but remembers who asked."""
+    """Refuses every federation, and records its callers."""
 
     def __init__(self) -> None:
         self.serials: list[int] = []
@@ -249,7 +249,7 @@ async def test_a_renewed_certificate_is_used_without_a_restart(doors, authority)
         assert not worker.done()
 
 
-def test_impossible_limits_are_refused_before_anything_starts(capsys):
+def test_invalid_limits_are_refused_at_start(capsys):
     with pytest.raises(SystemExit):
         main(["--limits=strems=1"])
     assert "it takes enrollments, streams" in capsys.readouterr().err

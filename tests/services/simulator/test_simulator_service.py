@@ -1,4 +1,4 @@
-"""The control plane over a real wire: starting, finding and cancelling experiments."""
+"""Tests of the simulator's service over gRPC: starting, listing, cancelling experiments."""
 
 import pytest
 
@@ -25,9 +25,7 @@ from tests.services.simulator.puppets import Code, has_problem, until
         ({"partition": "iid", "samples": 500}, "SAMPLES", "2,500 samples, the data set has 1,442"),
     ],
 )
-async def test_an_impossible_experiment_is_refused_before_anything_starts(
-    simulator, fields, field, words
-):
+async def test_an_invalid_experiment_is_refused_at_once(simulator, fields, field, words):
     found = await refusal(simulator.start(**fields))
     assert (found.code, found.reason) == (Code.INVALID_ARGUMENT, "INVALID_VALUE")
     assert found.metadata["field"] == field
@@ -37,7 +35,7 @@ async def test_an_impossible_experiment_is_refused_before_anything_starts(
     assert not simulator.runs.exists()
 
 
-async def test_an_experiment_says_what_it_waits_for_and_can_be_cancelled(simulator):
+async def test_a_waiting_experiment_says_why_and_can_be_cancelled(simulator):
     started = await simulator.start(name="mine", seed=2**64 - 1)
     assert started.state == pb.EXPERIMENT_STATE_WAITING
     assert started.hostile_indices == [1, 3]
@@ -60,7 +58,7 @@ async def test_an_experiment_says_what_it_waits_for_and_can_be_cancelled(simulat
     assert not simulator.runs.exists(), "nothing began, nothing is written"
 
 
-async def test_experiments_take_turns(simulator):
+async def test_experiments_run_one_after_the_other(simulator):
     first = await simulator.start()
     second = await simulator.start()
     await until(lambda: has_problem(simulator, first.experiment_id, "places"))
@@ -69,7 +67,7 @@ async def test_experiments_take_turns(simulator):
     await until(lambda: has_problem(simulator, second.experiment_id, "places"))
 
 
-async def test_too_many_at_a_time_are_refused(simulator, monkeypatch):
+async def test_too_many_unfinished_experiments_are_refused(simulator, monkeypatch):
     monkeypatch.setattr(service_module, "MOST_UNFINISHED", 2)
     kept = [await simulator.start() for _ in range(2)]
     found = await refusal(simulator.start())
@@ -101,7 +99,7 @@ async def test_experiments_are_listed_newest_first_and_by_pages(simulator):
 
 
 @pytest.mark.parametrize("fields", [{"page_size": 1_001}, {"page_token": "x" * 9_000}])
-async def test_an_impossible_page_is_refused(simulator, fields):
+async def test_an_invalid_page_is_refused(simulator, fields):
     found = await refusal(simulator.stub.ListExperiments(pb.ListExperimentsRequest(**fields)))
     assert (found.code, found.reason) == (Code.INVALID_ARGUMENT, "INVALID_VALUE")
 
@@ -118,9 +116,7 @@ async def test_old_experiments_are_forgotten(simulator, monkeypatch):
     assert (await simulator.get(ids[2])).state == pb.EXPERIMENT_STATE_CANCELLED
 
 
-async def test_a_page_of_long_experiments_is_cut_where_a_message_would_be_too_large(
-    simulator, monkeypatch
-):
+async def test_a_page_of_experiments_fits_a_message(simulator, monkeypatch):
     monkeypatch.setattr(service_module, "LARGEST_LIST", 2_000)
     ids = [(await simulator.start(name="n" * 100)).experiment_id for _ in range(9)]
     request, listed = pb.ListExperimentsRequest(), []
@@ -133,7 +129,7 @@ async def test_a_page_of_long_experiments_is_cut_where_a_message_would_be_too_la
     assert listed == ids[::-1]
 
 
-async def test_without_a_name_the_newest_experiment_is_looked_at(simulator):
+async def test_without_an_id_the_newest_experiment_is_read(simulator):
     found = await refusal(simulator.get(""))
     assert found.reason == "UNKNOWN_EXPERIMENT", "there is none yet"
     await simulator.start(name="first")

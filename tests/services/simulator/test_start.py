@@ -1,4 +1,4 @@
-"""The experiment that a simulator starts with, read from the environment."""
+"""Tests of the experiment that a simulator starts from its environment."""
 
 import pytest
 
@@ -7,18 +7,18 @@ from fedsiege.experiment.spec import ExperimentSpec
 from services.simulator.__main__ import from_environment, main, unread
 
 
-def test_an_empty_environment_is_open_to_whoever_comes():
+def test_an_empty_environment_is_an_open_experiment():
     assert from_environment({}) == ExperimentSpec(clients=0)
 
 
-def test_variables_are_those_of_make():
+def test_variables_are_named_as_those_of_make():
     given = {"ATTACK": "0.3", "RULE": "krum:f=2", "ATTACK_NAME": "", "SEED": "7", "PATH": "/bin"}
     wanted = ExperimentSpec(clients=0, attack=0.3, rule="krum:f=2", seed=7)
     assert from_environment(given) == wanted
     assert from_environment({"CLIENTS": "12", "NAME": "host"}) == ExperimentSpec(clients=12)
 
 
-def test_settings_in_one_text_are_read_as_make_writes_them():
+def test_settings_in_one_text_are_parsed_as_make_writes_them():
     given = {"SETTINGS": "ATTACK=0.3 'NAME=two words' RULE=", "ATTACK": "0.1", "SEED": "7"}
     wanted = ExperimentSpec(clients=0, attack=0.3, name="two words", seed=7)
     assert from_environment(given) == wanted
@@ -36,7 +36,7 @@ def test_settings_in_one_text_are_read_as_make_writes_them():
         assert str(caught.value).startswith(words), text
 
 
-def test_the_impossible_is_refused_before_anything_starts(monkeypatch, capsys):
+def test_an_invalid_variable_is_refused_at_start(monkeypatch, capsys):
     with pytest.raises(InvalidValue, match="ATTACK"):
         from_environment({"ATTACK": "2"})
     monkeypatch.setenv("ROUNDS", "none")
@@ -49,7 +49,7 @@ def test_the_impossible_is_refused_before_anything_starts(monkeypatch, capsys):
     assert "did you mean FEDSIEGE_LIMITS?" in capsys.readouterr().err
 
 
-def test_what_is_not_read_as_a_setting_though_it_may_be_meant_so_is_named():
+def test_variables_that_resemble_settings_are_reported():
     given = {"ATTAK": "0.3", "FEDSIEGE_ROUNDS": "3", "RULE": "krum", "PATH": "/bin", "HOME": "/"}
     given |= {"TERM": "xterm", "HOSTNAME": "abc", "LANG": "C.UTF-8", "PYTHON_VERSION": "3.11"}
     assert list(unread(given)) == [

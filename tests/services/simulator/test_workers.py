@@ -1,4 +1,4 @@
-"""Who is attached, and how participants are shared out among them."""
+"""Tests of the attached workers, and of the distribution of participants."""
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +20,7 @@ capacities = st.dictionaries(st.text(max_size=3), st.integers(0, 12), max_size=6
 
 @quick
 @given(capacities, st.data())
-def test_everyone_has_one_place_and_the_shares_are_as_even_as_can_be(places, data):
+def test_shares_are_disjoint_complete_and_even(places, data):
     count = data.draw(st.integers(0, sum(places.values())))
     indices = data.draw(
         st.lists(st.integers(0, 999), min_size=count, max_size=count, unique=True).map(sorted)
@@ -39,7 +39,7 @@ def test_everyone_has_one_place_and_the_shares_are_as_even_as_can_be(places, dat
 
 @quick
 @given(capacities, st.integers(1, 5))
-def test_too_few_places_are_an_error(places, more):
+def test_too_small_capacities_are_an_error(places, more):
     total = sum(places.values())
     with pytest.raises(ValueError, match=f"{more} short of {total + more} participants"):
         share_out(range(total + more), places)
@@ -55,14 +55,14 @@ def test_too_few_places_are_an_error(places, more):
         (80, {"a": 80}, [80]),
     ],
 )
-def test_shares(count, places, sizes):
+def test_shares_of_small_examples(count, places, sizes):
     shares = share_out(range(count), places)
     found = [len(shares.get(name, [])) for name in places]
     assert sorted(found) == sorted(sizes)
     assert found[0] == sizes[0] or len(set(places.values())) == 1
 
 
-def test_workers_are_known_by_name():
+def test_workers_are_found_by_name():
     workers = Workers()
     one = workers.attach(hello("b", 3))
     two = workers.attach(hello("a", 2))
@@ -77,7 +77,7 @@ def test_workers_are_known_by_name():
     assert len(workers) == 2
 
 
-def test_who_attaches_again_takes_the_place_of_the_old_line():
+def test_a_worker_that_attaches_again_replaces_its_old_stream():
     workers = Workers()
     old = workers.attach(hello())
     new = workers.attach(hello(capacity=5))
@@ -87,7 +87,7 @@ def test_who_attaches_again_takes_the_place_of_the_old_line():
     assert workers.get("w") is new, "the end of the old line does not end the new one"
 
 
-def test_listeners_hear_every_change_until_they_stop():
+def test_listeners_are_called_until_they_are_removed():
     workers, heard = Workers(), []
     stop = workers.listen(lambda: heard.append(len(workers)))
     worker = workers.attach(hello("a"))
@@ -100,7 +100,7 @@ def test_listeners_hear_every_change_until_they_stop():
     assert heard == [1, 2, 1]
 
 
-def test_a_listener_may_stop_while_all_are_told():
+def test_a_listener_may_be_removed_during_a_call():
     workers, heard = Workers(), []
 
     def leave_at_once() -> None:
@@ -124,7 +124,7 @@ def test_a_listener_may_stop_while_all_are_told():
         (hello(capacity=1_000_001), "1000001"),
     ],
 )
-def test_who_does_not_say_properly_what_it_is_stays_out(wrong, words):
+def test_an_invalid_hello_is_refused(wrong, words):
     workers = Workers()
     there = workers.attach(hello("there"))
     with pytest.raises(Malformed, match=words) as caught:

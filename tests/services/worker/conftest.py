@@ -1,4 +1,4 @@
-"""A client or attacker worker at work against services that a test makes up."""
+"""Fixtures: a running client or attacker worker, with services that the test controls."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -15,7 +15,7 @@ from tests.services.worker.stage import Scene, at_work
 
 @pytest.fixture
 def impatient(monkeypatch) -> None:
-    """No test waits for a worker's pauses."""
+    """Remove the pauses between a worker's attempts."""
     attempts = partial(retry.attempts, 0.001, 0.01)
     monkeypatch.setattr(worker, "attempts", attempts)
     monkeypatch.setattr(submitting, "attempts", attempts)
@@ -23,14 +23,14 @@ def impatient(monkeypatch) -> None:
 
 @pytest_asyncio.fixture
 async def scene(serve, impatient) -> AsyncIterator[Scene]:
-    """A client worker at work."""
+    """A running client worker."""
     async with at_work(Scene(serve)) as scene:
         yield scene
 
 
 @pytest_asyncio.fixture
 async def attackers(serve, impatient) -> AsyncIterator[Scene]:
-    """An attacker worker at work; it has three tokens."""
+    """A running attacker worker with three tokens."""
     scene = Scene(serve)
     scene.hello.kind = pb.WORKER_KIND_ATTACKER
     async with at_work(scene, Identity("w1", tokens=("t0", "t1", "t2"))) as scene:

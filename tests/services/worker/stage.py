@@ -1,4 +1,4 @@
-"""A stage for a real worker: made-up participants, simulator and aggregator."""
+"""Surroundings of a real worker: participants, simulator and aggregator that a test controls."""
 
 import asyncio
 import contextlib
@@ -70,7 +70,7 @@ class ToyParticipants(HostedParticipants):
 
 
 class Line:
-    """The simulator's end of a worker's line."""
+    """The simulator's end of a worker's stream."""
 
     def __init__(self) -> None:
         self.heard: asyncio.Queue[pb.AttachRequest] = asyncio.Queue()
@@ -78,7 +78,7 @@ class Line:
         self.gone = asyncio.Event()
 
     async def hear(self, kind: str):
-        """Return the next thing the worker says, which must be of this kind."""
+        """Return the worker's next message, which must be of this kind."""
         message = await asyncio.wait_for(self.heard.get(), PATIENCE)
         assert message.WhichOneof("message") == kind, message
         return getattr(message, kind)
@@ -113,7 +113,7 @@ class Line:
 
 
 class Simulator(rpc.SimulatorServiceServicer):
-    """Lets a test speak to the workers that attach."""
+    """A simulator that lets a test exchange messages with the attached workers."""
 
     def __init__(self) -> None:
         self.lines: asyncio.Queue[Line] = asyncio.Queue()
@@ -142,7 +142,7 @@ class Simulator(rpc.SimulatorServiceServicer):
         return await asyncio.wait_for(self.lines.get(), PATIENCE)
 
     async def attached(self) -> Line:
-        """A line whose hello has been said."""
+        """Return a stream after its hello."""
         line = await self.line()
         await line.hear("hello")
         return line
@@ -158,11 +158,11 @@ Hook = Callable[[data_pb.UpdateHeader], Awaitable[None]]
 
 
 class LineBreaks(Exception):
-    """The line breaks while an update is on it."""
+    """The connection is lost during an update."""
 
 
 class Aggregator(data_rpc.AggregatorServiceServicer):
-    """Takes everything; what a test puts into the hooks happens before or after that."""
+    """An aggregator that accepts every update, with hooks for a test before and after."""
 
     def __init__(self) -> None:
         self.enrolled: list[data_pb.Enrollment] = []
@@ -243,7 +243,7 @@ class Aggregator(data_rpc.AggregatorServiceServicer):
             raise
 
     async def _take(self, piece: data_pb.UpdatePiece) -> None:
-        """Take one update; all of them are small enough to come in one piece."""
+        """Accept one update; all are small enough for one piece."""
         header = piece.header
         self.submissions.append(header.participant_index)
         if self.before is not None:
@@ -257,7 +257,7 @@ class Aggregator(data_rpc.AggregatorServiceServicer):
 
 
 class Scene:
-    """Everyone on stage."""
+    """The worker, its participants and its services."""
 
     def __init__(self, serve) -> None:
         self.simulator = Simulator()
@@ -269,7 +269,7 @@ class Scene:
 
     @property
     def participants(self) -> ToyParticipants:
-        """The participants that the next experiment gets, or the one that it got."""
+        """The participants of the next experiment, or of the current one."""
         if not self.hosted and self._next_participants is None:
             self._next_participants = ToyParticipants()
         return self.hosted[0] if self.hosted else self._next_participants
@@ -299,7 +299,7 @@ async def at_work(scene: Scene, place: Identity | None = None) -> AsyncIterator[
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what happens on the other side of a line."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - it is set nowhere here
             await asyncio.sleep(0.002)
@@ -311,7 +311,7 @@ async def refuse(index: int, error: Exception, header: data_pb.UpdateHeader) -> 
 
 
 async def lose(losses: dict[int, int], header: data_pb.UpdateHeader) -> None:
-    """Break the line as often as said for each participant."""
+    """Lose the connection the given number of times for each participant."""
     if losses.get(header.participant_index, 0) > 0:
         losses[header.participant_index] -= 1
         raise LineBreaks

@@ -1,4 +1,4 @@
-"""The command line of the workers, and how little they load before they have work."""
+"""Tests of the workers' command line, and of what they import before their first task."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from services.worker import worker
 
 @pytest.fixture
 def started(monkeypatch) -> list[worker.Worker]:
-    """The workers that would have begun to work."""
+    """Record the workers that would have been started."""
     found: list[worker.Worker] = []
 
     async def begin(self: worker.Worker) -> None:
@@ -31,7 +31,7 @@ def started(monkeypatch) -> list[worker.Worker]:
     ("module", "kind", "role"),
     [(client, pb.WORKER_KIND_CLIENT, "client"), (attacker, pb.WORKER_KIND_ATTACKER, "attacker")],
 )
-def test_options_become_a_worker(started, module, kind, role):
+def test_options_configure_the_worker(started, module, kind, role):
     module.main(["--participants", "50", "--simulator", "s:1", "--aggregator", "a:2"])
     module.main(["--name", "mine"])
     first, second = started
@@ -64,7 +64,7 @@ def identities(tmp_path, monkeypatch):
         (["--certs=certs/c3", "--tokens=two"], "c3"),
     ],
 )
-def test_proofs_are_given_to_the_worker(started, identities, arguments, name):
+def test_tokens_and_certificates_reach_the_worker(started, identities, arguments, name):
     client.main(["--participants=2", *arguments])
     (one,) = started
     assert one._hello.worker == name
@@ -88,9 +88,7 @@ def test_proofs_are_given_to_the_worker(started, identities, arguments, name):
         (["--identities=identities", "--name=mine"], "--identities"),
     ],
 )
-def test_a_client_that_cannot_enrol_all_does_not_start(
-    started, identities, capsys, arguments, words
-):
+def test_a_client_with_too_few_tokens_does_not_start(started, identities, capsys, arguments, words):
     with pytest.raises(SystemExit) as caught:
         client.main(arguments)
     assert caught.value.code == 2
@@ -98,7 +96,7 @@ def test_a_client_that_cannot_enrol_all_does_not_start(
     assert started == []
 
 
-def test_an_attacker_that_cannot_enrol_all_tries(started, identities, caplog):
+def test_an_attacker_with_too_few_tokens_starts(started, identities, caplog):
     attacker.main(["--tokens=two", "--participants=50"])
     attacker.main(["--certs=certs/c3", "--participants=50"])
     assert [one._hello.capacity for one in started] == [50, 50]
@@ -107,7 +105,7 @@ def test_an_attacker_that_cannot_enrol_all_tries(started, identities, caplog):
 
 
 @pytest.mark.parametrize("arguments", [["--participants", "0"], ["--participants", "x"], ["--no"]])
-def test_an_impossible_option_is_named(started, capsys, arguments):
+def test_an_invalid_option_is_named(started, capsys, arguments):
     with pytest.raises(SystemExit) as caught:
         client.main(arguments)
     assert caught.value.code == 2
@@ -115,8 +113,8 @@ def test_an_impossible_option_is_named(started, capsys, arguments):
     assert started == []
 
 
-def test_a_worker_without_work_has_not_loaded_torch():
-    """Fifty of them start on two cores; torch costs each a second and 200 MB, and so on."""
+def test_an_idle_worker_has_not_imported_torch():
+    """Fifty workers start on two cores; torch takes each of them a second and 200 MB."""
     code = (
         "import sys, services.client.__main__, services.attacker.__main__\n"
         "assert 'torch' not in sys.modules\n"

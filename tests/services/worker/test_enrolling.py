@@ -1,4 +1,4 @@
-"""How a worker enrols those it hosts: secrets, tokens, refusals, renewed certificates."""
+"""Tests of the enrolment of a worker's participants: secrets, tokens, refusals, certificates."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from services.worker import enrolling
 from tests.services.worker.stage import PATIENCE, Aggregator, Scene, at_work
 
 
-async def test_many_enrol_in_several_requests(scene, monkeypatch):
+async def test_many_participants_enrol_in_several_requests(scene, monkeypatch):
     monkeypatch.setattr(enrolling, "ENROLLMENTS_AT_ONCE", 3)
     line = await scene.simulator.attached()
     line.join(indices=range(8))
@@ -29,7 +29,7 @@ def roll(enrolled: list[data_pb.Enrollment]) -> list[tuple[str, int]]:
     return [(one.identity, one.participant_index) for one in enrolled]
 
 
-async def test_a_slot_stays_what_it_is_whoever_joins_later(scene):
+async def test_slots_do_not_change_when_participants_are_added(scene):
     line = await scene.simulator.joined(indices=[7, 3])
     line.join(indices=[3, 7, 9])
     await line.hear("joined")
@@ -39,7 +39,7 @@ async def test_a_slot_stays_what_it_is_whoever_joins_later(scene):
     assert roll(scene.aggregator.enrolled)[-2:] == [("w1/0", 0), ("w1/1", 1)]
 
 
-async def test_of_a_client_all_enrol_or_none(scene):
+async def test_a_clients_participants_enrol_all_or_none(scene):
     scene.aggregator.refused["w1/1"] = Forbidden("TOKEN_REVOKED", "out with you")
     line = await scene.simulator.attached()
     line.join()
@@ -48,7 +48,7 @@ async def test_of_a_client_all_enrol_or_none(scene):
     assert scene.aggregator.requests == [3], "not one by one"
 
 
-async def test_each_slot_shows_its_token_and_who_has_none_stays_out(attackers):
+async def test_each_slot_uses_its_token_and_slots_without_are_left_out(attackers):
     line = await attackers.simulator.attached()
     line.join(indices=range(10, 15))
     joined = await line.hear("joined")
@@ -57,7 +57,7 @@ async def test_each_slot_shows_its_token_and_who_has_none_stays_out(attackers):
     assert [e.token for e in attackers.aggregator.enrolled] == ["t0", "t1", "t2"]
 
 
-async def test_a_refusal_does_not_sink_the_other_attackers(attackers, caplog):
+async def test_a_refused_attacker_does_not_affect_the_others(attackers, caplog):
     attackers.aggregator.refused["w1/1"] = Forbidden("TOKEN_REVOKED", "out with you")
     line = await attackers.simulator.attached()
     line.join()
@@ -70,7 +70,7 @@ async def test_a_refusal_does_not_sink_the_other_attackers(attackers, caplog):
     assert (await line.hear("round_report")).submitted == 2
 
 
-async def test_where_no_attacker_gets_in_the_experiment_goes_on_without(attackers):
+async def test_an_experiment_goes_on_if_all_attackers_are_refused(attackers):
     attackers.aggregator.enroll_error = Unauthenticated("TOKEN_MISSING", "no token")
     line = await attackers.simulator.attached()
     line.join()
@@ -78,14 +78,14 @@ async def test_where_no_attacker_gets_in_the_experiment_goes_on_without(attacker
     assert (len(joined.memberships), joined.refused) == (0, 3)
 
 
-async def test_what_concerns_all_attackers_fails_at_once(attackers):
+async def test_an_error_that_concerns_all_attackers_fails_at_once(attackers):
     attackers.aggregator.enroll_error = NotFound("UNKNOWN_FEDERATION", "there is none")
     line = await attackers.simulator.attached()
     line.join()
     assert "there is none" in (await line.hear("failure")).problem
 
 
-async def test_a_successor_with_the_same_place_has_the_same_secrets(serve, impatient):
+async def test_a_restarted_worker_has_the_same_secrets(serve, impatient):
     secrets = []
     for _ in range(2):
         async with at_work(Scene(serve), Identity("w1", b"from the place")) as scene:
@@ -95,7 +95,7 @@ async def test_a_successor_with_the_same_place_has_the_same_secrets(serve, impat
     assert len(set(secrets[0].values())) == 3
 
 
-async def test_a_renewed_certificate_is_used_at_once_and_no_post_is_lost(
+async def test_a_renewed_certificate_is_used_at_once_and_no_message_is_lost(
     tmp_path, monkeypatch, impatient
 ):
     monkeypatch.setattr(server, "GRACE", 0.0)
@@ -146,7 +146,7 @@ async def test_a_renewed_certificate_is_used_at_once_and_no_post_is_lost(
             assert old == {authority.issued()[1].serial} != {new}
 
 
-async def test_an_aggregator_that_does_not_want_it_is_quoted(scene):
+async def test_a_refusal_of_enrolment_is_reported(scene):
     scene.aggregator.enroll_error = Exhausted("FEDERATION_FULL", "room for 2")
     line = await scene.simulator.attached()
     line.join()

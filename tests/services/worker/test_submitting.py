@@ -1,4 +1,4 @@
-"""Submitting the updates of many: what is lost on the way, and what is only said to be."""
+"""Tests of submitting updates: lost connections, lost receipts, refusals, retries."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ Receipt = pb.UpdateReceipt
 
 
 class Aggregator(rpc.AggregatorServiceServicer):
-    """Takes everything; a test may spoil each answer in turn before it goes out."""
+    """An aggregator that accepts every update; a test may change each answer before it is sent."""
 
     def __init__(self) -> None:
         self.calls: list[list[pb.SubmitUpdatesRequest]] = []
@@ -119,7 +119,7 @@ async def test_updates_of_any_size_arrive_in_few_messages_that_fit(
         np.testing.assert_array_equal(aggregator.taken[update.index], update.delta)
 
 
-async def test_refusals_come_back_and_are_not_tried_again(serve, aggregator):
+async def test_refusals_are_returned_and_not_retried(serve, aggregator):
     aggregator.refused[1] = Receipt(
         code=Code.INVALID_ARGUMENT.value[0], reason="NOT_FINITE", message="a NaN"
     )
@@ -128,14 +128,14 @@ async def test_refusals_come_back_and_are_not_tried_again(serve, aggregator):
     assert len(aggregator.calls) == 1
 
 
-async def test_an_answer_that_was_lost_does_not_make_a_duplicate(serve, aggregator):
+async def test_a_lost_receipt_does_not_count_as_a_duplicate(serve, aggregator):
     aggregator.spoil = [lambda _: Code.UNAVAILABLE, lambda _: Code.CANCELLED]
     assert await submit(serve, aggregator, updates(3)) == []
     assert len(aggregator.calls) == 3
     assert len(aggregator.taken) == 3
 
 
-async def test_a_refusal_stays_one_when_its_answer_was_lost(serve, aggregator):
+async def test_a_refusal_is_kept_after_a_lost_receipt(serve, aggregator):
     aggregator.refused[2] = Receipt(
         code=Code.ALREADY_EXISTS.value[0], reason="UPDATE_REFUSED", message="a NaN"
     )
@@ -144,7 +144,7 @@ async def test_a_refusal_stays_one_when_its_answer_was_lost(serve, aggregator):
     assert found.reason == "UPDATE_REFUSED"
 
 
-async def test_a_duplicate_at_the_first_attempt_is_somebody_elses(serve, aggregator):
+async def test_a_duplicate_at_the_first_attempt_is_a_refusal(serve, aggregator):
     aggregator.taken[0] = np.zeros(5)
     (found,) = await submit(serve, aggregator, updates(2))
     assert found.reason == "DUPLICATE_UPDATE"
@@ -163,7 +163,7 @@ async def test_an_update_without_a_receipt_is_sent_again(serve, aggregator, kept
     assert len(aggregator.calls) == 2
 
 
-async def test_an_update_that_never_gets_a_receipt_was_not_taken_in(serve, aggregator, monkeypatch):
+async def test_an_update_that_never_gets_a_receipt_is_a_refusal(serve, aggregator, monkeypatch):
     def cut_short(response: pb.SubmitUpdatesResponse) -> None:
         del response.receipts[2:]
         clock.now = 11.0
@@ -178,7 +178,7 @@ async def test_an_update_that_never_gets_a_receipt_was_not_taken_in(serve, aggre
     assert [one.message for one in found] == ["the aggregator gave no receipt"] * 2
 
 
-async def test_a_line_that_stays_broken_is_given_up_at_the_deadline(serve, aggregator):
+async def test_retries_end_at_the_deadline(serve, aggregator):
     aggregator.spoil = [lambda _: Code.UNAVAILABLE] * 10_000
     found = await submit(serve, aggregator, updates(3), seconds=0.1)
     assert len(found) == 3
@@ -190,7 +190,7 @@ async def test_a_line_that_stays_broken_is_given_up_at_the_deadline(serve, aggre
 @pytest.mark.parametrize(
     "error", [NotFound("UNKNOWN_FEDERATION", "no 'f'"), Malformed("TOO_MANY_UPDATES", "so many")]
 )
-async def test_what_will_not_heal_is_not_tried_again(serve, aggregator, error):
+async def test_permanent_errors_are_not_retried(serve, aggregator, error):
     aggregator.spoil = [lambda _: error]
     found = await submit(serve, aggregator, updates(2))
     assert [one.reason for one in found] == [error.reason] * 2
@@ -198,7 +198,7 @@ async def test_what_will_not_heal_is_not_tried_again(serve, aggregator, error):
 
 
 class CancellingStub:
-    """Fails as grpc.aio does where a line breaks while a message is being sent."""
+    """Fails as grpc.aio does when the connection is lost during a write."""
 
     def __init__(self, times: int) -> None:
         self.left = times
@@ -224,7 +224,7 @@ class CancellingStub:
         pass
 
 
-async def test_a_line_that_breaks_at_the_end_of_the_stream_is_tried_again(aggregator):
+async def test_a_connection_lost_at_the_end_of_the_stream_is_retried(aggregator):
     stub = CancellingStub(1)
     sender = Sender(stub, "f", {0: b"secret 0"})
     assert await sender.submit(3, updates(1), time.monotonic() + 10) == []
@@ -234,7 +234,7 @@ async def test_a_line_that_breaks_at_the_end_of_the_stream_is_tried_again(aggreg
     assert (found.code, found.message) == (Code.CANCELLED, "the connection was lost")
 
 
-async def test_who_is_cancelled_itself_stops(aggregator):
+async def test_a_cancelled_sender_stops(aggregator):
     stub = CancellingStub(2)
     sender = Sender(stub, "f", {0: b"secret 0"})
     sending = asyncio.create_task(sender.submit(3, updates(1), time.monotonic() + 10))
@@ -245,7 +245,7 @@ async def test_who_is_cancelled_itself_stops(aggregator):
     assert stub.calls == 1, "it is not tried again"
 
 
-async def test_an_aggregator_that_comes_late_is_waited_for(serve, aggregator, free_port):
+async def test_submitting_waits_for_the_aggregator_to_start(serve, aggregator, free_port):
     async with connect(f"127.0.0.1:{free_port}") as line:
         sender = Sender(data_plane(line), "f", {0: b"secret 0"})
         sending = asyncio.create_task(sender.submit(3, updates(1), time.monotonic() + 10))

@@ -1,4 +1,4 @@
-"""A real worker with made-up participants, between a made-up simulator and aggregator."""
+"""Tests of a real worker, with participants, simulator and aggregator that a test controls."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from services.worker.worker import Worker
 from tests.services.worker.stage import PATIENCE, SIZE, Simulator, ToyParticipants, until
 
 
-async def test_it_says_who_it_is_joins_and_takes_part(scene):
+async def test_it_attaches_joins_and_takes_part(scene):
     line = await scene.simulator.line()
     assert await line.hear("hello") == scene.hello
     line.join()
@@ -45,7 +45,7 @@ async def test_it_says_who_it_is_joins_and_takes_part(scene):
         np.testing.assert_array_equal(update, expected)
 
 
-async def test_the_model_is_pulled_once_however_many_it_hosts_and_anew_every_round(scene):
+async def test_the_model_is_pulled_once_a_round(scene):
     line = await scene.simulator.joined()
     for number in (1, 2, 3):
         line.take_part(number)
@@ -54,14 +54,14 @@ async def test_the_model_is_pulled_once_however_many_it_hosts_and_anew_every_rou
     assert scene.participants.rounds == [1, 2, 3]
 
 
-async def test_only_those_take_part_who_are_called(scene):
+async def test_only_scheduled_participants_take_part(scene):
     line = await scene.simulator.joined()
     line.take_part(1, [4])
     assert (await line.hear("round_report")).submitted == 1
     assert list(scene.aggregator.taken) == [(1, 4)]
 
 
-async def test_who_is_called_for_nobody_only_looks_at_the_model(scene):
+async def test_without_scheduled_participants_it_observes_the_model(scene):
     line = await scene.simulator.joined()
     line.take_part(1)
     await line.hear("round_report")
@@ -76,7 +76,7 @@ async def test_who_is_called_for_nobody_only_looks_at_the_model(scene):
 
 
 @pytest.mark.parametrize("how", [None, grpc.StatusCode.UNAVAILABLE, Malformed("NO", "not you")])
-async def test_a_lost_line_is_opened_again_and_the_work_goes_on(scene, how):
+async def test_it_reconnects_and_goes_on(scene, how):
     line = await scene.simulator.joined()
     secrets = [e.credential for e in scene.aggregator.enrolled]
     line.tells.put_nowait(how)
@@ -91,7 +91,7 @@ async def test_a_lost_line_is_opened_again_and_the_work_goes_on(scene, how):
     assert len(scene.participants.prepared) == 1, "it is ready already"
 
 
-async def test_a_line_lost_many_times_leaves_nothing_behind(scene):
+async def test_many_reconnections_leave_no_tasks(scene):
     line = await scene.simulator.attached()
     for _ in range(3):
         line.tells.put_nowait(None)
@@ -103,7 +103,7 @@ async def test_a_line_lost_many_times_leaves_nothing_behind(scene):
     await until(lambda: len(asyncio.all_tasks()) <= before)
 
 
-async def test_nobody_need_be_there_first(serve, scene, free_port):
+async def test_services_may_start_in_any_order(serve, scene, free_port):
     late = Simulator()
     hello = pb.Hello(worker="early", kind=pb.WORKER_KIND_ATTACKER, capacity=1, version="0")
     address = f"127.0.0.1:{free_port}"
@@ -116,7 +116,7 @@ async def test_nobody_need_be_there_first(serve, scene, free_port):
     early.cancel()
 
 
-async def test_who_is_sent_home_stops_and_says_nothing(scene):
+async def test_a_worker_that_leaves_stops_without_a_report(scene):
     scene.participants.go_on = threading.Event()
     line = await scene.simulator.joined()
     line.take_part(1)
@@ -133,7 +133,7 @@ async def test_who_is_sent_home_stops_and_says_nothing(scene):
     assert (await line.hear("round_report")).experiment_id == "next"
 
 
-async def test_a_newer_round_takes_the_place_of_an_older_one(scene):
+async def test_a_newer_round_replaces_an_older_one(scene):
     scene.aggregator.hold_models = asyncio.Event()
     line = await scene.simulator.joined()
     line.take_part(1)
@@ -148,7 +148,7 @@ async def test_a_newer_round_takes_the_place_of_an_older_one(scene):
     assert line.heard.empty()
 
 
-async def test_a_newer_round_ends_the_uploads_of_an_older_one(scene):
+async def test_a_newer_round_cancels_the_uploads_of_an_older_one(scene):
     held = asyncio.Event()
 
     async def hold_round_one(header):
@@ -166,7 +166,7 @@ async def test_a_newer_round_ends_the_uploads_of_an_older_one(scene):
     await asyncio.wait_for(scene.aggregator.cut.wait(), PATIENCE)
 
 
-async def test_a_newer_round_ends_what_is_sent_while_the_crew_computes(scene):
+async def test_a_newer_round_cancels_uploads_during_a_computation(scene):
     async def hold_round_one(header):
         if header.round == 1:
             await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""What a worker does when an update, the line, the aggregator or its participants fails."""
+"""Tests of a worker when an update, a connection, the aggregator or a participant fails."""
 
 import asyncio
 from functools import partial
@@ -10,7 +10,7 @@ from services.errors import Duplicate, Malformed, NotFound, WrongState
 from tests.services.worker.stage import SIZE, lose, refuse
 
 
-async def test_refusals_are_counted_and_the_first_is_told(scene):
+async def test_refusals_are_counted_and_the_first_is_reported(scene):
     scene.aggregator.before = partial(refuse, 4, Malformed("NOT_FINITE", "a NaN at position 3"))
     line = await scene.simulator.joined()
     line.take_part(1)
@@ -21,7 +21,7 @@ async def test_refusals_are_counted_and_the_first_is_told(scene):
     assert scene.aggregator.submissions == [2, 4, 5], "what can never be right is not tried again"
 
 
-async def test_a_broken_line_is_tried_again(scene):
+async def test_a_lost_connection_is_retried(scene):
     scene.aggregator.before = partial(lose, {2: 3, 5: 1})
     line = await scene.simulator.joined()
     line.take_part(1)
@@ -30,7 +30,7 @@ async def test_a_broken_line_is_tried_again(scene):
     assert scene.aggregator.streams == 2 + 4
 
 
-async def test_an_update_whose_answer_was_lost_has_been_submitted(scene):
+async def test_an_update_with_a_lost_receipt_counts_as_submitted(scene):
     scene.aggregator.after = partial(lose, {4: 1})
     line = await scene.simulator.joined()
     line.take_part(1)
@@ -39,7 +39,7 @@ async def test_an_update_whose_answer_was_lost_has_been_submitted(scene):
     assert scene.aggregator.submissions == [2, 4, 2, 4, 5]
 
 
-async def test_a_duplicate_that_was_not_its_own_is_a_refusal(scene):
+async def test_a_duplicate_of_another_sender_is_a_refusal(scene):
     scene.aggregator.before = partial(refuse, 4, Duplicate("DUPLICATE_UPDATE", "somebody did"))
     line = await scene.simulator.joined()
     line.take_part(1)
@@ -48,7 +48,7 @@ async def test_a_duplicate_that_was_not_its_own_is_a_refusal(scene):
     assert "somebody did" in report.problem
 
 
-async def test_a_line_that_stays_broken_is_given_up_at_the_deadline(scene):
+async def test_retries_end_at_the_deadline(scene):
     scene.aggregator.before = partial(lose, {5: 1_000_000})
     line = await scene.simulator.joined()
     line.take_part(1, deadline=0.2)
@@ -59,7 +59,7 @@ async def test_a_line_that_stays_broken_is_given_up_at_the_deadline(scene):
     assert (1, 5) not in scene.aggregator.taken
 
 
-async def test_an_aggregator_that_does_not_answer_is_given_up_at_the_deadline(scene):
+async def test_a_silent_aggregator_is_abandoned_at_the_deadline(scene):
     async def never(header):
         await asyncio.Event().wait()
 
@@ -71,7 +71,7 @@ async def test_an_aggregator_that_does_not_answer_is_given_up_at_the_deadline(sc
     assert "DEADLINE_EXCEEDED" in report.problem
 
 
-async def test_a_round_that_went_on_without_it_is_reported_as_such(scene):
+async def test_a_closed_round_is_reported_as_late(scene):
     scene.aggregator.model_error = WrongState("STALE_ROUND", "round 1 takes no more updates")
     line = await scene.simulator.joined()
     line.take_part(1)
@@ -80,7 +80,7 @@ async def test_a_round_that_went_on_without_it_is_reported_as_such(scene):
     assert report.problem == "FAILED_PRECONDITION: round 1 takes no more updates"
 
 
-async def test_updates_that_come_after_the_round_has_closed_are_late(scene):
+async def test_updates_after_the_round_has_closed_are_late(scene):
     refusals = {
         2: WrongState("ROUND_CLOSED", "round 1 is closed"),
         5: Malformed("NOT_FINITE", "a NaN at position 3"),
@@ -98,7 +98,7 @@ async def test_updates_that_come_after_the_round_has_closed_are_late(scene):
     assert report.problem == "INVALID_ARGUMENT: a NaN at position 3", "what is news comes first"
 
 
-async def test_an_aggregator_without_a_model_is_quoted(scene):
+async def test_a_refused_model_is_reported(scene):
     scene.aggregator.model_error = NotFound("UNKNOWN_FEDERATION", "there is no federation 'f'")
     line = await scene.simulator.joined()
     line.take_part(1)
@@ -114,7 +114,9 @@ async def test_an_aggregator_without_a_model_is_quoted(scene):
     ],
 )
 @pytest.mark.parametrize("block", [1, 2], ids=["uploads under way", "one block"])
-async def test_a_crew_that_fails_says_why_and_may_try_the_next_round(scene, error, words, block):
+async def test_failing_participants_are_reported_and_may_take_part_again(
+    scene, error, words, block
+):
     scene.participants.error, scene.participants.block = error, block
     line = await scene.simulator.joined()
     line.take_part(1)
@@ -125,7 +127,7 @@ async def test_a_crew_that_fails_says_why_and_may_try_the_next_round(scene, erro
     assert (await line.hear("round_report")).submitted == 3
 
 
-async def test_a_crew_that_cannot_prepare_says_why(scene):
+async def test_a_failing_preparation_is_reported(scene):
     scene.participants.error_in_prepare = InvalidValue("data set", "mnst", "did you mean mnist?")
     line = await scene.simulator.attached()
     line.join()
@@ -136,7 +138,7 @@ async def test_a_crew_that_cannot_prepare_says_why(scene):
     await line.hear("joined")
 
 
-async def test_a_model_of_another_size_is_not_trained(scene):
+async def test_a_model_of_another_size_is_refused(scene):
     scene.aggregator.size = SIZE + 1
     line = await scene.simulator.joined()
     line.take_part(1)
@@ -145,7 +147,7 @@ async def test_a_model_of_another_size_is_not_trained(scene):
     assert scene.participants.rounds == []
 
 
-async def test_a_crew_that_speaks_for_others_fails(scene):
+async def test_updates_of_foreign_participants_fail(scene):
     line = await scene.simulator.joined()
     scene.participants.wrong_index = True
     line.take_part(1)
