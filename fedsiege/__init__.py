@@ -1,5 +1,5 @@
 """The science of the siege: models, training, attacks, rules. Tensors in, tensors out."""
 
-from fedsiege.datasets import torchvision_import
+from fedsiege import torchvision_import
 
 torchvision_import.hook()

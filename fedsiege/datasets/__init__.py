@@ -9,7 +9,6 @@ its own. No module here imports torch before ``to_tensor`` is called.
 - mnist.py, digits.py     the sources
 - idx.py                  the file format of MNIST
 - download.py             downloads in a process of their own (torchvision_download.py)
-- torchvision_import.py   the import of torchvision beside a CPU build of torch
 """
 
 from fedsiege.datasets import digits as _digits  # noqa: F401 - registers itself

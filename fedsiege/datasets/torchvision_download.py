@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     problems = [unreachable(mirror) for mirror in mirrors]
     if all(problems):
         sys.exit(f"no network: {problems[0]}")
-    from fedsiege.datasets import torchvision_import
+    from fedsiege import torchvision_import
 
     try:
         getattr(torchvision_import.load().datasets, class_name)(folder, download=True)

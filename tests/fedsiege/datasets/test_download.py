@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fedsiege import datasets
-from fedsiege.datasets import download, torchvision_download, torchvision_import
+from fedsiege import datasets, torchvision_import
+from fedsiege.datasets import download, torchvision_download
 from fedsiege.datasets.mnist import Fashion, Mnist
 from fedsiege.errors import MissingData
 

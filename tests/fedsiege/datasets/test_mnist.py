@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from fedsiege import datasets
-from fedsiege.datasets import torchvision_import
+from fedsiege import datasets, torchvision_import
 from fedsiege.errors import InvalidValue, MissingData
 
 CLASSES = {"mnist": "MNIST", "fashion": "FashionMNIST"}

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from fedsiege.datasets import torchvision_import
+from fedsiege import torchvision_import
 
 
 def test_data_sets_and_transforms_work() -> None:
