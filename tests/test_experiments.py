@@ -11,7 +11,14 @@ from fedsiege.training import choice
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
 
-@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.slow) if path.stem == "sentinel" else path
+        for path in sorted(EXPERIMENTS.glob("*.yaml"))
+    ],
+    ids=lambda path: path.stem,
+)
 def test_every_cell_can_be_settled(path, monkeypatch):
     # It depends on the model alone, and takes most of the time.
     monkeypatch.setattr(choice, "resolve_auto", lambda model: ("cohort", ""))

@@ -69,7 +69,13 @@ async def test_one_worker_or_four_make_the_same_history(town):
 
 @pytest.mark.parametrize(
     "attack",
-    ["history", "poisonedfl", pytest.param("ad-hist", marks=pytest.mark.slow), "mimic"],
+    [
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in ("history", "poisonedfl", "ad-hist")
+        ),
+        "mimic",
+    ],
 )
 async def test_in_sampled_rounds_an_attack_remembers_the_same_however_many_workers(town, attack):
     """Who is not drawn sees the model of the round, too: the memory is of the run, not a worker."""

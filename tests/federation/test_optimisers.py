@@ -38,6 +38,7 @@ async def test_the_updates_of_a_round_are_those_of_adam(town):
         np.testing.assert_allclose(outcome.models[number] - before, mean, atol=1e-6)
 
 
+@pytest.mark.slow
 async def test_it_learns_from_random_weights(town):
     """SGD needs another learning rate than this one."""
     recipe = {"model": "lenet5", "init": "random", "samples": 100, "lr": 0.002, "batch": 10}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from fedsiege import partitions, seeding
 from fedsiege.experiment.hostile import hostile_indices
@@ -35,6 +36,7 @@ def deviations(text: str, samples: int, n: int, hostile: Sequence[int]) -> np.nd
     return np.divide(mean * len(SEEDS) ** 0.5, spread, out=np.zeros(4), where=away)
 
 
+@pytest.mark.slow
 @each("n", [10, 40])
 @each(
     ("text", "data_set_given_out"),

@@ -24,7 +24,10 @@ def test_data_sets_and_transforms_work() -> None:
             "from fedsiege.errors import InvalidValue; from torchvision import models, transforms",
             marks=pytest.mark.slow,
         ),
-        "import fedsiege.experiment.spec, torch, torchvision.datasets as d; assert d.MNIST",
+        pytest.param(
+            "import fedsiege.experiment.spec, torch, torchvision.datasets as d; assert d.MNIST",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_script_that_uses_fedsiege_imports_torchvision_as_usual(script: str) -> None:

@@ -145,6 +145,7 @@ def test_one_interruption_stops_everything_and_keeps_what_there_is(tmp_path, end
     assert (tmp_path / "here" / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_when_a_service_dies_the_run_ends_and_names_it(endless):
     os.kill(children_of(endless.pid)[0], signal.SIGKILL)
     output, _ = endless.communicate(timeout=40)
@@ -153,6 +154,7 @@ def test_when_a_service_dies_the_run_ends_and_names_it(endless):
     assert "Traceback" not in output, output
 
 
+@pytest.mark.slow
 def test_services_do_not_outlive_a_parent_that_is_killed(endless):
     services = children_of(endless.pid)
     endless.kill()

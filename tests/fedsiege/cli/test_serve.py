@@ -48,6 +48,7 @@ def test_a_port_in_use_has_a_sentence(typed, tmp_path, taken, below, service):
     assert list(tmp_path.iterdir()) == [], "nothing was begun"
 
 
+@pytest.mark.slow
 def test_port_0_takes_two_free_ports_and_says_which(tmp_path):
     process = subprocess.Popen(
         [*SERVE, "--port=0"], cwd=tmp_path, stdout=subprocess.PIPE, text=True

@@ -155,7 +155,12 @@ def test_rounds_without_all_honest_updates_are_marked() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", ["siege", "one round", "destroyed", "huge loss", "extremes", "flat at chance"]
+    "shape",
+    [
+        "siege",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("one round", "flat at chance")),
+        *("destroyed", "huge loss", "extremes"),
+    ],
 )
 def test_every_run_gets_its_picture(tmp_path: Path, shape: str) -> None:
     draw_history(SHAPES[shape], tmp_path / "a.png", "$\\title$", "λ = 1 · $\\frac$ a_b^c")
