@@ -88,8 +88,9 @@ down: ## Remove the containers
 test-containers: $(VENV)/.ready-dev $(BUF_READY) ## Run the tests of the containers, on a real engine
 	@docker/engine.sh run $(VENV)/bin/python -m pytest $(if $(filter tests/%,$(ARGS)),,tests/containers) $(ARGS)
 
+# Bytecode is written also where the environment forbids it: the tests start some hundred processes.
 test: $(VENV)/.ready-dev ## Run the tests but the slow ones; ARGS='-m slow' runs those
-	@exec $(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= exec $(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal $(ARGS)
 
 lint: $(VENV)/.ready-dev ## Check style, format, types and the direction of imports
 	$(VENV)/bin/ruff check .
