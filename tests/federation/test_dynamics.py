@@ -17,6 +17,7 @@ def base_model(seed: int) -> np.ndarray:
     return attacks.create("mpaf", scale=1.0).craft(seen, [0])[0].numpy()
 
 
+@pytest.mark.slow
 async def test_the_gap_to_the_base_model_shrinks_by_a_fifth_a_round(town):
     spec = ExperimentSpec(attack=0.2, dataset="digits", rounds=6)
     outcome = await town.run(spec, clients=[80], attackers=[20])
@@ -52,6 +53,7 @@ async def test_accuracy_on_mnist_collapses_in_about_four_rounds(town, mnist):
     assert min(fourth, fifth) < 0.3
 
 
+@pytest.mark.slow
 async def test_without_fakes_accuracy_does_not_fall(town, mnist):
     spec = ExperimentSpec(attack=0.0, dataset="mnist", rounds=5)
     outcome = await town.run(spec, clients=[100])

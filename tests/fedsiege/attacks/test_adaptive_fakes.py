@@ -64,6 +64,7 @@ def test_they_begin_with_zeros_and_end_with_rows_that_differ(text: str) -> None:
     assert cosines.max() < 0.999
 
 
+@pytest.mark.slow
 @each("text", ADAPTIVE)
 def test_the_split_over_workers_changes_nothing(text: str) -> None:
     together = sent(attacks.parse(text), walk(), [2, 5, 9])
@@ -80,6 +81,7 @@ def test_what_was_broadcast_stays_as_it_was(text: str) -> None:
         assert torch.equal(heard.model, as_it_was.model)
 
 
+@pytest.mark.slow
 @each("text", ADAPTIVE)
 @each("broken", [math.nan, math.inf, -math.inf, 3e38])
 def test_a_destroyed_model_does_not_stop_them(text: str, broken: float) -> None:

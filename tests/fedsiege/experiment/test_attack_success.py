@@ -147,7 +147,7 @@ def siege():
 @pytest.mark.parametrize(
     "text",
     [
-        "badnets:boost=2",
+        pytest.param("badnets:boost=2", marks=pytest.mark.slow),
         pytest.param("neurotoxin:boost=2", marks=pytest.mark.slow),
         pytest.param("input-instance", marks=pytest.mark.slow),
     ],

@@ -59,7 +59,12 @@ def said(figure: Figure) -> str:
     ],
 )
 @pytest.mark.parametrize(
-    "sizes", [(1,), (3, 1), (1, 30), (25, 4), (3, 2, 5), (4, 3, 2, 3)], ids=str
+    "sizes",
+    [
+        *((1,), (3, 1), (1, 30), (3, 2, 5)),
+        *(pytest.param(sizes, marks=pytest.mark.slow) for sizes in ((25, 4), (4, 3, 2, 3))),
+    ],
+    ids=str,
 )
 def test_all_texts_are_inside_and_none_covers_another(sizes: tuple[int, ...], label: str) -> None:
     grid = grid_of(*sizes, label=label, about="rules against attacks, on held-out data, " * 5)
