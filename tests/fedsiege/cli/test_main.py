@@ -96,6 +96,7 @@ def test_the_impossible_is_refused_before_anything_starts(typed, tmp_path, argum
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_results_are_never_overwritten(tmp_path):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "precious").write_text("mine")

@@ -124,6 +124,7 @@ def test_a_grid_runs_is_resumed_and_keeps_apart_what_is_not_its_own(tmp_path: Pa
     assert [stamp[:12] for stamp in stamps] == ["# fedsiege 0", "# fedsiege 9"]
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_leaves_no_result_and_says_why(tmp_path: Path) -> None:
     grid = Grid.from_yaml("vary: {rule: [fedavg, median]}\nbase: {dataset: mnist}")
     with pytest.raises(CellFailed, match=r"fedavg did not finish[\s\S]*median did not finish"):
