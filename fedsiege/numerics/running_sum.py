@@ -90,28 +90,11 @@ class RunningSum:
         Raises:
             InvalidValue: a wrong shape, or a number out of range; the sum is unchanged.
         """
-        mass = weight if mass is None else mass
+        self._check_shape(row[None], 1)
         peak = abs(weight) * bound
-        if not peak <= _UNITS[1] and row.shape == (self.d,):
+        if not peak <= _UNITS[1]:  # within +-1 the lowest limb is enough, whatever the peak is
             peak = abs(weight) * _largest(row)
-        if peak <= _UNITS[1] and row.shape == (self.d,) and 0 <= mass < math.inf:
-            self._add_small(row, weight)
-            self._count([mass], 0)
-        else:
-            self.add_rows(row[None], [weight], [mass], bound)
-
-    def _add_small(self, row: NDArray[np.float32], weight: float) -> None:
-        """Add a row within +-1: it needs the lowest limb only, and few steps of Python."""
-        self._grow(0)
-        limb, low = self._limbs[0], self._low
-        for start in range(0, self.d, _BLOCK_OF_ONE):
-            piece = row[start : start + _BLOCK_OF_ONE]
-            block = low[: piece.size]
-            block[...] = piece
-            if weight != 1.0:
-                block *= weight
-            block += _MAGIC[0]
-            limb[start : start + _BLOCK_OF_ONE] += block.view(np.int64)
+        self._add(row[None], [weight], [weight if mass is None else mass], peak)
 
     def add_rows(
         self,
@@ -131,14 +114,26 @@ class RunningSum:
         Raises:
             InvalidValue: a wrong shape, or a number out of range; the sum is unchanged.
         """
-        if rows.shape != (len(weights), self.d):
-            raise InvalidValue("row", rows.shape[1:], f"its shape must be ({self.d},)")
-        factors = np.array(weights)
+        self._check_shape(rows, len(weights))
         peak = bound * max(map(abs, weights))
-        if not peak <= _UNITS[1]:  # within +-1 the lowest limb is enough, whatever the peak is
+        if not peak <= _UNITS[1]:
             with np.errstate(invalid="ignore", over="ignore"):  # checked below
-                peaks = np.array([_largest(row) for row in rows]) * np.abs(factors)
+                peaks = np.array([_largest(row) for row in rows]) * np.abs(weights)
             peak = float(peaks.max())
+        self._add(rows, weights, masses, peak)
+
+    def _check_shape(self, rows: NDArray[np.float32], n: int) -> None:
+        if rows.shape != (n, self.d):
+            raise InvalidValue("row", rows.shape[1:], f"its shape must be ({self.d},)")
+
+    def _add(
+        self,
+        rows: NDArray[np.float32],
+        weights: Sequence[float],
+        masses: Sequence[float],
+        peak: float,
+    ) -> None:
+        """Add rows whose products with their weights are at most ``peak`` in size."""
         if not peak <= LARGEST:
             raise InvalidValue("weight * row", peak, f"finite and at most {LARGEST:.3g}")
         for mass in masses:
@@ -148,14 +143,12 @@ class RunningSum:
         self._top = max(self._top, top)
         self._grow(top)
         n = len(rows)
-        weighted = any(weight != 1.0 for weight in weights)
-        for columns in column_blocks(self.d, max(1, _BLOCK // n)):
-            self._add_block(rows[:, columns], factors, columns, top, weighted)
-        self._count(masses, top)
-
-    def _count(self, masses: Sequence[float], top: int) -> None:
-        """Note that rows were added to the limbs up to ``top``."""
-        n = len(masses)
+        if n == 1 and top == 0:
+            self._add_small(rows[0], weights[0])
+        else:
+            factors, weighted = np.array(weights), any(weight != 1.0 for weight in weights)
+            for columns in column_blocks(self.d, max(1, _BLOCK // n)):
+                self._add_block(rows[:, columns], factors, columns, top, weighted)
         for k in range(top + 1):
             self._adds[k] += n
         self._masses.update(masses)
@@ -163,6 +156,18 @@ class RunningSum:
         self.count += n
         if self.count // _ADDS_BETWEEN_CARRIES > carries:
             self._carry()
+
+    def _add_small(self, row: NDArray[np.float32], weight: float) -> None:
+        """Add a row within +-1: it needs the lowest limb only, and few steps of Python."""
+        limb, low = self._limbs[0], self._low
+        for start in range(0, self.d, _BLOCK_OF_ONE):
+            piece = row[start : start + _BLOCK_OF_ONE]
+            block = low[: piece.size]
+            block[...] = piece
+            if weight != 1.0:
+                block *= weight
+            block += _MAGIC[0]
+            limb[start : start + _BLOCK_OF_ONE] += block.view(np.int64)
 
     def mean(self) -> Tensor:
         """Return ``(d,)`` float32: the sum of ``weight * row`` divided by the sum of ``mass``.
