@@ -70,7 +70,7 @@ def _set_permissions(opened: int, path: Path, mode: int) -> None:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file of a new folder holds.
+    """The content of a file of a new folder.
 
     Attributes:
         data: its bytes.

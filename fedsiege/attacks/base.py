@@ -108,7 +108,7 @@ class Attack(Component, abc.ABC):
 
     @property
     def knows(self) -> Knowledge:
-        """What the attack knows, and is passed in the broadcast."""
+        """The knowledge of the attack, passed to it in the broadcast."""
         return Knowledge.NONE
 
     @property
@@ -221,7 +221,7 @@ class CompromisedAttack(Attack):
 
     @property
     def knows(self) -> Knowledge:
-        """What the attack knows, and is passed in the broadcast."""
+        """The knowledge of the attack, passed to it in the broadcast."""
         return LEVELS[self.knowledge]
 
     @property
@@ -262,7 +262,7 @@ class PoisoningAttack(Attack):
 
     @property
     def knows(self) -> Knowledge:
-        """What the attack knows, and is passed in the broadcast."""
+        """The knowledge of the attack, passed to it in the broadcast."""
         return Knowledge.PARTIAL
 
     def craft(self, broadcast: Broadcast, participants: Sequence[int]) -> Tensor:

@@ -18,7 +18,7 @@ _RESOLUTION = 1e-6
 
 @dataclass(frozen=True)
 class FixedPointState(Memory):
-    """What the detector remembers; senders absent for the whole window are forgotten.
+    """The detector's state; senders absent for the whole window are forgotten.
 
     Attributes:
         updates: ``(k, d)`` float32, what each sent last.

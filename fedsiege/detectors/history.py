@@ -21,7 +21,7 @@ _RESOLUTION = 1e-6
 
 @dataclass(frozen=True)
 class HistoryState(Memory):
-    """What the detector remembers.
+    """The detector's state.
 
     Attributes:
         averages: ``(k, d)`` float32, the moving average of the directions of each.

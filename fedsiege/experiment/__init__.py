@@ -1,1 +1,1 @@
-"""What an experiment is: its specification, its participants, faults and intrusions."""
+"""An experiment: its specification, its participants, faults and intrusions."""

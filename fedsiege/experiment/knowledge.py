@@ -1,4 +1,4 @@
-"""What the attack of an experiment is handed."""
+"""The knowledge of an experiment's attack."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,7 +9,7 @@ from fedsiege.experiment.spec import ExperimentSpec
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What an attack is handed.
+    """The knowledge that an attack is handed.
 
     Attributes:
         level: none, partial or full; "unknown" if this version does not have the attack.

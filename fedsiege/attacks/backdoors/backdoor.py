@@ -1,4 +1,4 @@
-"""What a backdoor is: inputs that the attacker chooses are classified as its target class."""
+"""The base of backdoors: the attacker's inputs are classified as its target class."""
 
 import abc
 from collections.abc import Sequence

@@ -25,7 +25,7 @@ from fedsiege.seeding import generator
 
 @dataclass(frozen=True)
 class Watch:
-    """What the hostile participants remember.
+    """The state of the hostile participants.
 
     Attributes:
         rounds: how many rounds they have watched.

@@ -13,7 +13,7 @@ from fedsiege.attacks.base import Attack, Broadcast, Knowledge, registry
 @registry.register
 @dataclass(frozen=True)
 class Scaling(Attack):
-    """What a participant would have sent, scaled.
+    """The update that a participant would have sent, scaled.
 
     Participant i sends::
 

@@ -1,4 +1,4 @@
-"""What attacks on the training data share: labels, and which samples are poisoned."""
+"""The base of attacks on the training data: labels, and which samples are poisoned."""
 
 from typing import Annotated
 
