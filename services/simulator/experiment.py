@@ -247,12 +247,8 @@ class Experiment:
         if self.resolved.spec.faults and not self.intervention.makes_faults:
             allowed = "faults are made on containers that fedsiege sim itself starts: ENGINE=docker"
             raise InvalidValue("FAULTS", self.resolved.spec.faults, allowed)
-        while (missing := self._assignment.missing()) != "":
-            if missing != self.problem:
-                self.problem = missing
-                self._notify_state()
-            await self._assignment.changed()
-        self.problem, self.state = "", pb.EXPERIMENT_STATE_RUNNING
+        await self._wait_for_workers()
+        self.state = pb.EXPERIMENT_STATE_RUNNING
         self._notify_state()
         rates = await asyncio.to_thread(AttackSuccessRates.of, self.resolved.spec, self._data)
         # Created before the folder, so that a refused federation leaves no folder.
@@ -272,6 +268,7 @@ class Experiment:
             recorder = asyncio.create_task(self._record(folder, federation, rates))
             try:
                 self.note(federation.initial_weights)
+                await self._wait_for_workers()  # some may have left since
                 self._assignment.assign(federation.federation_id)
                 await self._assignment.ready()
                 for number in range(1, self.resolved.spec.rounds + 1):
@@ -289,6 +286,17 @@ class Experiment:
                         folder, self.resolved, federation, self._assignment.intrusions, self.note
                     )
                     await asyncio.shield(concluding)
+
+    async def _wait_for_workers(self) -> None:
+        """Wait until enough workers are attached; ``problem`` says which are missing."""
+        while missing := self._assignment.missing():
+            if missing != self.problem:
+                self.problem = missing
+                self._notify_state()
+            await self._assignment.changed()
+        if self.problem:
+            self.problem = ""
+            self._notify_state()
 
     async def _let_recording_catch_up(self, number: int, *others: asyncio.Task[None]) -> None:
         """Wait until at most ``MOST_UNRECORDED`` of the rounds before this one are unrecorded.

@@ -113,7 +113,7 @@ class Town:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _dismiss_all(self) -> None:
+    async def dismiss_all(self) -> None:
         """End all workers, and wait until the simulator knows that they are gone."""
         names = list(self._workers)
         for name in names:
@@ -130,7 +130,7 @@ class Town:
         """Run an experiment to its end, with workers of these capacities if any are given."""
         self._recorded.clear()
         if clients or attackers:
-            await self._dismiss_all()
+            await self.dismiss_all()
         for number, capacity in enumerate(clients):
             if capacity == 0:
                 continue

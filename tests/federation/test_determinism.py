@@ -60,8 +60,6 @@ async def test_one_worker_or_four_make_the_same_history(town):
     """One by one, each participant's numbers do not depend on who shares its worker."""
     spec = ExperimentSpec(dataset="digits", rounds=3, trainer="loop")
     whole = await town.run(spec, clients=[80], attackers=[20])
-    for name in ("client-0", "attacker-0"):
-        await town.dismiss(name)
     split = await town.run(spec, clients=[20, 20, 20, 20], attackers=[10, 10])
     assert whole.accuracies == split.accuracies
     np.testing.assert_array_equal(whole.models[-1], split.models[-1])

@@ -14,6 +14,7 @@ from fedsiege.v1 import simulator_pb2 as pb
 from services.client.participants import BenignParticipants
 from services.rpc.tensors import Floats
 from services.simulator import assignment
+from services.simulator import experiment as running
 from services.simulator.conversion import row_of
 from services.worker.submitting import Update
 from tests.federation.conftest import DATA
@@ -107,3 +108,28 @@ async def test_a_worker_that_is_gone_or_sends_too_little_closes_the_round(
     assert described.state == pb.EXPERIMENT_STATE_FINISHED, described.problem
     assert row_of(described.rows[1]).missing_honest == 2
     assert described.historical_accuracy[1].updates == 4
+
+
+async def test_a_worker_that_leaves_before_it_is_assigned_is_waited_for(
+    town, tmp_path, monkeypatch
+):
+    creation = running.RemoteFederation.create
+
+    async def create(*arguments):
+        made = await creation(*arguments)
+        await town.dismiss_all()
+        return made
+
+    monkeypatch.setattr(running.RemoteFederation, "create", create)
+    town.hire("first", HONEST)
+    town.hire("fakes", HOSTILE, kind=pb.WORKER_KIND_ATTACKER)
+    experiment = await start(town, ResultsFolder(tmp_path / "results"))
+    while "places on client workers (0 are there)" not in experiment.problem:
+        await asyncio.sleep(0.01)
+    while experiment.federation is None:
+        await asyncio.sleep(0.01)
+    town.hire("second", HONEST)
+    town.hire("fakes", HOSTILE, kind=pb.WORKER_KIND_ATTACKER)
+    described = await ended(experiment)
+    assert described.state == pb.EXPERIMENT_STATE_FINISHED, described.problem
+    assert len(described.historical_accuracy) == 3
