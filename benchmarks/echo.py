@@ -7,8 +7,8 @@ import argparse
 
 from benchmarks.containers.light import LightParticipants
 from fedsiege import models
+from fedsiege.services.worker import command
 from fedsiege.v1 import simulator_pb2 as pb
-from services.worker import command
 
 
 class EchoParticipants(LightParticipants):

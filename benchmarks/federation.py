@@ -20,14 +20,14 @@ import grpc
 
 from benchmarks.contest import ContenderError
 from benchmarks.processes import Process, running
+from fedsiege.services.rpc.channel import PAST_PROXIES
+from fedsiege.services.rpc.settings import of as spec_message
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.rpc.channel import PAST_PROXIES
-from services.rpc.settings import of as spec_message
 
 NAME = "FedSiege"
 #: The modules of workers whose participants only send back the model, and of those that train.
-ECHO, CLIENT = "benchmarks.echo", "services.client"
+ECHO, CLIENT = "benchmarks.echo", "fedsiege.services.client"
 _TIME_LIMIT = 180.0
 
 
@@ -128,9 +128,9 @@ def federation(worker: str, participants: int, workers: int = 2) -> Iterator[Fed
             command = [sys.executable, "-m", module, "--log-level=WARNING", *options]
             return stack.enter_context(running(command))
 
-        aggregator = start("services.aggregator", f"--address={aggregator_at}")
+        aggregator = start("fedsiege.services.aggregator", f"--address={aggregator_at}")
         simulator = start(
-            "services.simulator",
+            "fedsiege.services.simulator",
             f"--address={simulator_at}",
             f"--aggregator={aggregator_at}",
             f"--runs={runs}",

@@ -22,13 +22,13 @@ from typing import cast
 import grpc
 import numpy as np
 
+from fedsiege.services.rpc import process
+from fedsiege.services.rpc.channel import channel_options
+from fedsiege.services.rpc.pulling import ModelStream
+from fedsiege.services.rpc.server import serving
+from fedsiege.services.rpc.tensors import FLOAT_BYTES
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.rpc import process
-from services.rpc.channel import channel_options
-from services.rpc.pulling import ModelStream
-from services.rpc.server import serving
-from services.rpc.tensors import FLOAT_BYTES
 
 _FEDERATION = "large"
 _UNCOUNTED = 1
@@ -55,9 +55,9 @@ def main() -> None:
 async def _serve(size: int) -> None:
     # These import torch, which ``pull`` does not need.
     from fedsiege import rules
+    from fedsiege.services.aggregator.federation import Federation
+    from fedsiege.services.aggregator.service import AggregatorService
     from fedsiege.training.evaluation import Evaluator
-    from services.aggregator.federation import Federation
-    from services.aggregator.service import AggregatorService
 
     weights = np.random.default_rng(0).standard_normal(size, np.float32)
     service = AggregatorService(Path("data"))

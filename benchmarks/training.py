@@ -14,11 +14,11 @@ from rich.console import Console
 from benchmarks import machine, report
 from benchmarks.contest import Benchmark, Claim, Contender, Effort, Samples, run
 from fedsiege import models
+from fedsiege.services.rpc.process import tune_allocator
 from fedsiege.training.base import Shard, Trainer, batch_order
 from fedsiege.training.cohort import CohortTrainer
 from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalSGD
-from services.rpc.process import tune_allocator
 
 LOOP, ENGINE = "one by one", "cohort engine"
 _REPEATS = 7

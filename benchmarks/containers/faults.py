@@ -24,9 +24,9 @@ from benchmarks.containers.marks import Account, Marks
 from benchmarks.containers.progress import add_finding, show
 from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effort, Samples
 from fedsiege import models
+from fedsiege.services.rpc.tensors import Floats
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import simulator_pb2 as control_pb
-from services.rpc.tensors import Floats
 
 CLIENTS, FEW = 50, 10
 ROUNDS, FEW_ROUNDS = 20, 4

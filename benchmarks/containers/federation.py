@@ -14,17 +14,17 @@ from benchmarks.containers import engine
 from benchmarks.containers.engine import ContainerNetwork, address, container_network, each
 from benchmarks.contest import ContenderError
 from benchmarks.processes import ROOT
+from fedsiege.services.identity.bundle import Bundle
+from fedsiege.services.rpc.channel import PAST_PROXIES
+from fedsiege.services.rpc.settings import of as spec_message
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.identity.bundle import Bundle
-from services.rpc.channel import PAST_PROXIES
-from services.rpc.settings import of as spec_message
 
 AGGREGATOR, SIMULATOR = "aggregator:50051", "simulator:50052"
 #: The modules of workers: the client of the image, and those of this package.
-CLIENT = "services.client"
+CLIENT = "fedsiege.services.client"
 LIGHT, MARKING = "benchmarks.containers.light", "benchmarks.containers.marking"
 #: The mount of this package, which is not in the image.
 BENCHMARKS = {ROOT / "benchmarks": "/bench/benchmarks"}
@@ -82,7 +82,7 @@ class Federation:
         self.control = rpc.SimulatorServiceStub(self._channel(stack, self.simulator, 50052))
 
     def _serve(self, name: str, port: int, *options: str) -> Container:
-        command = ["python", "-m", f"services.{name}", f"--address=0.0.0.0:{port}"]
+        command = ["python", "-m", f"fedsiege.services.{name}", f"--address=0.0.0.0:{port}"]
         proof, mounts = self._proof(name)
         return self.network.start(
             name,

@@ -13,12 +13,12 @@ from typing import Any
 
 import grpc
 
+from fedsiege.services.rpc import process
+from fedsiege.services.rpc.channel import channel_options
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.rpc import process
-from services.rpc.channel import channel_options
 
 #: Connections that are opened at the same time.
 _AT_ONCE = 100

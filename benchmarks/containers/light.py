@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from fedsiege.services.rpc.tensors import Floats
+from fedsiege.services.worker import command, worker
+from fedsiege.services.worker.submitting import Update
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc.tensors import Floats
-from services.worker import command, worker
-from services.worker.submitting import Update
 
 #: Parameters of LeNet-5.
 PARAMETERS = 44_426

@@ -13,11 +13,11 @@ from unittest import mock
 
 from benchmarks.containers.light import PARAMETERS, LightParticipants
 from benchmarks.containers.marks import Marks
+from fedsiege.services.errors import Refusal
+from fedsiege.services.rpc.tensors import Floats
+from fedsiege.services.worker import command, worker
+from fedsiege.services.worker.submitting import Sender, Update
 from fedsiege.v1 import simulator_pb2 as pb
-from services.errors import Refusal
-from services.rpc.tensors import Floats
-from services.worker import command, worker
-from services.worker.submitting import Sender, Update
 
 
 class MarkingParticipants(LightParticipants):

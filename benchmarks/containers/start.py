@@ -20,9 +20,9 @@ from benchmarks.containers import engine
 from benchmarks.containers.progress import add_finding, show
 from benchmarks.contest import Benchmark, Claim, Contender, ContenderError, Effort, Samples
 from benchmarks.processes import ROOT
+from fedsiege.services.rpc.channel import PAST_PROXIES
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.rpc.channel import PAST_PROXIES
 
 CLIENTS, FEW = 50, 5
 #: Clients that are started after the experiment and stay idle.

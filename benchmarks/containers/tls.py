@@ -11,8 +11,8 @@ from benchmarks.containers.federation import DRIVER, LIGHT, federation, worker_n
 from benchmarks.containers.light import PARAMETERS
 from benchmarks.containers.progress import show
 from benchmarks.contest import Benchmark, Claim, Contender, Effort, Samples
-from services.identity.authority import Authority
-from services.identity.callers import Role
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.callers import Role
 
 TURNS = 5
 ROUNDS = 41

@@ -111,7 +111,7 @@ def _ours(rows: Any, kind: str) -> Callable[[Case], tuple[Callable[[], Any], Cal
 
     from fedsiege import rules
     from fedsiege.rules import RoundContext, pre
-    from services.rpc.process import tune_allocator
+    from fedsiege.services.rpc.process import tune_allocator
 
     tune_allocator()  # as the aggregator does, in which rules run
     torch.set_num_threads(_THREADS)

@@ -1,3 +1,3 @@
 """The command line: one file per command, named as the command."""
 
-import services  # noqa: F401 - sets one computing thread per process before numpy is loaded
+import fedsiege.services  # noqa: F401 - sets one computing thread per process before numpy is loaded

@@ -29,7 +29,7 @@ from fedsiege.cli.command import single
 from fedsiege.errors import FedSiegeError, InvalidValue
 
 if TYPE_CHECKING:
-    from services.identity.authority import Authority
+    from fedsiege.services.identity.authority import Authority
 
 #: The user of the image, which becomes the owner of files that root makes.
 _IMAGE_USER = (1000, 1000)
@@ -63,7 +63,7 @@ def admission(
     folder: Annotated[Path, typer.Option(help="Where.")] = Path("admission"),
 ) -> None:
     """Make the credentials of the containers; with more CLIENTS later, add what is missing."""
-    from services.identity.authority import MOST_PARTICIPANTS
+    from fedsiege.services.identity.authority import MOST_PARTICIPANTS
 
     if clients is not None and not 1 <= clients <= _MOST_CLIENTS:
         raise InvalidValue("CLIENTS", clients, f"1 to {_MOST_CLIENTS:,}")
@@ -138,8 +138,8 @@ def _lacking(folder: Path, clients: int) -> list[str]:
 
 def _lay_out_tokens(folder: Path, leaked: int) -> None:
     """Issue the attacker's tokens; with none leaked it gets one that no ledger knows."""
-    from services.identity.ledger import TOKEN_BYTES, Ledger
-    from services.launch.credentials import write_tokens
+    from fedsiege.services.identity.ledger import TOKEN_BYTES, Ledger
+    from fedsiege.services.launch.credentials import write_tokens
 
     with closing(Ledger(folder / _LEDGER)) as ledger:
         tokens = ledger.issue(leaked, _ATTACKER) if leaked else [secrets.token_urlsafe(TOKEN_BYTES)]
@@ -147,8 +147,8 @@ def _lay_out_tokens(folder: Path, leaked: int) -> None:
 
 
 def _complete_tokens(folder: Path, clients: int) -> int:
-    from services.identity.ledger import Ledger
-    from services.launch.credentials import write_tokens
+    from fedsiege.services.identity.ledger import Ledger
+    from fedsiege.services.launch.credentials import write_tokens
 
     lacking = _lacking(folder, clients)
     with closing(Ledger(folder / _LEDGER)) as ledger:
@@ -158,7 +158,7 @@ def _complete_tokens(folder: Path, clients: int) -> int:
 
 
 def _leaked_tokens(folder: Path) -> int:
-    from services.identity.ledger import Ledger
+    from fedsiege.services.identity.ledger import Ledger
 
     with closing(Ledger(folder / _LEDGER)) as ledger:
         return sum(one.label == _ATTACKER for one in ledger.entries())
@@ -166,8 +166,8 @@ def _leaked_tokens(folder: Path) -> int:
 
 def _lay_out_certificates(folder: Path, leaked: int) -> None:
     from fedsiege.cli.certs import HERE
-    from services.identity.authority import Authority
-    from services.identity.callers import Role
+    from fedsiege.services.identity.authority import Authority
+    from fedsiege.services.identity.callers import Role
 
     authority = Authority.create(folder / _AUTHORITY)
     for name, role in (("aggregator", Role.PARTICIPANT), ("simulator", Role.CONTROL)):
@@ -178,7 +178,7 @@ def _lay_out_certificates(folder: Path, leaked: int) -> None:
 
 
 def _complete_certificates(folder: Path, clients: int) -> int:
-    from services.identity.authority import Authority
+    from fedsiege.services.identity.authority import Authority
 
     authority = Authority(folder / _AUTHORITY)
     known = {one.name for one in authority.issued()}
@@ -203,7 +203,7 @@ def _hand_out(authority: "Authority", folder: Path) -> None:
 
 
 def _leaked_participants(folder: Path) -> int:
-    from services.identity.authority import Authority
+    from fedsiege.services.identity.authority import Authority
 
     issued = Authority(folder / _AUTHORITY).issued()
     return next((one.participants for one in reversed(issued) if one.name == _ATTACKER), 0)

@@ -17,7 +17,7 @@ from fedsiege.cli.screen_table import ScreenTable
 from fedsiege.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from services.identity.authority import Issued
+    from fedsiege.services.identity.authority import Issued
 
 #: Hosts that a server made by ``init`` has in its certificate, besides its own name.
 HERE = ("localhost", "127.0.0.1", "::1")
@@ -52,8 +52,8 @@ def init(
     days: Days = 365.0,
 ) -> None:
     """Make a CA, and the bundles of the aggregator, the simulator and an operator."""
-    from services.identity.authority import Authority
-    from services.identity.callers import Role
+    from fedsiege.services.identity.authority import Authority
+    from fedsiege.services.identity.callers import Role
 
     more = host or []
     _check(more, days)
@@ -92,8 +92,8 @@ def issue(
     host: Hosts = None,
 ) -> None:
     """Issue certificates to new names."""
-    from services.identity.authority import Authority
-    from services.identity.callers import Role
+    from fedsiege.services.identity.authority import Authority
+    from fedsiege.services.identity.callers import Role
 
     hosts = host or []
     if role is As.SERVER and not hosts:
@@ -112,7 +112,7 @@ def issue(
     until = f"good until {first.expires:%F}"
     _say(f"{span}: {_certificates(len(issued))}, role {role.value}{each}, {until}.")
     if role is As.PARTICIPANT:
-        _say(f"Next: python -m services.client --certs {folder / first.name}")
+        _say(f"Next: python -m fedsiege.services.client --certs {folder / first.name}")
 
 
 @app.command()
@@ -123,7 +123,7 @@ def renew(
     host: Hosts = None,
 ) -> None:
     """Make new keys and certificates for names; services take them up without a restart."""
-    from services.identity.authority import Authority
+    from fedsiege.services.identity.authority import Authority
 
     authority = Authority(folder)
     for name in names:
@@ -148,7 +148,7 @@ def revoke(
     ] = None,
 ) -> None:
     """Make certificates invalid; servers refuse them from the next second on."""
-    from services.identity.authority import Authority
+    from fedsiege.services.identity.authority import Authority
 
     authority = Authority(folder)
     number = None
@@ -166,7 +166,7 @@ def revoke(
 @app.command("list")
 def list_(folder: Folder = Path("certs")) -> None:
     """List every certificate that was issued."""
-    from services.identity.authority import Authority
+    from fedsiege.services.identity.authority import Authority
 
     authority = Authority(folder)
     _print_table(authority.issued(), authority.revoked())
@@ -191,8 +191,8 @@ def numbered(name: str, count: int) -> list[str]:
 
 def _check(hosts: Sequence[str], days: float) -> None:
     """Refuse what no certificate could have, before there is a CA."""
-    from services.identity.authority import CA_DAYS
-    from services.identity.signing import host_names
+    from fedsiege.services.identity.authority import CA_DAYS
+    from fedsiege.services.identity.signing import host_names
 
     host_names(hosts)
     if not 0 < days < CA_DAYS:
@@ -200,8 +200,8 @@ def _check(hosts: Sequence[str], days: float) -> None:
 
 
 def _print_table(issued: "Sequence[Issued]", revoked: dict[int, datetime]) -> None:
-    from services.identity.bundle import ends_soon, utc_now
-    from services.identity.callers import Role
+    from fedsiege.services.identity.bundle import ends_soon, utc_now
+    from fedsiege.services.identity.callers import Role
 
     now = utc_now()
     headings = "name", "role", "capacity", "expires", "state", "serial", "hosts"

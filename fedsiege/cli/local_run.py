@@ -21,19 +21,19 @@ from fedsiege.results import HistoryRow, ResultsFolder, Run
 from fedsiege.results.cost import clean_twin
 from fedsiege.results.report import RunReport
 from fedsiege.results.run_info import record_clean_twin
+from fedsiege.services.launch import credentials
+from fedsiege.services.launch.base import Endpoints, Fleet, WorkerSpec
+from fedsiege.services.launch.credentials import Credentials
+from fedsiege.services.launch.engines import Engine
+from fedsiege.services.launch.local import LocalServices, Ports, local_workers
+from fedsiege.services.launch.supervision import Supervision
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.simulator import init_file
+from fedsiege.services.simulator.conversion import row_of
+from fedsiege.services.simulator.experiment import Experiment
+from fedsiege.services.simulator.service import choose_dataset
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.launch import credentials
-from services.launch.base import Endpoints, Fleet, WorkerSpec
-from services.launch.credentials import Credentials
-from services.launch.engines import Engine
-from services.launch.local import LocalServices, Ports, local_workers
-from services.launch.supervision import Supervision
-from services.rpc.channel import connect
-from services.simulator import init_file
-from services.simulator.conversion import row_of
-from services.simulator.experiment import Experiment
-from services.simulator.service import choose_dataset
 
 MOST_WORKERS = 64
 

@@ -13,7 +13,7 @@ from fedsiege.errors import InvalidValue
 
 if TYPE_CHECKING:
     from fedsiege.cli.screen import Screen
-    from services.launch.local import LocalServices, Ports
+    from fedsiege.services.launch.local import LocalServices, Ports
 
 HOST = "127.0.0.1"
 
@@ -37,7 +37,7 @@ def serve(
 ) -> None:
     """Run the four services on this machine until Ctrl-C, to be driven over gRPC."""
     from fedsiege.cli.screen import Screen
-    from services.launch.local import LocalServices, local_workers
+    from fedsiege.services.launch.local import LocalServices, local_workers
 
     for name, value, least in (
         ("CLIENTS", clients, 0),
@@ -67,8 +67,8 @@ def _free(port: int) -> "Ports":
     Raises:
         InvalidValue: it is out of its range, or it or the next cannot be listened on.
     """
-    from services.launch.local import Ports
-    from services.rpc.server import LARGEST_PORT, port_problem
+    from fedsiege.services.launch.local import Ports
+    from fedsiege.services.rpc.server import LARGEST_PORT, port_problem
 
     if port == 0:
         return Ports()

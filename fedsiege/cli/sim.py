@@ -85,8 +85,8 @@ def sim(
     """Run an experiment on this machine: all four services, over real gRPC."""
     from fedsiege.cli import local_run
     from fedsiege.cli.screen import Screen
-    from services.launch.engines import Engine
-    from services.launch.local import Ports
+    from fedsiege.services.launch.engines import Engine
+    from fedsiege.services.launch.local import Ports
 
     given = {name: value for name, value in settings.items() if value is not None}
     from_file = settings_from_yaml(read_text(spec)) if spec else {}

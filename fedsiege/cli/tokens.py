@@ -17,7 +17,7 @@ from rich.text import Text
 from fedsiege.errors import FedSiegeError, InvalidValue
 
 if TYPE_CHECKING:
-    from services.identity.ledger import Ledger
+    from fedsiege.services.identity.ledger import Ledger
 
 app = typer.Typer(
     help="Enrolment tokens: issue, revoke and list them, with the identities that use them.",
@@ -48,7 +48,7 @@ def issue(
     ledger: LedgerPath = LEDGER,
 ) -> None:
     """Issue tokens. They are shown once: the ledger keeps only a hash of each."""
-    from services.identity.ledger import Ledger
+    from fedsiege.services.identity.ledger import Ledger
 
     if per_file < 1:
         raise InvalidValue("PER_FILE", per_file, "1 or more")
@@ -72,7 +72,7 @@ def issue(
                 raise FedSiegeError(f"{path} cannot be written: {error.strerror}") from error
     span = str(paths[0]) + (f" … {paths[-1]}" if len(paths) > 1 else "")
     _say(f"{span}: {count} token{'' if count == 1 else 's'}.")
-    _say(f"Next: python -m services.client --tokens {paths[0]}")
+    _say(f"Next: python -m fedsiege.services.client --tokens {paths[0]}")
 
 
 @app.command()
@@ -113,7 +113,7 @@ def _using(ledger: "Ledger") -> Iterator["Ledger"]:
 
 
 def _existing(path: Path) -> "Ledger":
-    from services.identity.ledger import Ledger
+    from fedsiege.services.identity.ledger import Ledger
 
     if not path.exists():
         raise InvalidValue("LEDGER", str(path), "one that `fedsiege tokens issue` has made")

@@ -1,6 +1,6 @@
 """Faults on purpose: which workers are killed, paused or slowed in which round.
 
-This module only draws what happens and when; ``services.launch`` does it.
+This module only draws what happens and when; ``fedsiege.services.launch`` does it.
 """
 
 import enum

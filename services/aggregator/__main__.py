@@ -1,4 +1,4 @@
-"""Start an aggregator: ``python -m services.aggregator --address 0.0.0.0:50051``."""
+"""Start an aggregator: ``python -m fedsiege.services.aggregator --address 0.0.0.0:50051``."""
 
 import argparse
 import asyncio
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from fedsiege.errors import FedSiegeError
 from fedsiege.experiment import environment
-from services.rpc import process
-from services.rpc.guard import Guard, Limits
-from services.rpc.server import serving
+from fedsiege.services.rpc import process
+from fedsiege.services.rpc.guard import Guard, Limits
+from fedsiege.services.rpc.server import serving
 
 if TYPE_CHECKING:
-    from services.aggregator.admission import Admission
+    from fedsiege.services.aggregator.admission import Admission
 
-log = logging.getLogger("services.aggregator")
+log = logging.getLogger("fedsiege.services.aggregator")
 
 SERVICE_NAME = "fedsiege.v1.AggregatorService"
 ADMISSIONS = ("open", "token", "mtls")
@@ -34,9 +34,9 @@ async def serve(options: argparse.Namespace, limits: Limits, ready: Callable[[in
     # Imported late: torch takes a second to import, and --help needs none of it.
     import torch
 
+    from fedsiege.services.aggregator.service import CONTROL, PARTICIPANT, AggregatorService
+    from fedsiege.services.identity.tls import Tls
     from fedsiege.v1 import aggregator_pb2_grpc as rpc
-    from services.aggregator.service import CONTROL, PARTICIPANT, AggregatorService
-    from services.identity.tls import Tls
 
     torch.set_num_threads(1)
     guard = Guard(limits, control=CONTROL, participant=PARTICIPANT)
@@ -63,8 +63,8 @@ async def serve(options: argparse.Namespace, limits: Limits, ready: Callable[[in
 
 def _admission(name: str, tokens: Path | None) -> "Admission":
     """Return the admission mode of a name; ``tokens`` is the ledger of the mode ``token``."""
-    from services.aggregator.admission import ByCertificate, ByToken, Open
-    from services.identity.ledger import Ledger
+    from fedsiege.services.aggregator.admission import ByCertificate, ByToken, Open
+    from fedsiege.services.identity.ledger import Ledger
 
     if name == "token":
         assert tokens is not None
@@ -76,7 +76,7 @@ def main(
     arguments: Sequence[str] | None = None, ready: Callable[[int], None] = lambda _: None
 ) -> None:
     """Parse the command line and serve."""
-    parser = argparse.ArgumentParser(prog="services.aggregator", description=__doc__)
+    parser = argparse.ArgumentParser(prog="fedsiege.services.aggregator", description=__doc__)
     parser.add_argument("--address", default="0.0.0.0:50051", help="host:port to serve on")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets")
     parser.add_argument(

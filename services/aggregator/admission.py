@@ -11,11 +11,11 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
+from fedsiege.services.aggregator.participants import Participant, check_credential
+from fedsiege.services.errors import Forbidden, Unauthenticated
+from fedsiege.services.identity.callers import Caller
+from fedsiege.services.identity.ledger import Ledger, revoked_token
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator.participants import Participant, check_credential
-from services.errors import Forbidden, Unauthenticated
-from services.identity.callers import Caller
-from services.identity.ledger import Ledger, revoked_token
 
 #: Seconds after which the revoked tokens are read again from the ledger.
 REVOCATION_REFRESH = 0.5

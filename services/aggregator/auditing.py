@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from fedsiege.detectors import Audit, AuditState, Examination, Ledger, Standing
 from fedsiege.rules import RoundContext
+from fedsiege.services.aggregator.participants import Participants
+from fedsiege.services.aggregator.round import Round
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator.participants import Participants
-from services.aggregator.round import Round
 
 log = logging.getLogger(__name__)
 

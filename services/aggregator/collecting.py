@@ -16,8 +16,8 @@ from torch import Tensor
 
 from fedsiege.errors import UnfitRound
 from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum, StreamingRule
-from services.errors import Exhausted
-from services.rpc.tensors import FLOAT_BYTES, Floats
+from fedsiege.services.errors import Exhausted
+from fedsiege.services.rpc.tensors import FLOAT_BYTES, Floats
 
 #: Number of buffers for updates in several pieces that have no row to be written to.
 _STAGING_BUFFERS = 8

@@ -7,12 +7,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsiege.services.aggregator.auditing import AuditDetail
+from fedsiege.services.aggregator.participants import Participant
+from fedsiege.services.errors import NotFound
+from fedsiege.services.rpc.tensors import Floats
 from fedsiege.training.evaluation import Score
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator.auditing import AuditDetail
-from services.aggregator.participants import Participant
-from services.errors import NotFound
-from services.rpc.tensors import Floats
 
 
 @dataclass(frozen=True)

@@ -13,22 +13,22 @@ from fedsiege.detectors import Audit
 from fedsiege.errors import UnfitRound
 from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum, StreamingRule, spell
 from fedsiege.rules.pipeline import without
-from fedsiege.training.base import Shard
-from fedsiege.training.evaluation import Evaluator, Score
-from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator.auditing import AuditDetail, Auditor
-from services.aggregator.collecting import (
+from fedsiege.services.aggregator.auditing import AuditDetail, Auditor
+from fedsiege.services.aggregator.collecting import (
     Collector,
     MatrixCollector,
     Staging,
     SumCollector,
     new_matrix,
 )
-from services.aggregator.detail import RoundDetail, RoundDetails, describe, tested_entry
-from services.aggregator.participants import Participants
-from services.aggregator.round import Round
-from services.errors import FutureRound, Malformed, WrongState
-from services.rpc.tensors import Floats, Layout, encode_model
+from fedsiege.services.aggregator.detail import RoundDetail, RoundDetails, describe, tested_entry
+from fedsiege.services.aggregator.participants import Participants
+from fedsiege.services.aggregator.round import Round
+from fedsiege.services.errors import FutureRound, Malformed, WrongState
+from fedsiege.services.rpc.tensors import Floats, Layout, encode_model
+from fedsiege.training.base import Shard
+from fedsiege.training.evaluation import Evaluator, Score
+from fedsiege.v1 import aggregator_pb2 as pb
 
 log = logging.getLogger(__name__)
 

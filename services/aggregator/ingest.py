@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator, Callable
 import numpy as np
 
 from fedsiege.rules import norm_of
+from fedsiege.services.aggregator.admission import Admission
+from fedsiege.services.aggregator.federation import Federation
+from fedsiege.services.aggregator.round import Round
+from fedsiege.services.errors import Forbidden, Malformed, ServiceError, TooSlow
+from fedsiege.services.identity.callers import Caller
+from fedsiege.services.rpc.pieces import UPDATES_AT_ONCE, Piece, Pieces
+from fedsiege.services.rpc.tensors import FLOAT_BYTES, Assembly, Floats
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.aggregator.admission import Admission
-from services.aggregator.federation import Federation
-from services.aggregator.round import Round
-from services.errors import Forbidden, Malformed, ServiceError, TooSlow
-from services.identity.callers import Caller
-from services.rpc.pieces import UPDATES_AT_ONCE, Piece, Pieces
-from services.rpc.tensors import FLOAT_BYTES, Assembly, Floats
 
 #: Seconds that a sender may pause within an update, or before it asks for receipts.
 MESSAGE_TIMEOUT = 10.0

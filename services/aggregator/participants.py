@@ -7,8 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fedsiege.services.errors import (
+    Duplicate,
+    Exhausted,
+    Malformed,
+    NotFound,
+    Unauthenticated,
+    WrongState,
+)
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.errors import Duplicate, Exhausted, Malformed, NotFound, Unauthenticated, WrongState
 
 IDENTITY_LENGTH = 200
 CREDENTIAL_BYTES = range(16, 65)

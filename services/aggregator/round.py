@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from fedsiege.detectors import Audit, AuditState, Examination
 from fedsiege.errors import UnfitRound
 from fedsiege.rules import Aggregation, RoundContext, Rule
+from fedsiege.services.aggregator.collecting import Collector, MatrixCollector
+from fedsiege.services.errors import Duplicate, ServiceError, WrongState
+from fedsiege.services.rpc.tensors import Floats
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator.collecting import Collector, MatrixCollector
-from services.errors import Duplicate, ServiceError, WrongState
-from services.rpc.tensors import Floats
 
 
 class Slot:

@@ -13,20 +13,20 @@ from torch import Tensor
 
 from fedsiege import datasets, detectors, models, rules, seeding
 from fedsiege.errors import InvalidValue, MissingData
+from fedsiege.services.aggregator.admission import Admission, Open
+from fedsiege.services.aggregator.federation import Federation
+from fedsiege.services.aggregator.ingest import UpdateStream
+from fedsiege.services.aggregator.participants import check_request
+from fedsiege.services.aggregator.watching import LARGEST_PAGE, watch
+from fedsiege.services.errors import Exhausted, Malformed, NotFound, WrongState
+from fedsiege.services.identity import callers
+from fedsiege.services.rpc.guard import Guard
+from fedsiege.services.rpc.interceptor import reads_with
+from fedsiege.services.rpc.pieces import read_pieces
 from fedsiege.training.base import Shard
 from fedsiege.training.evaluation import Evaluator
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.aggregator.admission import Admission, Open
-from services.aggregator.federation import Federation
-from services.aggregator.ingest import UpdateStream
-from services.aggregator.participants import check_request
-from services.aggregator.watching import LARGEST_PAGE, watch
-from services.errors import Exhausted, Malformed, NotFound, WrongState
-from services.identity import callers
-from services.rpc.guard import Guard
-from services.rpc.interceptor import reads_with
-from services.rpc.pieces import read_pieces
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 
 from google.protobuf import duration_pb2
 
+from fedsiege.services.aggregator.federation import Federation
+from fedsiege.services.aggregator.round import Round
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator.federation import Federation
-from services.aggregator.round import Round
 
 #: Participants in one message: with the longest identities it stays below 4 MiB.
 LARGEST_PAGE = 4_000

@@ -1,19 +1,19 @@
-"""Start a worker with hostile participants: ``python -m services.attacker``."""
+"""Start a worker with hostile participants: ``python -m fedsiege.services.attacker``."""
 
 import argparse
 from collections.abc import Sequence
 
+from fedsiege.services.attacker.worker import AttackerWorker
+from fedsiege.services.rpc import process
+from fedsiege.services.worker import command
+from fedsiege.services.worker.worker import HostedParticipants
 from fedsiege.v1 import simulator_pb2 as pb
-from services.attacker.worker import AttackerWorker
-from services.rpc import process
-from services.worker import command
-from services.worker.worker import HostedParticipants
 
 
 def make_participants(options: argparse.Namespace) -> HostedParticipants:
     """Return the participants of one experiment; torch is imported here, because it is slow."""
     with process.importing():
-        from services.attacker.participants import HostileParticipants
+        from fedsiege.services.attacker.participants import HostileParticipants
 
     return HostileParticipants(options.data)
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the command line; None for that of the process.
     """
-    parser = argparse.ArgumentParser(prog="services.attacker", description=__doc__)
+    parser = argparse.ArgumentParser(prog="fedsiege.services.attacker", description=__doc__)
     command.main(pb.WORKER_KIND_ATTACKER, arguments, make_participants, parser, AttackerWorker)
 
 

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from fedsiege import attacks, models
 from fedsiege.attacks import Attack, Broadcast, Knowledge
+from fedsiege.services.rpc import settings
+from fedsiege.services.rpc.tensors import Floats
+from fedsiege.services.worker.submitting import Update
+from fedsiege.services.worker.training import local_training
+from fedsiege.services.worker.worker import HostedParticipants
 from fedsiege.training.base import Shard
 from fedsiege.training.hosted import LocalTraining
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc import settings
-from services.rpc.tensors import Floats
-from services.worker.submitting import Update
-from services.worker.training import local_training
-from services.worker.worker import HostedParticipants
 
 #: Updates that are crafted and then submitted together.
 _BLOCK = 64

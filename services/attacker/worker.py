@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping
 
 from fedsiege.experiment import intrusions
+from fedsiege.services.attacker.intrusions import IMPLEMENTATIONS, IntrusionContext
+from fedsiege.services.attacker.intrusions.replay import DoubleUpdate
+from fedsiege.services.worker.submitting import Sender, Update
+from fedsiege.services.worker.worker import Assignment, Worker
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
-from services.attacker.intrusions import IMPLEMENTATIONS, IntrusionContext
-from services.attacker.intrusions.replay import DoubleUpdate
-from services.worker.submitting import Sender, Update
-from services.worker.worker import Assignment, Worker
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 
 from fedsiege import models
+from fedsiege.services.rpc import settings
+from fedsiege.services.rpc.tensors import Floats
+from fedsiege.services.worker.submitting import Update
+from fedsiege.services.worker.training import local_training
+from fedsiege.services.worker.worker import HostedParticipants
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc import settings
-from services.rpc.tensors import Floats
-from services.worker.submitting import Update
-from services.worker.training import local_training
-from services.worker.worker import HostedParticipants
 
 
 class BenignParticipants(HostedParticipants):

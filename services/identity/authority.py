@@ -26,9 +26,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fedsiege import atomic
 from fedsiege.atomic import Content
 from fedsiege.errors import FedSiegeError, InvalidValue
-from services.identity.bundle import AUTHORITY, CERTIFICATE, KEY, REVOKED, Clock, utc_now
-from services.identity.callers import NAME, Role, identity_uri
-from services.identity.signing import Signer, host_names, new_key, to_pem
+from fedsiege.services.identity.bundle import AUTHORITY, CERTIFICATE, KEY, REVOKED, Clock, utc_now
+from fedsiege.services.identity.callers import NAME, Role, identity_uri
+from fedsiege.services.identity.signing import Signer, host_names, new_key, to_pem
 
 #: Default validity in days, of a certificate and of the CA.
 DAYS, CA_DAYS = 365, 3650

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from cryptography import x509
 
-from services.errors import Unauthenticated
-from services.identity.bundle import Clock, utc_now
+from fedsiege.services.errors import Unauthenticated
+from fedsiege.services.identity.bundle import Clock, utc_now
 
 #: The names that a certificate can have.
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"

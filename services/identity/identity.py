@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedsiege.errors import InvalidValue
-from services.retry import attempts
+from fedsiege.services.retry import attempts
 
 if TYPE_CHECKING:  # workers without certificates start faster without it
-    from services.identity.tls import Tls
+    from fedsiege.services.identity.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +97,8 @@ def load_identity(
     if certs is None:
         return Identity(name or default, secret, lines)
 
-    from services.identity.bundle import KEY, read_file
-    from services.identity.tls import Tls
+    from fedsiege.services.identity.bundle import KEY, read_file
+    from fedsiege.services.identity.tls import Tls
 
     tls = Tls(certs)
     if not tls.name or name not in (None, tls.name):

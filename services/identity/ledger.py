@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedsiege.errors import FedSiegeError, InvalidValue
-from services.errors import Forbidden, Unauthenticated
+from fedsiege.services.errors import Forbidden, Unauthenticated
 
 #: Number of random bytes of a token.
 TOKEN_BYTES = 32

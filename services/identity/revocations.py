@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 
 from fedsiege.errors import InvalidValue
-from services.identity.bundle import Stamp, read_file, stamp
+from fedsiege.services.identity.bundle import Stamp, read_file, stamp
 
 log = logging.getLogger(__name__)
 

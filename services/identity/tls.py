@@ -13,9 +13,17 @@ import grpc
 from cryptography import x509
 
 from fedsiege.errors import InvalidValue
-from services.identity.bundle import CERTIFICATE, REVOKED, Bundle, Clock, ends_soon, stamps, utc_now
-from services.identity.callers import Caller, VerifiedCallers, caller_in
-from services.identity.revocations import Revocations
+from fedsiege.services.identity.bundle import (
+    CERTIFICATE,
+    REVOKED,
+    Bundle,
+    Clock,
+    ends_soon,
+    stamps,
+    utc_now,
+)
+from fedsiege.services.identity.callers import Caller, VerifiedCallers, caller_in
+from fedsiege.services.identity.revocations import Revocations
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ class WorkerSpec:
 
     Attributes:
         name: the worker's name, unique in the fleet, which is ordered by name.
-        kind: the service that it runs, ``services.client`` or ``services.attacker``.
+        kind: the service that it runs, "client" or "attacker".
         participants: number of participants that it hosts, 1 or more.
         environment: its own environment variables, besides those of the image and its secret.
         tokens: its file of enrolment tokens, mounted read-only; None for none.

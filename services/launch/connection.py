@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from services.launch.base import FleetFailed
+from fedsiege.services.launch.base import FleetFailed
 
 #: Label of all containers and networks of a run.
 RUN_LABEL = "fedsiege.run"

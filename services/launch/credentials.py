@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from services.identity.authority import Authority
-from services.identity.callers import Role
-from services.identity.ledger import Ledger
-from services.identity.tls import Tls
-from services.launch.base import WorkerSpec
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.callers import Role
+from fedsiege.services.identity.ledger import Ledger
+from fedsiege.services.identity.tls import Tls
+from fedsiege.services.launch.base import WorkerSpec
 
 _AGGREGATOR, _SIMULATOR = "aggregator", "simulator"
 

@@ -22,10 +22,17 @@ from docker.models.containers import Container
 from docker.types import LogConfig, Mount
 
 from fedsiege.experiment.faults import Fault
-from services.launch import owner
-from services.launch.base import Endpoints, Fleet, FleetFailed, Resources, Sample, WorkerSpec
-from services.launch.cgroup import ControlGroup
-from services.launch.connection import (
+from fedsiege.services.launch import owner
+from fedsiege.services.launch.base import (
+    Endpoints,
+    Fleet,
+    FleetFailed,
+    Resources,
+    Sample,
+    WorkerSpec,
+)
+from fedsiege.services.launch.cgroup import ControlGroup
+from fedsiege.services.launch.connection import (
     AT_ONCE,
     OWNER_LABEL,
     RUN_LABEL,
@@ -134,7 +141,7 @@ class DockerFleet(Fleet):
         with explained(f"the container of {worker.name} could not be started"):
             container = self._client.containers.create(
                 self.resources.image,
-                ["python", "-m", f"services.{worker.kind}", *arguments],
+                ["python", "-m", f"fedsiege.services.{worker.kind}", *arguments],
                 name=f"{self._network}-{worker.name}",
                 hostname=worker.name[:63],
                 labels={**self._labels, "fedsiege.worker": worker.name},

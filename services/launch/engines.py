@@ -8,7 +8,7 @@ from typing import Self
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.faults import FaultPlan
 from fedsiege.experiment.spec import ExperimentSpec
-from services.launch.base import Fleet, Resources, WorkerSpec
+from fedsiege.services.launch.base import Fleet, Resources, WorkerSpec
 
 #: The engine without containers: worker processes on this machine. "laptop" is its older name.
 LOCAL = "local"
@@ -84,8 +84,8 @@ class Engine:
             InvalidValue: the engine cannot make the faults that the experiment asks for.
         """
         # Imported late: runs without containers do not need Docker's SDK.
-        from services.launch.docker import DockerFleet
-        from services.launch.swarm import SwarmFleet
+        from fedsiege.services.launch.docker import DockerFleet
+        from fedsiege.services.launch.swarm import SwarmFleet
 
         kind: type[DockerFleet] | type[SwarmFleet]
         kind = DockerFleet if self.name == "docker" else SwarmFleet

@@ -17,8 +17,8 @@ from pathlib import Path
 from fedsiege.experiment.faults import Fault, FaultPlan, Strike
 from fedsiege.results import FaultRow, ParticipantRow
 from fedsiege.results.table import Table
-from services.launch.base import Fleet, FleetFailed
-from services.simulator.intervention import Intervention
+from fedsiege.services.launch.base import Fleet, FleetFailed
+from fedsiege.services.simulator.intervention import Intervention
 
 _PAST = {Fault.KILL: "killed", Fault.PAUSE: "paused", Fault.SLOW: "slowed"}
 

@@ -20,10 +20,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from fedsiege.errors import FedSiegeError
-from services.launch.base import Endpoints, WorkerSpec
-from services.launch.credentials import Credentials
-from services.simulator.__main__ import simulating
-from services.simulator.service import SimulatorService
+from fedsiege.services.launch.base import Endpoints, WorkerSpec
+from fedsiege.services.launch.credentials import Credentials
+from fedsiege.services.simulator.__main__ import simulating
+from fedsiege.services.simulator.service import SimulatorService
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def _run_child(module: str, pipe: Connection) -> None:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
     main = importlib.import_module(f"{module}.__main__").main
-    if module == "services.aggregator":
+    if module == "fedsiege.services.aggregator":
         main(arguments, ready=lambda port: pipe.send_bytes(str(port).encode()))
     else:
         main(arguments)
@@ -185,9 +185,9 @@ class LocalServices:
         self._ports, self.host = ports or Ports(), host
         self._credentials = credentials or Credentials()
         self._init_files = init_files
-        self._aggregator = Child("aggregator", "services.aggregator")
+        self._aggregator = Child("aggregator", "fedsiege.services.aggregator")
         self._workers = [
-            (Child(worker.name, f"services.{worker.kind}"), worker) for worker in workers
+            (Child(worker.name, f"fedsiege.services.{worker.kind}"), worker) for worker in workers
         ]
 
     def write_to(self, runs: Path, logs: Path) -> None:

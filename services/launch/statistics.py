@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fedsiege.results import ContainerRow
 from fedsiege.results.table import Table
-from services.launch.base import Sample
+from fedsiege.services.launch.base import Sample
 
 _MIB = 1 << 20
 

@@ -8,12 +8,12 @@ from typing import NoReturn, Protocol
 from rich.console import Console
 
 from fedsiege.experiment.faults import FaultPlan
+from fedsiege.services.launch.base import Endpoints, Fleet, FleetFailed
+from fedsiege.services.launch.faulting import Faulting
+from fedsiege.services.launch.statistics import Statistics
+from fedsiege.services.simulator.experiment import Experiment
+from fedsiege.services.simulator.intervention import Intervention
 from fedsiege.v1 import simulator_pb2 as pb
-from services.launch.base import Endpoints, Fleet, FleetFailed
-from services.launch.faulting import Faulting
-from services.launch.statistics import Statistics
-from services.simulator.experiment import Experiment
-from services.simulator.intervention import Intervention
 
 #: Seconds between two samples of the containers.
 SAMPLE_EVERY = 1.0

@@ -24,10 +24,17 @@ from docker.errors import DockerException, NotFound
 from docker.types import Mount, RestartPolicy, ServiceMode
 from docker.types import Resources as Limits
 
-from services.launch import owner
-from services.launch.base import Endpoints, Fleet, FleetFailed, Resources, Sample, WorkerSpec
-from services.launch.cgroup import ControlGroup
-from services.launch.connection import (
+from fedsiege.services.launch import owner
+from fedsiege.services.launch.base import (
+    Endpoints,
+    Fleet,
+    FleetFailed,
+    Resources,
+    Sample,
+    WorkerSpec,
+)
+from fedsiege.services.launch.cgroup import ControlGroup
+from fedsiege.services.launch.connection import (
     OWNER_LABEL,
     RUN_LABEL,
     check_is_here,
@@ -185,7 +192,7 @@ class SwarmFleet(Fleet):
             mounts.append(Mount("/data", str(self.data.resolve()), type="bind", read_only=True))
         for workers in _interchangeable(self.workers):
             first = workers[0]
-            command = ["python", "-m", f"services.{first.kind}"]
+            command = ["python", "-m", f"fedsiege.services.{first.kind}"]
             command += first.arguments(endpoints, "/data")
             with explained(f"the service of {first.name} could not be created"):
                 service = self._client.services.create(  # type: ignore[no-untyped-call]

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from fedsiege.errors import FedSiegeError
-from services.errors import ServiceError, TooSlow
-from services.identity.callers import Caller, Callers
-from services.rpc.guard import Guard, Peer
+from fedsiege.services.errors import ServiceError, TooSlow
+from fedsiege.services.identity.callers import Caller, Callers
+from fedsiege.services.rpc.guard import Guard, Peer
 
 #: Seconds within which the first message of a call must have arrived completely.
 FIRST_MESSAGE_TIMEOUT = 10.0

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
+from fedsiege.services.retry import attempts
+from fedsiege.services.rpc.proxies import Route, target_host
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.retry import attempts
-from services.rpc.proxies import Route, target_host
 
 if TYPE_CHECKING:  # workers without certificates start faster without it
-    from services.identity.tls import Tls
+    from fedsiege.services.identity.tls import Tls
 
 log = logging.getLogger(__name__)
 

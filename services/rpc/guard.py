@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 from annotated_types import Ge
 
 from fedsiege.registry import Component, Spelling, read_settings
-from services.errors import Exhausted, Forbidden
-from services.identity.callers import Caller, Role
+from fedsiege.services.errors import Exhausted, Forbidden
+from fedsiege.services.identity.callers import Caller, Role
 
 #: Burst of a rate limit, in seconds at the full rate; available after an idle time.
 BURST = 4.0

@@ -10,10 +10,10 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from fedsiege.errors import FedSiegeError
-from services.errors import Malformed, to_status, to_trailers
-from services.identity.callers import Callers, set_current
-from services.rpc.calls import Call, OpenCalls
-from services.rpc.guard import Guard
+from fedsiege.services.errors import Malformed, to_status, to_trailers
+from fedsiege.services.identity.callers import Callers, set_current
+from fedsiege.services.rpc.calls import Call, OpenCalls
+from fedsiege.services.rpc.guard import Guard
 
 log = logging.getLogger(__name__)
 

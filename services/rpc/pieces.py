@@ -10,10 +10,10 @@ rules decide what it means.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from fedsiege.services.errors import Malformed
+from fedsiege.services.rpc.tensors import CHUNK_BYTES, Floats, checksum, raw
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.errors import Malformed
-from services.rpc.tensors import CHUNK_BYTES, Floats, checksum, raw
 
 #: Limit of pieces in one message and of updates between two answers: an answer must fit into one
 #: message, and a million empty pieces would keep a server busy for half a minute.

@@ -1,11 +1,11 @@
 """The client side of GetModel: pulls models from the aggregator."""
 
+from fedsiege.services.errors import Malformed
+from fedsiege.services.rpc.channel import call_with_retry
+from fedsiege.services.rpc.persistent_call import PersistentCall
+from fedsiege.services.rpc.tensors import FLOAT_BYTES, Assembly, Floats
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.errors import Malformed
-from services.rpc.channel import call_with_retry
-from services.rpc.persistent_call import PersistentCall
-from services.rpc.tensors import FLOAT_BYTES, Assembly, Floats
 
 
 class ModelStream:

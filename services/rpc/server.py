@@ -14,10 +14,10 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from fedsiege.errors import InvalidValue
-from services.identity.tls import Tls
-from services.rpc.channel import SERVER_OPTIONS
-from services.rpc.guard import Guard
-from services.rpc.interceptor import ErrorInterceptor
+from fedsiege.services.identity.tls import Tls
+from fedsiege.services.rpc.channel import SERVER_OPTIONS
+from fedsiege.services.rpc.guard import Guard
+from fedsiege.services.rpc.interceptor import ErrorInterceptor
 
 log = logging.getLogger(__name__)
 

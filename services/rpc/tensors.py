@@ -12,9 +12,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from fedsiege.services.errors import Damaged, Malformed
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.errors import Damaged, Malformed
 
 CHUNK_BYTES = 1 << 20
 #: Smaller chunks are refused except as the last one: a million one-byte chunks are an attack.

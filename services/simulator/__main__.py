@@ -1,4 +1,4 @@
-"""Start a simulator: ``python -m services.simulator --aggregator aggregator:50051``."""
+"""Start a simulator: ``python -m fedsiege.services.simulator --aggregator aggregator:50051``."""
 
 import argparse
 import asyncio
@@ -14,17 +14,22 @@ from fedsiege.experiment import assignments, environment
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results.summary import round_line
+from fedsiege.services.identity.tls import Tls
+from fedsiege.services.rpc import process
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.guard import Guard, Limits
+from fedsiege.services.rpc.server import serving
+from fedsiege.services.simulator.conversion import row_of
+from fedsiege.services.simulator.experiment import Experiment
+from fedsiege.services.simulator.service import (
+    CONTROL,
+    PARTICIPANT,
+    SimulatorService,
+    choose_dataset,
+)
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.identity.tls import Tls
-from services.rpc import process
-from services.rpc.channel import connect
-from services.rpc.guard import Guard, Limits
-from services.rpc.server import serving
-from services.simulator.conversion import row_of
-from services.simulator.experiment import Experiment
-from services.simulator.service import CONTROL, PARTICIPANT, SimulatorService, choose_dataset
 
-log = logging.getLogger("services.simulator")
+log = logging.getLogger("fedsiege.services.simulator")
 
 SERVICE_NAME = "fedsiege.v1.SimulatorService"
 
@@ -164,7 +169,7 @@ async def serve(options: argparse.Namespace, limits: Limits, spec: ExperimentSpe
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and serve."""
-    parser = argparse.ArgumentParser(prog="services.simulator", description=__doc__)
+    parser = argparse.ArgumentParser(prog="fedsiege.services.simulator", description=__doc__)
     parser.add_argument("--address", default="0.0.0.0:50052", help="host:port to serve on")
     parser.add_argument("--aggregator", default="localhost:50051", help="host:port")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets")

@@ -14,11 +14,11 @@ from fedsiege.experiment import intrusions
 from fedsiege.experiment.roster import Roster
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.peer_text import plain
+from fedsiege.services.rpc import settings
+from fedsiege.services.rpc.report_limit import ReportLimit
+from fedsiege.services.simulator.worker_reports import readable, refused_updates
+from fedsiege.services.simulator.workers import AttachedWorker, Workers, share_out
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc import settings
-from services.rpc.report_limit import ReportLimit
-from services.simulator.worker_reports import readable, refused_updates
-from services.simulator.workers import AttachedWorker, Workers, share_out
 
 #: Seconds that workers have to join: they load data and measure how to train.
 JOIN_TIMEOUT = 120.0

@@ -8,7 +8,7 @@ import torch
 from fedsiege import attacks, datasets
 from fedsiege.experiment.attack_success import AttackSuccess, measurable
 from fedsiege.experiment.spec import ExperimentSpec
-from services.simulator.remote_federation import RETRY_TIMEOUT, RemoteFederation
+from fedsiege.services.simulator.remote_federation import RETRY_TIMEOUT, RemoteFederation
 
 
 class AttackSuccessRates:

@@ -7,10 +7,10 @@ import grpc
 
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.results import ResultsFolder
+from fedsiege.services.errors import Refusal
+from fedsiege.services.simulator.conversion import intrusion_row
+from fedsiege.services.simulator.remote_federation import RemoteFederation
 from fedsiege.v1 import simulator_pb2 as pb
-from services.errors import Refusal
-from services.simulator.conversion import intrusion_row
-from services.simulator.remote_federation import RemoteFederation
 
 
 async def conclude(

@@ -17,24 +17,24 @@ from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.roster import Roster
 from fedsiege.peer_text import plain
 from fedsiege.results import ResultsFolder, RunState, detections
-from fedsiege.v1 import aggregator_pb2 as data_pb
-from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
-from fedsiege.v1 import simulator_pb2 as pb
-from services.errors import Refusal
-from services.rpc import settings
-from services.simulator.assignment import JOIN_TIMEOUT, NO_DEADLINE, Assignment
-from services.simulator.attack_success import AttackSuccessRates
-from services.simulator.conclusion import conclude
-from services.simulator.conversion import (
+from fedsiege.services.errors import Refusal
+from fedsiege.services.rpc import settings
+from fedsiege.services.simulator.assignment import JOIN_TIMEOUT, NO_DEADLINE, Assignment
+from fedsiege.services.simulator.attack_success import AttackSuccessRates
+from fedsiege.services.simulator.conclusion import conclude
+from fedsiege.services.simulator.conversion import (
     confusion,
     history_row,
     participant_row,
     row_message,
 )
-from services.simulator.intervention import Intervention
-from services.simulator.open_assignment import OpenAssignment
-from services.simulator.remote_federation import RemoteFederation
-from services.simulator.workers import AttachedWorker, Workers
+from fedsiege.services.simulator.intervention import Intervention
+from fedsiege.services.simulator.open_assignment import OpenAssignment
+from fedsiege.services.simulator.remote_federation import RemoteFederation
+from fedsiege.services.simulator.workers import AttachedWorker, Workers
+from fedsiege.v1 import aggregator_pb2 as data_pb
+from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
+from fedsiege.v1 import simulator_pb2 as pb
 
 log = logging.getLogger(__name__)
 

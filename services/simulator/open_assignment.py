@@ -6,9 +6,14 @@ from collections.abc import Callable, Sequence
 from fedsiege.experiment.hostile import fakes_beside
 from fedsiege.experiment.roster import Roster
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.services.simulator.assignment import (
+    LARGEST_FEDERATION,
+    Assignment,
+    Hosted,
+    WorkersMissing,
+)
+from fedsiege.services.simulator.workers import AttachedWorker, Workers
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator.assignment import LARGEST_FEDERATION, Assignment, Hosted, WorkersMissing
-from services.simulator.workers import AttachedWorker, Workers
 
 #: Seconds without a new worker after which an experiment starts.
 ARRIVAL_PAUSE = 3.0

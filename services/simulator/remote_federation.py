@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import grpc
 
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.services.errors import Refusal
+from fedsiege.services.retry import attempts
+from fedsiege.services.rpc.channel import TRANSIENT, call_with_retry
+from fedsiege.services.rpc.pulling import ModelStream
+from fedsiege.services.rpc.tensors import Floats
+from fedsiege.services.simulator.assignment import seconds
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.errors import Refusal
-from services.retry import attempts
-from services.rpc.channel import TRANSIENT, call_with_retry
-from services.rpc.pulling import ModelStream
-from services.rpc.tensors import Floats
-from services.simulator.assignment import seconds
 
 #: Seconds for which a call is repeated after a lost connection. On an overloaded machine a ping may
 #: stay unanswered for longer than the keepalive timeout.

@@ -14,14 +14,14 @@ from fedsiege.errors import InvalidValue
 from fedsiege.experiment.resolve import ResolvedSpec, resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import ResultsFolder
+from fedsiege.services.errors import Exhausted, Forbidden, Malformed, NotFound, Refusal
+from fedsiege.services.identity import callers
+from fedsiege.services.rpc import settings
+from fedsiege.services.simulator.experiment import Experiment
+from fedsiege.services.simulator.workers import AttachedWorker, Workers
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.errors import Exhausted, Forbidden, Malformed, NotFound, Refusal
-from services.identity import callers
-from services.rpc import settings
-from services.simulator.experiment import Experiment
-from services.simulator.workers import AttachedWorker, Workers
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fedsiege.services.errors import Malformed
+from fedsiege.services.rpc.report_limit import ReportLimit
 from fedsiege.v1 import simulator_pb2 as pb
-from services.errors import Malformed
-from services.rpc.report_limit import ReportLimit
 
 log = logging.getLogger(__name__)
 

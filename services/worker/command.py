@@ -9,10 +9,10 @@ from pathlib import Path
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment import environment
+from fedsiege.services.identity.identity import claim_identity, load_identity
+from fedsiege.services.rpc import process
+from fedsiege.services.worker.worker import HostedParticipants, Worker
 from fedsiege.v1 import simulator_pb2 as pb
-from services.identity.identity import claim_identity, load_identity
-from services.rpc import process
-from services.worker.worker import HostedParticipants, Worker
 
 
 def main(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from fedsiege.services.errors import Refusal
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.errors import Refusal
 
 log = logging.getLogger(__name__)
 

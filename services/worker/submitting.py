@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import grpc
 
+from fedsiege.services.errors import Refusal
+from fedsiege.services.retry import attempts
+from fedsiege.services.rpc.channel import TRANSIENT
+from fedsiege.services.rpc.persistent_call import PersistentCall
+from fedsiege.services.rpc.pieces import write_updates
+from fedsiege.services.rpc.tensors import Floats
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.errors import Refusal
-from services.retry import attempts
-from services.rpc.channel import TRANSIENT
-from services.rpc.persistent_call import PersistentCall
-from services.rpc.pieces import write_updates
-from services.rpc.tensors import Floats
 
 _NO_RECEIPT = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "", "the aggregator gave no receipt")
 

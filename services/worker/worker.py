@@ -17,18 +17,18 @@ from typing import TypeVar
 import grpc
 
 from fedsiege.errors import FedSiegeError
+from fedsiege.services.errors import Refusal
+from fedsiege.services.identity.identity import Identity
+from fedsiege.services.retry import attempts
+from fedsiege.services.rpc.channel import TRANSIENT, connect, data_plane
+from fedsiege.services.rpc.proxies import Route
+from fedsiege.services.rpc.pulling import ModelStream
+from fedsiege.services.rpc.tensors import Floats
+from fedsiege.services.worker.enrolling import Enroller
+from fedsiege.services.worker.submitting import Sender, Update
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.errors import Refusal
-from services.identity.identity import Identity
-from services.retry import attempts
-from services.rpc.channel import TRANSIENT, connect, data_plane
-from services.rpc.proxies import Route
-from services.rpc.pulling import ModelStream
-from services.rpc.tensors import Floats
-from services.worker.enrolling import Enroller
-from services.worker.submitting import Sender, Update
 
 log = logging.getLogger(__name__)
 

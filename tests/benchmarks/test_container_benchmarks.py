@@ -15,9 +15,9 @@ from benchmarks.containers.marking import LoggingSender, MarkingParticipants
 from benchmarks.containers.marks import Marks
 from benchmarks.processes import running
 from fedsiege.errors import InvalidValue
+from fedsiege.services.errors import Refusal
+from fedsiege.services.worker.submitting import Sender
 from fedsiege.v1 import simulator_pb2 as pb
-from services.errors import Refusal
-from services.worker.submitting import Sender
 
 CLIENTS = [f"client-{number}" for number in range(50)]
 

@@ -11,8 +11,8 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from services.identity.authority import Authority
-from services.identity.callers import Role
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.callers import Role
 
 CLIENTS = 3
 LEAKED = 1

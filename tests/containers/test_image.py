@@ -59,7 +59,7 @@ def test_everything_is_compiled(in_image):
 import importlib, os, sys
 services = ("aggregator", "client", "attacker", "simulator")
 plots = "fedsiege.results.plots.accuracy"
-for name in ["torch", plots, *(f"services.{s}.__main__" for s in services)]:
+for name in ["torch", plots, *(f"fedsiege.services.{s}.__main__" for s in services)]:
     importlib.import_module(name)
 specs = [getattr(module, "__spec__", None) for module in sys.modules.values()]
 files = {spec.cached for spec in specs if spec and spec.cached}

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from services.launch.base import FleetFailed, Resources, WorkerSpec
-from services.launch.swarm import SwarmFleet
+from fedsiege.services.launch.base import FleetFailed, Resources, WorkerSpec
+from fedsiege.services.launch.swarm import SwarmFleet
 from tests.containers.control import PATIENCE, ROOT, Control
 
 TWO_NODES = ROOT / "docker/two-nodes.sh"

@@ -15,19 +15,19 @@ from fedsiege import models
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import ResultsFolder
+from fedsiege.services.aggregator.service import AggregatorService
+from fedsiege.services.attacker.participants import HostileParticipants
+from fedsiege.services.client.participants import BenignParticipants
+from fedsiege.services.identity.identity import Identity
+from fedsiege.services.rpc.server import serving
+from fedsiege.services.rpc.tensors import Floats
+from fedsiege.services.simulator.__main__ import simulating
+from fedsiege.services.simulator.service import SimulatorService
+from fedsiege.services.worker.submitting import Update
+from fedsiege.services.worker.worker import HostedParticipants, Worker
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
-from services.aggregator.service import AggregatorService
-from services.attacker.participants import HostileParticipants
-from services.client.participants import BenignParticipants
-from services.identity.identity import Identity
-from services.rpc.server import serving
-from services.rpc.tensors import Floats
-from services.simulator.__main__ import simulating
-from services.simulator.service import SimulatorService
-from services.worker.submitting import Update
-from services.worker.worker import HostedParticipants, Worker
 
 DATA = Path(os.environ.get("FEDSIEGE_DATA", "data"))
 
@@ -165,6 +165,12 @@ class RecordingCrew(BenignParticipants):
     ) -> Iterator[list[Update]]:
         self._recorded.append(weights.copy())
         return super().updates(round_number, weights, indices)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

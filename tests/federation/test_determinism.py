@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from fedsiege.experiment.spec import ExperimentSpec
-from services.attacker.participants import HostileParticipants
-from services.client.participants import BenignParticipants
-from services.rpc.pulling import ModelStream
-from services.rpc.tensors import Floats
-from services.worker.submitting import Update
+from fedsiege.services.attacker.participants import HostileParticipants
+from fedsiege.services.client.participants import BenignParticipants
+from fedsiege.services.rpc.pulling import ModelStream
+from fedsiege.services.rpc.tensors import Floats
+from fedsiege.services.worker.submitting import Update
 
 
 @pytest.fixture

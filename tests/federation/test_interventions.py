@@ -5,8 +5,8 @@ import pytest
 from fedsiege.errors import FedSiegeError
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.services.simulator.intervention import Intervention
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator.intervention import Intervention
 
 SPEC = ExperimentSpec(clients=4, attack=0.0, rounds=3, dataset="digits", trainer="loop")
 

@@ -9,15 +9,15 @@ import pytest
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import ResultsFolder
+from fedsiege.services.client.participants import BenignParticipants
+from fedsiege.services.rpc.tensors import Floats
+from fedsiege.services.simulator import assignment
+from fedsiege.services.simulator import experiment as running
+from fedsiege.services.simulator.conversion import row_of
+from fedsiege.services.worker.submitting import Update
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
-from services.client.participants import BenignParticipants
-from services.rpc.tensors import Floats
-from services.simulator import assignment
-from services.simulator import experiment as running
-from services.simulator.conversion import row_of
-from services.worker.submitting import Update
-from tests.federation.conftest import DATA
+from tests.federation.conftest import DATA, until
 
 SPEC = ExperimentSpec(clients=6, attack=0.34, rounds=2, dataset="digits", samples=4, trainer="loop")
 HOSTILE, HONEST = 2, 4
@@ -124,10 +124,7 @@ async def test_a_worker_that_leaves_before_it_is_assigned_is_waited_for(
     town.hire("first", HONEST)
     town.hire("fakes", HOSTILE, kind=pb.WORKER_KIND_ATTACKER)
     experiment = await start(town, ResultsFolder(tmp_path / "results"))
-    while "places on client workers (0 are there)" not in experiment.problem:
-        await asyncio.sleep(0.01)
-    while experiment.federation is None:
-        await asyncio.sleep(0.01)
+    await until(lambda: experiment.federation is not None and "(0 are there)" in experiment.problem)
     town.hire("second", HONEST)
     town.hire("fakes", HOSTILE, kind=pb.WORKER_KIND_ATTACKER)
     described = await ended(experiment)

@@ -1,7 +1,6 @@
 """A federation that takes whoever is there, and whoever comes while it runs."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -10,9 +9,10 @@ from hypothesis import strategies as st
 from fedsiege.experiment.hostile import fakes_beside
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.services.simulator import open_assignment
+from fedsiege.services.simulator.experiment import Experiment
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator import open_assignment
-from services.simulator.experiment import Experiment
+from tests.federation.conftest import until
 
 ATTACKER = pb.WORKER_KIND_ATTACKER
 OPEN = ExperimentSpec(clients=0, dataset="digits", rounds=100_000, deadline=2.0)
@@ -34,12 +34,6 @@ def test_a_fifth_beside_eighty_is_twenty():
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(open_assignment, "ARRIVAL_PAUSE", 0.2)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.01)
 
 
 async def start(town, spec: ExperimentSpec) -> Experiment:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedsiege.peer_text import plain
-from services.errors import Refusal
-from services.rpc import process
+from fedsiege.services.errors import Refusal
+from fedsiege.services.rpc import process
 from tests.cases import each
 
 FORGED = "no\n12:00:00 simulator  INFO    all is well\r\x1b[2J\x1b]0;gone\x07\x9b1A\u202e\x00"

@@ -12,15 +12,15 @@ import pytest
 import pytest_asyncio
 from google.protobuf import duration_pb2
 
+from fedsiege.services.aggregator.service import AggregatorService
+from fedsiege.services.errors import Refusal
+from fedsiege.services.rpc import server
+from fedsiege.services.rpc.channel import connect, data_plane
+from fedsiege.services.rpc.pieces import write_updates
+from fedsiege.services.rpc.server import serving
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
 from fedsiege.v1 import simulator_pb2_grpc as simulator_rpc
-from services.aggregator.service import AggregatorService
-from services.errors import Refusal
-from services.rpc import server
-from services.rpc.channel import connect, data_plane
-from services.rpc.pieces import write_updates
-from services.rpc.server import serving
 
 Servicer = rpc.AggregatorServiceServicer | simulator_rpc.SimulatorServiceServicer
 Serve = Callable[[Servicer], Awaitable[str]]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from fedsiege.errors import FedSiegeError, InvalidValue, MissingData, UnfitRound
 from fedsiege.peer_text import plain
-from services import errors
-from services.errors import Refusal, ServiceError, to_status, to_trailers
+from fedsiege.services import errors
+from fedsiege.services.errors import Refusal, ServiceError, to_status, to_trailers
 
 quick = settings(max_examples=25, deadline=None, derandomize=True)
 

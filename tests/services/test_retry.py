@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.retry import attempts
+from fedsiege.services.retry import attempts
 
 
 @pytest.fixture

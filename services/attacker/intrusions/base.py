@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import grpc
 
+from fedsiege.services.errors import Refusal
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.errors import Refusal
 
 
 @dataclass(frozen=True)

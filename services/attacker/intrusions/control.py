@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 
+from fedsiege.services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
+from fedsiege.services.errors import Refusal
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
-from services.errors import Refusal
 
 #: Reasons for which the operator would be refused too: they do not depend on the caller.
 _UNTIMELY = frozenset({"ROUND_OPEN", "WRONG_ROUND"})

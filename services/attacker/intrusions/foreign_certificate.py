@@ -5,10 +5,10 @@ from pathlib import Path
 
 import grpc
 
+from fedsiege.services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
+from fedsiege.services.rpc.channel import channel_options
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
-from services.rpc.channel import channel_options
 
 #: Time limit of a call, in seconds.
 _TIME_LIMIT = 10.0
@@ -44,7 +44,7 @@ class ForeignCertificate(Intrusion):
 def _forge(name: str) -> tuple[bytes, bytes]:
     """Return a certificate for a name and its key, both in PEM form, from a new CA."""
     # Imported here because the cryptography library takes memory that few attackers need.
-    from services.identity.authority import Authority
+    from fedsiege.services.identity.authority import Authority
 
     with tempfile.TemporaryDirectory() as folder:
         Authority.create(Path(folder)).issue(name)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
-from services.errors import Refusal
-from services.worker.submitting import Sender, Update
+from fedsiege.services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
+from fedsiege.services.errors import Refusal
+from fedsiege.services.worker.submitting import Sender, Update
 
 
 async def _send(

@@ -4,8 +4,8 @@ import asyncio
 
 import grpc
 
-from services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
-from services.errors import Refusal
+from fedsiege.services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
+from fedsiege.services.errors import Refusal
 
 #: Seconds after which a stream that is still open counts as a success.
 OPEN_LIMIT = 20.0

@@ -4,8 +4,8 @@ import secrets
 
 import grpc
 
+from fedsiege.services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.attacker.intrusions.base import Attempts, Intrusion, IntrusionContext
 
 #: Identities in one call. When a call is refused, the rest are tried one by one.
 _AT_ONCE = 500

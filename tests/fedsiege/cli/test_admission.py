@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from fedsiege.cli.main import app
 from fedsiege.errors import FedSiegeError, InvalidValue
-from services.identity.authority import Authority
-from services.identity.identity import claim_identity
-from services.identity.ledger import Ledger
-from services.identity.tls import Tls
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.identity import claim_identity
+from fedsiege.services.identity.ledger import Ledger
+from fedsiege.services.identity.tls import Tls
 
 ROOT = Path(__file__).parent.parent.parent.parent
 FOLDER = Path("admission")

@@ -7,10 +7,10 @@ from typer.testing import CliRunner, Result
 
 from fedsiege.cli import certs
 from fedsiege.errors import FedSiegeError
-from services.identity.authority import Authority
-from services.identity.bundle import Bundle
-from services.identity.callers import Role, caller_in
-from services.identity.tls import Tls
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.bundle import Bundle
+from fedsiege.services.identity.callers import Role, caller_in
+from fedsiege.services.identity.tls import Tls
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +176,7 @@ def test_what_does_not_exist_is_named():
 def test_a_certificate_that_ends_soon_is_marked(monkeypatch):
     from datetime import timedelta
 
-    from services.identity import bundle
+    from fedsiege.services.identity import bundle
 
     say("init")
     say("issue", "brief", "--days=3")

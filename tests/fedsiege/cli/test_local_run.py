@@ -14,9 +14,9 @@ from fedsiege.cli.screen import Screen
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import HistoryRow
+from fedsiege.services.launch.credentials import Credentials
+from fedsiege.services.launch.local import Ports
 from fedsiege.v1 import simulator_pb2 as pb
-from services.launch.credentials import Credentials
-from services.launch.local import Ports
 
 
 class FailingLaptop:

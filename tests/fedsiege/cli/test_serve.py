@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from services.rpc.server import port_problem
+from fedsiege.services.rpc.server import port_problem
 
 SERVE = [sys.executable, "-m", "fedsiege.cli.main", "serve"]
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner, Result
 
 from fedsiege.cli.tokens import app
 from fedsiege.errors import InvalidValue
-from services.identity.ledger import Ledger
+from fedsiege.services.identity.ledger import Ledger
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment import intrusions
-from services.attacker.intrusions import IMPLEMENTATIONS
+from fedsiege.services.attacker.intrusions import IMPLEMENTATIONS
 
 
 def test_names_with_and_without_a_count() -> None:

@@ -9,22 +9,22 @@ import grpc
 import numpy as np
 import pytest
 
+from fedsiege.services.aggregator import admission as module
+from fedsiege.services.aggregator.__main__ import main
+from fedsiege.services.aggregator.admission import Admission, ByCertificate, ByToken
+from fedsiege.services.aggregator.participants import Participant
+from fedsiege.services.aggregator.service import CONTROL, PARTICIPANT, AggregatorService
+from fedsiege.services.errors import Refusal, ServiceError
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.callers import Caller, Role
+from fedsiege.services.identity.ledger import Ledger
+from fedsiege.services.identity.tls import Tls
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.guard import Guard
+from fedsiege.services.rpc.server import serving
+from fedsiege.services.rpc.tensors import MIN_CHUNK_BYTES
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.aggregator import admission as module
-from services.aggregator.__main__ import main
-from services.aggregator.admission import Admission, ByCertificate, ByToken
-from services.aggregator.participants import Participant
-from services.aggregator.service import CONTROL, PARTICIPANT, AggregatorService
-from services.errors import Refusal, ServiceError
-from services.identity.authority import Authority
-from services.identity.callers import Caller, Role
-from services.identity.ledger import Ledger
-from services.identity.tls import Tls
-from services.rpc.channel import connect
-from services.rpc.guard import Guard
-from services.rpc.server import serving
-from services.rpc.tensors import MIN_CHUNK_BYTES
 from tests.services.conftest import pieces_of, receipts_of, refusal_of
 
 Code = grpc.StatusCode
@@ -189,7 +189,7 @@ async def test_an_expired_token_is_refused(create, ledger, monkeypatch):
     federation = await create()
     used, late = ledger.issue(2, days=1)
     await enroll(federation, one("x", used))
-    monkeypatch.setattr("services.identity.ledger.time.time", lambda: 4e9)
+    monkeypatch.setattr("fedsiege.services.identity.ledger.time.time", lambda: 4e9)
     assert await refusal(enroll(federation, one("y", late))) == (
         Code.UNAUTHENTICATED,
         "TOKEN_EXPIRED",
@@ -393,7 +393,7 @@ async def test_only_the_certificates_owner_enrols_and_submits(town):
 def test_inconsistent_options_are_refused_at_start(
     arguments: list[str], environment: Mapping[str, str], words: str, monkeypatch, capsys
 ):
-    monkeypatch.setattr("services.rpc.process.set_up_logging", lambda *_: None)
+    monkeypatch.setattr("fedsiege.services.rpc.process.set_up_logging", lambda *_: None)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as caught:

@@ -9,8 +9,8 @@ import torch
 
 from fedsiege import detectors
 from fedsiege.rules import Bulyan
+from fedsiege.services.errors import Refusal
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.errors import Refusal
 from tests.services.conftest import Federation
 
 TERMS = "quarantine:term=2,cap=8,probation=2"
@@ -43,7 +43,7 @@ async def audited(create, text: str, count: int = 5, **fields: object) -> Federa
 @pytest.mark.parametrize("rule", ["fedavg", "median"])
 async def test_quarantine_probation_and_longer_quarantine(create, caplog, rule):
     """Participant 4 sends updates of a large norm in rounds 1 and 4."""
-    caplog.set_level(logging.INFO, "services.aggregator.auditing")
+    caplog.set_level(logging.INFO, "fedsiege.services.aggregator.auditing")
     federation = await audited(create, f"norm/{TERMS}", rule=rule)
     assert federation.described.spec.audit == detectors.spell(detectors.parse(f"norm/{TERMS}"))
     seen = []
@@ -89,7 +89,7 @@ async def test_quarantine_probation_and_longer_quarantine(create, caplog, rule):
 
 
 async def test_a_return_to_good_standing_is_logged(create, caplog):
-    caplog.set_level(logging.INFO, "services.aggregator.auditing")
+    caplog.set_level(logging.INFO, "fedsiege.services.aggregator.auditing")
     federation = await audited(create, "norm/quarantine:term=1,probation=1")
     for number in (1, 2):
         updates = noise(federation, number)
@@ -103,7 +103,7 @@ async def test_a_return_to_good_standing_is_logged(create, caplog):
 
 
 async def test_a_flag_on_return_is_logged_after_the_return(create, caplog):
-    caplog.set_level(logging.INFO, "services.aggregator.auditing")
+    caplog.set_level(logging.INFO, "fedsiege.services.aggregator.auditing")
     federation = await audited(create, "norm/quarantine:term=1,probation=1")
     for number in (1, 2):
         updates = noise(federation, number)
@@ -196,7 +196,7 @@ async def test_a_detector_that_flags_too_many_quarantines_no_majority(create, ca
         return torch.tensor([3.0, 0, 3, 3, 0], dtype=torch.float64), None
 
     monkeypatch.setattr(detectors.Norm, "judge", flag_three)
-    caplog.set_level(logging.INFO, "services.aggregator.auditing")
+    caplog.set_level(logging.INFO, "fedsiege.services.aggregator.auditing")
     federation = await audited(create, "norm")
     entry = await a_round(federation, 1, noise(federation, 1))
     assert (entry.updates, entry.quarantined, entry.problem) == (5, 0, "")
@@ -282,7 +282,7 @@ async def test_an_invalid_audit_is_refused(create, text, said):
 
 async def test_quarantine_lowers_f_so_that_the_rule_can_run(create, caplog):
     """Bulyan with f=2 needs 11 updates. With two of 11 in quarantine it runs with f=1."""
-    caplog.set_level(logging.INFO, "services.aggregator.federation")
+    caplog.set_level(logging.INFO, "fedsiege.services.aggregator.federation")
     federation = await audited(create, f"norm/{TERMS}", 11, rule="bulyan:f=2")
     updates = noise(federation, 1, 11)
     updates[[3, 7]] *= 1e6

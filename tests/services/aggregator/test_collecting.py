@@ -11,9 +11,9 @@ import torch
 from fedsiege import rules
 from fedsiege.errors import UnfitRound
 from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum
-from services.aggregator import collecting
-from services.aggregator.collecting import MatrixCollector, SumCollector, new_matrix
-from services.errors import Exhausted
+from fedsiege.services.aggregator import collecting
+from fedsiege.services.aggregator.collecting import MatrixCollector, SumCollector, new_matrix
+from fedsiege.services.errors import Exhausted
 from tests.cases import each
 
 D = 6

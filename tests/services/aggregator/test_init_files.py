@@ -9,14 +9,14 @@ import safetensors.torch
 import torch
 
 from fedsiege import models
+from fedsiege.services.aggregator.__main__ import main
+from fedsiege.services.aggregator.service import AggregatorService
+from fedsiege.services.errors import Refusal
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.server import serving
+from fedsiege.services.simulator.remote_federation import RemoteFederation
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.aggregator.__main__ import main
-from services.aggregator.service import AggregatorService
-from services.errors import Refusal
-from services.rpc.channel import connect
-from services.rpc.server import serving
-from services.simulator.remote_federation import RemoteFederation
 
 
 def weights(seed: int) -> torch.Tensor:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from fedsiege.services.aggregator import federation as federation_module
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator import federation as federation_module
 from tests.services.aggregator.playing import Code, listing, ones, play, small
 from tests.services.conftest import refusal
 

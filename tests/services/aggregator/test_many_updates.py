@@ -7,11 +7,11 @@ import grpc
 import numpy as np
 import pytest
 
+from fedsiege.services.aggregator import ingest
+from fedsiege.services.errors import Refusal
+from fedsiege.services.worker.submitting import Sender, Update
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.aggregator import ingest
-from services.errors import Refusal
-from services.worker.submitting import Sender, Update
 from tests.services.aggregator.playing import ones
 from tests.services.conftest import credential, receipts_of
 

@@ -4,9 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedsiege.services.aggregator.participants import Participants, check_credential
+from fedsiege.services.errors import (
+    Duplicate,
+    Exhausted,
+    Malformed,
+    NotFound,
+    ServiceError,
+    Unauthenticated,
+)
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator.participants import Participants, check_credential
-from services.errors import Duplicate, Exhausted, Malformed, NotFound, ServiceError, Unauthenticated
 from tests.cases import each
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)

@@ -9,10 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from fedsiege import rules
 from fedsiege.rules import RoundContext, RunningSum
+from fedsiege.services.aggregator.collecting import MatrixCollector, SumCollector
+from fedsiege.services.aggregator.round import Round
+from fedsiege.services.errors import Duplicate, Malformed, ServiceError, WrongState
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator.collecting import MatrixCollector, SumCollector
-from services.aggregator.round import Round
-from services.errors import Duplicate, Malformed, ServiceError, WrongState
 
 D = 3
 OPEN = pb.CLOSE_REASON_UNSPECIFIED

@@ -4,7 +4,7 @@ import grpc
 import numpy as np
 import pytest
 
-from services.errors import Refusal
+from fedsiege.services.errors import Refusal
 from tests.services.conftest import Federation
 
 

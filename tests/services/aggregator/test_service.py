@@ -7,13 +7,13 @@ import grpc
 import numpy as np
 import pytest
 
+from fedsiege.services.aggregator import federation as federation_module
+from fedsiege.services.aggregator.service import AggregatorService, Limits
+from fedsiege.services.errors import Refusal
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.server import serving
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.aggregator import federation as federation_module
-from services.aggregator.service import AggregatorService, Limits
-from services.errors import Refusal
-from services.rpc.channel import connect
-from services.rpc.server import serving
 from tests.services.aggregator.playing import PATIENCE, Code, awaited, ones, small
 from tests.services.conftest import receipts_of, refusal, refusal_of
 

@@ -6,11 +6,11 @@ import grpc
 import numpy as np
 import pytest
 
+from fedsiege.services.aggregator import ingest
+from fedsiege.services.errors import Refusal
+from fedsiege.services.rpc.tensors import CHUNK_BYTES, checksum
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.aggregator import ingest
-from services.errors import Refusal
-from services.rpc.tensors import CHUNK_BYTES, checksum
 from tests.services.conftest import receipts_of, refusal
 
 Code = grpc.StatusCode

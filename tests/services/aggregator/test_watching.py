@@ -2,9 +2,9 @@
 
 import asyncio
 
+from fedsiege.services.aggregator import federation as federation_module
+from fedsiege.services.aggregator import watching
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.aggregator import federation as federation_module
-from services.aggregator import watching
 from tests.services.aggregator.playing import PATIENCE, Code, listing, ones, play, small
 from tests.services.conftest import refusal
 

@@ -9,15 +9,15 @@ import grpc
 import numpy as np
 import pytest
 
-from fedsiege.v1 import aggregator_pb2 as pb
-from services.attacker.intrusions import (
+from fedsiege.services.attacker.intrusions import (
     IMPLEMENTATIONS,
     Attempts,
     Intrusion,
     IntrusionContext,
     silent_streams,
 )
-from services.rpc import calls
+from fedsiege.services.rpc import calls
+from fedsiege.v1 import aggregator_pb2 as pb
 from tests.services.conftest import Federation, credential
 
 

@@ -12,11 +12,11 @@ import torch
 from fedsiege import attacks, models
 from fedsiege.attacks import Attack, Broadcast, CompromisedAttack, Knowledge, PoisoningAttack
 from fedsiege.errors import InvalidValue, MissingData
+from fedsiege.services.attacker.participants import HostileParticipants
+from fedsiege.services.client.participants import BenignParticipants
+from fedsiege.services.rpc import settings
 from fedsiege.training.base import Shard
 from fedsiege.v1 import simulator_pb2 as pb
-from services.attacker.participants import HostileParticipants
-from services.client.participants import BenignParticipants
-from services.rpc import settings
 
 NET = 13_106
 

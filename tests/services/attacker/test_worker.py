@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from fedsiege.services.attacker.worker import AttackerWorker
+from fedsiege.services.rpc.tensors import Floats
+from fedsiege.services.worker.submitting import Update
+from fedsiege.services.worker.worker import Assignment, HostedParticipants
 from fedsiege.v1 import simulator_pb2 as pb
-from services.attacker.worker import AttackerWorker
-from services.rpc.tensors import Floats
-from services.worker.submitting import Update
-from services.worker.worker import Assignment, HostedParticipants
 from tests.services.conftest import NET, Federation, credential
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from fedsiege import models
 from fedsiege.errors import InvalidValue
+from fedsiege.services.client.participants import BenignParticipants
+from fedsiege.services.rpc import settings
+from fedsiege.services.worker.submitting import Update
 from fedsiege.v1 import simulator_pb2 as pb
-from services.client.participants import BenignParticipants
-from services.rpc import settings
-from services.worker.submitting import Update
 from tests.cases import each
 
 NET = 13_106

@@ -13,10 +13,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fedsiege import atomic
 from fedsiege.errors import FedSiegeError, InvalidValue
-from services.identity.authority import Authority
-from services.identity.bundle import Bundle
-from services.identity.callers import Role, caller_in
-from services.identity.revocations import read
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.bundle import Bundle
+from fedsiege.services.identity.callers import Role, caller_in
+from fedsiege.services.identity.revocations import read
 
 NOW = datetime(2031, 5, 4, 12, 30, tzinfo=UTC)
 

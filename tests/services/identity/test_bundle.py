@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fedsiege.errors import InvalidValue
-from services.identity.authority import Authority
-from services.identity.bundle import utc_now
-from services.identity.callers import Caller, Proof
-from services.identity.tls import Tls
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.bundle import utc_now
+from fedsiege.services.identity.callers import Caller, Proof
+from fedsiege.services.identity.tls import Tls
 
 
 @pytest.fixture

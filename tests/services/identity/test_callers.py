@@ -6,11 +6,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.errors import Unauthenticated
-from services.identity import callers
-from services.identity.bundle import utc_now
-from services.identity.callers import Caller, Role, VerifiedCallers, identity_uri
-from services.identity.signing import Signer, new_key
+from fedsiege.services.errors import Unauthenticated
+from fedsiege.services.identity import callers
+from fedsiege.services.identity.bundle import utc_now
+from fedsiege.services.identity.callers import Caller, Role, VerifiedCallers, identity_uri
+from fedsiege.services.identity.signing import Signer, new_key
 from tests.cases import each
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from fedsiege.errors import InvalidValue
-from services.identity import identity
-from services.identity.authority import Authority
-from services.identity.identity import Identity, claim_identity, load_identity, read_tokens
+from fedsiege.services.identity import identity
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.identity import Identity, claim_identity, load_identity, read_tokens
 
 PATIENCE = 20.0
 #: A process that claims an identity, prints it, and keeps it until its input ends.
 CLAIM = (
-    "import asyncio, sys, pathlib; from services.identity.identity import claim_identity\n"
+    "import asyncio, sys, pathlib; from fedsiege.services.identity.identity import claim_identity\n"
     "found = asyncio.run(claim_identity(pathlib.Path(sys.argv[1])))\n"
     "print(found.name, found.secret.hex(), flush=True)\n"
     "sys.stdin.read()\n"

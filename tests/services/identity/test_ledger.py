@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fedsiege.errors import FedSiegeError, InvalidValue
-from services.errors import ServiceError
-from services.identity import ledger as module
-from services.identity.ledger import Ledger
+from fedsiege.services.errors import ServiceError
+from fedsiege.services.identity import ledger as module
+from fedsiege.services.identity.ledger import Ledger
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_revocations_of_another_process_are_seen(ledger):
     ledger.redeem({"a": token})
     assert ledger.revoked_identities() == set()
     code = (
-        "import sys, pathlib; from services.identity.ledger import Ledger\n"
+        "import sys, pathlib; from fedsiege.services.identity.ledger import Ledger\n"
         "Ledger(pathlib.Path(sys.argv[1])).revoke(identity='a')\n"
     )
     subprocess.run([sys.executable, "-c", code, str(ledger.path)], check=True, timeout=30)

@@ -14,16 +14,16 @@ import pytest_asyncio
 from cryptography import x509
 
 from fedsiege.errors import InvalidValue
+from fedsiege.services.errors import Refusal
+from fedsiege.services.identity import callers
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.callers import Caller, Role
+from fedsiege.services.identity.tls import Tls
+from fedsiege.services.rpc import server
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.server import serving
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.errors import Refusal
-from services.identity import callers
-from services.identity.authority import Authority
-from services.identity.callers import Caller, Role
-from services.identity.tls import Tls
-from services.rpc import server
-from services.rpc.channel import connect
-from services.rpc.server import serving
 
 Code = grpc.StatusCode
 LOOPBACK = ("localhost", "127.0.0.1")

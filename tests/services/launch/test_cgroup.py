@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.launch.cgroup import ControlGroup
+from fedsiege.services.launch.cgroup import ControlGroup
 
 
 def write_files(root: Path, files: dict[str, str]) -> None:

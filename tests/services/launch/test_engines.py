@@ -4,8 +4,8 @@ import pytest
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec
-from services.launch.base import Endpoints, WorkerSpec
-from services.launch.engines import Engine, container_workers
+from fedsiege.services.launch.base import Endpoints, WorkerSpec
+from fedsiege.services.launch.engines import Engine, container_workers
 
 USUAL = {
     "name": "docker",

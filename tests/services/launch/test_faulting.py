@@ -8,8 +8,8 @@ import pytest
 
 from fedsiege.experiment.faults import Fault, FaultPlan
 from fedsiege.results import Outcome, ParticipantRow
-from services.launch.base import Fleet, FleetFailed, Resources, WorkerSpec
-from services.launch.faulting import Faulting
+from fedsiege.services.launch.base import Fleet, FleetFailed, Resources, WorkerSpec
+from fedsiege.services.launch.faulting import Faulting
 
 WORKERS = [WorkerSpec(f"client-{n}", "client", 1) for n in range(10)] + [
     WorkerSpec("attacker", "attacker", 5)

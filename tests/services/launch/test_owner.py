@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from services.launch import owner
+from fedsiege.services.launch import owner
 
-OTHER = "from services.launch import owner; print(owner.this_process(), flush=True)"
+OTHER = "from fedsiege.services.launch import owner; print(owner.this_process(), flush=True)"
 
 
 def test_this_process_is_running():

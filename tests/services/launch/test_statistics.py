@@ -2,8 +2,8 @@
 
 import csv
 
-from services.launch.base import Sample
-from services.launch.statistics import Statistics
+from fedsiege.services.launch.base import Sample
+from fedsiege.services.launch.statistics import Statistics
 
 MIB = 1 << 20
 

@@ -8,16 +8,16 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from fedsiege.services.errors import Unauthenticated
+from fedsiege.services.identity.callers import Caller, Callers
+from fedsiege.services.rpc import calls, server
+from fedsiege.services.rpc.calls import OpenCalls
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.guard import Guard, Limits
+from fedsiege.services.rpc.interceptor import ErrorInterceptor
+from fedsiege.services.rpc.server import serving
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.errors import Unauthenticated
-from services.identity.callers import Caller, Callers
-from services.rpc import calls, server
-from services.rpc.calls import OpenCalls
-from services.rpc.channel import connect
-from services.rpc.guard import Guard, Limits
-from services.rpc.interceptor import ErrorInterceptor
-from services.rpc.server import serving
 from tests.services.conftest import refusal
 from tests.services.rpc.raw_line import DATA, EMPTY_MESSAGE, LONG, SERVICE, RawLine, frame, headers
 

@@ -4,7 +4,7 @@ import itertools
 
 import grpc
 
-from services.rpc import channel
+from fedsiege.services.rpc import channel
 from tests.cases import each
 
 

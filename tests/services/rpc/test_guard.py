@@ -5,13 +5,13 @@ import gc
 import pytest
 
 from fedsiege.errors import InvalidValue
+from fedsiege.services.aggregator import service as aggregator
+from fedsiege.services.errors import Exhausted, Forbidden
+from fedsiege.services.identity.callers import Caller, Role
+from fedsiege.services.rpc import guard as guard_module
+from fedsiege.services.rpc.guard import BURST, Guard, Limits, Peer
+from fedsiege.services.simulator import service as simulator
 from fedsiege.v1 import aggregator_pb2, simulator_pb2
-from services.aggregator import service as aggregator
-from services.errors import Exhausted, Forbidden
-from services.identity.callers import Caller, Role
-from services.rpc import guard as guard_module
-from services.rpc.guard import BURST, Guard, Limits, Peer
-from services.simulator import service as simulator
 from tests.cases import each
 
 ANN, BEN = Caller("ann"), Caller("ben")

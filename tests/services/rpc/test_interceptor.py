@@ -9,12 +9,12 @@ import grpc
 import pytest
 
 from fedsiege.errors import InvalidValue
+from fedsiege.services.errors import NotFound, Refusal
+from fedsiege.services.rpc.channel import connect
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.errors import NotFound, Refusal
-from services.rpc.channel import connect
 
 Code = grpc.StatusCode
 SECRET = "the database password is hunter2"

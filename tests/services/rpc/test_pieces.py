@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
 
+from fedsiege.services.errors import Malformed
+from fedsiege.services.rpc import pieces
+from fedsiege.services.rpc.pieces import Pieces, read_pieces, write_updates
+from fedsiege.services.rpc.tensors import checksum
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.errors import Malformed
-from services.rpc import pieces
-from services.rpc.pieces import Pieces, read_pieces, write_updates
-from services.rpc.tensors import checksum
 
 Chunk = tensors_pb2.TensorChunk
 

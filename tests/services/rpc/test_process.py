@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from services.rpc import process
+from fedsiege.services.rpc import process
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

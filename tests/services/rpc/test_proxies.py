@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from services.rpc.channel import channel_options
-from services.rpc.proxies import Route
+from fedsiege.services.rpc.channel import channel_options
+from fedsiege.services.rpc.proxies import Route
 from tests.cases import each
 
 #: Nothing listens there.
@@ -68,8 +68,8 @@ def test_no_proxy_is_respected(name, address, listed):
 SERVE_AND_CALL = """
 import asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from services.rpc.channel import connect
-from services.rpc.server import serving
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.server import serving
 
 async def main():
     async with serving("127.0.0.1:0", lambda server: None, []) as port:
@@ -96,7 +96,12 @@ def test_a_call_to_this_machine_ignores_a_dead_proxy(variable):
 
 
 def test_a_worker_names_the_proxy_of_a_remote_simulator():
-    command = [sys.executable, "-m", "services.client", "--simulator=siege.example.org:50052"]
+    command = [
+        sys.executable,
+        "-m",
+        "fedsiege.services.client",
+        "--simulator=siege.example.org:50052",
+    ]
     command += ["--aggregator=siege.example.org:50051"]
     worker = subprocess.Popen(
         command, env={**os.environ, "http_proxy": DEAD}, stderr=subprocess.PIPE, text=True

@@ -8,12 +8,12 @@ import grpc
 import numpy as np
 import pytest
 
+from fedsiege.services.errors import Damaged, Malformed, NotFound, Refusal
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.pulling import ModelStream
+from fedsiege.services.rpc.tensors import encode_model
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.errors import Damaged, Malformed, NotFound, Refusal
-from services.rpc.channel import connect
-from services.rpc.pulling import ModelStream
-from services.rpc.tensors import encode_model
 
 #: More than one chunk.
 SIZE = 600_001

@@ -9,11 +9,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from fedsiege.errors import InvalidValue
+from fedsiege.services.rpc import server
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.server import serving
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services.rpc import server
-from services.rpc.channel import connect
-from services.rpc.server import serving
 
 NAME = "fedsiege.v1.AggregatorService"
 SERVING = health_pb2.HealthCheckResponse.SERVING

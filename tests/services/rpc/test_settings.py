@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec
-from services.rpc.settings import INEXACT, of, read, write
+from fedsiege.services.rpc.settings import INEXACT, of, read, write
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from fedsiege.services.errors import Damaged, Malformed, ServiceError
+from fedsiege.services.rpc import tensors
+from fedsiege.services.rpc.tensors import Assembly, checksum, encode_model, manifest, raw
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import tensors_pb2
-from services.errors import Damaged, Malformed, ServiceError
-from services.rpc import tensors
-from services.rpc.tensors import Assembly, checksum, encode_model, manifest, raw
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.services.simulator.assignment import Assignment
+from fedsiege.services.simulator.workers import AttachedWorker, Workers
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator.assignment import Assignment
-from services.simulator.workers import AttachedWorker, Workers
 
 CLIENT, ATTACKER = pb.WORKER_KIND_CLIENT, pb.WORKER_KIND_ATTACKER
 SPEC = ExperimentSpec(

@@ -6,10 +6,10 @@ from pathlib import Path
 import grpc
 import pytest_asyncio
 
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.server import serving
+from fedsiege.services.simulator.service import SimulatorService
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.rpc.channel import connect
-from services.rpc.server import serving
-from services.simulator.service import SimulatorService
 from tests.services.simulator.puppets import Simulator
 
 

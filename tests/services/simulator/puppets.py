@@ -7,11 +7,11 @@ from pathlib import Path
 import grpc
 import numpy as np
 
+from fedsiege.services.rpc import settings
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.rpc import settings
 from tests.services.conftest import pieces_of
 
 Code = grpc.StatusCode

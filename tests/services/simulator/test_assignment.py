@@ -6,9 +6,9 @@ import weakref
 
 import pytest
 
+from fedsiege.services.simulator import assignment as muster_module
+from fedsiege.services.simulator.assignment import WorkersMissing
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator import assignment as muster_module
-from services.simulator.assignment import WorkersMissing
 from tests.services.simulator.assignment_scene import ATTACKER, SHARES, Scene, told
 
 

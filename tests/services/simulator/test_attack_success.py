@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from services.simulator.attack_success import AttackSuccessRates
+from fedsiege.services.simulator.attack_success import AttackSuccessRates
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from fedsiege.results import CloseReason, Outcome, ParticipantRow, Standing, Verdict
-from fedsiege.v1 import aggregator_pb2 as data_pb
-from services.simulator.conversion import (
+from fedsiege.services.simulator.conversion import (
     confusion,
     history_row,
     participant_row,
     row_message,
     row_of,
 )
+from fedsiege.v1 import aggregator_pb2 as data_pb
 
 
 def person(index: int, outcome: Outcome, *, hostile: bool = False) -> ParticipantRow:

@@ -8,13 +8,13 @@ import pytest
 
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
-from services.simulator.conclusion import subtitle
-from services.simulator.experiment import MOST_NOTES, Experiment
-from services.simulator.workers import Workers
+from fedsiege.services.simulator.conclusion import subtitle
+from fedsiege.services.simulator.experiment import MOST_NOTES, Experiment
+from fedsiege.services.simulator.workers import Workers
 
 
 def test_notes_above_the_limit_end_in_one_that_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "services.simulator.experiment")
+    caplog.set_level(logging.INFO, "fedsiege.services.simulator.experiment")
     resolved = resolve(ExperimentSpec.of({"dataset": "digits"}))
     experiment = Experiment("e1", resolved, "", Workers(), Mock(), Path(), Mock())
     for number in range(2 * MOST_NOTES):

@@ -6,12 +6,12 @@ import pytest
 
 from fedsiege.experiment.roster import Roster
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.services.simulator import assignment as muster_module
+from fedsiege.services.simulator.assignment import WorkersMissing
+from fedsiege.services.simulator.open_assignment import OpenAssignment
+from fedsiege.services.simulator.workers import AttachedWorker, Workers
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
-from services.simulator import assignment as muster_module
-from services.simulator.assignment import WorkersMissing
-from services.simulator.open_assignment import OpenAssignment
-from services.simulator.workers import AttachedWorker, Workers
 
 CLIENT, ATTACKER = pb.WORKER_KIND_CLIENT, pb.WORKER_KIND_ATTACKER
 

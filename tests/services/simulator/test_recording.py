@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fedsiege.services.aggregator.federation import ROUNDS_IN_DETAIL
+from fedsiege.services.simulator.attack_success import AttackSuccessRates
+from fedsiege.services.simulator.experiment import MOST_UNRECORDED
+from fedsiege.services.simulator.remote_federation import RemoteFederation
 from fedsiege.v1 import simulator_pb2 as pb
-from services.aggregator.federation import ROUNDS_IN_DETAIL
-from services.simulator.attack_success import AttackSuccessRates
-from services.simulator.experiment import MOST_UNRECORDED
-from services.simulator.remote_federation import RemoteFederation
 
 ROUNDS = ROUNDS_IN_DETAIL + 10
 #: Seconds for which the first recording waits for all rounds, which are played in less.

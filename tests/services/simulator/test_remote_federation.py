@@ -7,10 +7,10 @@ import grpc
 import pytest
 from grpc.aio import AioRpcError, Metadata
 
+from fedsiege.services.errors import WrongState, to_status, to_trailers
+from fedsiege.services.simulator import remote_federation
+from fedsiege.services.simulator.remote_federation import RemoteFederation
 from fedsiege.v1 import aggregator_pb2 as pb
-from services.errors import WrongState, to_status, to_trailers
-from services.simulator import remote_federation
-from services.simulator.remote_federation import RemoteFederation
 
 BROKEN = AioRpcError(grpc.StatusCode.UNAVAILABLE, Metadata(), Metadata(), "ping timeout")
 

@@ -9,20 +9,20 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from fedsiege.services.errors import NotFound
+from fedsiege.services.identity import callers
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.callers import Role
+from fedsiege.services.identity.tls import Tls
+from fedsiege.services.rpc import calls, server, settings
+from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.guard import Limits
+from fedsiege.services.rpc.server import serving
+from fedsiege.services.simulator.__main__ import main, simulating
+from fedsiege.services.simulator.service import CONTROL, PARTICIPANT
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.errors import NotFound
-from services.identity import callers
-from services.identity.authority import Authority
-from services.identity.callers import Role
-from services.identity.tls import Tls
-from services.rpc import calls, server, settings
-from services.rpc.channel import connect
-from services.rpc.guard import Limits
-from services.rpc.server import serving
-from services.simulator.__main__ import main, simulating
-from services.simulator.service import CONTROL, PARTICIPANT
 from tests.services.conftest import refusal
 
 Code = grpc.StatusCode

@@ -2,9 +2,9 @@
 
 import pytest
 
+from fedsiege.services.rpc import settings
+from fedsiege.services.simulator import service as service_module
 from fedsiege.v1 import simulator_pb2 as pb
-from services.rpc import settings
-from services.simulator import service as service_module
 from tests.services.conftest import refusal
 from tests.services.simulator.puppets import Code, has_problem, until
 

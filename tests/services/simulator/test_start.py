@@ -4,7 +4,7 @@ import pytest
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec
-from services.simulator.__main__ import from_environment, main, unread
+from fedsiege.services.simulator.__main__ import from_environment, main, unread
 
 
 def test_an_empty_environment_is_an_open_experiment():

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedsiege.services.errors import Malformed
+from fedsiege.services.simulator.workers import Workers, share_out
 from fedsiege.v1 import simulator_pb2 as pb
-from services.errors import Malformed
-from services.simulator.workers import Workers, share_out
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 

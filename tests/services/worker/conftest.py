@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 import pytest_asyncio
 
+from fedsiege.services import retry
+from fedsiege.services.identity.identity import Identity
+from fedsiege.services.worker import submitting, worker
 from fedsiege.v1 import simulator_pb2 as pb
-from services import retry
-from services.identity.identity import Identity
-from services.worker import submitting, worker
 from tests.services.worker.stage import Scene, at_work
 
 

@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 import grpc
 import numpy as np
 
+from fedsiege.services.errors import Duplicate, ServiceError
+from fedsiege.services.identity.identity import Identity
+from fedsiege.services.rpc.tensors import Floats, encode_model
+from fedsiege.services.worker.submitting import Update
+from fedsiege.services.worker.worker import HostedParticipants, Worker
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.errors import Duplicate, ServiceError
-from services.identity.identity import Identity
-from services.rpc.tensors import Floats, encode_model
-from services.worker.submitting import Update
-from services.worker.worker import HostedParticipants, Worker
 
 SIZE = 5
 PATIENCE = 10.0

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
+from fedsiege.services.attacker import __main__ as attacker
+from fedsiege.services.client import __main__ as client
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.rpc import process
+from fedsiege.services.worker import worker
 from fedsiege.v1 import simulator_pb2 as pb
-from services.attacker import __main__ as attacker
-from services.client import __main__ as client
-from services.identity.authority import Authority
-from services.rpc import process
-from services.worker import worker
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_an_invalid_option_is_named(started, capsys, arguments):
 def test_an_idle_worker_has_not_imported_torch():
     """Fifty workers start on two cores; torch takes each of them a second and 200 MB."""
     code = (
-        "import sys, services.client.__main__, services.attacker.__main__\n"
+        "import sys, fedsiege.services.client.__main__, fedsiege.services.attacker.__main__\n"
         "assert 'torch' not in sys.modules\n"
         "assert 'sklearn' not in sys.modules\n"
         "assert 'cryptography' not in sys.modules\n"

@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 
+from fedsiege.services.errors import Exhausted, Forbidden, NotFound, Unauthenticated
+from fedsiege.services.identity.authority import Authority
+from fedsiege.services.identity.callers import VerifiedCallers
+from fedsiege.services.identity.identity import Identity
+from fedsiege.services.identity.tls import Tls
+from fedsiege.services.rpc import server
+from fedsiege.services.worker import enrolling
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2_grpc as rpc
-from services.errors import Exhausted, Forbidden, NotFound, Unauthenticated
-from services.identity.authority import Authority
-from services.identity.callers import VerifiedCallers
-from services.identity.identity import Identity
-from services.identity.tls import Tls
-from services.rpc import server
-from services.worker import enrolling
 from tests.services.worker.stage import PATIENCE, Aggregator, Scene, at_work
 
 
@@ -110,7 +110,7 @@ async def test_a_renewed_certificate_is_used_at_once_and_no_message_is_lost(
             serials.append((caller.name, caller.proof.serial))
             return caller
 
-    monkeypatch.setattr("services.identity.tls.VerifiedCallers", Noting)
+    monkeypatch.setattr("fedsiege.services.identity.tls.VerifiedCallers", Noting)
     async with contextlib.AsyncExitStack() as stack:
 
         async def serve(servicer) -> str:

@@ -10,14 +10,14 @@ import grpc
 import numpy as np
 import pytest
 
+from fedsiege.services import retry
+from fedsiege.services.errors import Malformed, NotFound, Refusal
+from fedsiege.services.rpc.channel import TRANSIENT, connect, data_plane
+from fedsiege.services.rpc.tensors import CHUNK_BYTES, Assembly
+from fedsiege.services.worker import submitting
+from fedsiege.services.worker.submitting import Sender, Update
 from fedsiege.v1 import aggregator_pb2 as pb
 from fedsiege.v1 import aggregator_pb2_grpc as rpc
-from services import retry
-from services.errors import Malformed, NotFound, Refusal
-from services.rpc.channel import TRANSIENT, connect, data_plane
-from services.rpc.tensors import CHUNK_BYTES, Assembly
-from services.worker import submitting
-from services.worker.submitting import Sender, Update
 
 Code = grpc.StatusCode
 Receipt = pb.UpdateReceipt

@@ -7,9 +7,9 @@ import grpc
 import numpy as np
 import pytest
 
+from fedsiege.services.errors import Malformed
+from fedsiege.services.worker.worker import Worker
 from fedsiege.v1 import simulator_pb2 as pb
-from services.errors import Malformed
-from services.worker.worker import Worker
 from tests.services.worker.stage import PATIENCE, SIZE, Simulator, ToyParticipants, until
 
 

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from fedsiege.errors import InvalidValue
-from services.errors import Duplicate, Malformed, NotFound, WrongState
+from fedsiege.services.errors import Duplicate, Malformed, NotFound, WrongState
 from tests.services.worker.stage import SIZE, lose, refuse
 
 
