@@ -137,6 +137,11 @@ $(VENV)/.ready-dev: $(INPUTS)
 	@$(PIP) install -e '.[dev]'
 	@touch $(VENV)/.ready $@
 
+$(VENV)/.ready-docs: $(INPUTS)
+	@$(make_environment)
+	@$(PIP) install -e '.[docs]'
+	@touch $(VENV)/.ready $@
+
 define make_environment
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	echo 'FedSiege needs Python 3.11 or later and "$(PYTHON)" is not that. Name one that is:' \
