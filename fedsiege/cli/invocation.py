@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from fedsiege.results import Run
+from fedsiege.results import RunRecords
 
 #: The name of the installed program.
 PROGRAM = "fedsiege"
@@ -36,12 +36,12 @@ def this_command() -> list[str]:
     return [*program(), *sys.argv[1:]]
 
 
-def clean_command(run: Run) -> str:
+def clean_command(run: RunRecords) -> str:
     """Return the command that makes the clean twin of a run, beside it, to be typed here."""
     return shlex.join([*program(), "sim", *clean_options(run)])
 
 
-def clean_options(run: Run) -> list[str]:
+def clean_options(run: RunRecords) -> list[str]:
     """Return the options of ``sim`` that make the clean twin of a run, beside it."""
     spec = _shortened(run.path / "spec.yaml")
     out = _shortened(run.path.with_name(f"{run.path.name}-clean"))

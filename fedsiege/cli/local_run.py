@@ -17,7 +17,7 @@ from fedsiege.errors import InvalidValue
 from fedsiege.experiment.faults import Fault, FaultPlan
 from fedsiege.experiment.resolve import ResolvedSpec, resolve
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.results import HistoryRow, ResultsFolder, Run
+from fedsiege.results import HistoryRow, ResultsFolder, RunRecords
 from fedsiege.results.cost import clean_twin
 from fedsiege.results.report import RunReport
 from fedsiege.results.run_info import record_clean_twin
@@ -248,7 +248,7 @@ class _LocalRun:
         """
         try:
             if self._rows:
-                run = Run.read(self._folder.path)
+                run = RunRecords.read(self._folder.path)
                 self._screen.print_history(run.history)
                 self._sum_up(run, twin, baseline)
         except InvalidValue:
@@ -257,7 +257,7 @@ class _LocalRun:
         if self._problem:  # last, where it is seen
             self._screen.warn(self._problem, title="The experiment failed")
 
-    def _sum_up(self, run: Run, twin: Twin, baseline: Sequence[str]) -> None:
+    def _sum_up(self, run: RunRecords, twin: Twin, baseline: Sequence[str]) -> None:
         """Print what came of a run; run its clean twin before if asked to."""
         clean = None
         if run.spec.attack and twin is not Twin.OFF:

@@ -24,7 +24,7 @@ from fedsiege.results import Confusion, RunState
 from fedsiege.results.detection import SELECTION
 from fedsiege.results.files import REQUIRED
 from fedsiege.results.report import RunReport
-from fedsiege.results.run import is_run
+from fedsiege.results.run_records import is_run
 from fedsiege.results.summary import summary
 
 _BAR = 30

@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar
 
 from fedsiege.atomic import atomic_path
 from fedsiege.grids.grid import Cell, Grid
-from fedsiege.results import Outcome, ParticipantRow, Run
+from fedsiege.results import Outcome, ParticipantRow, RunRecords
 from fedsiege.results.detection import RULE
 from fedsiege.results.infrastructure import IntrusionRow
 from fedsiege.results.record import Column, Record, fixed
@@ -120,7 +120,7 @@ class CellFigures(Record):
     @classmethod
     def read(cls, cell: Cell, folder: Path) -> "CellFigures":
         """Read the results of a cell's run."""
-        run = Run.read(folder)
+        run = RunRecords.read(folder)
         accuracies = [row.accuracy for row in run.history]
         last = run.history[1:][-LAST:] or run.history
         known = any(row.missing_honest is not None for row in run.history)

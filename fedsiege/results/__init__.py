@@ -2,7 +2,7 @@
 
 ``files`` lists the files of a folder; ``docs/results.md`` describes their columns. ``record`` is
 the mechanism behind the tables: one record class per file. ``ResultsFolder`` writes a folder,
-``Run`` reads one, ``report`` computes what ``fedsiege show`` prints, ``plots`` draws.
+``RunRecords`` reads one, ``report`` computes what ``fedsiege show`` prints, ``plots`` draws.
 """
 
 from fedsiege.results.confusion import Confusion
@@ -12,8 +12,8 @@ from fedsiege.results.folder import ResultsFolder
 from fedsiege.results.history import CloseReason, HistoryRow
 from fedsiege.results.infrastructure import ContainerRow, FaultRow, IntrusionRow
 from fedsiege.results.participants import Outcome, ParticipantRow, Standing, Verdict
-from fedsiege.results.run import Run
 from fedsiege.results.run_info import RunInfo, RunState
+from fedsiege.results.run_records import RunRecords
 
 __all__ = [
     "Change",
@@ -28,8 +28,8 @@ __all__ = [
     "Outcome",
     "ParticipantRow",
     "ResultsFolder",
-    "Run",
     "RunInfo",
+    "RunRecords",
     "RunState",
     "Standing",
     "Verdict",

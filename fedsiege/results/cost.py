@@ -14,8 +14,8 @@ from fedsiege.experiment.settings import marked
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import attack_impact
 from fedsiege.results.history import HistoryRow
-from fedsiege.results.run import Run, is_run, read_spec
 from fedsiege.results.run_info import RunInfo
+from fedsiege.results.run_records import RunRecords, is_run, read_spec
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Cost:
         )
 
 
-def clean_twin(run: Run) -> Run | None:
+def clean_twin(run: RunRecords) -> RunRecords | None:
     """Find the clean twin of a run: among the runs beside it, and where ``run.json`` says it is.
 
     Of several, the one with most rounds counts, then one with the same target of the attack, as it
@@ -121,9 +121,9 @@ def clean_twin(run: Run) -> Run | None:
                 continue
             spec = read_spec(path)
             if not spec.attack and not differences(run.spec, spec):
-                found.append(Run.read(path))
+                found.append(RunRecords.read(path))
 
-    def worth(twin: Run) -> tuple[int, bool, Path]:
+    def worth(twin: RunRecords) -> tuple[int, bool, Path]:
         same = twin.spec.attack_name == run.spec.attack_name
         return len(twin.history), same, twin.path
 

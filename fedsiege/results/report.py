@@ -13,7 +13,7 @@ from fedsiege.results.confusion import Confusion
 from fedsiege.results.cost import Change, Cost, clean_twin, differences
 from fedsiege.results.detection import DetectionRow
 from fedsiege.results.history import HistoryRow
-from fedsiege.results.run import Run
+from fedsiege.results.run_records import RunRecords
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class RunReport:
         InvalidValue: no such target, or the clean run is under attack itself.
     """
 
-    run: Run
+    run: RunRecords
     target: float = 0.9
-    clean: Run | None = None
+    clean: RunRecords | None = None
 
     def __post_init__(self) -> None:
         rounds_to_target([], self.target)
@@ -61,9 +61,9 @@ class RunReport:
         Raises:
             InvalidValue: as this class; also a folder that holds no results.
         """
-        run = Run.read(path)
+        run = RunRecords.read(path)
         if clean is not None:
-            return cls(run, target, Run.read(clean))
+            return cls(run, target, RunRecords.read(clean))
         return cls(run, target, clean_twin(run) if run.spec.attack else None)
 
     @property
@@ -199,7 +199,7 @@ class RunReport:
         return spelled
 
 
-def detector_reports(run: Run) -> list[DetectorReport]:
+def detector_reports(run: RunRecords) -> list[DetectorReport]:
     """Return the figures of each detector over a run, in the order of ``detection.csv``."""
     by_name: dict[str, list[DetectionRow]] = {}
     for row in run.detections:

@@ -10,7 +10,7 @@ import pytest
 
 from fedsiege.cli import invocation
 from fedsiege.cli.invocation import clean_command
-from fedsiege.results import Run
+from fedsiege.results import RunRecords
 from tests.fedsiege.conftest import WriteRun
 
 
@@ -53,7 +53,7 @@ def test_what_is_not_the_command_line_names_the_program(monkeypatch: pytest.Monk
 def test_paths_below_the_working_directory_are_relative(
     tmp_path: Path, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Run.read(write_run(tmp_path / "runs" / "one"))
+    run = RunRecords.read(write_run(tmp_path / "runs" / "one"))
     monkeypatch.chdir(tmp_path)
     words = shlex.split(clean_command(run))
     assert words[2:] == ["--spec=runs/one/spec.yaml", "--attack=0", "--out=runs/one-clean"]
@@ -82,7 +82,7 @@ def test_show_suggests_a_command_that_works_where_it_was_typed(
 
 
 def test_the_command_for_the_twin_makes_it(tmp_path: Path, write_run: WriteRun) -> None:
-    run = Run.read(write_run(tmp_path / "a run", intrusions="replay"))
+    run = RunRecords.read(write_run(tmp_path / "a run", intrusions="replay"))
     assert clean_command(run) == (
         f"fedsiege sim '--spec={tmp_path}/a run/spec.yaml' --attack=0 "
         f"'--out={tmp_path}/a run-clean' --intrusions="

@@ -53,7 +53,7 @@ async def test_why_an_experiment_failed_is_the_last_thing_on_the_screen(
     choice.set_result((resolve(ExperimentSpec(clients=5, rounds=2)), ""))
     assert not await one.run(choice)
     read = SimpleNamespace(spec=ExperimentSpec(attack=0), history=one._rows)
-    monkeypatch.setattr(local_run.Run, "read", lambda path: read)
+    monkeypatch.setattr(local_run.RunRecords, "read", lambda path: read)
     monkeypatch.setattr(screen, "print_summary", lambda _: None)
     one.report(local_run.Twin.FIND, [])
     last = output.getvalue().splitlines()[-6:]

@@ -12,7 +12,7 @@ from rich.console import Console
 from fedsiege.cli.screen import Screen
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.results import CloseReason, Confusion, HistoryRow, Run
+from fedsiege.results import CloseReason, Confusion, HistoryRow, RunRecords
 from fedsiege.results.report import RunReport
 from fedsiege.results.summary import round_line
 
@@ -29,9 +29,9 @@ def history(*accuracies: float) -> list[HistoryRow]:
 
 def run_of(
     rows: list[HistoryRow], resolved: ResolvedSpec = RESOLVED, path: Path = Path("runs/a")
-) -> Run:
+) -> RunRecords:
     tests = {0: Confusion(np.zeros((10, 10), np.int64), np.full(10, 100))}
-    return Run(path, resolved.spec, tuple(rows), tests, (), {})
+    return RunRecords(path, resolved.spec, tuple(rows), tests, (), {})
 
 
 class Captured(Screen):

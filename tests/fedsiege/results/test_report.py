@@ -11,7 +11,7 @@ from fedsiege.errors import InvalidValue
 from fedsiege.experiment.knowledge import Knowledge
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import Detection, Discovery
-from fedsiege.results import Run
+from fedsiege.results import RunRecords
 from fedsiege.results.cost import clean_twin
 from fedsiege.results.report import DetectorReport, RunReport
 from fedsiege.results.run_info import record_clean_twin
@@ -70,7 +70,7 @@ def test_of_several_twins_the_longest_counts(tmp_path: Path, write_run: WriteRun
     write_run(tmp_path / "a", (0.9, 0.8), attack=0)
     longest = write_run(tmp_path / "b", (0.9, 0.8, 0.7), attack=0)
     write_run(tmp_path / "c", (0.9,), attack=0)
-    twin = clean_twin(Run.read(write_run(tmp_path / "run")))
+    twin = clean_twin(RunRecords.read(write_run(tmp_path / "run")))
     assert twin is not None
     assert twin.path == longest
 
@@ -80,15 +80,15 @@ def test_an_attacked_run_of_before_run_json_is_no_twin(tmp_path: Path, write_run
     (other / "run.json").unlink()
     path = write_run(tmp_path / "run")
     (path / "run.json").unlink()
-    assert clean_twin(Run.read(path)) is None
+    assert clean_twin(RunRecords.read(path)) is None
 
 
 def test_a_recorded_twin_is_found_wherever_it_is(tmp_path: Path, write_run: WriteRun) -> None:
     path = write_run(tmp_path / "run")
     twin = write_run(tmp_path / "elsewhere" / "twin", attack=0)
-    assert clean_twin(Run.read(path)) is None
+    assert clean_twin(RunRecords.read(path)) is None
     record_clean_twin(path, twin)
-    run = Run.read(path)
+    run = RunRecords.read(path)
     assert run.info.clean_twin == "../elsewhere/twin"
     found = clean_twin(run)
     assert found is not None
@@ -108,7 +108,7 @@ def test_a_run_that_differs_in_more_than_the_attack_is_no_twin(
     (tmp_path / "broken" / "spec.yaml").write_text("attack: 0\nno such setting: 1\n")
     (tmp_path / "broken" / "history.csv").write_text("")
     (tmp_path / "a file").write_text("")
-    assert clean_twin(Run.read(write_run(tmp_path / "run"))) is None
+    assert clean_twin(RunRecords.read(write_run(tmp_path / "run"))) is None
 
 
 def test_a_named_clean_run_may_differ_and_it_is_said(tmp_path: Path, write_run: WriteRun) -> None:

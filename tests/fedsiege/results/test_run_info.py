@@ -10,7 +10,7 @@ from fedsiege.errors import InvalidValue
 from fedsiege.experiment.knowledge import Knowledge
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.results import HistoryRow, ResultsFolder, Run, RunInfo, RunState
+from fedsiege.results import HistoryRow, ResultsFolder, RunInfo, RunRecords, RunState
 from fedsiege.results.run_info import Versions, record_clean_twin
 
 NOTES = ("krum assumes f=30", "two\nlines\x85and\u2028more: [")
@@ -30,7 +30,7 @@ def written(path: Path) -> ResultsFolder:
 
 
 def test_what_a_run_was_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    info = Run.read(written(tmp_path / "run").path).info
+    info = RunRecords.read(written(tmp_path / "run").path).info
     assert (info.state, info.ended, info.seconds) == (RunState.RUNNING, None, None)
     assert info.command == ("fedsiege", "sim", "--attack=0.4")
     assert info.notes == NOTES
@@ -74,11 +74,11 @@ def test_a_field_of_a_later_version_does_no_harm_and_a_damaged_file_is_named(
     path = written(tmp_path / "run").path
     info = json.loads((path / "run.json").read_text())
     (path / "run.json").write_text(json.dumps({**info, "of_the_future": 1}))
-    assert Run.read(path).info.notes == NOTES
+    assert RunRecords.read(path).info.notes == NOTES
     for damaged, words in (("{", "Invalid JSON"), (json.dumps({"state": "asleep"}), "state ")):
         (path / "run.json").write_text(damaged)
         with pytest.raises(InvalidValue, match=rf"RUN=.*run\.json cannot be read: .*{words}"):
-            Run.read(path)
+            RunRecords.read(path)
 
 
 def test_a_folder_of_before_run_json_is_read_from_the_comments_of_its_spec(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_folder_of_before_run_json_is_read_from_the_comments_of_its_spec(tmp_p
         "name: '# note: no comment'\n"
         "attack: 0.4\n"
     )
-    run = Run.read(path)
+    run = RunRecords.read(path)
     assert run.info.notes == ("krum assumes f=30", "initial weights: pretrained")
     assert run.info.dataset_reason == "MNIST is not there"
     assert run.knowledge == Knowledge(level="full", meaning="the benign updates of the round")
@@ -103,15 +103,17 @@ def test_a_folder_of_before_run_json_is_read_from_the_comments_of_its_spec(tmp_p
     assert str(run.info.versions) == line
     assert run.info.state is None
     (path / "spec.yaml").write_text("attack: 0.2\n")
-    assert Run.read(path).info == RunInfo()
-    assert Run.read(path).knowledge == Knowledge(level="none", meaning="the broadcast model only")
+    assert RunRecords.read(path).info == RunInfo()
+    assert RunRecords.read(path).knowledge == Knowledge(
+        level="none", meaning="the broadcast model only"
+    )
 
 
 def test_the_specification_holds_nothing_that_is_read_but_the_settings(tmp_path: Path) -> None:
     path = written(tmp_path / "run").path
-    before = Run.read(path)
+    before = RunRecords.read(path)
     text = (path / "spec.yaml").read_text()
     stripped = [line for line in text.splitlines() if not line.startswith("#")]
     (path / "spec.yaml").write_text("\n".join(stripped))
-    after = Run.read(path)
+    after = RunRecords.read(path)
     assert (after.spec, after.info) == (before.spec, before.info)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsiege.results import ResultsFolder, Run, RunInfo, RunState
+from fedsiege.results import ResultsFolder, RunInfo, RunRecords, RunState
 from fedsiege.results.table import Table
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
@@ -184,7 +184,7 @@ async def test_a_full_disk_is_named_and_finished_files_are_kept(
     if "run.json" in files:
         assert RunInfo.read(folder).reason == last.problem
     if rounds:
-        assert len(Run.read(folder).history) == rounds
+        assert len(RunRecords.read(folder).history) == rounds
 
 
 async def test_an_end_that_cannot_be_recorded_is_a_failure(simulator, monkeypatch):

@@ -10,12 +10,12 @@ import pytest
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.metrics import Discovery
-from fedsiege.results import DetectionRow, HistoryRow, ResultsFolder, Run
-from fedsiege.results.run import is_run
+from fedsiege.results import DetectionRow, HistoryRow, ResultsFolder, RunRecords
+from fedsiege.results.run_records import is_run
 
 
 def test_a_run_comes_back_as_it_was_written(tmp_path: Path, write_run: Callable[..., Path]) -> None:
-    run = Run.read(write_run(tmp_path / "run"))
+    run = RunRecords.read(write_run(tmp_path / "run"))
     assert run.spec.rule == "krum:f=1"
     first, last = run.history[0], run.history[3]
     assert first == HistoryRow(0, 0.9, 1 - 0.9, 5, 0, 0.1, 0, asr=0.0).after([])
@@ -52,7 +52,7 @@ def test_rounds_to_detection_are_those_in_which_one_took_part(
         written = csv.DictWriter(file, rows[0])
         written.writeheader()
         written.writerows(rows)
-    assert Run.read(table.parent).discoveries["selection"] == Discovery(1.0, 0.0)
+    assert RunRecords.read(table.parent).discoveries["selection"] == Discovery(1.0, 0.0)
 
 
 @pytest.mark.parametrize("before", ["rule", "selection"])
@@ -61,7 +61,7 @@ def test_runs_in_which_every_rule_was_said_to_accuse_are_read_as_they_are(
 ) -> None:
     table = write_run(tmp_path / "run") / "detection.csv"
     table.write_text(table.read_text().replace("selection", before))
-    run = Run.read(table.parent)
+    run = RunRecords.read(table.parent)
     assert [one.detector for one in run.detections if one.round == 2] == [before, "audit", "norm"]
     assert run.discoveries == dict.fromkeys((before, "audit", "norm"), Discovery(None, 0.5))
 
@@ -69,7 +69,7 @@ def test_runs_in_which_every_rule_was_said_to_accuse_are_read_as_they_are(
 def test_without_hostile_participants_nobody_can_be_found(
     tmp_path: Path, write_run: Callable[..., Path]
 ) -> None:
-    run = Run.read(write_run(tmp_path / "run", attack=0))
+    run = RunRecords.read(write_run(tmp_path / "run", attack=0))
     assert run.discoveries == {}
     assert {one.worth.tpr for one in run.detections} == {None}
 
@@ -79,7 +79,7 @@ def test_a_destroyed_model_comes_back(tmp_path: Path) -> None:
         (folder.path / "spec.yaml").write_text(ExperimentSpec().to_yaml())
         for number, loss in enumerate((math.inf, math.nan)):
             folder.add_round(HistoryRow(number, 0.1, loss, 0, 0, 0.0))
-    first, second = Run.read(folder.path).history
+    first, second = RunRecords.read(folder.path).history
     assert first.loss == math.inf
     assert math.isnan(second.loss)
     assert first.asr is None
@@ -91,7 +91,7 @@ def test_a_run_of_an_older_version_lacks_only_what_it_did_not_write(tmp_path: Pa
         "round,accuracy,loss,updates,rejected,seconds\n"
         "0,0.9,0.2,0,0,0.1\n1,0.5,0.2,4,0,0.1\n2,0.7,0.2,4,0,0.1\n"
     )
-    run = Run.read(tmp_path)
+    run = RunRecords.read(tmp_path)
     assert run.history[0] == HistoryRow(0, 0.9, 0.2, 0, 0, 0.1).after([])
     assert [row.asr for row in run.history] == [None] * 3
     assert run.history[2].instability == pytest.approx(0.1), "what follows from the others"
@@ -128,7 +128,7 @@ def test_what_is_no_run_is_refused(
         (tmp_path / "spec.yaml").write_text(spec)
     (tmp_path / "history.csv").write_text(history)
     with pytest.raises(InvalidValue, match=words):
-        Run.read(tmp_path)
+        RunRecords.read(tmp_path)
     assert is_run(tmp_path) == (spec is not None)
 
 
@@ -168,7 +168,7 @@ def test_a_cut_or_foreign_history_is_named_with_its_line(
         del lines[place:]
     history.write_text("".join(lines), errors="surrogateescape")
     with pytest.raises(InvalidValue, match=rf"history\.csv, line {place}: .*{words}") as caught:
-        Run.read(tmp_path / "run")
+        RunRecords.read(tmp_path / "run")
     assert caught.value.name == "RUN"
 
 
@@ -183,11 +183,11 @@ def test_every_other_table_is_named_likewise(
     last = text.count("\n")
     path.write_text(text[:-3])
     with pytest.raises(InvalidValue, match=rf"results, but {name}, line {last}: .*is cut"):
-        Run.read(tmp_path / "run")
+        RunRecords.read(tmp_path / "run")
     header, rest = text.split("\n", 1)
     path.write_text(f"{header}x\n{rest}".replace("round", "step", 1))
     with pytest.raises(InvalidValue, match=rf"results, but {name}, line 1: the header has no col"):
-        Run.read(tmp_path / "run")
+        RunRecords.read(tmp_path / "run")
 
 
 def test_what_a_foreign_table_holds_is_shown_as_text(
@@ -196,7 +196,7 @@ def test_what_a_foreign_table_holds_is_shown_as_text(
     history = write_run(tmp_path / "run") / "history.csv"
     history.write_text(history.read_text().replace("0.9", "\x1b[2J" + "9" * 5_000, 1))
     with pytest.raises(InvalidValue) as caught:
-        Run.read(tmp_path / "run")
+        RunRecords.read(tmp_path / "run")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 600
 
@@ -205,4 +205,4 @@ def test_a_cut_specification_is_named(tmp_path: Path, write_run: Callable[..., P
     spec = write_run(tmp_path / "run") / "spec.yaml"
     spec.write_text("attack: 0.2\nname: [cut")
     with pytest.raises(InvalidValue, match=r"RUN=.*spec\.yaml cannot be read: SPEC=.*not YAML"):
-        Run.read(tmp_path / "run")
+        RunRecords.read(tmp_path / "run")

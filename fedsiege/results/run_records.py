@@ -22,7 +22,7 @@ from fedsiege.results.table import BadTable, read_table
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RunRecords:
     """The results of a run.
 
     Attributes:

@@ -1,0 +1,1 @@
+"""``fedsiege.run``: run an experiment from a script or a notebook."""
