@@ -143,11 +143,25 @@ class Component:
             InvalidValue: a value is not of the declared type or in the declared range.
         """
         for parameter in parameters(type(self)):
-            parameter.check(self.name, getattr(self, parameter.name))
+            given = getattr(self, parameter.name)
+            value = _plain_number(given)
+            parameter.check(self.name, value)
+            if value is not given:
+                object.__setattr__(self, parameter.name, value)  # the dataclass is frozen
         self.check_together()
 
     def check_together(self) -> None:
         """Raise InvalidValue where parameters that are allowed one by one do not go together."""
+
+
+def _plain_number(value: object) -> object:
+    """Return a number of numpy or torch as a number of Python, anything else as it is.
+
+    So ``np.int64(3)`` and an array or tensor without dimensions can be given as parameters.
+    """
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    return value
 
 
 def parameters(cls: type[Any]) -> tuple[Parameter, ...]:

@@ -4,7 +4,9 @@ import dataclasses
 import math
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import pytest
+import torch
 from annotated_types import Ge, Gt, Le, Lt
 
 from fedsiege.errors import InvalidValue
@@ -185,6 +187,28 @@ def test_a_class_refuses_what_its_declaration_does_not_allow():
             Spade(**values)
         with pytest.raises(InvalidValue, match="spade:"):
             dataclasses.replace(Spade(), **values)
+
+
+def test_numbers_of_numpy_and_torch_become_numbers_of_python():
+    for given, holes in (
+        (np.int64(3), 3),
+        (np.uint8(3), 3),
+        (np.array(3), 3),
+        (torch.tensor(3), 3),
+    ):
+        assert (made := Spade(holes=given)) == Spade(holes=holes), repr(given)
+        assert type(made.holes) is int, repr(given)
+    assert Spade(depth=np.float32(0.5), wet=np.bool_(True)) == Spade(0.5, wet=True)
+    for values in (
+        {"holes": np.float64(3)},
+        {"holes": np.bool_(True)},
+        {"holes": np.array([3])},
+        {"depth": np.float32("nan")},
+        {"depth": np.float16("inf")},
+        {"wet": np.int64(1)},
+    ):
+        with pytest.raises(InvalidValue, match="spade:"):
+            Spade(**values)
 
 
 def test_things_are_created_by_keyword():
