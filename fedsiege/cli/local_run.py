@@ -28,8 +28,8 @@ from fedsiege.services.launch.engines import Engine
 from fedsiege.services.launch.local import LocalServices, Ports, local_workers
 from fedsiege.services.launch.supervision import Supervision
 from fedsiege.services.rpc.channel import connect
+from fedsiege.services.rpc.history_rows import row_of
 from fedsiege.services.simulator import init_file
-from fedsiege.services.simulator.conversion import row_of
 from fedsiege.services.simulator.experiment import Experiment
 from fedsiege.services.simulator.service import choose_dataset
 from fedsiege.v1 import simulator_pb2 as pb

@@ -18,8 +18,8 @@ from fedsiege.services.identity.tls import Tls
 from fedsiege.services.rpc import process
 from fedsiege.services.rpc.channel import connect
 from fedsiege.services.rpc.guard import Guard, Limits
+from fedsiege.services.rpc.history_rows import row_of
 from fedsiege.services.rpc.server import serving
-from fedsiege.services.simulator.conversion import row_of
 from fedsiege.services.simulator.experiment import Experiment
 from fedsiege.services.simulator.service import (
     CONTROL,

@@ -1,10 +1,8 @@
 """Conversion of the aggregator's and attacker's messages to rows of the results."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-from google.protobuf.struct_pb2 import Struct
 
 from fedsiege.peer_text import plain
 from fedsiege.results import (
@@ -58,35 +56,6 @@ def history_row(
         missing_hostile=sum(missing) if played else None,
         hostile_share=sum(ruled_on) / len(ruled_on) if ruled_on else None,
     )
-
-
-def row_message(row: HistoryRow) -> Struct:
-    """Return a row by column as a message; None is left out, inf and nan are text."""
-    message = Struct()
-    message.update(
-        {
-            name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in row.values().items()
-            if value is not None
-        }
-    )
-    return message
-
-
-def row_of(message: Struct) -> HistoryRow:
-    """Return the row of a message.
-
-    Raises:
-        KeyError: a column without a default is missing.
-        ValueError: a value is not of its column's type.
-    """
-    cells = dict(message.items())
-    return HistoryRow.parser(list(cells))([_cell(value) for value in cells.values()])
-
-
-def _cell(value: object) -> str:
-    """Return a value of a Struct as a cell; whole numbers arrive there as 100.0."""
-    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def confusion(entry: data_pb.AccuracyEntry) -> Confusion | None:

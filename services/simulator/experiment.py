@@ -19,15 +19,11 @@ from fedsiege.peer_text import plain
 from fedsiege.results import ResultsFolder, RunState, detections
 from fedsiege.services.errors import Refusal
 from fedsiege.services.rpc import settings
+from fedsiege.services.rpc.history_rows import row_message
 from fedsiege.services.simulator.assignment import JOIN_TIMEOUT, NO_DEADLINE, Assignment
 from fedsiege.services.simulator.attack_success import AttackSuccessRates
 from fedsiege.services.simulator.conclusion import conclude
-from fedsiege.services.simulator.conversion import (
-    confusion,
-    history_row,
-    participant_row,
-    row_message,
-)
+from fedsiege.services.simulator.conversion import confusion, history_row, participant_row
 from fedsiege.services.simulator.intervention import Intervention
 from fedsiege.services.simulator.open_assignment import OpenAssignment
 from fedsiege.services.simulator.remote_federation import RemoteFederation
@@ -134,16 +130,24 @@ class Experiment:
             federation_id=self.federation.federation_id if self.federation else "",
             hostile_indices=sorted(self.hostile),
             notes=self.notes,
+            num_recorded=len(self.history),
         )
         message.create_time.FromMicroseconds(int(self.created_at * 1e6))
         if self.ended_at:
             message.end_time.FromMicroseconds(int(self.ended_at * 1e6))
         return message
 
-    async def watch(self) -> AsyncIterator[pb.WatchExperimentResponse]:
-        """Yield the description, then an event for each change, then the final description."""
-        version, position = self._version, len(self.history)
-        yield pb.WatchExperimentResponse(experiment=self.describe())
+    async def watch(
+        self, from_round: int | None = None
+    ) -> AsyncIterator[pb.WatchExperimentResponse]:
+        """Yield the description, then an event for each change, then the final description.
+
+        With ``from_round`` that is the first round yielded, even if it is over, and the
+        descriptions have no history; without it only the rounds to come are yielded.
+        """
+        with_history, version = from_round is None, self._version
+        position = len(self.history) if from_round is None else from_round
+        yield pb.WatchExperimentResponse(experiment=self.describe(with_history=with_history))
         while not self.ended:
             if version != self._version:
                 version = self._version
@@ -155,7 +159,7 @@ class Experiment:
                 await self._changed.wait()
         for later in range(position, len(self.history)):
             yield self._entry(later)
-        yield pb.WatchExperimentResponse(experiment=self.describe())
+        yield pb.WatchExperimentResponse(experiment=self.describe(with_history=with_history))
 
     def _entry(self, position: int) -> pb.WatchExperimentResponse:
         return pb.WatchExperimentResponse(entry=self.history[position], row=self.rows[position])
@@ -308,15 +312,11 @@ class Experiment:
             FedSiegeError, grpc.aio.AioRpcError, OSError: what ended the recording.
         """
         while number - len(self.history) > MOST_UNRECORDED:
-            recorded = asyncio.create_task(self._next_change())
+            recorded = asyncio.create_task(self._changed.wait())
             try:
                 await _unless_ended(recorded, *others)
             finally:
                 recorded.cancel()
-
-    async def _next_change(self) -> None:
-        """Wait until something has changed."""
-        await self._changed.wait()
 
     async def _run_round(
         self, number: int, federation: RemoteFederation, *others: asyncio.Task[None]
@@ -385,7 +385,7 @@ class Experiment:
                 self.note(f"from round {number} on: {remark}")
 
 
-async def _unless_ended(awaited: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
+async def _unless_ended(awaited: asyncio.Task[object], *others: asyncio.Task[None]) -> None:
     """Wait for a task; if another one ends first, raise its error.
 
     Raises:

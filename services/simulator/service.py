@@ -254,15 +254,17 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         self, request: pb.WatchExperimentRequest, context: Any
     ) -> AsyncIterator[pb.WatchExperimentResponse]:
         """Stream the events of an experiment."""
-        async for event in self._find_or_newest(request.experiment_id).watch():
+        from_round = request.from_round if request.HasField("from_round") else None
+        async for event in self._find_or_newest(request.experiment_id).watch(from_round):
             yield event
 
     async def GetExperiment(
         self, request: pb.GetExperimentRequest, context: Any
     ) -> pb.GetExperimentResponse:
         """Describe an experiment."""
+        found = self._find_or_newest(request.experiment_id)
         return pb.GetExperimentResponse(
-            experiment=self._find_or_newest(request.experiment_id).describe()
+            experiment=found.describe(with_history=not request.without_history)
         )
 
     async def ListExperiments(
@@ -299,7 +301,9 @@ class SimulatorService(rpc.SimulatorServiceServicer):
         """Cancel an experiment; has no effect on one that has ended."""
         experiment = self._find(request.experiment_id)
         await experiment.cancel()
-        return pb.CancelExperimentResponse(experiment=experiment.describe())
+        return pb.CancelExperimentResponse(
+            experiment=experiment.describe(with_history=not request.without_history)
+        )
 
     async def close(self) -> None:
         """Cancel all experiments and end the streams of all workers."""

@@ -10,10 +10,10 @@ from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import ResultsFolder
 from fedsiege.services.client.participants import BenignParticipants
+from fedsiege.services.rpc.history_rows import row_of
 from fedsiege.services.rpc.tensors import Floats
 from fedsiege.services.simulator import assignment
 from fedsiege.services.simulator import experiment as running
-from fedsiege.services.simulator.conversion import row_of
 from fedsiege.services.worker.submitting import Update
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb

@@ -1,17 +1,14 @@
 """Tests of the conversion of messages to rows of the results."""
 
-import math
 from dataclasses import replace
 
 import pytest
 
-from fedsiege.results import CloseReason, Outcome, ParticipantRow, Standing, Verdict
+from fedsiege.results import Outcome, ParticipantRow, Standing, Verdict
 from fedsiege.services.simulator.conversion import (
     confusion,
     history_row,
     participant_row,
-    row_message,
-    row_of,
 )
 from fedsiege.v1 import aggregator_pb2 as data_pb
 
@@ -74,20 +71,6 @@ def test_missing_updates_of_a_round_are_counted_by_side():
     assert row.asr is None
     only_missing = history_row(data_pb.AccuracyEntry(round=3), [person(0, Outcome.MISSING)])
     assert only_missing.hostile_share is None
-
-
-def test_a_row_survives_its_message():
-    """Whole numbers, absent values, text and numbers that are not finite: what a Struct changes."""
-    row = history_row(data_pb.AccuracyEntry())
-    for changes in (
-        {"round": 12, "accuracy": 1.0, "seconds": 1 / 3, "updates": 2**40},
-        {"loss": math.inf, "problem": "8.0", "close_reason": CloseReason.DEADLINE},
-        {"asr": 0.1, "missing_honest": 0, "hostile_share": 1e-300},
-    ):
-        changed = replace(row, **changes)
-        assert row_of(row_message(changed)) == changed
-    destroyed = row_of(row_message(replace(row, loss=math.nan)))
-    assert destroyed.destroyed
 
 
 def test_the_test_by_class():
