@@ -19,16 +19,23 @@ KEPT = 0.8
 @registry.register
 @dataclass(frozen=True)
 class AdAnti(Disguised, StatefulAttack):
-    """The opposite of what training does over many rounds.
+    r"""Go against a moving average of the global steps, in disguise.
 
-    With ``G = w_t - w_{t-1}`` the direction of all fakes is::
+    Fake clients know the broadcast model only, and aim at undoing what training does over many
+    rounds. The direction of all fakes is:
 
-        v = -A,    A <- 0.8 A + 0.2 G    (A = 0 at the beginning)
+    .. math::
 
-    sent in the disguise of ``disguise.py``; zeros in the first round. ``A`` is all that is
-    remembered. Rounds in which none of the fakes was drawn count, too.
+        v = -A_t, \qquad A_t = 0.8\,A_{t-1} + 0.2\,G_t, \qquad G_t = w_t - w_{t-1}
 
-    Source: our own; ``history`` of Cao and Gong, CVPR workshops 2022, with a memory.
+    :math:`w_t` is the broadcast model, :math:`G_t` the last global step, and :math:`A` begins as 0;
+    it is all that is remembered. :math:`v` is sent in the disguise that ``ad-drift`` explains; in
+    the first round the fakes send zeros. Rounds in which none of the fakes was drawn count, too.
+
+    Source:
+        FedSiege's own: see :doc:`/sentinel`. It is the history attack with a memory, of Xiaoyu Cao
+        and Neil Zhenqiang Gong, `MPAF: Model Poisoning Attacks to Federated Learning based on Fake
+        Clients <https://arxiv.org/abs/2203.08669>`_, CVPR Workshops 2022, section 5.1.
     """
 
     name: ClassVar[str] = "ad-anti"

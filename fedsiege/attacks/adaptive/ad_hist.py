@@ -34,19 +34,26 @@ class Step:
 @registry.register
 @dataclass(frozen=True)
 class AdHist(Disguised, StatefulAttack):
-    """A random combination of past steps, which holds nothing that training has not done.
+    r"""Send a random combination of past global steps, in disguise.
 
-    Of the last 10 steps ``G_k = w_k - w_{k-1}``, and with their moving average ``A``, the direction
-    of all fakes is::
+    Fake clients know the broadcast model only. They aim at leading the model astray with nothing
+    that training has not done itself. Of the last 10 global steps :math:`G_k = w_k - w_{k-1}`,
+    where :math:`w_k` is the model that was broadcast in round :math:`k`, and with their moving
+    average :math:`A`, the direction of all fakes is:
 
-        v = h - (h . A) A / ||A||^2,    h = sum_k z_k G_k / ||G_k||,
-        A = sum_k 0.8^(t-k) G_k
+    .. math::
 
-    Every step keeps its ``z_k ~ N(0, 1)``, so that pushes add up from round to round. ``v`` neither
-    helps training nor opposes it, which would show. It is sent in the disguise of ``disguise.py``;
-    zeros until two steps were seen. Rounds in which none of the fakes was drawn count, too.
+        v = h - \frac{h \cdot A}{\lVert A \rVert^2} A, \qquad
+        h = \sum_{k=t-9}^{t} z_k \frac{G_k}{\lVert G_k \rVert}, \qquad
+        A = \sum_{k=t-9}^{t} 0.8^{\,t-k} G_k
 
-    Source: our own.
+    Every step keeps its :math:`z_k \sim N(0, 1)`, so that pushes add up from round to round.
+    :math:`v` neither helps training nor opposes it, which would show: it is orthogonal to
+    :math:`A`. It is sent in the disguise that ``ad-drift`` explains; the fakes send zeros until
+    they have seen two steps. Rounds in which none of the fakes was drawn count, too.
+
+    Source:
+        FedSiege's own: see :doc:`/sentinel`.
     """
 
     name: ClassVar[str] = "ad-hist"

@@ -13,16 +13,22 @@ from fedsiege.attacks.fake.mpaf import gap, random_base
 @registry.register
 @dataclass(frozen=True)
 class AdMpaf(Directed):
-    """MPAF's direction with the traces that training leaves.
+    """Pull towards one random model as MPAF does, with the traces that training leaves.
 
-    The direction of all fakes is::
+    Fake clients know the broadcast model only, and aim at a model that is as wrong as the base
+    model. The direction of all fakes is:
+
+    .. math::
 
         v = w' - w_t
 
-    with the random base model ``w'`` of ``mpaf``, sent in the disguise of ``disguise.py``; zeros in
-    the first round.
+    :math:`w_t` is the broadcast model and :math:`w'` the random base model of ``mpaf``. :math:`v`
+    is sent in the disguise that ``ad-drift`` explains; in the first round the fakes send zeros.
 
-    Source: our own, after MPAF of Cao and Gong, CVPR workshops 2022.
+    Source:
+        FedSiege's own: see :doc:`/sentinel`. The direction is that of Xiaoyu Cao and Neil Zhenqiang
+        Gong, `MPAF: Model Poisoning Attacks to Federated Learning based on Fake Clients
+        <https://arxiv.org/abs/2203.08669>`_, CVPR Workshops 2022, section 4.
     """
 
     name: ClassVar[str] = "ad-mpaf"

@@ -17,17 +17,25 @@ from fedsiege.seeding import generator
 @registry.register
 @dataclass(frozen=True)
 class AdSgn(Directed):
-    """PoisonedFL's idea with signs that a matrix of low rank can have.
+    r"""Send the last global step with fixed random signs, in disguise.
 
-    With ``G = w_t - w_{t-1}`` the direction of all fakes is::
+    Fake clients know the broadcast model only, and aim at pushes that add up over the rounds, as
+    those of ``poisonedfl`` do. The direction of all fakes is:
 
-        v = s * |G|
+    .. math::
 
-    for signs ``s`` in {-1, 1}^d drawn once per run. Within a weight matrix they are those of a row
-    times those of a column: with signs drawn one by one, ``v`` would be of full rank, and making it
-    low would undo them. It is sent in the disguise of ``disguise.py``; zeros in the first round.
+        v = s \odot |G_t|, \qquad G_t = w_t - w_{t-1}
 
-    Source: our own, after Xie, Fang and Gong, PoisonedFL, CVPR 2025, section 4.
+    :math:`w_t` is the broadcast model and :math:`G_t` the last global step; the absolute value and
+    the product :math:`\odot` are taken in each coordinate. The signs :math:`s \in \{-1, 1\}^d` are
+    drawn once per run. Within a weight matrix they are those of a row times those of a column: with
+    signs drawn one by one, :math:`v` would be of full rank, and making it low would undo them. It
+    is sent in the disguise that ``ad-drift`` explains; in the first round the fakes send zeros.
+
+    Source:
+        FedSiege's own: see :doc:`/sentinel`. It is after Yueqi Xie, Minghong Fang and Neil
+        Zhenqiang Gong, `Model Poisoning Attacks to Federated Learning via Multi-Round Consistency
+        <https://arxiv.org/abs/2404.15611>`_ (PoisonedFL), CVPR 2025, section 4.
     """
 
     name: ClassVar[str] = "ad-sgn"

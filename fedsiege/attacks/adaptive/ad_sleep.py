@@ -16,15 +16,29 @@ from fedsiege.attacks.vectors import last_step
 @registry.register
 @dataclass(frozen=True)
 class AdSleep(PoisonedFLNoise):
-    """Fakes that send harmless updates until they are trusted.
+    r"""Send harmless updates until the fakes are trusted, then PoisonedFL with noise.
 
-    Up to round ``rounds`` of the federation, with ``G = w_t - w_{t-1}``, they send ``G`` itself at
-    its own length ``||G||``, in the disguise of ``disguise.py`` and with noise of each one's own:
-    that does no harm, and agrees with all others (zeros in the first round). After that they are
-    ``poisonedfl-noise``, which begins then, without any disguise. ``noise`` is relative to ``G``
-    before that.
+    Fake clients know the broadcast model only, and aim at rules that remember how participants
+    behaved:
 
-    Source: our own; PoisonedFL is by Xie, Fang and Gong, CVPR 2025.
+    .. math::
+
+        g_i = \begin{cases}
+            \operatorname{disguise}(G_t) & t \le \text{rounds} \\
+            \text{that of } \texttt{poisonedfl-noise} & t > \text{rounds}
+        \end{cases}
+        \qquad G_t = w_t - w_{t-1}
+
+    :math:`w_t` is the broadcast model and :math:`t` the round of the federation. Up to round
+    ``rounds`` the fakes send the last global step :math:`G_t` itself at its own length, in the
+    disguise that ``ad-drift`` explains and with noise of each one's own: that does no harm, and
+    agrees with all others (zeros in the first round). After that they are ``poisonedfl-noise``,
+    which begins then, without any disguise. Before that, ``noise`` is relative to :math:`G_t`.
+
+    Source:
+        FedSiege's own: see :doc:`/sentinel`. PoisonedFL is by Yueqi Xie, Minghong Fang and Neil
+        Zhenqiang Gong, `Model Poisoning Attacks to Federated Learning via Multi-Round Consistency
+        <https://arxiv.org/abs/2404.15611>`_, CVPR 2025, section 4.
     """
 
     name: ClassVar[str] = "ad-sleep"

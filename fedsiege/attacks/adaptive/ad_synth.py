@@ -17,17 +17,27 @@ from fedsiege.attacks.vectors import last_step, unit
 @registry.register
 @dataclass(frozen=True)
 class AdSynth(Attack):
-    """An update that was trained, but without data.
+    r"""Train for real, on images of noise with wrong labels.
 
-    Fake i trains from ``w_t`` on 8 noise images of its own. Each is labelled as the class after the
-    one that the model predicts for it (see ``synthetic.py``). With ``G = w_t - w_{t-1}`` and the
-    resulting step ``S_i``, it sends::
+    Fake clients know the broadcast model only. They aim at an update that a detector takes for an
+    honest one, since it was trained, and that is wrong on all inputs. Fake :math:`i` sends:
 
-        g_i = norm * ||G|| * S_i / ||S_i||
+    .. math::
 
-    In the first round, and once the model is not finite, it sends zeros.
+        g_i = \text{norm} \cdot \lVert G_t \rVert \frac{S_i}{\lVert S_i \rVert}, \qquad
+        G_t = w_t - w_{t-1}
 
-    Source: our own.
+    :math:`w_t` is the broadcast model and :math:`G_t` the last global step. :math:`S_i` is what
+    fake :math:`i` gets by training from :math:`w_t` on 8 images of its own, the same in every
+    round: 4 steps of SGD with a learning rate of 0.05, two epochs in batches of 4. Each pixel is
+    uniform from black to white, and each image is labelled as the class after the one that
+    :math:`w_t` predicts for it.
+
+    The fakes send zeros in the first round, after a round in which the model stood still, and once
+    the model is not finite.
+
+    Source:
+        FedSiege's own: see :doc:`/sentinel`.
     """
 
     name: ClassVar[str] = "ad-synth"
@@ -57,11 +67,21 @@ class AdSynth(Attack):
 @registry.register
 @dataclass(frozen=True)
 class AdSynthP(AdSynth):
-    """An update that was trained, with the norms of real training, tensor by tensor.
+    r"""Train on noise as ``ad-synth`` does, with the norms of real training, tensor by tensor.
 
-    As ``ad-synth``, but every tensor of ``S_i`` is scaled first to the norm that it has in ``G``.
+    Fake clients know the broadcast model only, and aim at what ``ad-synth`` aims at. Fake :math:`i`
+    sends:
 
-    Source: our own.
+    .. math::
+
+        g_i = \text{norm} \cdot \lVert G_t \rVert \frac{P_i}{\lVert P_i \rVert}, \qquad
+        P_{i,l} = \lVert G_{t,l} \rVert \frac{S_{i,l}}{\lVert S_{i,l} \rVert}
+
+    :math:`G_t = w_t - w_{t-1}` is the last global step and :math:`S_i` the step that ``ad-synth``
+    trains; :math:`l` runs over the tensors of the model. A tensor of zeros stays one.
+
+    Source:
+        FedSiege's own: see :doc:`/sentinel`.
     """
 
     name: ClassVar[str] = "ad-synthp"

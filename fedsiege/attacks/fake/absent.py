@@ -13,11 +13,20 @@ from fedsiege.attacks.base import Attack, Broadcast, registry
 @registry.register
 @dataclass(frozen=True)
 class Absent(Attack):
-    """Hostile participants that never enrol.
+    r"""Make no attack: the hostile participants never enrol.
 
     What remains is what a perfect defence would leave: the benign participants, with the same
-    samples that they have beside any other attack at the same seed. It is a baseline to compare
-    with.
+    samples that they have beside any other attack at the same seed. With :math:`B_t` the benign
+    participants of the round, the rule gets
+
+    .. math::
+
+        \{ g_i : i \in B_t \}
+
+    and nothing else. It is a baseline to compare with: it knows nothing and aims at nothing.
+
+    Source:
+        A control of FedSiege: see :doc:`/attacks`.
     """
 
     name: ClassVar[str] = "absent"

@@ -15,20 +15,33 @@ _MOST = 1000
 @registry.register
 @dataclass(frozen=True)
 class Flooding(MpafSpread):
-    """MPAF from another identity in every round.
+    r"""Send MPAF with noise, from another identity in every round.
 
     Each hostile participant holds several identities and takes part with one after the other, so
-    that no reputation, history of updates or exclusion holds it back. With ``a`` one of the
-    identities::
+    that no reputation, history of updates or exclusion holds it back. They are fake clients: they
+    know the broadcast model only, and aim at a model that is wrong on all inputs. With :math:`a`
+    one of the identities:
 
-        g_a = scale * (w' - w_t) + noise * ||scale * (w' - w_t)|| * eps_a / ||eps_a||
+    .. math::
 
-    ``eps_a ~ N(0, I)`` is drawn for each identity in every round: the update does not give an
-    identity away, neither beside others nor from round to round. ``participants`` are the
-    identities that take part in this round; the simulator enrols all of them and rotates them.
+        g_a = u_a + \text{noise} \cdot \lVert u_a \rVert
+            \frac{\varepsilon_a}{\lVert \varepsilon_a \rVert},
+        \qquad u_a = \text{scale} \cdot (w' - w_t), \qquad \varepsilon_a \sim N(0, I)
 
-    Source: our own; the update is MPAF's (Cao and Gong, CVPR workshops 2022), the many identities
-    are those of Douceur, The Sybil Attack, IPTPS 2002.
+    :math:`w_t` is the broadcast model. :math:`w'` is the random base model of ``mpaf``, or one of
+    each identity's own with ``own_base=true``. :math:`\varepsilon_a` is drawn for each identity in
+    every round: the update does not give an identity away, neither beside others nor from round to
+    round.
+
+    Only the identities that take part in the round send an update; the simulator enrols all of them
+    and rotates them.
+
+    Source:
+        FedSiege's own: see :doc:`/attacks`. The update is that of Xiaoyu Cao and Neil Zhenqiang
+        Gong, `MPAF: Model Poisoning Attacks to Federated Learning based on Fake Clients
+        <https://arxiv.org/abs/2203.08669>`_, CVPR Workshops 2022, section 4. The many identities
+        are those of John R. Douceur, `The Sybil Attack
+        <https://doi.org/10.1007/3-540-45748-8_24>`_, IPTPS 2002.
     """
 
     name: ClassVar[str] = "flooding"

@@ -14,13 +14,25 @@ from fedsiege.attacks.vectors import last_step
 @registry.register
 @dataclass(frozen=True)
 class FreeRider(Attack):
-    """An update without training.
+    r"""Send an update without training: zeros, or the last global step once more.
 
-    ``zeros`` sends zeros; ``stale`` sends the last global step ``w_t - w_{t-1}`` once more, which
-    looks like training (in the first round: zeros).
+    A free rider knows the broadcast model only. It aims at the trained model without work of its
+    own, not at damage:
 
-    Source: Lin, Du and Liu, Free-riders in Federated Learning: Attacks and Defenses, 2019, arXiv
-    1911.12560, section 3; ``stale`` is their delta weights attack.
+    .. math::
+
+        g = \begin{cases}
+            0 & \text{kind=zeros} \\
+            w_t - w_{t-1} & \text{kind=stale}
+        \end{cases}
+
+    :math:`w_t` is the broadcast model, :math:`w_{t-1}` that of the round before. ``stale`` looks
+    like training; in the first round it sends zeros.
+
+    Source:
+        Jierui Lin, Min Du and Jian Liu, `Free-riders in Federated Learning: Attacks and Defenses
+        <https://arxiv.org/abs/1911.12560>`_, arXiv 2019, section 3; ``stale`` is their delta
+        weights attack.
     """
 
     name: ClassVar[str] = "free-rider"

@@ -14,15 +14,22 @@ from fedsiege.attacks.vectors import last_step
 @registry.register
 @dataclass(frozen=True)
 class History(Attack):
-    """The last global step, reversed and scaled.
+    r"""Reverse the last global step, scaled.
 
-    Every fake sends the same update::
+    Fake clients know the broadcast model only, and aim at undoing what training has reached. Every
+    fake sends the same update:
 
-        g = -scale * (w_t - w_{t-1})
+    .. math::
 
-    In the first round there is no step to reverse: the fakes send zeros.
+        g = -\text{scale} \cdot (w_t - w_{t-1})
 
-    Source: Cao and Gong, MPAF, CVPR workshops 2022, section 5.1, "history attack"; scale is lambda.
+    :math:`w_t` is the broadcast model, :math:`w_{t-1}` that of the round before; scale is the
+    paper's :math:`\lambda`. In the first round there is no step to reverse: the fakes send zeros.
+
+    Source:
+        Xiaoyu Cao and Neil Zhenqiang Gong, `MPAF: Model Poisoning Attacks to Federated Learning
+        based on Fake Clients <https://arxiv.org/abs/2203.08669>`_, CVPR Workshops 2022, section
+        5.1, "history attack".
     """
 
     name: ClassVar[str] = "history"

@@ -22,24 +22,36 @@ from fedsiege.seeding import generator
 @registry.register
 @dataclass(frozen=True)
 class Mpaf(Attack):
-    """Model poisoning attack based on fake clients.
+    r"""Pull the global model towards one base model, by all fake clients alike.
 
-    Every fake sends the same update in a round::
+    Fake clients know the broadcast model only, and aim at a model that is as wrong as the base
+    model. Every fake sends the same update in a round:
 
-        g = scale * (w' - w_t)
+    .. math::
 
-    where ``w'`` is the base model, fixed for the whole run: a random initialisation of the
-    federation's architecture, drawn once from the run's seed, or a checkpoint. With FedAvg, a share
-    p of fakes and honest clients that hardly move, the gap ``w' - w_t`` shrinks by ``1 - p *
-    scale`` a round; it grows without bound where ``p * scale > 2``. Values beyond the range of
-    float32 become infinite.
+        g = \text{scale} \cdot (w' - w_t)
+
+    :math:`w_t` is the broadcast model; scale is the paper's :math:`\lambda`, :math:`10^6` there.
+    The base model :math:`w'` is fixed for the whole run: a random initialisation of the
+    federation's architecture, drawn once from the run's seed, or a checkpoint.
+
+    With FedAvg, a share :math:`p` of fakes and honest clients that hardly move, the gap shrinks by
+    a constant factor in every round, and grows without bound where
+    :math:`p \cdot \text{scale} > 2`:
+
+    .. math::
+
+        w' - w_{t+1} = (1 - p \cdot \text{scale}) (w' - w_t)
+
+    Values beyond the range of float32 become infinite.
 
     Raises:
         InvalidValue: from ``craft``, the checkpoint is of another architecture.
         MissingData: from ``craft``, the checkpoint is not there.
 
-    Source: Cao and Gong, MPAF: Model Poisoning Attacks to Federated Learning based on Fake Clients,
-    CVPR workshops 2022, section 4; scale is lambda, 1e6 in the paper.
+    Source:
+        Xiaoyu Cao and Neil Zhenqiang Gong, `MPAF: Model Poisoning Attacks to Federated Learning
+        based on Fake Clients <https://arxiv.org/abs/2203.08669>`_, CVPR Workshops 2022, section 4.
     """
 
     name: ClassVar[str] = "mpaf"
@@ -89,18 +101,25 @@ def gap(broadcast: Broadcast, base: Tensor) -> Tensor:
 @registry.register
 @dataclass(frozen=True)
 class MpafMatched(Attack):
-    """MPAF's direction at the length of the last global step.
+    r"""Pull in MPAF's direction at the length of the last global step.
 
-    Every fake sends the same update::
+    Fake clients know the broadcast model only, and aim at a model that is as wrong as the base
+    model, unseen by a test of norms. Every fake sends the same update:
 
-        g = c * ||G|| * (w' - w_t) / ||w' - w_t||,    G = w_t - w_{t-1}
+    .. math::
 
-    with the random base model ``w'`` of ``mpaf``. A test of norms does not see it. In the first
-    round there is no step to match, and the fakes send zeros; so they do where ``w_t`` has arrived
-    at ``w'``.
+        g = c \lVert G_t \rVert \frac{w' - w_t}{\lVert w' - w_t \rVert}, \qquad G_t = w_t - w_{t-1}
 
-    Source: MPAF of Cao and Gong, CVPR workshops 2022; the matched norm after Xie, Fang and Gong,
-    PoisonedFL, CVPR 2025.
+    :math:`w_t` is the broadcast model, :math:`G_t` the last global step and :math:`w'` the random
+    base model of ``mpaf``. In the first round there is no step to match, and the fakes send zeros;
+    so they do where :math:`w_t` has arrived at :math:`w'`.
+
+    Source:
+        The direction is that of Xiaoyu Cao and Neil Zhenqiang Gong, `MPAF: Model Poisoning Attacks
+        to Federated Learning based on Fake Clients <https://arxiv.org/abs/2203.08669>`_, CVPR
+        Workshops 2022, section 4. The matched norm is after Yueqi Xie, Minghong Fang and Neil
+        Zhenqiang Gong, `Model Poisoning Attacks to Federated Learning via Multi-Round Consistency
+        <https://arxiv.org/abs/2404.15611>`_ (PoisonedFL), CVPR 2025.
     """
 
     name: ClassVar[str] = "mpaf-matched"
@@ -118,19 +137,28 @@ class MpafMatched(Attack):
 @registry.register
 @dataclass(frozen=True)
 class MpafSpread(Attack):
-    """MPAF with fakes that differ: by a base model of each one's own, by noise, or by both.
+    r"""Send MPAF from fakes that differ: by a base model of their own, by noise, or by both.
 
-    Fake i sends::
+    Fake clients know the broadcast model only, and aim at a model that is wrong on all inputs,
+    unseen by a test for duplicates. Fake :math:`i` sends:
 
-        g_i = scale * (w'_i - w_t)
-        g_i + noise * ||g_i|| * eps_i / ||eps_i||,    eps_i ~ N(0, I)
+    .. math::
 
-    ``w'_i`` is drawn once per run, ``eps_i`` in every round. With ``own_base=false`` all have the
+        g_i = u_i + \text{noise} \cdot \lVert u_i \rVert
+            \frac{\varepsilon_i}{\lVert \varepsilon_i \rVert},
+        \qquad u_i = \text{scale} \cdot (w'_i - w_t), \qquad \varepsilon_i \sim N(0, I)
+
+    :math:`w_t` is the broadcast model. The random base model :math:`w'_i` is drawn once per run for
+    each fake, the noise :math:`\varepsilon_i` in every round. With ``own_base=false`` all have the
     random base model of ``mpaf``. Base models of their own pull towards their mean, which lies
-    closer to 0 than any of them. A test for duplicates does not see it.
+    closer to 0 than any of them.
 
-    Source: MPAF of Cao and Gong, CVPR workshops 2022; the noise after Xie, Fang and Gong,
-    PoisonedFL, CVPR 2025.
+    Source:
+        The direction is that of Xiaoyu Cao and Neil Zhenqiang Gong, `MPAF: Model Poisoning Attacks
+        to Federated Learning based on Fake Clients <https://arxiv.org/abs/2203.08669>`_, CVPR
+        Workshops 2022, section 4. The noise is after Yueqi Xie, Minghong Fang and Neil Zhenqiang
+        Gong, `Model Poisoning Attacks to Federated Learning via Multi-Round Consistency
+        <https://arxiv.org/abs/2404.15611>`_ (PoisonedFL), CVPR 2025.
     """
 
     name: ClassVar[str] = "mpaf-spread"

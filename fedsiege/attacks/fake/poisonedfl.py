@@ -43,22 +43,42 @@ class Campaign:
 @registry.register
 @dataclass(frozen=True)
 class PoisonedFL(StatefulAttack):
-    """The same signs in every round, with the length that training itself has.
+    r"""Push every coordinate the same way in every round, at the length that training has.
 
-    With a sign vector ``s`` in {-1, 1}^d drawn once per run, ``G = w_t - w_{t-1}`` and ``M`` the
-    fakes' own last update, every fake sends::
+    Fake clients know the broadcast model only. They aim at a model that is wrong on all inputs:
+    their pushes add up over the rounds, while those of honest training cancel. Every fake sends the
+    same update:
 
-        g = c ||G|| * v * s,    v = unit(|G - M ||G|| / ||M|||)
+    .. math::
 
-    so that pushes add up over the rounds while those of honest training cancel. (Where none of the
-    fakes was drawn, ``M`` is what they would have sent.) In the first round the fakes send zeros,
-    and in every round in which the model stood still. Every 50 rounds the coordinates are counted
-    whose ``w_t - w_{t-50}`` has the sign of ``s`` (where it is 0, the sign of ``w_t`` counts).
-    Below the 99 % quantile of Binomial(d, 1/2) the defence holds, and c becomes 0.7 c, as long as
-    that is 0.5 or more.
+        g = c \lVert G_t \rVert \, v \odot s, \qquad
+        v = \operatorname{unit}\!\left( \left| G_t - \frac{\lVert G_t \rVert}{\lVert M \rVert} M
+            \right| \right), \qquad G_t = w_t - w_{t-1}
 
-    Source: Xie, Fang and Gong, PoisonedFL, CVPR 2025, section 4, and the authors' code. Their
-    trimmed mean and norm bound use facts that no server has; the rules here do not.
+    The signs :math:`s \in \{-1, 1\}^d` are drawn once per run. :math:`w_t` is the broadcast model,
+    :math:`G_t` the last global step, and :math:`M` the fakes' own last update; where none of the
+    fakes was drawn, what they would have sent. Absolute values and the product :math:`\odot` are
+    taken in each coordinate, and :math:`\operatorname{unit}` brings a vector to length 1. While
+    :math:`M = 0`, its term is left out. In the first round the fakes send zeros, and in every round
+    in which the model stood still.
+
+    Every 50 rounds the fakes test whether the model follows:
+
+    .. math::
+
+        k = \left| \{ j : \operatorname{sign}(w_t - w_{t-50})_j = s_j \} \right|, \qquad
+        c \leftarrow 0.7\,c \quad \text{if } k < q_{0.99} \text{ and } 0.7\,c \ge 0.5
+
+    :math:`q_{0.99}` is the 99 % quantile of :math:`\operatorname{Binomial}(d, 1/2)`: below it the
+    defence holds. Where a coordinate has not moved, the sign of :math:`w_t` counts.
+
+    In the authors' code the trimmed mean and the norm bound use facts that no server has; the rules
+    here do not.
+
+    Source:
+        Yueqi Xie, Minghong Fang and Neil Zhenqiang Gong, `Model Poisoning Attacks to Federated
+        Learning via Multi-Round Consistency <https://arxiv.org/abs/2404.15611>`_ (PoisonedFL), CVPR
+        2025, section 4, and the authors' `code <https://github.com/xyq7/PoisonedFL>`__.
     """
 
     name: ClassVar[str] = "poisonedfl"
@@ -104,16 +124,26 @@ class PoisonedFL(StatefulAttack):
 @registry.register
 @dataclass(frozen=True)
 class PoisonedFLNoise(PoisonedFL):
-    """PoisonedFL with noise of each fake's own, so that a test for duplicates does not see them.
+    r"""Send PoisonedFL with noise of each fake's own, so that no two updates are duplicates.
 
-    Fake i sends, with g as of ``poisonedfl``::
+    Fake clients know the broadcast model only, and aim at a model that is wrong on all inputs,
+    unseen by a test for duplicates. Fake :math:`i` sends:
 
-        g + noise * c ||G|| * unit(eps_i * s),    eps_i ~ N(0, I)
+    .. math::
 
-    ``M`` is the update without the noise, which over many fakes is their mean: so it does not
-    matter how they are split over workers.
+        g_i = g + \text{noise} \cdot c \lVert G_t \rVert \,
+            \frac{\varepsilon_i \odot s}{\lVert \varepsilon_i \odot s \rVert},
+        \qquad \varepsilon_i \sim N(0, I)
 
-    Source: as of ``poisonedfl``.
+    :math:`g`, :math:`c`, :math:`G_t` and the signs :math:`s` are those of ``poisonedfl``;
+    :math:`\varepsilon_i` is drawn in every round. The fakes' last update :math:`M` is the one
+    without the noise, which over many fakes is their mean: so it does not matter how they are split
+    over workers.
+
+    Source:
+        Yueqi Xie, Minghong Fang and Neil Zhenqiang Gong, `Model Poisoning Attacks to Federated
+        Learning via Multi-Round Consistency <https://arxiv.org/abs/2404.15611>`_ (PoisonedFL), CVPR
+        2025, and the authors' `code <https://github.com/xyq7/PoisonedFL>`__.
     """
 
     name: ClassVar[str] = "poisonedfl-noise"

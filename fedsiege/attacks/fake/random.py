@@ -16,13 +16,21 @@ from fedsiege.seeding import generator
 @registry.register
 @dataclass(frozen=True)
 class Random(Attack):
-    """Gaussian noise instead of an update.
+    r"""Send Gaussian noise instead of an update.
 
-    Every fake draws its own in every round::
+    Fake clients know the broadcast model only, and aim at a model that is wrong on all inputs; this
+    is the weakest way. Every fake draws its own noise in every round:
 
-        g_i = scale * eps_i,    eps_i ~ N(0, I)
+    .. math::
 
-    Source: Cao and Gong, MPAF, CVPR workshops 2022, section 5.1, "random attack"; scale is lambda.
+        g_i = \text{scale} \cdot \varepsilon_i, \qquad \varepsilon_i \sim N(0, I)
+
+    scale is the paper's :math:`\lambda`, the standard deviation of each coordinate.
+
+    Source:
+        Xiaoyu Cao and Neil Zhenqiang Gong, `MPAF: Model Poisoning Attacks to Federated Learning
+        based on Fake Clients <https://arxiv.org/abs/2203.08669>`_, CVPR Workshops 2022, section
+        5.1, "random attack".
     """
 
     name: ClassVar[str] = "random"

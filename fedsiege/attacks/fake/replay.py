@@ -19,17 +19,23 @@ _LONGEST = 100
 @registry.register
 @dataclass(frozen=True)
 class Replay(StatefulAttack):
-    """An old global step, once more.
+    r"""Send an old global step once more, scaled.
 
-    In round ``t`` every fake sends the same update::
+    Fake clients know the broadcast model only. They aim at slowing training down with steps that
+    real training did make, but from a model that is gone. In round :math:`t` every fake sends the
+    same update:
 
-        g = scale * G_{t-delay},    G_k = w_k - w_{k-1}
+    .. math::
 
-    which real training did make, but from a model that is gone. Until a step is old enough, the
+        g = \text{scale} \cdot G_{t - \text{delay}}, \qquad G_k = w_k - w_{k-1}
+
+    :math:`w_k` is the model that was broadcast in round :math:`k`. Until a step is old enough, the
     fakes send zeros. Rounds in which none of the fakes was drawn count, too. ``delay + 1`` vectors
     of the model's size are remembered. Delay 0 would be ``free-rider:kind=stale``.
 
-    Source: our own; the replay attack of network protocols, applied to updates.
+    Source:
+        FedSiege's own: see :doc:`/attacks`. It is the replay attack of network protocols, applied
+        to updates.
     """
 
     name: ClassVar[str] = "replay"
