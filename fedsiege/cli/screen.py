@@ -25,12 +25,12 @@ from rich.text import Text
 
 from fedsiege.cli.history_table import history_table
 from fedsiege.cli.spec_rows import spec_rows
-from fedsiege.cli.time_left import TimeLeft
 from fedsiege.cli.wrapped import Wrapped
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.results import HistoryRow
 from fedsiege.results.report import RunReport
 from fedsiege.results.summary import missing_in_words, round_line, summary
+from fedsiege.time_left import TimeLeft
 
 #: Notes that differ in their numbers alone; of more the screen says how many.
 _MOST_ALIKE = 3

@@ -1,6 +1,5 @@
 """``fedsiege show``: a run's figures as a page to read, or as JSON."""
 
-import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,12 +18,10 @@ from fedsiege.cli.screen import Screen
 from fedsiege.cli.screen_table import ScreenTable
 from fedsiege.cli.spec_rows import spec_rows
 from fedsiege.cli.wrapped import Wrapped
-from fedsiege.errors import InvalidValue
 from fedsiege.results import Confusion, RunState
 from fedsiege.results.detection import SELECTION
-from fedsiege.results.files import REQUIRED
 from fedsiege.results.report import RunReport
-from fedsiege.results.run_records import is_run
+from fedsiege.results.run_records import find_run
 from fedsiege.results.summary import summary
 
 _BAR = 30
@@ -69,8 +66,8 @@ def run(
     Raises:
         InvalidValue: no such run, or no such target.
     """
-    path = find("RUN", name, runs)
-    report = RunReport.of(path, target, None if clean is None else find("CLEAN", clean, runs))
+    path = find_run("RUN", name, runs)
+    report = RunReport.of(path, target, None if clean is None else find_run("CLEAN", clean, runs))
     if as_json:
         text = json.dumps(report.to_json(), indent=2, allow_nan=False, ensure_ascii=False)
         screen.console.print(Text(text), soft_wrap=True)
@@ -82,31 +79,6 @@ def run(
         screen.say("For the cost of the attack, run the same without it:")
         # on one line however narrow the window is: commands are copied
         screen.console.print(Text(clean_command(report.run)), soft_wrap=True)
-
-
-def find(option: str, name: str, runs: Path) -> Path:
-    """Find a results folder.
-
-    Args:
-        option: what the user calls it, for the error.
-        name: a path, or the name of a folder in ``runs``.
-        runs: where results folders are.
-
-    Raises:
-        InvalidValue: there is none; the error lists the nearest.
-    """
-    for path in (Path(name), runs / name):
-        if is_run(path):
-            return path
-        if path.is_dir() and name:
-            missing = [one for one in REQUIRED if not (path / one).is_file()]
-            allowed = f"a folder of results; it has no {' and no '.join(missing)}"
-            raise InvalidValue(option, name, allowed)
-    there = [path.name for path in sorted(runs.glob("*")) if is_run(path)]
-    near = [one for one in there if name and name in one][-3:]
-    near += difflib.get_close_matches(name, there, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(list(dict.fromkeys(near))[:3])}?" if near else ""
-    raise InvalidValue(option, name, hint or f"a folder of results, or the name of one in {runs}")
 
 
 def page(report: RunReport) -> Iterable[Group]:

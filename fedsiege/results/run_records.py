@@ -1,5 +1,6 @@
 """Reads a results folder back, whether its run has ended or not."""
 
+import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,31 @@ class RunRecords:
 def is_run(path: Path) -> bool:
     """Whether a folder looks like one of results."""
     return all((path / name).is_file() for name in REQUIRED)
+
+
+def find_run(option: str, name: str, runs: Path) -> Path:
+    """Find a results folder.
+
+    Args:
+        option: what the user calls it, for the error.
+        name: a path, or the name of a folder in ``runs``.
+        runs: where results folders are.
+
+    Raises:
+        InvalidValue: there is none; the error lists the nearest.
+    """
+    for path in (Path(name), runs / name):
+        if is_run(path):
+            return path
+        if path.is_dir() and name:
+            missing = [one for one in REQUIRED if not (path / one).is_file()]
+            allowed = f"a folder of results; it has no {' and no '.join(missing)}"
+            raise InvalidValue(option, name, allowed)
+    there = [path.name for path in sorted(runs.glob("*")) if is_run(path)]
+    near = [one for one in there if name and name in one][-3:]
+    near += difflib.get_close_matches(name, there, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(list(dict.fromkeys(near))[:3])}?" if near else ""
+    raise InvalidValue(option, name, hint or f"a folder of results, or the name of one in {runs}")
 
 
 def read_spec(path: Path) -> ExperimentSpec:

@@ -7,6 +7,7 @@ import grpc
 
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.results import ResultsFolder
+from fedsiege.results.plots.heading import heading
 from fedsiege.services.errors import Refusal
 from fedsiege.services.simulator.conversion import intrusion_row
 from fedsiege.services.simulator.remote_federation import RemoteFederation
@@ -41,11 +42,7 @@ async def conclude(
     except OSError as error:
         problems.append(error)
     try:
-        await asyncio.to_thread(
-            folder.write_plots,
-            spec.name or f"{spec.model} on {spec.dataset}",
-            subtitle(resolved),
-        )
+        await asyncio.to_thread(folder.write_plots, *heading(spec, resolved.knowledge))
     except OSError as error:
         problems.append(error)
     try:
@@ -59,20 +56,3 @@ async def conclude(
         problems.append(error)
     if problems:
         raise problems[0]
-
-
-def subtitle(resolved: ResolvedSpec) -> str:
-    """Return the subtitle of a run's plots: attack, rule, participants, partition, seed."""
-    spec = resolved.spec
-    level = resolved.knowledge.level if resolved.knowledge else "none"
-    attack = f"{spec.attack_name}, {spec.attack:.0%} hostile, knowledge {level}"
-    size = f"{spec.clients} participants" if spec.clients else "open to newcomers"
-    return " · ".join(
-        [
-            attack if spec.attack else "no attack",
-            spec.rule,
-            size,
-            spec.partition,
-            f"seed {spec.seed}",
-        ]
-    )

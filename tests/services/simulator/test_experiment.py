@@ -1,4 +1,4 @@
-"""Tests of an experiment's notes and of its plots' subtitle."""
+"""Tests of an experiment's notes."""
 
 import logging
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.services.simulator.conclusion import subtitle
 from fedsiege.services.simulator.experiment import MOST_NOTES, Experiment
 from fedsiege.services.simulator.workers import Workers
 
@@ -23,17 +22,3 @@ def test_notes_above_the_limit_end_in_one_that_says_so(caplog: pytest.LogCapture
     assert kept == [f"complaint {number}" for number in range(MOST_NOTES)]
     assert last == f"more than {MOST_NOTES} notes: what follows is in the simulator's log only"
     assert len(caplog.records) == 2 * MOST_NOTES, "the log has them all"
-
-
-@pytest.mark.parametrize(
-    ("settings", "attack"),
-    [
-        ({"attack": 0.2}, "mpaf:scale=1.0,base=random, 20% hostile, knowledge none · fedavg"),
-        ({"attack": 0.2, "attack_name": "alie"}, "20% hostile, knowledge partial · fedavg"),
-        ({"attack": 0}, "no attack · fedavg"),
-    ],
-)
-def test_a_plot_names_the_knowledge_of_the_attack(settings: dict[str, object], attack: str) -> None:
-    resolved = resolve(ExperimentSpec.of({"dataset": "digits", "clients": 20, **settings}))
-    assert attack in subtitle(resolved)
-    assert ("knowledge" in subtitle(resolved)) == bool(settings["attack"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedsiege.cli.time_left import TimeLeft, duration_text
+from fedsiege.time_left import TimeLeft, duration_text
 
 
 class Clock:
