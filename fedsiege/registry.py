@@ -1,44 +1,35 @@
-"""Components that are chosen by name: rules, attacks, detectors, partitions.
+"""Registries: the components of one kind by name, those of FedSiege and those of plug-ins."""
 
-A component is a frozen dataclass. Its fields are its parameters, each declared once::
-
-    @registry.register
-    @dataclass(frozen=True)
-    class Krum(Rule):
-        name = "krum"
-        summary = "the update closest to its neighbours"
-
-        f: Annotated[int | None, Ge(0), "assumed number of hostile participants"] = None
-
-From that declaration follow the check of every value, the error that says what is allowed, the
-reading of ``krum:f=20`` and the listing.
-"""
-
-import dataclasses
+import contextlib
 import difflib
 import functools
 import re
-import types
-from collections.abc import Callable, Iterator
-from typing import (
-    Annotated,
-    Any,
-    ClassVar,
-    Generic,
-    Literal,
-    Protocol,
-    TypeVar,
-    Union,
-    cast,
-    get_args,
-    get_origin,
-    get_type_hints,
+from collections.abc import Iterator
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from fedsiege import grammar, plugins
+from fedsiege.components import (
+    Component,
+    Parameter,
+    Spelling,
+    parameters,
+    read_settings,
+    spell,
+    takes,
 )
-
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-from fedsiege import grammar
 from fedsiege.errors import InvalidValue
+from fedsiege.plugins import Offer, Plugin, Unusable
+
+__all__ = [
+    "Component",
+    "Named",
+    "Parameter",
+    "Registry",
+    "Spelling",
+    "parameters",
+    "read_settings",
+    "spell",
+]
 
 
 class Named(Protocol):
@@ -53,207 +44,177 @@ Class = TypeVar("Class", bound=type[Named])
 
 #: Names that are suggested for one that is unknown.
 _MOST_NEAR = 4
-#: What is allowed of each type that a parameter may have.
-_ALLOWED = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
-#: What the bounds of annotated_types say.
-_BOUNDS = {"gt": " above {}", "ge": ", {} or more", "lt": ", below {}", "le": ", at most {}"}
-#: No conversions: 1 is not true, "3" is not 3, and NaN is no number.
-_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class Spelling:
-    """Metadata of a parameter that is written in a way that its type does not tell.
-
-    Attributes:
-        allowed: what is allowed, for people.
-        read: turns text into a value and raises ValueError if it cannot; None for the usual way.
-    """
-
-    allowed: str
-    read: Callable[[str], object] | None = None
-
-
-class Parameter:
-    """One parameter of a component, as its class declares it.
-
-    Args:
-        name: of the field.
-        hint: its annotation: ``Annotated[TYPE, Ge(..), .., "description"]``, or a plain type.
-        default: its default.
-
-    Attributes:
-        name: of the field.
-        type: of its values, None aside, as text: "int", "float", "bool", "str".
-        default: as text.
-        allowed: which values are allowed, as text: "a whole number, 1 or more".
-        description: what it means, as text; empty where nothing is declared.
-    """
-
-    def __init__(self, name: str, hint: Any, default: object = None) -> None:
-        declared, *metadata = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-        spelling = next((one for one in metadata if isinstance(one, Spelling)), None)
-        kind = _kind(declared)
-        self.name = name
-        self.type = kind.__name__ if isinstance(kind, type) else "str"
-        self.default = str(default)
-        self.allowed = spelling.allowed if spelling else _allowed(kind, metadata)
-        self.description = next((one for one in metadata if isinstance(one, str)), "")
-        self._read = spelling.read if spelling else None
-        self._adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_STRICT)
-
-    def check(self, component: str, value: object) -> None:
-        """Raise InvalidValue unless a value is of the declared type and in the declared range."""
-        try:
-            self._adapter.validate_python(value)
-        except ValidationError:
-            raise InvalidValue(f"{component}:{self.name}", value, self.allowed) from None
-
-    def read(self, component: str, text: str) -> Any:  # of the declared type
-        """Return the value that a text stands for.
-
-        Raises:
-            InvalidValue: it stands for none, or for one out of the range.
-        """
-        try:
-            if self._read is not None:
-                return self._adapter.validate_python(self._read(text))
-            return self._adapter.validate_strings(text)
-        except ValueError:  # pydantic's ValidationError is one
-            raise InvalidValue(f"{component}:{self.name}", text, self.allowed) from None
-
-
-class Component:
-    """Base of the components: a frozen dataclass that checks its parameters when it is created.
-
-    Attributes:
-        name: what it is called in text.
-        summary: one line for listings.
-        positional: the parameter that a lone value sets, as in ``dirichlet:0.5``; None for none.
-    """
-
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    positional: ClassVar[str | None] = None
-
-    def __post_init__(self) -> None:
-        """Check every parameter.
-
-        Raises:
-            InvalidValue: a value is not of the declared type or in the declared range.
-        """
-        for parameter in parameters(type(self)):
-            given = getattr(self, parameter.name)
-            value = _plain_number(given)
-            parameter.check(self.name, value)
-            if value is not given:
-                object.__setattr__(self, parameter.name, value)  # the dataclass is frozen
-        self.check_together()
-
-    def check_together(self) -> None:
-        """Raise InvalidValue where parameters that are allowed one by one do not go together."""
-
-
-def _plain_number(value: object) -> object:
-    """Return a number of numpy or torch as a number of Python, anything else as it is.
-
-    So ``np.int64(3)`` and an array or tensor without dimensions can be given as parameters.
-    """
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        return value.item()
-    return value
-
-
-def parameters(cls: type[Any]) -> tuple[Parameter, ...]:
-    """Return the parameters that a dataclass declares, in the order of its fields."""
-    return _parameters(cast(Any, cls))  # mypy takes a class for unhashable
-
-
-@functools.cache  # looking them up at each creation would take longer than all else
-def _parameters(cls: Any) -> tuple[Parameter, ...]:
-    hints = get_type_hints(cls, include_extras=True)
-    return tuple(
-        Parameter(field.name, hints[field.name], field.default) for field in dataclasses.fields(cls)
-    )
-
-
-def read_settings(
-    cls: type[Any], name: str, text: str | None, form: str | None = None
-) -> dict[str, Any]:
-    """Return the parameters of a component that a text sets: ``key=value,key=value``.
-
-    Args:
-        cls: the component.
-        name: what it is called in errors.
-        text: what is behind its colon; a lone value sets the positional parameter. None for
-            nothing.
-        form: how it is to be written, for the error; None for ``name:key=value,key=value``.
-
-    Raises:
-        InvalidValue: text of another form, a parameter that there is not or that is given twice,
-            or a value that is not allowed.
-    """
-    if text is None:
-        return {}
-    known = {parameter.name: parameter for parameter in parameters(cls)}
-    positional = getattr(cls, "positional", None)
-    if positional and text and "=" not in text:
-        return {positional: known[positional].read(name, text)}
-    found = {}
-    # Nothing behind the colon is not the same as no colon: a value may have got lost.
-    for key, value in grammar.pairs(name, text or ",", "="):
-        if not value:
-            settings = positional.upper() if positional else "key=value,key=value"
-            form = form or (f"{name}:{settings}" if known else name)
-            raise InvalidValue(name, text, f"write it as {form}")
-        if key not in known:
-            raise InvalidValue(f"{name}:{key}", value, _takes(cls))
-        found[key] = known[key].read(name, value)
-    return found
+#: Names of components of plug-ins: they stand in texts between colons, commas and slashes.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,99}")
 
 
 class Registry(Generic[T]):
-    """Components of one kind by name.
+    """Components of one kind by name: those of FedSiege, and those of plug-ins.
+
+    A name belongs to one component. A plug-in cannot take the name of a component of FedSiege, and
+    of two plug-ins that offer the same name neither is used.
 
     Args:
         noun: what is listed, for error texts: "rule", "attack".
+        base: the class that all components derive from; None for any.
+        group: the entry points at which packages offer components; empty for none.
     """
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: str, base: type[Any] | None = None, group: str = "") -> None:
         self.noun = noun
+        self._base = base
+        self._group = group
         self._classes: dict[str, type[Any]] = {}
+        self._registered: dict[str, list[Offer]] = {}
 
     def register(self, cls: Class) -> Class:
-        """Class decorator that lists a dataclass under its ``name``."""
-        if cls.name in self._classes:
-            raise RuntimeError(f"two {self.noun}s are called {cls.name!r}")
-        self._classes[cls.name] = cls
+        """Class decorator that lists a dataclass under its ``name``.
+
+        Raises:
+            InvalidValue: there is a component of that name, or the class is not fit for one.
+        """
+        loading = plugins.loading()
+        if cls.__module__.startswith("fedsiege."):
+            if cls.name in self._classes:
+                raise RuntimeError(f"two {self.noun}s are called {cls.name!r}")
+            self._classes[cls.name] = cls
+        elif loading is None:
+            self._add(cls, Plugin(cls.__module__))
+        elif loading.kept:
+            loading.add.append(functools.partial(self._add, cls, loading.plugin))
         return cls
 
+    def _add(self, cls: type[Any], plugin: Plugin) -> None:
+        """List a class of a plug-in file or of a program that imports FedSiege."""
+        name = getattr(cls, "name", None)
+        try:
+            self._check(cls, str(name))
+            if name in self._classes:
+                raise Unusable(self._taken())
+        except Unusable as error:
+            raise InvalidValue(self.noun, name, str(error)) from None
+        offer = Offer(cls.name, plugin, cls.__module__, cls.__qualname__, lambda: cls)
+        others = self._registered.get(cls.name, [])
+        # The same class once more, such as from a cell of a notebook, replaces the former.
+        others = [one for one in others if (one.plugin, one.source) != (plugin, offer.source)]
+        self._registered[cls.name] = [*others, offer]
+
     def names(self) -> list[str]:
-        """Return all names in alphabetical order."""
-        return sorted(self._classes)
+        """Return all names in alphabetical order; no package is loaded for it."""
+        return sorted({*self._classes, *self._offered()})
 
     def __iter__(self) -> Iterator[type[Any]]:
-        return (self._classes[name] for name in self.names())
+        for name in self.names():
+            with contextlib.suppress(InvalidValue):  # ``problems`` tells of it
+                yield self.get(name)
 
     def get(self, name: str) -> type[Any]:
-        """Return the class of that name; an unknown name raises InvalidValue with the nearest."""
-        if name not in self._classes:
+        """Return the class of that name.
+
+        Raises:
+            InvalidValue: an unknown name, with the nearest; or its plug-in cannot be used, with the
+                reason.
+        """
+        if name in self._classes:
+            return self._classes[name]
+        offers = self._offered().get(name, [])
+        if not offers:
             near = self._near(name.lower())
             hint = f"did you mean {' or '.join(near)}? " if near else ""
             raise InvalidValue(self.noun, name, f"{hint}There are: {', '.join(self.names())}")
-        return self._classes[name]
+        if reason := self._clash(offers):
+            raise InvalidValue(self.noun, name, reason)
+        try:
+            cls: type[Any] = offers[0].load(self._check)
+        except Unusable as error:
+            allowed = f"the plug-in {offers[0].plugin} cannot be used: {error}"
+            raise InvalidValue(self.noun, name, allowed) from None
+        return cls
+
+    def origin(self, name: str) -> Plugin | None:
+        """Return the plug-in that a component comes from; None for one of FedSiege."""
+        offers = [] if name in self._classes else self._offered().get(name, [])
+        return offers[0].plugin if offers else None
+
+    def problems(self) -> Iterator[tuple[str, Plugin, str]]:
+        """Load all plug-ins; yield name, plug-in and reason for each that cannot be used."""
+        for name, offers in sorted(self._offered(all_names=True).items()):
+            for offer in offers:
+                reason = self._clash(offers)
+                if name in self._classes:
+                    reason = self._taken()
+                if not reason:
+                    try:
+                        offer.load(self._check)
+                    except Unusable as error:
+                        reason = str(error)
+                if reason:
+                    yield name, offer.plugin, reason
+
+    def _offered(self, all_names: bool = False) -> dict[str, list[Offer]]:
+        """Return the offers of plug-ins by name, without names of FedSiege's unless asked for."""
+        found: dict[str, list[Offer]] = {}
+        if self._group:
+            plugins.load_files()
+            for offer in plugins.offers_of_packages(self._group):
+                found.setdefault(offer.name, []).append(offer)
+        for name, offers in self._registered.items():
+            there = found.setdefault(name, [])
+            sources = [one.source for one in there]
+            there.extend(one for one in offers if one.source not in sources)
+        return {
+            name: offers for name, offers in found.items() if all_names or name not in self._classes
+        }
+
+    def _taken(self) -> str:
+        """Return why a plug-in's component of a name of FedSiege's is not used."""
+        return f"FedSiege has a {self.noun} of this name, and keeps it; choose another name"
+
+    def _clash(self, offers: list[Offer]) -> str:
+        """Return what is wrong with the offers of one name; empty for a single one."""
+        if len(offers) == 1:
+            return ""
+        owners = " and ".join(str(offer.plugin) for offer in offers)
+        return f"{owners} offer a {self.noun} of this name, and neither is used; remove one"
+
+    def _check(self, cls: Any, name: str) -> None:  # whatever a plug-in has there
+        """Check the class of a plug-in.
+
+        Raises:
+            Unusable: it is no component of this kind and name.
+        """
+        if not isinstance(cls, type) or (self._base and not issubclass(cls, self._base)):
+            wanted = f"fedsiege's {self._base.__name__}" if self._base else "a component"
+            raise Unusable(f"{cls!r} is no class that derives from {wanted}")
+        shown = f"{cls.__module__}.{cls.__qualname__}"
+        dataclass = vars(cls).get("__dataclass_params__")
+        if dataclass is None or not dataclass.frozen:
+            raise Unusable(f"{shown} is no frozen dataclass: @dataclass(frozen=True) is missing")
+        if getattr(cls, "name", None) != name:
+            raise Unusable(f"the name of {shown} is {getattr(cls, 'name', None)!r}, not {name!r}")
+        if not _NAME.fullmatch(name):
+            raise Unusable(f"the name {name!r} is not of letters, digits, dots and hyphens")
+        if not isinstance(getattr(cls, "summary", None), str):
+            raise Unusable(f"{shown} has no summary")
+        try:
+            parameters(cls)
+            cls()
+        except Exception as error:
+            raise Unusable(f"{shown} with its defaults: {error}") from error
 
     def _near(self, text: str) -> list[str]:
         """Return the names that may have been meant, the likeliest first."""
         if not text:
             return []
-        found = [name for name in self.names() if text in name]
+        names = self.names()
+        found = [name for name in names if text in name]
         found.sort(key=lambda name: not name.startswith(text))
         if not found:  # a kind, such as backdoor, or a slip of the hand
-            found = [one.name for one in self if text in re.findall(r"[\w-]+", one.summary.lower())]
-            found += difflib.get_close_matches(text, self._classes, n=3, cutoff=0.5)
+            classes = [self._classes[name] for name in sorted(self._classes)]
+            found = [
+                one.name for one in classes if text in re.findall(r"[\w-]+", one.summary.lower())
+            ]
+            found += difflib.get_close_matches(text, names, n=3, cutoff=0.5)
         return list(dict.fromkeys(found))[:_MOST_NEAR]
 
     def parameters(self, name: str) -> tuple[Parameter, ...]:
@@ -270,7 +231,7 @@ class Registry(Generic[T]):
         known = {parameter.name for parameter in parameters(cls)}
         for key, value in given.items():
             if key not in known:
-                raise InvalidValue(f"{name}:{key}", value, _takes(cls))
+                raise InvalidValue(f"{name}:{key}", value, takes(cls))
         created: T = cls(**given)
         return created
 
@@ -290,55 +251,3 @@ class Registry(Generic[T]):
         known = {parameter.name for parameter in parameters(cls)}
         fitting = {key: value for key, value in defaults.items() if key in known}
         return self.create(name, **{**fitting, **read_settings(cls, name, settings)})
-
-
-def spell(component: Any) -> str:  # any component
-    """Write a component as text that ``parse`` reads back, parameters that are None left out.
-
-    A component made of others has a ``spelled`` method of its own.
-
-    Raises:
-        InvalidValue: a parameter is text that ``parse`` would read as something else.
-    """
-    if hasattr(component, "spelled"):
-        return str(component.spelled())
-    values = {f.name: getattr(component, f.name) for f in dataclasses.fields(component)}
-    for key, value in values.items():
-        if isinstance(value, str) and (not value or "," in value or value != value.strip()):
-            allowed = "text without commas, and without spaces around it"
-            raise InvalidValue(f"{component.name}:{key}", value, allowed)
-    if list(values) == [component.positional]:
-        return f"{component.name}:{values[component.positional]}"
-    given = ",".join(f"{key}={value}" for key, value in values.items() if value is not None)
-    return f"{component.name}:{given}" if given else str(component.name)
-
-
-def _takes(cls: type[Any]) -> str:
-    """Return which parameters a component takes, for errors."""
-    known = ", ".join(parameter.name for parameter in parameters(cls))
-    return f"it takes {known}" if known else "it takes no parameters"
-
-
-def _kind(hint: Any) -> Any:  # a type, a Literal of texts, or a union of one with None
-    """Return the type of a parameter that may also be None."""
-    if get_origin(hint) is Literal:
-        return hint
-    several = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    kinds = [one for one in several if one is not type(None)]
-    if len(kinds) != 1 or kinds[0] not in _ALLOWED:
-        raise TypeError(f"a parameter is a bool, int, float, str or a Literal, not {hint}")
-    return kinds[0]
-
-
-def _allowed(kind: Any, metadata: list[Any]) -> str:
-    """Return what is allowed of a type within the bounds that its metadata sets."""
-    if get_origin(kind) is Literal:
-        *others, last = get_args(kind)
-        return f"{', '.join(others)} or {last}" if others else str(last)
-    bounds = {
-        name: getattr(one, name) for one in metadata for name in _BOUNDS if hasattr(one, name)
-    }
-    shown = {name: f"{x:g}" if isinstance(x, float) else str(x) for name, x in bounds.items()}
-    if "ge" in shown and "le" in shown:
-        return f"{_ALLOWED[kind]} from {shown['ge']} to {shown['le']}"
-    return _ALLOWED[kind] + "".join(_BOUNDS[name].format(shown[name]) for name in shown)

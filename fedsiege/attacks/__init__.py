@@ -59,3 +59,4 @@ create = registry.create
 names = registry.names
 parameters = registry.parameters
 parse = registry.parse
+register = registry.register

@@ -270,4 +270,4 @@ class PoisoningAttack(Attack):
         return broadcast.own_of(participants)
 
 
-registry: Registry[Attack] = Registry("attack")
+registry: Registry[Attack] = Registry("attack", Attack, "fedsiege.attacks")

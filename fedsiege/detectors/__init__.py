@@ -25,3 +25,4 @@ from fedsiege.registry import spell as spell
 create = registry.create
 names = registry.names
 parameters = registry.parameters
+register = registry.register

@@ -77,4 +77,4 @@ class Detector(Component, abc.ABC):
         """Score the updates: there is at least one row, and all are finite."""
 
 
-registry: Registry[Detector] = Registry("detector")
+registry: Registry[Detector] = Registry("detector", Detector, "fedsiege.detectors")

@@ -50,3 +50,4 @@ from fedsiege.rules.weak_dp import WeakDp as WeakDp
 
 names = registry.names
 parameters = registry.parameters
+register = registry.register

@@ -288,7 +288,7 @@ def _row_sums(updates: Tensor) -> Tensor:
     return sums
 
 
-registry: Registry[Rule] = Registry("rule")
+registry: Registry[Rule] = Registry("rule", Rule, "fedsiege.rules")
 
 
 def keep_model(

@@ -60,8 +60,22 @@ def test_names_are_in_alphabetical_order():
 
 
 def test_a_name_is_taken_once():
+    @dataclasses.dataclass(frozen=True)
+    class Other(Component):
+        name: ClassVar[str] = "rake"
+        summary: ClassVar[str] = "rakes too"
+
+    sheds: Registry[Component] = Registry("tool")
+    sheds.register(Rake)
+    sheds.register(Rake)  # as when a cell of a notebook runs again
+    assert sheds.get("rake") is Rake
+    sheds.register(Other)
+    with pytest.raises(InvalidValue, match=r"offer a tool of this name, and neither is used"):
+        sheds.get("rake")
+    built_in = type("Rake", (Rake,), {"__module__": "fedsiege.own"})
+    sheds.register(built_in)
     with pytest.raises(RuntimeError, match="two tools are called 'rake'"):
-        registry.register(Rake)
+        sheds.register(built_in)
 
 
 def test_parameters_are_listed_with_type_and_default():

@@ -16,3 +16,4 @@ create = registry.create
 names = registry.names
 parameters = registry.parameters
 parse = registry.parse
+register = registry.register

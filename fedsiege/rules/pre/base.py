@@ -182,4 +182,4 @@ class Scaled(Mixed):
             rows[i] = (updates[i].double() * factor).float()
 
 
-registry: Registry[PreAggregator] = Registry("pre-aggregator")
+registry: Registry[PreAggregator] = Registry("pre-aggregator", PreAggregator, "fedsiege.pre")
