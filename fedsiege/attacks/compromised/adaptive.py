@@ -169,15 +169,41 @@ def maximise(harm: Callable[[float], float], evals: int) -> tuple[float, float]:
 @registry.register
 @dataclass(frozen=True)
 class AdaptiveAlie(AdaptiveAttack):
-    """The update of ``alie`` with the best z that trials of the rule find.
+    r"""Send the update of ``alie`` with the shift that harms most under the running rule.
 
-    With mean mu and standard deviation sigma of the benign updates, and z of either sign, all
-    send::
+    The attackers hold data, and know the benign updates and the rule with its parameters (full
+    knowledge). They aim at the largest damage that this rule lets through. All of them send the
+    same:
 
-        g = mu - z * sigma
+    .. math::
 
-    Source: Allouah et al., Fixing by Mixing, AISTATS 2023, section 6; ByzFL's "optimal" ALIE, which
-    only shifts upwards.
+        g = \mu - z \sigma, \qquad
+        z = \operatorname{arg\,max}_z \bigl\lVert
+            R(g_1, \ldots, g_m, \underbrace{g, \ldots, g}_{f}) - \mu \bigr\rVert
+
+    :math:`\mu` and :math:`\sigma` are mean and standard deviation of each coordinate of the benign
+    updates :math:`g_1, \ldots, g_m`, :math:`\sigma` dividing by :math:`m - 1`; :math:`R` is the
+    rule, and :math:`f` the number of hostile participants. :math:`z` has either sign. It is
+    searched from 0 in both directions, in steps of 10, 20, 40 and so on as long as the distance
+    grows, and then narrowed down by golden section, with ``evals`` trials in each direction. Of
+    shifts that do the same harm to a thousandth the smallest is taken, which shows least.
+
+    The rule is tried as it would work in a first round: the aggregator alone has its memory, its
+    clean samples, what it draws at random, and the sample and step counts that participants report.
+    It is tried with draws of the attacker's own. Rules that cannot do without the others are
+    refused, weighted means among them.
+
+    Raises:
+        UnfitRound: (in a round) fewer than 2 usable benign updates, no rule is known, it needs what
+            the attacker does not have, or it cannot work with the round.
+
+    Source:
+        Youssef Allouah, Sadegh Farhadkhani, Rachid Guerraoui, Nirupam Gupta, Rafael Pinot and John
+        Stephan, `Fixing by Mixing: A Recipe for Optimal Byzantine ML under Heterogeneity
+        <https://proceedings.mlr.press/v206/allouah23a.html>`_, AISTATS 2023, section 6. It is the
+        "optimal" ALIE of ByzFL, Marc González et al., `ByzFL: Research Framework for Robust
+        Federated Learning <https://arxiv.org/abs/2505.24802>`_, arXiv 2025, which only shifts
+        upwards.
     """
 
     name: ClassVar[str] = "adaptive-alie"
@@ -192,13 +218,39 @@ class AdaptiveAlie(AdaptiveAttack):
 @registry.register
 @dataclass(frozen=True)
 class AdaptiveIpm(AdaptiveAttack):
-    """The update of ``ipm`` with the best eps that trials of the rule find.
+    r"""Send the update of ``ipm`` with the factor that harms most under the running rule.
 
-    With the mean mu of the benign updates, and eps of 0 or more, all send::
+    The attackers hold data, and know the benign updates and the rule with its parameters (full
+    knowledge). They aim at the largest damage that this rule lets through. All of them send the
+    same:
 
-        g = -eps * mu
+    .. math::
 
-    Source: Allouah et al., Fixing by Mixing, AISTATS 2023, section 6; ByzFL's "optimal" IPM.
+        g = -\text{eps} \cdot \mu, \qquad
+        \text{eps} = \operatorname{arg\,max}_{\text{eps} \ge 0} \bigl\lVert
+            R(g_1, \ldots, g_m, \underbrace{g, \ldots, g}_{f}) - \mu \bigr\rVert
+
+    :math:`\mu` is the mean of the benign updates :math:`g_1, \ldots, g_m`, :math:`R` the rule, and
+    :math:`f` the number of hostile participants. The factor is searched from 0 in steps of 10, 20,
+    40 and so on as long as the distance grows, and then narrowed down by golden section, with
+    ``evals`` trials. Of factors that do the same harm to a thousandth the smallest is taken, which
+    shows least.
+
+    The rule is tried as it would work in a first round: the aggregator alone has its memory, its
+    clean samples, what it draws at random, and the sample and step counts that participants report.
+    It is tried with draws of the attacker's own. Rules that cannot do without the others are
+    refused, weighted means among them.
+
+    Raises:
+        UnfitRound: (in a round) fewer than 2 usable benign updates, no rule is known, it needs what
+            the attacker does not have, or it cannot work with the round.
+
+    Source:
+        Youssef Allouah, Sadegh Farhadkhani, Rachid Guerraoui, Nirupam Gupta, Rafael Pinot and John
+        Stephan, `Fixing by Mixing: A Recipe for Optimal Byzantine ML under Heterogeneity
+        <https://proceedings.mlr.press/v206/allouah23a.html>`_, AISTATS 2023, section 6. It is the
+        "optimal" IPM of ByzFL, Marc González et al., `ByzFL: Research Framework for Robust
+        Federated Learning <https://arxiv.org/abs/2505.24802>`_, arXiv 2025.
     """
 
     name: ClassVar[str] = "adaptive-ipm"

@@ -30,28 +30,42 @@ def _not_zero(z: float | None) -> float | None:
 @registry.register
 @dataclass(frozen=True)
 class Alie(CompromisedAttack):
-    """The benign mean, shifted by z standard deviations in every coordinate.
+    r"""Shift the benign mean by z standard deviations in every coordinate.
 
-    All participants send the same::
+    The attackers hold data. With partial knowledge they go by what they would have sent themselves,
+    with full knowledge by the benign updates. They aim at the largest shift that hides within the
+    spread of benign updates. All of them send the same:
 
-        g = mu - z * sigma
+    .. math::
 
-    By default z is the largest shift that leaves enough benign participants still further out to
-    make, with the f hostile ones, a majority of the n::
+        g = \mu - z \sigma
 
-        s = floor(n / 2 + 1) - f,    z = Phi^-1((n - f - s) / (n - f))
+    :math:`\mu` and :math:`\sigma` are mean and standard deviation of each coordinate of the sample.
+    By default :math:`z` is the largest shift that leaves enough benign participants still further
+    out to make, with the :math:`f` hostile ones, a majority of the :math:`n` participants:
 
-    n = 50 and f = 10 give z = 0.2533. With m updates in the sample, sigma divides by m - 1, as in
-    the code of EPFL's bucketing paper and in ByzFL. The authors' own code divides by m, and takes z
-    as a parameter (1.5 by default). At the same z our shift is ``sqrt(m / (m - 1))`` times as long,
-    5 % more for m = 10.
+    .. math::
+
+        s = \lfloor n / 2 + 1 \rfloor - f, \qquad
+        z = \Phi^{-1}\!\left( \frac{n - f - s}{n - f} \right)
+
+    :math:`\Phi^{-1}` is the quantile function of the standard normal distribution. :math:`n = 50`
+    and :math:`f = 10` give :math:`z = 0.2533`.
+
+    With :math:`m` updates in the sample, :math:`\sigma` divides by :math:`m - 1`, as in the code of
+    EPFL's bucketing paper and in ByzFL. The authors' own code divides by :math:`m`, and takes
+    :math:`z` as a parameter (1.5 by default). At the same :math:`z` our shift is
+    :math:`\sqrt{m / (m - 1)}` times as long, 5 % more for :math:`m = 10`.
 
     Raises:
         UnfitRound: (in a round) fewer than 2 usable updates; or the formula gives no z above 0,
             because f is too small to shift anything or because the hostile are the majority.
 
-    Source: Baruch, Baruch and Goldberg, A Little Is Enough, NeurIPS 2019, algorithm 3; code
-    moranant/attacking_distributed_learning.
+    Source:
+        Gilad Baruch, Moran Baruch and Yoav Goldberg, `A Little Is Enough: Circumventing Defenses
+        For Distributed Learning <https://arxiv.org/abs/1902.06156>`_ (ALIE, also LIE), NeurIPS
+        2019, algorithm 3, and the authors' `code
+        <https://github.com/moranant/attacking_distributed_learning>`__.
     """
 
     name: ClassVar[str] = "alie"

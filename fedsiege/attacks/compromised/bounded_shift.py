@@ -70,16 +70,34 @@ class BoundedShift(CompromisedAttack):
 @registry.register
 @dataclass(frozen=True)
 class MinMax(BoundedShift):
-    """The mean, shifted until its largest distance to a benign update is that of two benign ones.
+    r"""Shift the benign mean until it is as far from a benign update as two of those are apart.
 
-    All participants send ``g = mu + gamma p`` with the largest gamma for which::
+    The attackers hold data. With partial knowledge they go by what they would have sent themselves,
+    with full knowledge by the benign updates. They aim at the largest shift that rules by distance
+    cannot tell from a benign update. All of them send the same, with the largest :math:`\gamma`
+    that keeps the bound:
 
-        max_i ||g - g_i||  <=  max_ij ||g_i - g_j||
+    .. math::
 
-    For each i that is a quadratic inequality in gamma: its root is exact where the authors' search
-    halves an interval that ends at 20, and no candidate that failed can be returned.
+        g = \mu + \gamma p, \qquad
+        \max_i \lVert g - g_i \rVert \le \max_{i,j} \lVert g_i - g_j \rVert
 
-    Source: Shejwalkar and Houmansadr, Manipulating the Byzantine, NDSS 2021, section IV-C.
+    :math:`g_1, \ldots, g_m` is the sample and :math:`\mu` its mean. The direction :math:`p` has
+    length 1, and is that of :math:`-\sigma`, the standard deviation of each coordinate (``std``),
+    of :math:`-\mu` (``unit``) or of :math:`-\operatorname{sign}(\mu)` (``sign``).
+
+    For each :math:`i` that is a quadratic inequality in :math:`\gamma`: its root is exact where the
+    authors' search halves an interval that ends at 20, and no candidate that failed can be
+    returned. :math:`\gamma` stays :math:`10^{-6}` of itself below the root, so that rounding to
+    float32 does not carry it over.
+
+    Raises:
+        UnfitRound: (in a round) fewer than 2 usable updates, which have no distance.
+
+    Source:
+        Virat Shejwalkar and Amir Houmansadr, `Manipulating the Byzantine: Optimizing Model
+        Poisoning Attacks and Defenses for Federated Learning
+        <https://doi.org/10.14722/ndss.2021.24498>`_, NDSS 2021, section IV-C.
     """
 
     name: ClassVar[str] = "min-max"
@@ -100,19 +118,37 @@ class MinMax(BoundedShift):
 @registry.register
 @dataclass(frozen=True)
 class MinSum(BoundedShift):
-    """The mean, shifted until its distances add up to those of the most central benign update.
+    r"""Shift the benign mean until its distances add up to those of the most central update.
 
-    All participants send ``g = mu + gamma p`` with the largest gamma for which::
+    The attackers hold data. With partial knowledge they go by what they would have sent themselves,
+    with full knowledge by the benign updates. They aim at the largest shift that rules by sums of
+    distances cannot tell from a benign update. All of them send the same, with the largest
+    :math:`\gamma` that keeps the bound:
 
-        sum_i ||g - g_i||^2  <=  min_j sum_i ||g_j - g_i||^2
+    .. math::
+
+        g = \mu + \gamma p, \qquad
+        \sum_i \lVert g - g_i \rVert^2 \le \min_j \sum_i \lVert g_j - g_i \rVert^2
+
+    :math:`g_1, \ldots, g_m` is the sample and :math:`\mu` its mean. The direction :math:`p` has
+    length 1, and is that of :math:`-\sigma`, the standard deviation of each coordinate (``std``),
+    of :math:`-\mu` (``unit``) or of :math:`-\operatorname{sign}(\mu)` (``sign``).
 
     The bound is the least of the benign sums, of squares. (Copies of this attack have the largest,
-    or forget the square.) Since mu is the mean, either side is ``m ||. - mu||^2`` more than the sum
-    of squares around mu. So ``gamma ||p||`` is the distance between mu and the benign update
-    closest to it: exact, without a search.
+    or forget the square.) Since :math:`\mu` is the mean, either side is :math:`m` times a squared
+    distance from :math:`\mu` more than the sum of squares around :math:`\mu`. So :math:`\gamma` is
+    the distance between :math:`\mu` and the update of the sample closest to it: exact, without a
+    search. It stays :math:`10^{-6}` of itself below that, so that rounding to float32 does not
+    carry it over.
 
-    Source: Shejwalkar and Houmansadr, Manipulating the Byzantine, NDSS 2021, section IV-C, and the
-    authors' code.
+    Raises:
+        UnfitRound: (in a round) fewer than 2 usable updates, which have no distance.
+
+    Source:
+        Virat Shejwalkar and Amir Houmansadr, `Manipulating the Byzantine: Optimizing Model
+        Poisoning Attacks and Defenses for Federated Learning
+        <https://doi.org/10.14722/ndss.2021.24498>`_, NDSS 2021, section IV-C, and the authors'
+        code.
     """
 
     name: ClassVar[str] = "min-sum"

@@ -24,28 +24,45 @@ LEAST = 1e-5
 @registry.register
 @dataclass(frozen=True)
 class FangKrum(CompromisedAttack):
-    """The same step against the benign direction in every coordinate, as long as Krum chooses it.
+    r"""Step against the benign direction in every coordinate, as far as Krum still chooses it.
 
-    All participants send the same::
+    The attackers hold data. With partial knowledge they go by what they would have sent themselves,
+    with full knowledge by the benign updates. They aim at Krum, which takes one update whole. All
+    of them send the same:
 
-        g = -lambda * s,    s = sign(sum of the sample)
+    .. math::
 
-    lambda begins at a bound that no choice of Krum exceeds, and is halved until Krum over the
-    sample and the hostile rows, all of them g, chooses g. With partial knowledge, where the number
-    of benign participants is not known, it is tried with one hostile row, then with two and so on,
-    up to what Krum admits. If nothing above ``1e-5 min(1, bound)`` is chosen, the participants send
-    what they would have sent.
+        g = -\lambda s, \qquad s = \operatorname{sign}\Bigl( \sum_{i=1}^{m} g_i \Bigr)
 
-    Krum is that of FedSiege, with f as the number of hostile rows. The authors' code also takes a
-    lambda with which Krum has chosen the first benign row; that is a failed one. It ends at 1e-5
-    whatever the bound, so that among small updates, of a low learning rate, it does not attack.
+    :math:`g_1, \ldots, g_m` is the sample. :math:`\lambda` begins at a bound that no choice of Krum
+    exceeds, and is halved until Krum over the sample and :math:`f` hostile rows, all of them
+    :math:`g`, chooses :math:`g`:
+
+    .. math::
+
+        \lambda_{\max} = \frac{1}{\lVert s \rVert} \left(
+            \sqrt{\frac{\min_i \sum_{j \in N_i} \lVert g_i - g_j \rVert^2}{m - f - 1}}
+            + \max_i \lVert g_i \rVert \right)
+
+    :math:`N_i` are the :math:`m - 2` updates of the sample that are nearest to :math:`g_i`. With
+    partial knowledge, where the number of benign participants is not known, it is tried with one
+    hostile row, then with two and so on, up to what Krum admits. If nothing above
+    :math:`10^{-5} \min(1, \lambda_{\max})` is chosen, the participants send what they would have
+    sent.
+
+    Krum is that of FedSiege, with :math:`f` as the number of hostile rows. The authors' code also
+    takes a :math:`\lambda` with which Krum has chosen the first benign row; that is a failed one.
+    It ends at :math:`10^{-5}` whatever the bound, so that among small updates, of a low learning
+    rate, it does not attack.
 
     Raises:
         UnfitRound: (in a round) Krum does not work with the rows at hand: it takes f + 3 benign
             ones to be fooled with f hostile ones.
 
-    Source: Fang, Cao, Jia and Gong, Local Model Poisoning, USENIX Security 2020, section 4.2; the
-    bound is that of theorem 1 for squared distances.
+    Source:
+        Minghong Fang, Xiaoyu Cao, Jinyuan Jia and Neil Zhenqiang Gong, `Local Model Poisoning
+        Attacks to Byzantine-Robust Federated Learning <https://arxiv.org/abs/1911.11815>`_, USENIX
+        Security 2020, section 4.2; the bound is that of theorem 1 for squared distances.
     """
 
     name: ClassVar[str] = "fang-krum"

@@ -16,23 +16,38 @@ from fedsiege.seeding import generator
 @registry.register
 @dataclass(frozen=True)
 class FangTrimmedMean(CompromisedAttack):
-    """Each coordinate is drawn just beyond the benign value farthest against the benign direction.
+    r"""Draw each coordinate just beyond the benign value farthest against the benign direction.
 
-    The benign direction is ``s = sign(sum of the sample)``. With full knowledge each coordinate is
-    drawn, evenly and for each participant anew, where s = 1 (s = -1 is the mirror image)::
+    The attackers hold data. They aim at the trimmed mean and the median, which discard or pass over
+    extreme values one coordinate at a time. With :math:`g_1, \ldots, g_m` the sample, the benign
+    direction of coordinate :math:`j` is :math:`s_j = \operatorname{sign}(\sum_i g_{ij})`. With full
+    knowledge each coordinate is drawn, evenly and for each participant anew, where :math:`s_j = 1`:
 
-        between min / b and min   if min > 0
-        between b * min and min   if min <= 0
+    .. math::
 
-    With partial knowledge it is drawn between ``mu - 4 sigma`` and ``mu - 3 sigma`` of the
-    attackers' own sample, sigma dividing by m. Where s = 0 the values are 0, and mu.
+        g_j \sim \begin{cases}
+            U(\min_i g_{ij} / b, \; \min_i g_{ij}) & \min_i g_{ij} > 0 \\
+            U(b \min_i g_{ij}, \; \min_i g_{ij}) & \min_i g_{ij} \le 0
+        \end{cases}
+
+    :math:`s_j = -1` is the mirror image, with the maximum. With partial knowledge it is drawn by
+    mean :math:`\mu` and standard deviation :math:`\sigma` of what the attackers would have sent
+    themselves, :math:`\sigma` dividing by :math:`m`:
+
+    .. math::
+
+        g_j \sim U(\mu_j - 4 s_j \sigma_j, \; \mu_j - 3 s_j \sigma_j)
+
+    Where :math:`s_j = 0`, 0 is sent. In the paper this is done on models; here, as in the authors'
+    code, on updates. The paper takes :math:`b = 2`.
 
     Raises:
         UnfitRound: (in a round) no usable update; with partial knowledge fewer than 2.
 
-    Source: Fang, Cao, Jia and Gong, Local Model Poisoning, USENIX Security 2020, section 4.3, with
-    b =
-    2. There it is on models; here, as in the authors' code, on updates.
+    Source:
+        Minghong Fang, Xiaoyu Cao, Jinyuan Jia and Neil Zhenqiang Gong, `Local Model Poisoning
+        Attacks to Byzantine-Robust Federated Learning <https://arxiv.org/abs/1911.11815>`_, USENIX
+        Security 2020, section 4.3.
     """
 
     name: ClassVar[str] = "fang-trimmed-mean"

@@ -17,23 +17,36 @@ from fedsiege.seeding import generator
 @registry.register
 @dataclass(frozen=True)
 class Gaussian(CompromisedAttack):
-    """Gaussian noise, drawn afresh by every participant in every round.
+    r"""Send Gaussian noise, in place of an update, on top of it, or fitted to benign updates.
 
-    With ``eps_i ~ N(0, I)``, ``own_i`` what participant i would have sent, and mu and s mean and
-    (sample) standard deviation of each coordinate of the sample::
+    The attackers hold data; ``replace`` does not use it. They aim at a model that is wrong on all
+    inputs. Every participant draws its noise afresh in every round:
 
-        replace  g_i = sigma * eps_i
-        add      g_i = own_i + sigma * eps_i
-        fitted   g_i = mu + sigma * s * eps_i
+    .. math::
 
-    ``knowledge`` decides where mu and s come from; the other forms use partial knowledge only.
+        g_i = \begin{cases}
+            \text{sigma} \cdot \varepsilon_i & \text{form=replace} \\
+            u_i + \text{sigma} \cdot \varepsilon_i & \text{form=add} \\
+            \mu + \text{sigma} \cdot s \odot \varepsilon_i & \text{form=fitted}
+        \end{cases}
+        \qquad \varepsilon_i \sim N(0, I)
+
+    :math:`u_i` is what participant :math:`i` would have sent. :math:`\mu` and :math:`s` are mean
+    and standard deviation of each coordinate of the sample, :math:`s` dividing by one less than its
+    size. ``knowledge`` decides where they come from: from the attackers' own honest updates, or
+    from the benign ones. The other forms use partial knowledge only.
 
     Raises:
         UnfitRound: (in a round) ``fitted`` finds fewer than 2 usable updates.
 
-    Source: ``replace`` with sigma = 200: Blanchard et al., Krum, NeurIPS 2017, section 5.
-    ``fitted`` with sigma = 1: Fang, Cao, Jia and Gong, USENIX Security 2020, section 5.1, "Gaussian
-    attack". ``add`` is the noise of a careless or privacy-minded participant, for comparison.
+    Source:
+        ``replace`` with sigma = 200: Peva Blanchard, El Mahdi El Mhamdi, Rachid Guerraoui and
+        Julien Stainer, `Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent
+        <https://arxiv.org/abs/1703.02757>`_ (Krum), NeurIPS 2017, section 5. ``fitted`` with sigma
+        = 1: Minghong Fang, Xiaoyu Cao, Jinyuan Jia and Neil Zhenqiang Gong, `Local Model Poisoning
+        Attacks to Byzantine-Robust Federated Learning <https://arxiv.org/abs/1911.11815>`_, USENIX
+        Security 2020, section 5.1, "Gaussian attack". ``add`` is the noise of a careless or
+        privacy-minded participant, for comparison.
     """
 
     name: ClassVar[str] = "gaussian"

@@ -14,20 +14,28 @@ from fedsiege.attacks.compromised.sample import mean, same_row, usable_sample
 @registry.register
 @dataclass(frozen=True)
 class Ipm(CompromisedAttack):
-    """A multiple of the benign mean mu with the opposite sign.
+    r"""Send a multiple of the benign mean with the opposite sign.
 
-    All participants send the same::
+    The attackers hold data. With partial knowledge they go by what they would have sent themselves,
+    with full knowledge by the benign updates. They aim at an aggregate whose inner product with the
+    direction of descent is negative. All of them send the same:
 
-        g = -eps * mu
+    .. math::
 
-    Small eps (0.1 to 0.5) hides among benign updates around 0 and defeats rules that choose by
-    distance; a mean of m benign and f hostile updates changes its sign only for ``eps > m / f``.
-    The literature has 0.1 to 2 against robust rules; the default is ByzFL's.
+        g = -\text{eps} \cdot \mu
+
+    :math:`\mu` is the mean of the sample. Small eps (0.1 to 0.5) hides among benign updates around
+    0 and defeats rules that choose by distance. A mean of :math:`m` benign and :math:`f` hostile
+    updates changes its sign only for :math:`\text{eps} > m / f`. The literature has 0.1 to 2
+    against robust rules; the default is ByzFL's.
 
     Raises:
         UnfitRound: (in a round) no usable update is there to take the mean of.
 
-    Source: Xie, Koyejo and Gupta, Fall of Empires, UAI 2019, section 4.
+    Source:
+        Cong Xie, Oluwasanmi Koyejo and Indranil Gupta, `Fall of Empires: Breaking
+        Byzantine-tolerant SGD by Inner Product Manipulation <https://arxiv.org/abs/1903.03936>`_,
+        UAI 2019, section 4.
     """
 
     name: ClassVar[str] = "ipm"

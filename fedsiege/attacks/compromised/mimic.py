@@ -43,27 +43,40 @@ class Watch:
 @registry.register
 @dataclass(frozen=True)
 class Mimic(CompromisedAttack, StatefulAttack):
-    """All send what one benign participant sends: honest, and far too often.
+    r"""Send what one benign participant sends, from all attackers: honest, and far too often.
 
-    The one to copy stands out along the direction z in which benign updates vary most over the
-    rounds. In each of the first ``warmup`` rounds ``t = 0, 1, ..`` z takes one step of the power
-    method from a random start, mu being the mean over rounds so far::
+    The attackers hold data. They aim at a biased aggregate where participants have different data,
+    by updates that no rule can call wrong. The one to copy stands out along the direction :math:`z`
+    in which benign updates vary most over the rounds. In each of the first ``warmup`` rounds
+    :math:`t = 0, 1, \ldots` the direction takes one step of the power method from a random start:
 
-        v = sum_i ((g_i - mu) z) (g_i - mu)
-        z = unit(t / (t + 1) z + 1 / (t + 1) unit(v))
-        copy the participant with the largest g_i z
+    .. math::
 
-    After that it stays with the participant it chose last. In rounds without that one, as with
-    sampled rounds, the one with the largest ``g_i z`` takes its place.
+        v &= \sum_i \bigl( (g_i - \mu_t) \cdot z \bigr) (g_i - \mu_t) \\
+        z &\leftarrow \operatorname{unit}\!\left( \frac{t}{t + 1} z
+            + \frac{1}{t + 1} \operatorname{unit}(v) \right) \\
+        i^* &= \operatorname{arg\,max}_i \; g_i \cdot z
+
+    :math:`g_i` are the updates of the round in the sample, :math:`\mu_t` is the mean over the
+    rounds so far of their means, :math:`\operatorname{unit}` brings a vector to length 1, and
+    :math:`i^*` is the participant to copy. After that they stay with the participant chosen last.
+    In rounds without that one, as with sampled rounds, the one with the largest :math:`g_i \cdot z`
+    takes its place.
 
     With partial knowledge they copy one of themselves, so a target must be hostile; with full
-    knowledge it must be benign. The state is mu and z, 2 d numbers, and a participant index.
+    knowledge it must be benign. The state is :math:`\mu_t` and :math:`z`, :math:`2 d` numbers, and
+    a participant index.
 
     Raises:
         UnfitRound: (in a round) fewer than 2 usable updates, or none of the target's.
 
-    Source: Karimireddy, He and Jaggi, Byzantine-Robust Learning on Heterogeneous Datasets via
-    Bucketing, ICLR 2022, section 3, and the authors' code. A fixed target is ByzFL's.
+    Source:
+        Sai Praneeth Karimireddy, Lie He and Martin Jaggi, `Byzantine-Robust Learning on
+        Heterogeneous Datasets via Bucketing <https://arxiv.org/abs/2006.09365>`_, ICLR 2022,
+        section 3, and the authors' `code
+        <https://github.com/epfml/byzantine-robust-noniid-optimizer>`__. A fixed target is that of
+        ByzFL, Marc González et al., `ByzFL: Research Framework for Robust Federated Learning
+        <https://arxiv.org/abs/2505.24802>`_, arXiv 2025.
     """
 
     name: ClassVar[str] = "mimic"

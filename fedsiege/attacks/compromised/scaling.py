@@ -13,17 +13,26 @@ from fedsiege.attacks.base import Attack, Broadcast, Knowledge, registry
 @registry.register
 @dataclass(frozen=True)
 class Scaling(Attack):
-    """The update that a participant would have sent, scaled.
+    r"""Send the own honest update, scaled.
 
-    Participant i sends::
+    The attackers hold data and know what they would have sent themselves (partial knowledge). They
+    aim at a larger part in the aggregate than an honest participant has. Participant :math:`i`
+    sends:
 
-        g_i = factor * own_i
+    .. math::
 
-    The direction is honest, so that tests of directions see nothing; the step is too long. Factor 1
-    is no attack.
+        g_i = \text{factor} \cdot u_i
 
-    Source: the boosting of Bhagoji, Chakraborty, Mittal and Calo, ICML 2019, section 3, and of
-    Bagdasaryan et al., AISTATS 2020, section 3, without their poisoned data.
+    :math:`u_i` is what it would have sent. The direction is honest, so that tests of directions see
+    nothing; the step is too long. Factor 1 is no attack.
+
+    Source:
+        The boosting of Arjun Nitin Bhagoji, Supriyo Chakraborty, Prateek Mittal and Seraphin Calo,
+        `Analyzing Federated Learning through an Adversarial Lens
+        <https://arxiv.org/abs/1811.12470>`_, ICML 2019, section 3, and of Eugene Bagdasaryan,
+        Andreas Veit, Yiqing Hua, Deborah Estrin and Vitaly Shmatikov, `How To Backdoor Federated
+        Learning <https://arxiv.org/abs/1807.00459>`_, AISTATS 2020, section 3, without their
+        poisoned data.
     """
 
     name: ClassVar[str] = "scaling"

@@ -17,21 +17,32 @@ from fedsiege.registry import Spelling
 @registry.register
 @dataclass(frozen=True)
 class SignFlip(CompromisedAttack):
-    """The opposite of an update: of the own one, or of the mean.
+    r"""Send an update with the opposite sign: the own one, or the mean.
 
-    With ``own_i`` what participant i would have sent and mu the mean of the sample::
+    The attackers hold data, and aim at a model that moves against the direction of descent:
 
-        own   g_i = -scale * own_i
-        mean  g   = -scale * mu, the same from all of them
+    .. math::
 
-    The own update is partial knowledge; ``knowledge`` decides where mu comes from. A third attack
-    of that name negates every local gradient: ``sign-flip-gradient``.
+        g_i = \begin{cases}
+            -\text{scale} \cdot u_i & \text{form=own} \\
+            -\text{scale} \cdot \mu & \text{form=mean}
+        \end{cases}
+
+    :math:`u_i` is what participant :math:`i` would have sent, which is partial knowledge.
+    :math:`\mu` is the mean of the sample, and all attackers send the same; ``knowledge`` decides
+    where it comes from: from their own honest updates, or from the benign ones. A third attack of
+    that name negates every local gradient: ``sign-flip-gradient``.
 
     Raises:
         UnfitRound: (in a round) no usable update is there to take the mean of.
 
-    Source: ``own``: Li, Xu, Chen, Giannakis and Ling, RSA, AAAI 2019, section 5, "sign-flipping
-    attack". ``mean``: Allen-Zhu, Ebrahimianghazani, Li and Alistarh, ICLR 2021, as in ByzFL.
+    Source:
+        ``own``: Liping Li, Wei Xu, Tianyi Chen, Georgios B. Giannakis and Qing Ling, `RSA:
+        Byzantine-Robust Stochastic Aggregation Methods for Distributed Learning from Heterogeneous
+        Datasets <https://arxiv.org/abs/1811.03761>`_, AAAI 2019, section 5, "sign-flipping attack".
+        ``mean``: Zeyuan Allen-Zhu, Faeze Ebrahimianghazani, Jerry Li and Dan Alistarh,
+        `Byzantine-Resilient Non-Convex Stochastic Gradient Descent
+        <https://arxiv.org/abs/2012.14368>`_, ICLR 2021, as in ByzFL.
     """
 
     name: ClassVar[str] = "sign-flip"
@@ -61,14 +72,26 @@ class SignFlip(CompromisedAttack):
 @registry.register
 @dataclass(frozen=True)
 class SignFlipGradient(PoisoningAttack):
-    """Local training in which every gradient is multiplied by -1.
+    r"""Train locally with the opposite sign on every gradient.
 
-    The samples are left as they are. After one step that is ``sign-flip``. After more, each
-    gradient is taken where the steps before have led, so the result is not the opposite of an
-    honest update.
+    The attackers hold data and know nothing of other updates (partial knowledge). They aim at a
+    model that moves against the direction of descent. In each local step, with the learning rate
+    :math:`\eta`:
 
-    Source: the gradient form of Li, Xu, Chen, Giannakis and Ling, RSA, AAAI 2019, section 5, as it
-    is in libraries that flip the gradient of each batch, such as Blades.
+    .. math::
+
+        w \leftarrow w + \eta \nabla \ell(w)
+
+    :math:`\ell` is the loss of the batch. The sign changes before weight decay and momentum, which
+    work on the negated gradient. The samples are left as they are. After one step that is
+    ``sign-flip``. After more, each gradient is taken where the steps before have led, so the result
+    is not the opposite of an honest update.
+
+    Source:
+        The gradient form of Liping Li, Wei Xu, Tianyi Chen, Georgios B. Giannakis and Qing Ling,
+        `RSA: Byzantine-Robust Stochastic Aggregation Methods for Distributed Learning from
+        Heterogeneous Datasets <https://arxiv.org/abs/1811.03761>`_, AAAI 2019, section 5, as it is
+        in libraries that flip the gradient of each batch, such as Blades.
     """
 
     name: ClassVar[str] = "sign-flip-gradient"
