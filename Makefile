@@ -6,13 +6,15 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help settings sim serve classifier image up down test test-containers lint proto bench bench-containers bench-rules ladder clean
+.PHONY: help settings sim serve classifier image up down test test-containers lint proto bench bench-containers bench-rules ladder docs clean
 
 VENV := .venv
 BUF := node_modules/.bin/buf
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 BUF_VERSION := 1.75.0
 BUF_READY := node_modules/.buf-$(BUF_VERSION)
+MERMAID_VERSION := 12.3.0
+MERMAID := node_modules/mermaid@$(MERMAID_VERSION)/mermaid.min.js
 PROTOS := $(shell find protos -type f)
 THIS := $(firstword $(MAKEFILE_LIST))
 
@@ -116,8 +118,12 @@ ladder: $(VENV)/.ready ## Set every attack of experiments/ladder.yaml against ev
 bench-containers: $(VENV)/.ready ## Measure what containers do, on a real engine
 	@docker/engine.sh run $(VENV)/bin/python -m benchmarks.containers $(ARGS)
 
+docs: $(VENV)/.ready-docs $(MERMAID) ## Build the site, docs/_build/html; ARGS='-b linkcheck' tries the links to other sites
+	@$(VENV)/bin/sphinx-build -W -n --keep-going --quiet -b html $(ARGS) docs docs/_build/html
+	@echo 'docs: python3 -m http.server --directory docs/_build/html shows the site on port 8000'
+
 clean: ## Remove .venv, node_modules, stubs, caches and builds; runs and data sets stay
-	rm -rf $(VENV) node_modules build dist fedsiege.egg-info fedsiege/v1 .bench
+	rm -rf $(VENV) node_modules build dist fedsiege.egg-info fedsiege/v1 .bench docs/_build docs/reference
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find fedsiege services tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -160,6 +166,15 @@ $(BUF_READY):
 	npm install --prefix . --no-save --no-package-lock --no-audit --no-fund \
 		@bufbuild/buf@$(BUF_VERSION)
 	@touch $@
+
+# The one file of mermaid that the site's diagrams need, so that they are drawn without a network.
+$(MERMAID):
+	@command -v npm >/dev/null || { \
+		echo 'mermaid comes from npm, which is not here. On Debian and Ubuntu: apt-get install npm' >&2; \
+		exit 1; }
+	@mkdir -p $(@D)
+	@set -e; packed=$$(npm pack --silent --pack-destination $(@D) mermaid@$(MERMAID_VERSION)); \
+		tar -xzOf $(@D)/$$packed package/dist/mermaid.min.js >$@; rm $(@D)/$$packed
 
 # What the contract is compared with: where this branch left main; on main itself, with nothing left
 # to commit, the commit before. Changes that are meant to break programs stand in a list, each in the
