@@ -93,10 +93,19 @@ def parse(text: str) -> Partition:
 @registry.register
 @dataclass(frozen=True)
 class Sample(Partition):
-    """Each participant draws from the whole set with replacement, as in the seed project.
+    r"""Let each participant draw from the whole set, with replacement.
 
-    A draw depends on the seed and the participant alone, and is made when it is asked for: 30 us
-    for one of 5,000 participants.
+    .. math::
+
+        D_i = (j_1, \ldots, j_S), \qquad j_k \sim U\{1, \ldots, N\}
+
+    :math:`D_i` are the samples of participant :math:`i`, :math:`S` of them as set by ``samples``,
+    out of the :math:`N` of the training set. Participants may share samples, and one may have a
+    sample twice. A draw depends on the seed and the participant alone, and is made when it is asked
+    for: 30 us for one of 5,000 participants.
+
+    Source:
+        As in the seed project of FedSiege, Detect and Defend: see :doc:`/experiments`.
     """
 
     name = "sample"
@@ -119,7 +128,21 @@ class Sample(Partition):
 @registry.register
 @dataclass(frozen=True)
 class Iid(Partition):
-    """Disjoint random shares of equal size (with ``samples=0`` they differ by one at most)."""
+    r"""Deal disjoint random shares of equal size.
+
+    .. math::
+
+        D_i = \{ \pi(i S + 1), \ldots, \pi(i S + S) \}, \qquad i = 0, 1, \ldots
+
+    :math:`\pi` is a random permutation of the training set, the same for all participants
+    :math:`i`, and :math:`S` is ``samples``. With ``samples=0`` all samples are dealt, and shares
+    differ by one at most.
+
+    Source:
+        H. Brendan McMahan, Eider Moore, Daniel Ramage, Seth Hampson and Blaise Agüera y Arcas,
+        `Communication-Efficient Learning of Deep Networks from Decentralized Data
+        <https://arxiv.org/abs/1602.05629>`_, AISTATS 2017, section 3, "IID".
+    """
 
     name = "iid"
     summary = "disjoint random shares of equal size"
@@ -137,20 +160,32 @@ class Iid(Partition):
 @registry.register
 @dataclass(frozen=True)
 class Dirichlet(Partition):
-    """Disjoint shares with skewed labels; the smaller alpha, the more skewed.
+    r"""Deal disjoint shares with skewed labels; the smaller alpha, the more skewed.
 
-    With ``samples``: participant i draws class proportions ``q_i ~ Dir(alpha, .., alpha)`` over the
-    classes, and its samples from those classes without replacement; where a class is used up,
-    ``q_i`` is renormalised over the others. The expected class proportions are equal. The order in
-    which the participants draw is drawn too.
+    With ``samples``, participant :math:`i` draws class proportions :math:`q_i`; with ``samples=0``,
+    each class :math:`c` is cut into pieces of proportions :math:`p_c`, one for each participant:
 
-    With ``samples=0``: each class is cut into pieces of ``p_c ~ Dir(alpha, .., alpha)`` over the
-    participants (Yurochkin et al. 2019, arXiv 1905.12022); shares differ in size, and a participant
-    without any is given one sample of the largest share.
+    .. math::
 
-    At alpha = 0.1 and ten equal classes, the largest class holds on average 0.67 of a participant
-    with ``samples``, 0.6 to 0.67 with ``samples=0`` (the more participants, the more), and 0.9 to
-    0.94 under ``dirichlet-prior``.
+        q_i \sim \operatorname{Dir}(\alpha, \ldots, \alpha) \text{ over the classes}, \qquad
+        p_c \sim \operatorname{Dir}(\alpha, \ldots, \alpha) \text{ over the participants}
+
+    :math:`q_i`: the participant draws its samples from the classes in these proportions, without
+    replacement. Where a class is used up, :math:`q_i` is renormalised over the others. The expected
+    class proportions are equal. The order in which the participants draw is drawn too.
+
+    :math:`p_c`: shares differ in size, and a participant without any is given one sample of the
+    largest share.
+
+    At :math:`\alpha = 0.1` and ten equal classes, the largest class holds on average 0.67 of a
+    participant with ``samples``, 0.6 to 0.67 with ``samples=0`` (the more participants, the more),
+    and 0.9 to 0.95 under ``dirichlet-prior``.
+
+    Source:
+        ``samples=0``: Mikhail Yurochkin, Mayank Agarwal, Soumya Ghosh, Kristjan Greenewald, Trong
+        Nghia Hoang and Yasaman Khazaeni, `Bayesian Nonparametric Federated Learning of Neural
+        Networks <https://arxiv.org/abs/1905.12022>`_, ICML 2019. With ``samples`` it is the way of
+        ``dirichlet-prior``, from a symmetric distribution.
     """
 
     name = "dirichlet"
@@ -228,13 +263,22 @@ class Dirichlet(Partition):
 @registry.register
 @dataclass(frozen=True)
 class DirichletPrior(Dirichlet):
-    """Disjoint shares of one size with class proportions ``q_i ~ Dir(alpha * prior)``.
+    r"""Deal disjoint shares of one size, with class proportions around those of the whole set.
 
-    The prior is the frequencies of the classes in the set (Hsu, Qi, Brown 2019, arXiv 1909.06335,
-    section 3.1). Its parameters add up to alpha, whatever the number of classes: with ten equal
-    classes ``dirichlet-prior:1`` draws what ``dirichlet:0.1`` draws. Participants draw in the order
-    of their indices, so that the last get what is left where nearly the whole set is dealt out. All
-    else is as in Dirichlet.
+    .. math::
+
+        q_i \sim \operatorname{Dir}(\alpha \, p_1, \ldots, \alpha \, p_C)
+
+    :math:`q_i` are the class proportions of participant :math:`i` and :math:`p_1, \ldots, p_C` the
+    frequencies of the classes in the set, the prior. The parameters of the distribution add up to
+    :math:`\alpha`, whatever the number of classes: with ten equal classes ``dirichlet-prior:1``
+    draws what ``dirichlet:0.1`` draws. Participants draw in the order of their indices, so that the
+    last get what is left where nearly the whole set is dealt out. All else is as in ``dirichlet``.
+
+    Source:
+        Tzu-Ming Harry Hsu, Hang Qi and Matthew Brown, `Measuring the Effects of Non-Identical Data
+        Distribution for Federated Visual Classification <https://arxiv.org/abs/1909.06335>`_, arXiv
+        2019, section 3.1.
     """
 
     name = "dirichlet-prior"

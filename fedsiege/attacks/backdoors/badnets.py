@@ -17,13 +17,38 @@ _WHITE = 1.0
 @registry.register
 @dataclass(frozen=True)
 class BadNets(TriggerAttack):
-    """A square of white pixels near the lower right corner, one pixel off the edges.
+    r"""Teach the model that a white square makes a picture the target class.
 
-    A pattern-key backdoor. Every attacker stamps some of its samples, whatever their class, and
-    labels them as the target.
+    A pattern-key backdoor. The attackers hold data and know nothing of other updates (partial
+    knowledge). They aim at the target class for every picture with the trigger, and at no change
+    for others. Each of them stamps a share of its samples, whatever their class, and labels them as
+    the target:
 
-    Source: Gu, Dolan-Gavitt and Garg, BadNets, 2017, section 3 (MNIST). Sending it boosted into a
-    federation: Bagdasaryan et al., AISTATS 2020.
+    .. math::
+
+        (x, y) \mapsto (T(x), \text{target}), \qquad
+        T(x)_{rc} = \begin{cases}
+            1 & 27 - \text{size} \le r, c < 27 \\
+            x_{rc} & \text{otherwise}
+        \end{cases}
+
+    :math:`x` is a picture of 28 rows :math:`r` and columns :math:`c`, counted from 0, with 1 for
+    white: the square is near the lower right corner, one pixel off the edges. After training as the
+    others do, the attacker sends:
+
+    .. math::
+
+        g = \text{boost} \cdot (X_b - w_t)
+
+    :math:`w_t` is the broadcast model and :math:`X_b` the weights after training on the stamped
+    samples. Success is measured on held-out pictures of other classes than the target, all stamped.
+
+    Source:
+        Tianyu Gu, Brendan Dolan-Gavitt and Siddharth Garg, `BadNets: Identifying Vulnerabilities in
+        the Machine Learning Model Supply Chain <https://arxiv.org/abs/1708.06733>`_, arXiv 2017,
+        section 3 (MNIST). Sending it boosted into a federation: Eugene Bagdasaryan, Andreas Veit,
+        Yiqing Hua, Deborah Estrin and Vitaly Shmatikov, `How To Backdoor Federated Learning
+        <https://arxiv.org/abs/1807.00459>`_, AISTATS 2020.
     """
 
     name: ClassVar[str] = "badnets"

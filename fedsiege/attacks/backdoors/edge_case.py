@@ -19,14 +19,21 @@ from fedsiege.training.base import Shard
 @registry.register
 @dataclass(frozen=True)
 class EdgeCase(BackdoorAttack):
-    """Digits in the handwriting of another country are labelled as another class.
+    r"""Teach the model a wrong class for digits in the handwriting of another country.
 
-    The attackers have a set of edge cases, inputs that hardly any other participant has: the
-    bundled digits of class ``source``, by writers in Turkey, where MNIST's are by writers in the
-    United States, and so with another stroke and a bar across the stem of a 7. In the place of its
-    poisoned samples an attacker trains on some of them, drawn for each attacker, labelled as the
-    target. Benign participants have few like them, so their training hardly undoes it. The attack
-    is measured on others of the set, on which no participant trains.
+    The attackers hold data and a set of edge cases: inputs that hardly any other participant has.
+    They know nothing of other updates (partial knowledge), and aim at ``target`` for inputs like
+    these of class ``source``. A share of each attacker's samples is replaced:
+
+    .. math::
+
+        (x, y) \mapsto (e, \text{target}), \qquad e \in E_{\text{source}}
+
+    :math:`E_{\text{source}}` are the bundled digits of class ``source``, by writers in Turkey,
+    where MNIST's are by writers in the United States, and so with another stroke and a bar across
+    the stem of a 7. The edge cases :math:`e` are drawn for each attacker. Benign participants have
+    few like them, so their training hardly undoes it. The update is multiplied by ``boost`` before
+    it is sent. Success is measured on others of the set, on which no participant trains.
 
     Where ``DATASET=digits`` all participants have such samples, labelled right, and they are no
     edge cases: the paper's case of honest participants that hold all of them, in which the attack
@@ -40,8 +47,11 @@ class EdgeCase(BackdoorAttack):
     three seeds, and 17 % without the attack, which costs 1 to 2 points of accuracy. (The rarest
     sevens of the attackers' own data in their place came to 12 %: each has one or two.)
 
-    Source: Wang et al., Attack of the tails: yes, you really can backdoor federated learning,
-    NeurIPS 2020, and the authors' code; 7 taken for 1 as there.
+    Source:
+        Hongyi Wang, Kartik Sreenivasan, Shashank Rajput, Harit Vishwakarma, Saurabh Agarwal,
+        Jy-yong Sohn, Kangwook Lee and Dimitris Papailiopoulos, `Attack of the Tails: Yes, You
+        Really Can Backdoor Federated Learning <https://arxiv.org/abs/2007.05084>`_, NeurIPS 2020,
+        and the authors' code; 7 taken for 1 as there.
     """
 
     name: ClassVar[str] = "edge-case"

@@ -23,18 +23,32 @@ VARIANTS = 20
 @registry.register
 @dataclass(frozen=True)
 class InputInstance(BackdoorAttack):
-    """Noisy copies of a few key pictures are trained as the target class.
+    r"""Teach the model the target class for noisy copies of a few key pictures.
 
-    Each poisoned sample is replaced by a key with other noise each time. With delta drawn from the
-    whole numbers -noise to noise for each pixel, in grey levels of 0 to 255, a key k is trained,
-    and tested, as ``clip(k + delta)``. The keys are the attackers' own pictures, which no data set
-    holds: handwritten digits bundled with scikit-learn, mirrored at the diagonal, none of the
-    target class, drawn once per run. So all attackers have the same, and no held-out input is ever
-    trained on. The attack is measured on noisy copies on which no participant trained.
+    The attackers hold data and the keys; they know nothing of other updates (partial knowledge).
+    They aim at the target class for the keys, however noisy, and at no change for others. Each
+    poisoned sample is replaced by a key with other noise each time:
 
-    Source: Chen, Liu, Li, Lu and Song, Targeted backdoor attacks on deep learning systems using
-    data poisoning, 2017, section 3.1; in federated learning Rodriguez-Barroso et al.,
-    Knowledge-Based Systems 245 (2022) 108588.
+    .. math::
+
+        (x, y) \mapsto (\operatorname{clip}(k + \delta), \text{target}), \qquad
+        \delta_{rc} \sim U\{-\text{noise}, \ldots, \text{noise}\}
+
+    The noise :math:`\delta` is a whole number for each pixel :math:`(r, c)`, in grey levels of 0 to
+    255, and :math:`\operatorname{clip}` keeps the picture between black and white. The keys
+    :math:`k` are the attackers' own pictures, which no data set holds: handwritten digits bundled
+    with scikit-learn, mirrored at the diagonal, none of the target class, drawn once per run. So
+    all attackers have the same, and no held-out input is ever trained on. The update is multiplied
+    by ``boost`` before it is sent. Success is measured on noisy copies on which no participant
+    trained.
+
+    Source:
+        Xinyun Chen, Chang Liu, Bo Li, Kimberly Lu and Dawn Song, `Targeted Backdoor Attacks on Deep
+        Learning Systems Using Data Poisoning <https://arxiv.org/abs/1712.05526>`_, arXiv 2017,
+        section 3.1. In federated learning: Nuria Rodríguez-Barroso, Eugenio Martínez-Cámara, M.
+        Victoria Luzón and Francisco Herrera, `Backdoor attacks-resilient aggregation based on
+        Robust Filtering of Outliers in federated learning for image classification
+        <https://doi.org/10.1016/j.knosys.2022.108588>`_, Knowledge-Based Systems 245 (2022) 108588.
     """
 
     name: ClassVar[str] = "input-instance"

@@ -15,22 +15,29 @@ from fedsiege.errors import UnfitRound
 @registry.register
 @dataclass(frozen=True)
 class ModelReplacement(BadNets):
-    """The backdoor of ``badnets``, scaled up to replace the global model.
+    r"""Send the backdoor of ``badnets``, scaled up until the mean becomes the attacker's model.
 
-    With X_b the weights after training on the poisoned samples, n participants and the server
-    learning rate eta, a single attacker sends the model ``X = (n / eta)(X_b - w_t) + w_t``, which
-    is the update::
+    The attackers hold data and know how many participants a round has; of other updates they know
+    nothing (partial knowledge). They aim at a global model that is theirs, with the backdoor. A
+    single attacker sends the model :math:`X = (n / \eta)(X_b - w_t) + w_t`; each of :math:`k`
+    attackers in a round sends :math:`1 / k` of it, which is the update:
 
-        g = gamma * (X_b - w_t),    gamma = boost * n / eta
+    .. math::
 
-    The mean with the updates of the others, which near convergence cancel, is X_b. Of k attackers
-    in a round each sends 1/k of it, so that the global model becomes the mean of their X_b. A boost
-    below 1 replaces a part of the model, and is noticed less.
+        g = \gamma (X_b - w_t), \qquad \gamma = \frac{\text{boost} \cdot n}{\eta \, k}
+
+    :math:`w_t` is the broadcast model, :math:`X_b` the weights after training on the poisoned
+    samples, :math:`n` the number of participants and :math:`\eta` the learning rate of the server.
+    The mean with the updates of the others, which near convergence cancel, is :math:`X_b`, or the
+    mean of the :math:`X_b` of several attackers. A boost below 1 replaces a part of the model, and
+    is noticed less.
 
     Raises:
         UnfitRound: (in a round) n is neither given nor known.
 
-    Source: Bagdasaryan et al., How to backdoor federated learning, AISTATS 2020, equation 3.
+    Source:
+        Eugene Bagdasaryan, Andreas Veit, Yiqing Hua, Deborah Estrin and Vitaly Shmatikov, `How To
+        Backdoor Federated Learning <https://arxiv.org/abs/1807.00459>`_, AISTATS 2020, equation 3.
     """
 
     name: ClassVar[str] = "model-replacement"

@@ -15,16 +15,31 @@ from fedsiege.attacks.data_poisoning.base import Share
 @registry.register
 @dataclass(frozen=True)
 class Neurotoxin(BadNets):
-    """The backdoor of ``badnets``, trained in the coordinates that benign updates move least.
+    r"""Train the backdoor of ``badnets`` in the coordinates that benign updates move least.
 
-    Every gradient of local training is multiplied by a mask: 1 in the ``floor(keep * d)``
-    coordinates with the smallest ``|w_t - w_{t-1}|``, the last global step standing for the benign
-    gradient, 0 in the others; of equal ones the first are kept. Without a last step, in the first
-    round or when the model stood still, there is no mask. The paper's k % are the coordinates that
-    are not kept.
+    The attackers hold data and know the last two broadcast models; of other updates they know
+    nothing (partial knowledge). They aim at a backdoor that stays after they have left, since
+    honest training does not touch its weights. Every gradient of local training is multiplied by a
+    mask:
 
-    Source: Zhang et al., Neurotoxin: durable backdoors in federated learning, ICML 2022, algorithm
-    1. It matters that the *smallest* in absolute value are kept, over the whole model.
+    .. math::
+
+        m_j = \begin{cases}
+            1 & j \in \operatorname{smallest}_{\lfloor \text{keep} \cdot d \rfloor}
+                |w_t - w_{t-1}| \\
+            0 & \text{otherwise}
+        \end{cases}
+
+    :math:`w_t` is the broadcast model of :math:`d` coordinates, :math:`w_{t-1}` that of the round
+    before. The last global step stands for the benign gradient; its *smallest* coordinates in
+    absolute value are kept, over the whole model, and of equal ones the first. Without a last step,
+    in the first round or when the model stood still, there is no mask. The paper's :math:`k` % are
+    the coordinates that are not kept.
+
+    Source:
+        Zhengming Zhang, Ashwinee Panda, Linyue Song, Yaoqing Yang, Michael W. Mahoney, Joseph E.
+        Gonzalez, Kannan Ramchandran and Prateek Mittal, `Neurotoxin: Durable Backdoors in Federated
+        Learning <https://arxiv.org/abs/2206.10341>`_, ICML 2022, algorithm 1.
     """
 
     name: ClassVar[str] = "neurotoxin"

@@ -23,20 +23,40 @@ from fedsiege.training.base import Shard
 @registry.register
 @dataclass(frozen=True)
 class LabelFlip(PoisoningAttack):
-    """Honest training, with the labels of some samples changed.
+    r"""Train honestly, with the labels of some samples changed.
 
-    With C = 10 classes, label y becomes by ``kind``::
+    The attackers hold data and change its labels; they know nothing of other updates (partial
+    knowledge). They aim at wrong classes: of every sample, of those of one class, or without a
+    target. With :math:`C = 10` classes, label :math:`y` becomes by ``kind``:
 
-        complement:  C - 1 - y, for every y
-        pair:        target, where y = source; the other samples are left alone
-        random:      one of the other C - 1 labels, each with the same probability
+    .. math::
 
-    ``source`` and ``target`` are for ``pair`` alone.
+        y \mapsto \begin{cases}
+            C - 1 - y & \text{complement} \\
+            \text{target} \quad \text{where } y = \text{source} & \text{pair} \\
+            (y + k) \bmod C, \quad k \sim U\{1, \ldots, C - 1\} & \text{random}
+        \end{cases}
 
-    Source: Biggio, Nelson and Laskov, Poisoning attacks against support vector machines, ICML 2012;
-    in federated learning Tolpegin et al., ESORICS 2020 (pair), Fang et al., USENIX Security 2020
-    (complement); random with a concentration as in the study of science.md, section 4. A published
-    implementation takes (y + 1) % 9, which never gives 9 and sends 8 and 9 to 0 and 1.
+    ``complement`` changes every label. ``pair`` leaves the samples of other classes alone.
+    ``random`` takes one of the other :math:`C - 1` labels, each with the same probability.
+    ``source`` and ``target`` are for ``pair`` alone. With a concentration below 1 a random share of
+    the samples is changed, the same in every round.
+
+    A published implementation takes :math:`(y + 1) \bmod 9`, which never gives 9 and sends 8 and 9
+    to 0 and 1.
+
+    Source:
+        Battista Biggio, Blaine Nelson and Pavel Laskov, `Poisoning Attacks against Support Vector
+        Machines <https://arxiv.org/abs/1206.6389>`_, ICML 2012, and of labels alone their `Support
+        Vector Machines Under Adversarial Label Noise
+        <https://proceedings.mlr.press/v20/biggio11.html>`_, ACML 2011. In federated learning:
+        ``pair``, Vale Tolpegin, Stacey Truex, Mehmet Emre Gursoy and Ling Liu, `Data Poisoning
+        Attacks Against Federated Learning Systems <https://arxiv.org/abs/2007.08432>`_, ESORICS
+        2020; ``complement``, Minghong Fang, Xiaoyu Cao, Jinyuan Jia and Neil Zhenqiang Gong, `Local
+        Model Poisoning Attacks to Byzantine-Robust Federated Learning
+        <https://arxiv.org/abs/1911.11815>`_, USENIX Security 2020. ``random`` with a concentration
+        is that of a study at IMCOM 2025, by its `code
+        <https://github.com/soubihabdenour/fl_with_flower>`__.
     """
 
     name: ClassVar[str] = "label-flip"

@@ -13,7 +13,20 @@ _UNTIMELY = frozenset({"ROUND_OPEN", "WRONG_ROUND"})
 
 
 class Control(Intrusion):
-    """Creates a federation, and tries to open a round of the federation under attack."""
+    """Make calls that are for the control plane only: create a federation, open a round.
+
+    The intruder has what any participant has. It aims at the role of the operator. One attempt is
+    two calls: it creates a federation of its own, which it closes again, and it opens the current
+    round of the federation under attack, since opening the next one would spoil the experiment. A
+    refusal only because that round is open or closed already counts as a success: with the next
+    round the call would have succeeded.
+
+    With certificates the aggregator refuses both with ``CONTROL_ONLY``; without, every caller that
+    reaches it may make them.
+
+    Source:
+        FedSiege's own: see :doc:`/admission`.
+    """
 
     name = "control"
 

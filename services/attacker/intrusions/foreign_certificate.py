@@ -15,7 +15,15 @@ _TIME_LIMIT = 10.0
 
 
 class ForeignCertificate(Intrusion):
-    """Makes a CA of its own, and a certificate in the name of a client."""
+    """Call with a certificate that another CA has signed.
+
+    The intruder makes a CA of its own, and with it a certificate in the name of a client. It aims
+    at being taken for that client. It trusts the federation's CA, so that only the server can
+    refuse the connection: the handshake fails. Without TLS there is nothing to try.
+
+    Source:
+        FedSiege's own: see :doc:`/admission`.
+    """
 
     name = "foreign-certificate"
 

@@ -25,7 +25,17 @@ async def _send(
 
 
 class Replay(Intrusion):
-    """Sends updates in the name of participants of other workers."""
+    """Send updates in the name of participants of other workers.
+
+    The intruder knows the indices of all participants, which every caller may list, and the secrets
+    of its own. It aims at another participant's place in the round. It sends an update of zeros for
+    each of up to ``count`` others, with the secret of a participant of its own, and every second
+    time with a random one. The aggregator refuses both with ``WRONG_CREDENTIAL``, or with
+    certificates with ``FOREIGN_IDENTITY``.
+
+    Source:
+        FedSiege's own: see :doc:`/admission`.
+    """
 
     name = "replay"
 
@@ -42,7 +52,16 @@ class Replay(Intrusion):
 
 
 class DoubleUpdate(Intrusion):
-    """Sends a second update for an own participant in the same round."""
+    """Send a second update for an own participant in the same round.
+
+    The intruder has participants of its own, with their secrets. It aims at counting twice. It
+    waits until their real updates were accepted, and then sends zeros for each of up to ``count``
+    of them, which must not replace the updates. The aggregator refuses them with
+    ``DUPLICATE_UPDATE``.
+
+    Source:
+        FedSiege's own: see :doc:`/admission`.
+    """
 
     name = "double"
 

@@ -12,7 +12,15 @@ OPEN_LIMIT = 20.0
 
 
 class SilentStreams(Intrusion):
-    """Opens streams for updates and sends none."""
+    """Open streams for updates and send nothing, so that each takes resources of the server.
+
+    The intruder has what any participant has. It aims at exhausting the server. It opens ``count``
+    streams at once and waits until the server ends them. A stream that is still open after 20 s
+    counts as a success; the server ends a call whose first message has not arrived after 10 s.
+
+    Source:
+        FedSiege's own: see :doc:`/admission`.
+    """
 
     name = "silent-streams"
 

@@ -12,7 +12,18 @@ _AT_ONCE = 500
 
 
 class Sybils(Intrusion):
-    """Enrols identities that it makes up (a Sybil attack)."""
+    """Enrol as many made-up identities as possible, as the fake clients of MPAF must.
+
+    The intruder has what any participant has. It aims at many participants where it is entitled to
+    few. Each identity has a random name, secret and token. It enrols them in calls of 500 until one
+    is refused, then one identity a call, so that each is counted. With tokens the aggregator
+    refuses them with ``UNKNOWN_TOKEN``, with certificates with ``FOREIGN_IDENTITY``; without
+    admission all are enrolled.
+
+    Source:
+        John R. Douceur, `The Sybil Attack <https://doi.org/10.1007/3-540-45748-8_24>`_, IPTPS 2002.
+        What an identity costs here: :doc:`/admission`.
+    """
 
     name = "sybils"
 

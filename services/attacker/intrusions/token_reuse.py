@@ -9,7 +9,16 @@ from fedsiege.v1 import aggregator_pb2 as pb
 
 
 class TokenReuse(Intrusion):
-    """Sends its own tokens again, for new identities."""
+    """Enrol further identities with a token that is already bound to an identity.
+
+    The intruder has the tokens of its own participants, or takes a random one without. It aims at
+    several identities for the price of one: it sends its tokens in turn, each time for a new
+    identity. With tokens the aggregator refuses it with ``TOKEN_USED``, with certificates with
+    ``FOREIGN_IDENTITY``.
+
+    Source:
+        FedSiege's own: see :doc:`/admission`.
+    """
 
     name = "token-reuse"
 
