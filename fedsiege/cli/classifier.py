@@ -41,7 +41,7 @@ def classifier(
     ] = None,
 ) -> None:
     """Train and test a base model, and write it as a checkpoint."""
-    from fedsiege import datasets
+    from fedsiege import datasets, models
     from fedsiege.cli.screen import Screen
     from fedsiege.training.classifier import make_checkpoint, recipe_for
 
@@ -59,7 +59,7 @@ def classifier(
         "batch_size": batch,
     }
     recipe = recipe_for(name, **changes)
-    path = out or Path(f"{model}-{name}.safetensors")
+    path = out or Path(models.checkpoint_name(model, name))
     _check_new(path)
     several = f"seed {seed}" if seeds == 1 else f"seeds {seed} to {seed + seeds - 1}"
     screen.say(

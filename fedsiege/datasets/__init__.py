@@ -1,8 +1,8 @@
 """The data sets: 28x28 grey images in ten classes.
 
 ``mnist`` and ``fashion`` are read from a folder in torchvision's layout, and downloaded into it if
-they are missing. ``digits`` is part of scikit-learn. A new data set is a ``Source`` in a module of
-its own. No module here imports torch before ``to_tensor`` is called.
+they are missing. ``digits`` is part of scikit-learn. A new data set is a ``DatasetSource`` in a
+module of its own. No module here imports torch before ``to_tensor`` is called.
 
 - base.py                 data sets, their sources, and the images as tensors
 - auto.py                 the choice of a data set that is available
@@ -11,19 +11,38 @@ its own. No module here imports torch before ``to_tensor`` is called.
 - download.py             downloads in a process of their own (torchvision_download.py)
 """
 
+import warnings
+from typing import Any
+
 from fedsiege.datasets import digits as _digits  # noqa: F401 - registers itself
 from fedsiege.datasets import mnist as _mnist  # noqa: F401 - registers itself
 from fedsiege.datasets.auto import AUTO, resolve
-from fedsiege.datasets.base import Dataset, Source, is_here, load, names, registry, to_tensor
+from fedsiege.datasets.base import Dataset, DatasetSource, is_here, load, names, registry, to_tensor
 
 __all__ = [
     "AUTO",
     "Dataset",
-    "Source",
+    "DatasetSource",
     "is_here",
     "load",
     "names",
+    "parameters",
+    "parse",
+    "register",
     "registry",
     "resolve",
     "to_tensor",
 ]
+
+parameters = registry.parameters
+parse = registry.parse
+register = registry.register
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has another name now."""
+    if name == "Source":
+        note = "datasets.Source is datasets.DatasetSource now"
+        warnings.warn(note, DeprecationWarning, stacklevel=2)
+        return DatasetSource
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ def resolve(name: str, root: Path, patience_s: float = 5.0) -> tuple[str, str]:
     without a network a fraction of a second.
 
     Args:
-        name: "auto" or the name of a data set. A named data set is never replaced by another.
+        name: "auto" or a data set as text. A named data set is never replaced by another.
         root: the folder of the data sets.
         patience_s: the time limit of the download for ``auto``, in seconds.
 
@@ -31,9 +31,10 @@ def resolve(name: str, root: Path, patience_s: float = 5.0) -> tuple[str, str]:
     """
     chosen = _WANTED if name == AUTO else name
     try:
-        source = registry.create(chosen)
+        source = registry.parse(chosen)
     except InvalidValue as error:
-        raise InvalidValue("dataset", name, f"{error.allowed}, {AUTO}") from None
+        more = "" if error.name != "dataset" or chosen in registry.names() else f", {AUTO}"
+        raise InvalidValue("dataset", name, error.allowed + more) from None
     if source.is_here(root):
         return chosen, f"using {chosen}, {source.summary}"
     try:

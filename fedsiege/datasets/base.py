@@ -3,12 +3,13 @@
 import abc
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fedsiege.registry import Registry
+from fedsiege.errors import InvalidValue
+from fedsiege.registry import Component, Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 DOWNLOAD_LIMIT_S = 600.0
 
 
+#: The shape of an image, and the number of classes, of every data set.
+SHAPE, CLASSES = (28, 28), 10
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set: a part to train on, and a held-out part to test on.
 
     Attributes:
-        name: "mnist", "fashion" or "digits".
+        name: the name of its source, such as "mnist".
         train_images: ``(N, 28, 28)`` uint8, 0 black to 255 white, read-only.
         train_labels: ``(N,)`` int64, 0 to classes - 1.
         test_images: ``(M, 28, 28)`` uint8, read-only.
@@ -38,22 +43,19 @@ class Dataset:
     classes: int = 10
 
 
-class Source(abc.ABC):
+@dataclass(frozen=True)
+class DatasetSource(Component, abc.ABC):
     """Base of all sources of data sets.
 
-    Attributes:
-        name: the name by which users select it.
-        summary: one line for listings.
+    A source is a frozen dataclass of its parameters that reads a data set, the same at every call
+    and on every machine: each process of a federation reads it for itself.
     """
-
-    name: ClassVar[str]
-    summary: ClassVar[str]
 
     def is_here(self, root: Path) -> bool:
         """Return whether all files of the data set are on this machine."""
         return True
 
-    def fetch(self, root: Path, limit_s: float) -> None:  # noqa: B027 - not all need it
+    def fetch(self, root: Path, limit_s: float) -> None:
         """Download the files into ``root``, in at most ``limit_s`` seconds.
 
         Raises:
@@ -69,7 +71,7 @@ class Source(abc.ABC):
         """
 
 
-registry: Registry[Source] = Registry("dataset")
+registry: Registry[DatasetSource] = Registry("dataset", DatasetSource, "fedsiege.datasets")
 
 
 def names() -> list[str]:
@@ -81,26 +83,45 @@ def is_here(name: str, root: Path) -> bool:
     """Return whether a data set can be loaded without a download.
 
     Raises:
-        InvalidValue: the name is unknown.
+        InvalidValue: the name is unknown, or a parameter is not allowed.
     """
-    return registry.create(name).is_here(root)
+    return registry.parse(name).is_here(root)
 
 
 def load(name: str, root: Path) -> Dataset:
     """Return a data set; it is downloaded first if it is not in ``root``.
 
     Args:
-        name: "mnist", "fashion" or "digits".
+        name: the data set as text: ``mnist``, ``blobs:noise=0.2``.
         root: the folder of the data sets.
 
     Raises:
-        InvalidValue: the name is unknown.
+        InvalidValue: the name is unknown, a parameter is not allowed, or what a plug-in reads is no
+            data set of such images and classes.
         MissingData: the data set is missing and cannot be downloaded, or a file is damaged.
     """
-    source = registry.create(name)
+    source = registry.parse(name)
     if not source.is_here(root):
         source.fetch(root, DOWNLOAD_LIMIT_S)
-    return source.read(root)
+    data = source.read(root)
+    _check(data, name)
+    return data
+
+
+def _check(data: Dataset, name: str) -> None:
+    """Raise InvalidValue unless a data set has the shapes and types that all code relies on."""
+    wanted = f"images (N, {SHAPE[0]}, {SHAPE[1]}) of uint8 with labels (N,) of int64, N above 0"
+    for part in ("train", "test"):
+        images, labels = (getattr(data, f"{part}_{kind}") for kind in ("images", "labels"))
+        found = [(str(array.dtype), array.shape) for array in (images, labels)]
+        n = len(labels)
+        if found != [("uint8", (n, *SHAPE)), ("int64", (n,))] or n == 0:
+            shown = " and ".join(f"{dtype} {shape}" for dtype, shape in found)
+            raise InvalidValue("dataset", name, f"{wanted}; its {part} part has {shown}")
+        if labels.min() < 0 or labels.max() >= CLASSES or data.classes != CLASSES:
+            allowed = f"{CLASSES} classes, with labels from 0 to {CLASSES - 1}; it has "
+            allowed += f"{data.classes} and labels from {labels.min()} to {labels.max()}"
+            raise InvalidValue("dataset", name, allowed)
 
 
 def to_tensor(images: npt.NDArray[Any]) -> "Tensor":

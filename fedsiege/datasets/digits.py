@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fedsiege.datasets.base import Dataset, Source, registry
+from fedsiege.datasets.base import Dataset, DatasetSource, registry
 from fedsiege.errors import MissingData
 
 _SIDE = 8  # of the originals
@@ -19,17 +19,23 @@ _CLASSES = 10
 
 @registry.register
 @dataclass(frozen=True)
-class Digits(Source):
-    """1,797 digits by 13 writers, 8x8 pixels, 17 grey levels.
+class Digits(DatasetSource):
+    r"""Read 1,797 digits by 13 writers, 8x8 pixels, 17 grey levels, from scikit-learn.
 
     They are enlarged to 20x20 by bilinear interpolation and centred in 28x28, as in MNIST. Without
     the black margin, 1 of 20 initialisations of ``net`` had a dead filter and stayed at 10 %; with
-    it, none did.
+    it, none did. A model takes a pixel of grey level :math:`p` as:
+
+    .. math::
+
+        x = \frac{p / 255 - 0.5}{0.5}, \qquad p = 0, \ldots, 255
 
     Every fifth image of each class, in the order of the file, is held out: 1,442 images to train on
     and 355 to test on. Each writer is in both parts.
 
-    Source: Alpaydin, Kaynak, Optical Recognition of Handwritten Digits, UCI 1998 (its test part).
+    Source:
+        Ethem Alpaydin and Cenk Kaynak, `Optical Recognition of Handwritten Digits
+        <https://doi.org/10.24432/C50P49>`_, UCI Machine Learning Repository, 1998 (its test part).
     """
 
     name = "digits"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedsiege.datasets import idx
-from fedsiege.datasets.base import Dataset, Source, registry
+from fedsiege.datasets.base import Dataset, DatasetSource, registry
 from fedsiege.datasets.download import Download
 from fedsiege.errors import MissingData
 
@@ -20,7 +20,7 @@ _FILES = tuple(
 )
 
 
-class MnistLike(Source):
+class MnistLike(DatasetSource):
     """A data set of 28x28 images in four files, in ``<root>/<torchvision's class>/raw``.
 
     Attributes:
@@ -47,7 +47,20 @@ class MnistLike(Source):
 @registry.register
 @dataclass(frozen=True)
 class Mnist(MnistLike):
-    """MNIST: 60,000 + 10,000 handwritten digits (LeCun, Cortes, Burges 1998)."""
+    r"""Read MNIST: 60,000 handwritten digits to train on and 10,000 to test on.
+
+    The images have 28x28 pixels. A model takes a pixel of grey level :math:`p` as:
+
+    .. math::
+
+        x = \frac{p / 255 - 0.5}{0.5}, \qquad p = 0, \ldots, 255
+
+    Source:
+        Yann LeCun, Corinna Cortes and Christopher J. C. Burges, The MNIST database of handwritten
+        digits, 1998; described in Yann LeCun, Léon Bottou, Yoshua Bengio and Patrick Haffner,
+        `Gradient-Based Learning Applied to Document Recognition
+        <https://doi.org/10.1109/5.726791>`_, Proceedings of the IEEE 86(11), 1998, section III.A.
+    """
 
     name = "mnist"
     summary = "70,000 handwritten digits"
@@ -62,7 +75,19 @@ class Mnist(MnistLike):
 @registry.register
 @dataclass(frozen=True)
 class Fashion(MnistLike):
-    """Fashion-MNIST: 60,000 + 10,000 articles of clothing (Xiao, Rasul, Vollgraf 2017)."""
+    r"""Read Fashion-MNIST: 60,000 articles of clothing to train on and 10,000 to test on.
+
+    The images have 28x28 pixels, in the ten classes and the format of MNIST. A model takes a pixel
+    of grey level :math:`p` as:
+
+    .. math::
+
+        x = \frac{p / 255 - 0.5}{0.5}, \qquad p = 0, \ldots, 255
+
+    Source:
+        Han Xiao, Kashif Rasul and Roland Vollgraf, `Fashion-MNIST: a Novel Image Dataset for
+        Benchmarking Machine Learning Algorithms <https://arxiv.org/abs/1708.07747>`_, arXiv 2017.
+    """
 
     name = "fashion"
     summary = "70,000 articles of clothing"

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fedsiege import grammar
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.experiment.hostile import exactly, fakes_beside, hostile_indices, share_of
 from fedsiege.experiment.knowledge import Knowledge
@@ -56,7 +57,7 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
             updates.
     """
     # Here and not above: these bring torch, which a help text must not wait for.
-    from fedsiege import attacks, rules
+    from fedsiege import attacks, models, rules
 
     if spec.deadline is None:
         spec = spec.model_copy(update={"deadline": deadline})
@@ -99,6 +100,8 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
             "scale": getattr(attack, "scale", spec.scale),
             "threshold": updates or None,
             "rule": rule_name,
+            "model": spell(models.parse(spec.model)),
+            "dataset": _spelled_dataset(spec.dataset),
         }
     )
     assumed = getattr(asked, "f", None) is None and getattr(rule, "f", None) is not None
@@ -142,13 +145,15 @@ def _check_task(spec: ExperimentSpec) -> None:
     """Check the model, the data and how they are shared out, and what goes with them."""
     from fedsiege import datasets, models, partitions
 
-    if spec.model not in models.names():
-        raise InvalidValue("MODEL", spec.model, no_such("model", spec.model, models.names()))
+    _check_name("MODEL", spec.model, "model", models.names())
     with _about("MODEL", spec.model, "model"):
         models.layout(spec.model)  # refuses one with state that a federation does not send
-    sets = ["auto", *(name for name in datasets.names() if name != "auto")]
-    if spec.dataset not in sets:
-        raise InvalidValue("DATASET", spec.dataset, no_such("data set", spec.dataset, sets))
+        models.check_shapes(spec.model)
+    if spec.dataset != datasets.AUTO:
+        sets = [datasets.AUTO, *(name for name in datasets.names() if name != datasets.AUTO)]
+        _check_name("DATASET", spec.dataset, "data set", sets)
+        with _about("DATASET", spec.dataset, "dataset"):
+            datasets.parse(spec.dataset)
     with _about("PARTITION", spec.partition, "partition"):
         share = partitions.parse(spec.partition)
     if spec.init == "pretrained" and spec.dataset != "auto":
@@ -163,6 +168,20 @@ def _check_task(spec: ExperimentSpec) -> None:
         share.check_samples(spec.samples)
     except InvalidValue as error:
         raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
+
+
+def _spelled_dataset(text: str) -> str:
+    """Return a data set as text with all its parameters; "auto" stays."""
+    from fedsiege import datasets
+
+    return text if text == datasets.AUTO else spell(datasets.parse(text))
+
+
+def _check_name(variable: str, text: str, noun: str, names: list[str]) -> None:
+    """Raise InvalidValue, with the nearest name, if a component is none of those there are."""
+    name, _ = grammar.component(text)
+    if name not in names:
+        raise InvalidValue(variable, text, no_such(noun, name, names))
 
 
 def _resolve_trainer(spec: ExperimentSpec) -> tuple[str, str]:

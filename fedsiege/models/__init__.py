@@ -1,6 +1,6 @@
 """The models, their weights as one flat vector, and checkpoints.
 
-- architectures.py  the architectures, by name
+- architectures.py  the base of models, and the built-in ones by name
 - weights.py        parameters of a module to and from the flat vector ``(d,)``
 - stateless.py      the check that a model has no state besides its parameters
 - checkpoints.py    weights in safetensors files
@@ -8,9 +8,13 @@
 A model is added in ``architectures.py``; nothing else has to know of it.
 """
 
-from fedsiege.models.architectures import Architecture, create, names, registry
+import warnings
+from typing import Any
+
+from fedsiege.models.architectures import Model, check_shapes, create, names, registry
 from fedsiege.models.checkpoints import (
     WORDS,
+    checkpoint_name,
     checkpoint_path,
     find_checkpoint,
     initial_weights,
@@ -24,7 +28,9 @@ from fedsiege.models.weights import flatten, layout, random_weights, size, unfla
 
 __all__ = [
     "WORDS",
-    "Architecture",
+    "Model",
+    "check_shapes",
+    "checkpoint_name",
     "checkpoint_path",
     "create",
     "find_checkpoint",
@@ -32,9 +38,12 @@ __all__ = [
     "initial_weights",
     "layout",
     "names",
+    "parameters",
+    "parse",
     "random_weights",
     "read_checkpoint",
     "read_finite",
+    "register",
     "registry",
     "sha256",
     "shipped_checkpoint",
@@ -42,3 +51,15 @@ __all__ = [
     "unflatten_into",
     "write_checkpoint",
 ]
+
+parameters = registry.parameters
+parse = registry.parse
+register = registry.register
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has another name now."""
+    if name == "Architecture":
+        warnings.warn("models.Architecture is models.Model now", DeprecationWarning, stacklevel=2)
+        return Model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

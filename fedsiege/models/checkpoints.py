@@ -28,10 +28,20 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
 WORDS = ("pretrained", "random")
 
 
+def checkpoint_name(name: str, dataset: str) -> str:
+    """Return the usual file name of a checkpoint: ``mlp-hidden-50-digits.safetensors``.
+
+    Args:
+        name: the model as text, such as ``mlp:hidden=50``.
+        dataset: the data set as text.
+    """
+    return re.sub("[:=,]", "-", f"{name}-{dataset}.safetensors")
+
+
 def checkpoint_path(name: str, dataset: str) -> Path | None:
     """Return the shipped checkpoint of a model and a data set, None if there is none."""
-    path = _SHIPPED / f"{name}-{dataset}.safetensors"
-    return path if path.is_file() else None
+    path = _SHIPPED / checkpoint_name(name, dataset)
+    return path if path.parent == _SHIPPED and path.is_file() else None
 
 
 def read_checkpoint(path: Path, name: str) -> Tensor:

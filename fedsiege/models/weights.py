@@ -25,9 +25,9 @@ def layout(name: str) -> Layout:
     Raises:
         InvalidValue: the model is unknown, or has state besides its parameters.
     """
-    architecture = architectures.registry.create(name)
+    model = architectures.registry.parse(name)
     with torch.device("meta"):  # shapes only: nothing is allocated or drawn
-        module = architecture.build()
+        module = model.build()
     refuse_state(module, name)
     return tuple((key, tuple(value.shape)) for key, value in module.named_parameters())
 

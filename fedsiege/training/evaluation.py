@@ -68,6 +68,7 @@ class Evaluator:
     ) -> None:
         if len(images) == 0 or len(images) != len(labels):
             raise InvalidValue("labels", len(labels), f"one per image, and there are {len(images)}")
+        models.check_shapes(model_name)
         self._device = torch.device(device)
         self._module = _for_inference(models.create(model_name)).to(self._device)
         self._images = images

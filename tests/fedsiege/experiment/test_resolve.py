@@ -48,7 +48,7 @@ def test_a_model_that_the_engine_cannot_run_takes_the_loop_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     @dataclass(frozen=True)
-    class Own(models.Architecture):
+    class Own(models.Model):
         name, summary = "own", "of a test"
 
         def build(self) -> nn.Module:

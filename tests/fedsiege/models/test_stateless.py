@@ -77,7 +77,7 @@ def register(monkeypatch: pytest.MonkeyPatch):
 
     def add(name: str, make) -> str:
         @dataclass(frozen=True)
-        class Own(models.Architecture):
+        class Own(models.Model):
             summary = "of a test"
 
             def build(self) -> nn.Module:
