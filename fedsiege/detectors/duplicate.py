@@ -20,21 +20,27 @@ _FARTHER = 10
 @registry.register
 @dataclass(frozen=True)
 class Duplicate(Detector):
-    """Updates that point the same way as others, to the last digits.
+    r"""Flags updates that point the same way as others, to the last digits.
 
-    With ``gap_i = 1 - cos(g_i, g_j)`` of the ``group - 1``-th most similar other j::
+    .. math::
+        s_i = \frac{1 - c}{\max(\delta_i, 10^{-6})}, \qquad \delta_i = 1 - \cos(g_i, g_j)
 
-        s_i = (1 - cosine) / gap_i
-
-    with gaps of at least 1e-6, the accuracy of cosines: identical updates have the score 10 with
-    the default. It is in force while the median gap is 10 times as large as what is flagged; else,
-    as where the same few weights move in all updates, the score is 0 for all.
+    where j is the ``group - 1``-th most similar other update, and c the parameter ``cosine``. 1e-6
+    is the accuracy of cosines: identical updates have the score 10 with the default. The test is in
+    force while the median of the :math:`\delta_i` is 10 times as large as what is flagged; else, as
+    where the same few weights move in all updates, the score is 0 for all.
 
     Honest participants with samples of one class are alike to 0.9999 (LeNet-5,
     dirichlet-prior:0.1); so 0.999, which others use, flags half of them. A fake that repeats an
     honest update has that one flagged as well. Where most units of the model are dead, honest
     updates of one class can be parallel, and are flagged. It does not see fakes that differ
-    (mpaf-spread). Above ``1 - 1e-6`` no cosine of float32 products means anything.
+    (mpaf-spread). Above ``1 - 1e-6`` no cosine of float32 products means anything. In a round of
+    fewer than ``group`` updates all scores are 0. Cost: :math:`O(n^2 d)`.
+
+    Source:
+        FedSiege, see :doc:`/detectors`. That its fakes send the same vector is a trait of `MPAF:
+        Model Poisoning Attacks to Federated Learning based on Fake Clients
+        <https://arxiv.org/abs/2203.08669>`_, Xiaoyu Cao, Neil Zhenqiang Gong, CVPR workshops 2022.
     """
 
     name: ClassVar[str] = "duplicate"

@@ -32,24 +32,35 @@ class FixedPointState(Memory):
 @registry.register
 @dataclass(frozen=True)
 class FixedPoint(Detector):
-    """Two updates of one participant that solve ``w' = w + g / lambda`` for the same point.
+    r"""Flags participants whose updates always point to one fixed model.
 
-    MPAF sends ``g = lambda (w' - w)``. Of two rounds 1 and 2, with the model moved by ``D = w_2 -
-    w_1`` in between, that is ``D = a g_1 - b g_2`` with ``a = 1 / lambda_1`` and ``b = 1 /
-    lambda_2``, both estimated by least squares. So lambda may have any value, and another in every
-    round, as where fakes match the length of the last global step. Then
+    MPAF sends :math:`g = \lambda (w' - w)`, with one point :math:`w'` for all rounds. Of two rounds
+    1 and 2, with the model moved by :math:`D = w_2 - w_1` in between, that is
+    :math:`D = a\, g_1 - b\, g_2` with :math:`a = 1 / \lambda_1` and :math:`b = 1 / \lambda_2`, both
+    estimated by least squares. So :math:`\lambda` may have any value, and another in every round,
+    as where fakes match the length of the last global step. Then
 
-        ``r = min_ab ||D - a g_1 + b g_2|| / ||D||,    s_i = residual / r``
+    .. math::
+        r = \min_{a, b} \frac{\lVert D - a\, g_1 + b\, g_2 \rVert}{\lVert D \rVert}, \qquad
+        s_i = \frac{\rho}{\max(r, 10^{-6})}
 
-    where a and b are above 0, else 0: both updates then point ahead to one point, ``w_1 + a g_1``.
-    Honest updates leave r above 0.5, since ``g_2`` of a few samples has little to do with where the
-    model has gone; those of MPAF, mpaf-matched and mpaf-spread with base models of their own below
-    0.01. It does not see fakes with noise in every round, poisonedfl, and those that never change
-    their update.
+    with :math:`\rho` the parameter ``residual``, where a and b are above 0, else :math:`s_i = 0`:
+    only then both updates point ahead to one point, :math:`w_1 + a\, g_1`. :math:`g_1` is the last
+    update of the participant within ``window`` rounds, :math:`g_2` that of this round.
 
-    The score is 0 in a participant's first round, for zeros, and where the model has not moved.
-    Memory is by identity, for ``window`` rounds; ``4 d`` bytes for each identity and for each of
-    these rounds' models.
+    Honest updates leave r above 0.5, since :math:`g_2` of a few samples has little to do with where
+    the model has gone; those of MPAF, mpaf-matched and mpaf-spread with base models of their own
+    below 0.01. It does not see fakes with noise in every round, poisonedfl, and those that never
+    change their update.
+
+    The score is 0 in a participant's first round, for zeros, and where the model has not moved. It
+    needs the global model. Memory is by identity, for ``window`` rounds; ``4 d`` bytes for each
+    identity and for each of these rounds' models.
+
+    Source:
+        FedSiege, see :doc:`/detectors`. It solves the equation of Xiaoyu Cao, Neil Zhenqiang Gong.
+        `MPAF: Model Poisoning Attacks to Federated Learning based on Fake Clients
+        <https://arxiv.org/abs/2203.08669>`_. CVPR workshops 2022.
     """
 
     name: ClassVar[str] = "fixed-point"

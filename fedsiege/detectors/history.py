@@ -33,14 +33,20 @@ class HistoryState(Memory):
 @registry.register
 @dataclass(frozen=True)
 class History(Detector):
-    """The angle between an update and what its participant sent before.
+    r"""Flags updates that repeat or reverse what their sender sent before.
 
-    With ``u = g / ||g||``, ``E_i <- 0.8 E_i + 0.2 u_i`` (the first u itself) and ``a_i`` the angle
-    between ``u_i`` and the ``E_i`` of the rounds before, the score is the larger of
+    With :math:`u_i = g_i / \lVert g_i \rVert`, a moving average of the past directions of each
+    participant, :math:`E_i \leftarrow 0.8\, E_i + 0.2\, u_i` (the first :math:`u_i` itself), and
+    :math:`a_i` the angle between :math:`u_i` and the :math:`E_i` of the rounds before, the score is
 
-    - *too consistent*: ``-z_i / z``, with ``z_i`` the modified z-score of ``log a_i`` over the
-      round, ``(log a_i - median) / max(1.4826 MAD, floor)``, identical updates counting once;
-    - *reversed*: ``-cos a_i / reverse``, while the median of the cosines is 0 or more; 0 otherwise.
+    .. math::
+        s_i = \max\left( -\frac{z_i}{z},\; -\frac{\cos a_i}{\rho} \right), \qquad
+        z_i = \frac{\log a_i - m}{\max(1.4826\, \mathrm{MAD}, \text{floor})}
+
+    where z and :math:`\rho` are the parameters ``z`` and ``reverse``, m is the median of the
+    :math:`\log a_i` of the round and MAD the median of the distances to it, identical updates
+    counting once. The first term is *too consistent*. The second is *reversed*; it counts while the
+    median of the cosines is 0 or more.
 
     Fakes that pull to one point hardly change their direction, while samples in a new order and a
     moving model change that of honest participants. Where honest participants train on 4 samples in
@@ -49,8 +55,11 @@ class History(Detector):
     In its first round, and for zeros, a participant has the score 0. Memory is by identity, absent
     participants keep theirs; ``4 d`` bytes for each.
 
-    After the over-consistency noted for FLDetector (Zhang et al., KDD 2022), which looks for the
-    opposite.
+    Source:
+        FedSiege, see :doc:`/detectors`. After the over-consistency noted for `FLDetector: Defending
+        Federated Learning Against Model Poisoning Attacks via Detecting Malicious Clients
+        <https://arxiv.org/abs/2207.09209>`_, Zaixi Zhang, Xiaoyu Cao, Jinyuan Jia, Neil Zhenqiang
+        Gong, KDD 2022, which looks for the opposite.
     """
 
     name: ClassVar[str] = "history"

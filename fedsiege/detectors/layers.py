@@ -17,19 +17,27 @@ from fedsiege.rules.layerguard import LayerGuard, layers_of
 @registry.register
 @dataclass(frozen=True)
 class Layers(Detector):
-    """Updates that equal those of others in many layers, and may differ in the rest.
+    r"""Flags updates that equal those of others in many layers, and may differ in the rest.
 
-    LayerGuard's layer-wise similarity ``LCSS_il`` is the mean cosine of participant i to its
-    ``neighbours`` most similar others in layer l. With ``s_il = (1 - cosine) / (1 - LCSS_il)`` in
-    the layers in which that is in force (see ``duplicate``) and 0 in others, the score is the one
-    that i reaches in at least ``share`` of the L layers: the ``ceil(share L)``-th largest.
-    LayerGuard's own threshold falls until some participant reaches it; this one is fixed.
+    .. math::
+        s_{il} = \frac{1 - c}{\max(1 - \mathrm{LCSS}_{il}, 10^{-6})}, \qquad
+        s_i = \text{the } \lceil q L \rceil \text{-th largest of } s_{i1}, \ldots, s_{iL}
+
+    where LayerGuard's layer-wise similarity :math:`\mathrm{LCSS}_{il}` is the mean cosine of
+    participant i to its ``neighbours`` most similar others in layer l, c is the parameter
+    ``cosine``, q the parameter ``share`` and L the number of layers. In layers in which the test is
+    not in force (see ``duplicate``), :math:`s_{il}` is 0. So the score is the one that i reaches in
+    at least a share q of the layers. LayerGuard's own threshold falls until some participant
+    reaches it; this one is fixed.
 
     A layer is a tensor of the model, weights and biases apart; a tensor of one number belongs to
-    the layer beside it, as there.
+    the layer beside it, as there. It needs the layout of the model. Cost: :math:`O(n^2 d)`.
 
-    Wang et al., *LayerGuard: Poisoning-Resilient Federated Learning via Layer-Wise Similarity
-    Analysis*, NeurIPS 2025, section 3.3, for the similarity.
+    Source:
+        FedSiege, see :doc:`/detectors`. The similarity is that of Kaiqi Wang, Jiangang Shu,
+        Qingfeng Tan, Bo Hu. `LayerGuard: Poisoning-Resilient Federated Learning via Layer-Wise
+        Similarity Analysis <https://openreview.net/forum?id=InyYuWLWHD>`_. NeurIPS 2025, section
+        3.3.
     """
 
     name: ClassVar[str] = "layers"

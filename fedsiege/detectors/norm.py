@@ -15,12 +15,15 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class Norm(Detector):
-    """The length of the update, compared with those of the round.
+    r"""Flags updates much longer than the others.
 
-    With ``x_i = log ||g_i||`` and its median and median absolute deviation over the round, in which
-    identical updates count once, the score is the modified z-score over the flagged one::
+    .. math::
+        s_i = \frac{1}{z} \cdot \frac{x_i - m}{\max(1.4826\, \mathrm{MAD}, \text{floor})}, \qquad
+        x_i = \log \lVert g_i \rVert
 
-        s_i = (x_i - median) / max(1.4826 MAD, floor) / z
+    where m is the median of the :math:`x_i` over the round and MAD the median of :math:`|x_i - m|`,
+    in both of which identical updates count once; z is the parameter ``z``. The second factor is
+    the modified z-score.
 
     Only long updates are flagged: a short one does little, and honest participants send short ones
     where the model already knows their samples. An update of zeros has the score 0, and so have all
@@ -28,9 +31,12 @@ class Norm(Detector):
 
     It works against fewer than half of the participants. It does not see fakes that match the
     length of honest updates (mpaf-matched), nor, where honest lengths differ widely, as with 4
-    samples each and a trained model, MPAF with lambda 1.
+    samples each and a trained model, MPAF with lambda 1. Cost: :math:`O(n d)`.
 
-    Iglewicz and Hoaglin, *How to Detect and Handle Outliers*, 1993, for the modified z-score.
+    Source:
+        FedSiege, see :doc:`/detectors`. The modified z-score is that of Boris Iglewicz, David
+        Hoaglin. *How to Detect and Handle Outliers*. ASQC Quality Press, 1993; see the `NIST
+        handbook <https://www.itl.nist.gov/div898/handbook/eda/section3/eda35h.htm>`_.
     """
 
     name: ClassVar[str] = "norm"

@@ -20,23 +20,39 @@ _BLOCK = 2**15
 @registry.register
 @dataclass(frozen=True)
 class Auror(Rule):
-    """The mean without the updates that are suspicious in most of the indicative coordinates.
+    r"""The mean without the updates that are suspicious in most of the indicative coordinates.
 
-    The values of each coordinate are split by 2-means (exactly). A coordinate is *indicative* if
-    its two means lie far apart. The updates in the smaller of its two clusters are then
-    *suspicious* in it; of clusters of equal size neither is. An update that is suspicious in more
-    than ``majority`` of the indicative coordinates is left out. Where no coordinate is indicative,
-    the rule is the mean.
+    In each coordinate, exact 2-means splits the n values into a lower cluster L and an upper
+    cluster U. The coordinate is *indicative* if the means of the two lie far apart:
+
+    .. math::
+        \mu_U - \mu_L \;\ge\;
+        s \sqrt{\frac{1}{n} \sum_{C \in \{L, U\}} \sum_{x \in C} (x - \mu_C)^2}
+
+    with s the parameter ``separation``; or, where ``alpha`` is given, if it is at least that. For
+    the two halves of one normal distribution the quotient of both sides is 2.65 for s = 1. In an
+    indicative coordinate the updates in the smaller cluster are *suspicious*; of clusters of equal
+    size neither is. With :math:`c_i` the number of indicative coordinates in which update i is
+    suspicious, m the number of all that are indicative, and q the parameter ``majority``, the
+    result is
+
+    .. math::
+        \frac{1}{|A|} \sum_{i \in A} g_i, \qquad A = \{\, i : c_i \le q\, m \,\}
+
+    Where no coordinate is indicative, and of fewer than 3 updates, the rule is the mean.
 
     In each coordinate fewer than half of the updates are suspicious, but not the same ones in each:
-    fewer than ``(n - 1) / (2 majority)`` can be left out, which may be all but two.
+    fewer than :math:`(n - 1) / (2 q)` can be left out, which may be all but two. Cost:
+    :math:`O(d\, n \log n)`.
 
-    Shen et al., *Auror: Defending against Poisoning Attacks in Collaborative Deep Learning
-    Systems*, ACSAC 2016, section 4 [from memory; public code differs in the second step]. There
-    "far apart" is a distance alpha found on each data set (1e-4 to 2e-3 in public code), and
-    indicative features are looked for in the first 10 rounds only. Here they are those of the
-    round, and without alpha the means must be ``separation`` times the standard deviation within
-    the clusters apart; for one normal distribution that quotient is 2.65.
+    In the paper "far apart" is a distance alpha found on each data set (1e-4 to 2e-3 in public
+    code), and indicative coordinates are looked for in the first 10 rounds only. Here they are
+    those of the round, and the test is relative unless alpha is given.
+
+    Source:
+        Shiqi Shen, Shruti Tople, Prateek Saxena. `Auror: Defending against Poisoning Attacks in
+        Collaborative Deep Learning Systems <https://doi.org/10.1145/2991079.2991125>`_. ACSAC 2016,
+        section 4, from memory; public code differs in the second step.
     """
 
     name: ClassVar[str] = "auror"

@@ -18,19 +18,30 @@ from fedsiege.rules.meamed import mean_around_median
 @registry.register
 @dataclass(frozen=True)
 class Bulyan(TolerantRule):
-    """Krum chooses ``n - 2 f`` updates; the update is the mean around their median.
+    r"""The mean around the median of the ``n - 2 f`` updates that Krum chooses.
 
-    Step 1: Krum runs ``theta = n - 2 f`` times, each time over the rows that are left, and takes
-    the best away. Over m rows the score is the sum of the ``m - f - 2`` smallest squared distances;
-    of equal scores, and when there is nothing left to sum, Krum's score over all n rows decides.
+    *Step 1.* Krum runs :math:`\theta = n - 2f` times, each time over the rows that are left, and
+    takes the best away. Over m rows the score of a row is the sum of its :math:`m - f - 2` smallest
+    squared distances; of equal scores, and when there is nothing left to sum, Krum's score over all
+    n rows decides.
 
-    Step 2: in each coordinate, the mean of the ``beta = theta - 2 f`` values of the chosen rows
-    that lie closest to their median.
+    *Step 2.* In each coordinate k it averages the :math:`\beta` values of the chosen rows that lie
+    closest to their median:
 
-    It needs ``n >= 4 f + 3``.
+    .. math::
+        \mathrm{Agg}_k = \frac{1}{\beta} \sum_{i \in N_k} g_{i,k}, \qquad
+        \beta = \theta - 2f = n - 4f
 
-    El Mhamdi, Guerraoui, Rouault, *The Hidden Vulnerability of Distributed Learning in Byzantium*,
-    ICML 2018, section 4.
+    where :math:`N_k` holds these :math:`\beta` of the :math:`\theta` chosen rows. It differs from
+    coordinate to coordinate.
+
+    It needs :math:`n \ge 4f + 3`. With f = 0 it is the mean. Cost: :math:`O(n^2 d)`, as Krum's; the
+    distances are computed once.
+
+    Source:
+        El Mahdi El Mhamdi, Rachid Guerraoui, Sébastien Rouault. `The Hidden Vulnerability of
+        Distributed Learning in Byzantium <https://arxiv.org/abs/1802.07927>`_. ICML 2018, section
+        4.
     """
 
     name: ClassVar[str] = "bulyan"

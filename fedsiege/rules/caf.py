@@ -20,22 +20,36 @@ _TOLERANCE = 1e-2
 @registry.register
 @dataclass(frozen=True)
 class CAF(MinorityRule):
-    """A weighted mean; updates far out along the direction of largest variance lose weight.
+    r"""A weighted mean; updates far out along the direction of largest variance lose weight.
 
-    All weights ``c_i`` begin at 1. In each step, with the weighted mean m and covariance of the
-    rows, its largest eigenvalue l and the eigenvector v of l: ``t_i = <g_i - m, v>^2`` and ``c_i <-
-    c_i (1 - t_i / max_j t_j)``, the maximum over rows with weight. It ends when the weights add up
-    to ``n - 2 f`` or less; the update is the mean m of the step with the smallest l.
+    All weights :math:`c_i` begin at 1. Each step computes the weighted mean and covariance of the
+    rows
 
-    It needs ``2 f < n``.
+    .. math::
+        m = \frac{\sum_i c_i g_i}{\sum_i c_i}, \qquad
+        \Sigma = \frac{\sum_i c_i (g_i - m)(g_i - m)^\top}{\sum_i c_i}
+
+    the largest eigenvalue :math:`\lambda` of :math:`\Sigma`, and its eigenvector v, and then lowers
+    the weights:
+
+    .. math::
+        c_i \leftarrow c_i \left( 1 - \frac{t_i}{\max_{j : c_j > 0} t_j} \right), \qquad
+        t_i = \langle g_i - m, v \rangle^2
+
+    It ends when the weights add up to :math:`n - 2f` or less. The result is the mean m of the step
+    with the smallest :math:`\lambda`; with f = 0 it is the plain mean.
+
+    It needs :math:`2f < n`. Cost: :math:`O(n^2 d)` once, for the inner products, in which all steps
+    work; each step takes the largest out, so there are :math:`2f` to n of them at most.
 
     The eigenvector is the true one, from the n x n inner products. (ByzFL takes one step of the
     power method from a random start, so its result differs from call to call, and is None for f =
     0. Its maximum is over all rows: a row without weight that lies far away keeps the others from
     losing any, and the loop never ends.)
 
-    Allouah, Guerraoui, Stephan, *Towards Trustworthy Federated Learning with Untrusted
-    Participants*, ICML 2025, algorithm 2.
+    Source:
+        Youssef Allouah, Rachid Guerraoui, John Stephan. `Towards Trustworthy Federated Learning
+        with Untrusted Participants <https://arxiv.org/abs/2505.01874>`_. ICML 2025, algorithm 2.
     """
 
     name: ClassVar[str] = "caf"

@@ -28,15 +28,26 @@ class Center:
 @registry.register
 @dataclass(frozen=True)
 class CenteredClipping(StatefulRule):
-    """``v + mean_i (g_i - v) min(1, tau / ||g_i - v||)`` with v from the round before.
+    r"""The last aggregate, moved by the mean of the updates clipped to a distance from it.
 
-    v is the last aggregate, 0 in the first round. What the rounds before agreed on
-    counts as the honest direction, and no participant moves it by more than ``tau / n`` in a step.
+    .. math::
+        v \leftarrow v + \frac{1}{n} \sum_{i=1}^n (g_i - v)
+        \min\left( 1, \frac{\tau}{\lVert g_i - v \rVert} \right)
 
-    Karimireddy, He, Jaggi, *Learning from History for Byzantine Robust Optimization*, ICML 2021,
-    section 4.
+    where v begins at the aggregate of the round before, 0 in the first round, and is the result
+    after ``steps`` such moves. The clipping distance :math:`\tau` is the parameter ``tau``; without
+    it, the median of the distances :math:`\lVert g_i - v \rVert`, anew in each step.
 
-    The state is v, d numbers.
+    What the rounds before agreed on counts as the honest direction, and no participant moves v by
+    more than :math:`\tau / n` in a step. There is no condition on n. Cost: :math:`O(n d)` for each
+    step. The state is v, d numbers.
+
+    The paper clips the momentums that participants keep over the rounds; here it is the updates
+    that they send, whatever they hold.
+
+    Source:
+        Sai Praneeth Karimireddy, Lie He, Martin Jaggi. `Learning from History for Byzantine Robust
+        Optimization <https://arxiv.org/abs/2012.10333>`_. ICML 2021, section 4.
     """
 
     name: ClassVar[str] = "centered-clipping"

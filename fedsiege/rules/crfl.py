@@ -15,16 +15,27 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class Crfl(Rule):
-    """The mean, after which the *global model* is clipped to a norm and perturbed.
+    r"""The mean, after which the *global model* is clipped to a norm and perturbed.
 
-    ``w_{t+1} = clip(w_t + mean_i g_i, bound) + N(0, noise^2)`` with ``clip(w, rho) = w min(1, rho /
-    ||w||)``; the update returned is ``w_{t+1} - w_t``. The noise has the length ``noise sqrt(d)``.
+    .. math::
+        w_{t+1} = \mathrm{clip}_\rho\Big( w_t + \frac{1}{n} \sum_{i=1}^n g_i \Big)
+        + \mathcal{N}(0, \sigma^2 I), \qquad
+        \mathrm{clip}_\rho(w) = w \min\left( 1, \frac{\rho}{\lVert w \rVert} \right)
+
+    where :math:`w_t` is the global model, :math:`\rho` the parameter ``bound`` and :math:`\sigma`
+    the parameter ``noise``. The result is the update :math:`w_{t+1} - w_t`. The noise has a length
+    of about :math:`\sigma \sqrt{d}`; it is drawn from the run's seed and the round.
+
     The rule bounds where the model can be, not what an update can do within that: one huge update
-    still chooses the direction.
+    still chooses the direction. It needs the global model. Cost: :math:`O(n d)`.
 
-    Xie et al., *CRFL: Certifiably Robust Federated Learning against Backdoor Attacks*, ICML 2021,
-    algorithm 1. The defaults are the authors' for MNIST (AI-secure/CRFL). Their code also raises
-    rho from 2 by 0.1 a round until the bound is reached, and leaves the last model unperturbed.
+    The defaults are the authors' for MNIST. Their code also raises :math:`\rho` from 2 by 0.1 a
+    round until the bound is reached, and leaves the last model unperturbed; this rule does neither.
+
+    Source:
+        Chulin Xie, Minghao Chen, Pin-Yu Chen, Bo Li. `CRFL: Certifiably Robust Federated Learning
+        against Backdoor Attacks <https://arxiv.org/abs/2106.08283>`_. ICML 2021, algorithm 1. Code:
+        `AI-secure/CRFL <https://github.com/AI-secure/CRFL>`_.
     """
 
     name: ClassVar[str] = "crfl"

@@ -28,20 +28,33 @@ _WIDTH = 1024
 @registry.register
 @dataclass(frozen=True)
 class DnC(TolerantRule):
-    """The mean without the updates that project farthest on the top singular vector.
+    r"""The mean without the updates that project farthest on the top singular vector.
 
-    ``iterations`` times: draw ``subsample`` coordinates, subtract the mean of the rows, and score
-    each row by its squared projection on the first right singular vector; the ``ceil(filter * f)``
-    rows with the highest scores are left out. The rows that were never left out are averaged. Where
-    no row is left, the model is kept: an update of zeros, no row accepted. With ``f = 0`` it is the
-    mean.
+    Each of ``iterations`` iterations draws ``subsample`` coordinates B, all if there are fewer, and
+    scores the rows by their squared projection
 
-    It needs ``n > 2 f`` and ``n > ceil(filter * f)``.
+    .. math::
+        s_i = \big\langle g_i^B - \bar g^B, v \big\rangle^2, \qquad
+        \bar g^B = \frac{1}{n} \sum_{i=1}^n g_i^B
 
-    Shejwalkar and Houmansadr, *Manipulating the Byzantine*, NDSS 2021, algorithm 2. The defaults
-    are those of public implementations [not checked against the paper]; one of them takes the union
-    of the iterations' rows instead of the intersection, so that a row once left out could come
-    back.
+    where :math:`g_i^B` is row i in these coordinates and v the first right singular vector of the
+    matrix with the rows :math:`g_i^B - \bar g^B`. The :math:`\lceil c f \rceil` rows with the
+    highest scores are left out, c being the parameter ``filter``. The rows that no iteration has
+    left out are averaged.
+
+    Where no row is left, the model is kept: an update of zeros, no row accepted. With f = 0 it is
+    the mean. It needs :math:`n > 2f` and :math:`n > \lceil c f \rceil`. Cost of an iteration:
+    :math:`O(n^2 |B| + n^3)`.
+
+    The defaults are those of public implementations, not checked against the paper. One of them
+    takes the union of the iterations' rows instead of the intersection, so that a row once left out
+    could come back.
+
+    Source:
+        Virat Shejwalkar, Amir Houmansadr. `Manipulating the Byzantine: Optimizing Model Poisoning
+        Attacks and Defenses for Federated Learning
+        <https://www.ndss-symposium.org/ndss-paper/manipulating-the-byzantine-optimizing-model-poisoning-attacks-and-defenses-for-federated-learning/>`_.
+        NDSS 2021, algorithm 2.
     """
 
     name: ClassVar[str] = "dnc"

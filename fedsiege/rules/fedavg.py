@@ -17,17 +17,27 @@ from fedsiege.rules.streaming import StreamingRule
 @registry.register
 @dataclass(frozen=True)
 class FedAvg(StreamingRule):
-    """The mean of the updates: ``sum_i n_i g_i / sum_i n_i``, all ``n_i = 1`` unless weighted.
+    r"""The mean of the updates, plain or weighted by the reported sample counts.
 
-    No defence: one update among n moves the model as far as it likes. A sample count is a
-    participant's own claim, so it is bounded to 1 .. ``bound``; a round in which the bound cuts a
-    count has a remark.
+    .. math::
+        \frac{\sum_{i=1}^n n_i\, g_i}{\sum_{i=1}^n n_i}
 
-    Terms are rounded to multiples of 2^-50, see ``RunningSum``: the mean of updates whose values
-    are all below 4e-16 is 0.
+    where :math:`n_i` is the number of samples that participant i reports, cut to the range from 1
+    to ``bound``; without ``weighted`` all :math:`n_i` are 1.
 
-    McMahan et al., *Communication-Efficient Learning of Deep Networks from Decentralized Data*,
-    AISTATS 2017, algorithm 1.
+    It is no defence: one update among n moves the model as far as it likes. A sample count is a
+    participant's own claim, which is why it is bounded; a round in which the bound cuts a count has
+    a remark.
+
+    Cost: :math:`O(n d)`; the updates can be taken one by one, without the matrix. Terms are rounded
+    to multiples of :math:`2^{-50}`, see ``RunningSum``: the mean of updates whose values are all
+    below 4e-16 is 0.
+
+    Source:
+        H. Brendan McMahan, Eider Moore, Daniel Ramage, Seth Hampson, Blaise Agüera y Arcas.
+        `Communication-Efficient Learning of Deep Networks from Decentralized Data
+        <https://arxiv.org/abs/1602.05629>`_. AISTATS 2017, algorithm 1, which averages models; the
+        mean of the updates moves the model to the same place.
     """
 
     name: ClassVar[str] = "fedavg"

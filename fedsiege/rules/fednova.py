@@ -17,34 +17,50 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class FedNova(Rule):
-    """The mean of updates per unit of local work: ``tau_eff sum_i p_i g_i / A_i``.
+    r"""The mean of the updates per unit of local work, times the mean work.
 
-    ``A_i = ||a_i||_1`` is how much the local solver adds up over the ``tau_i`` steps that a
-    participant reports::
+    .. math::
+        \tau_\mathrm{eff} \sum_{i=1}^n p_i\, \frac{g_i}{A_i}, \qquad
+        \tau_\mathrm{eff} = \begin{cases}
+            \sum_i p_i A_i & \mu = 0 \\
+            \sum_i p_i \tau_i & \mu > 0
+        \end{cases}
 
-        plain SGD           tau
-        momentum rho        (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho)
-        proximal, a = lr mu  (1 - (1 - a)^tau) / a
+    where :math:`A_i = \lVert a_i \rVert_1` is how much the local solver adds up over the
+    :math:`\tau_i` steps that participant i reports:
 
-    ``tau_eff = sum p_i A_i``, or ``sum p_i tau_i`` if mu > 0. With equal steps and no proximal term
-    this is FedAvg. For momentum together with a proximal term there is no published formula. The
-    participants of an experiment run plain SGD: there mu must be 0. It is for callers whose
-    participants run the proximal step, with ``lr mu < 1``. Adam divides each step by the gradients
-    it has seen, so for Adam there is no ``a_i``.
+    .. math::
+        A_i = \begin{cases}
+            \tau_i & \text{plain SGD} \\[1ex]
+            \dfrac{1}{1 - \rho} \left( \tau_i - \dfrac{\rho\, (1 - \rho^{\tau_i})}{1 - \rho} \right)
+            & \text{momentum } \rho \\[2ex]
+            \dfrac{1 - (1 - a)^{\tau_i}}{a} & \text{proximal term, } a = \eta \mu
+        \end{cases}
 
-    ``p_i = 1 / n`` by default, as in ``fedavg``: two rules that are compared should differ in one
-    thing. The paper's ``p_i = n_i / sum n`` is ``weighted=true``, in both rules.
+    with :math:`\rho` the parameter ``momentum``, :math:`\mu` the parameter ``mu`` and :math:`\eta`
+    the parameter ``lr``. By default :math:`p_i = 1 / n`, as in ``fedavg``: two rules that are
+    compared should differ in one thing. The paper's :math:`p_i = n_i / \sum_j n_j`, with the
+    reported sample counts :math:`n_i`, is ``weighted=true``, in both rules. With equal steps and no
+    proximal term this is FedAvg.
 
-    No defence. Step and sample counts are claims, and the smaller ``A_i``, the more an update
-    counts. So step counts are bounded to ``spread`` times and ``1 / spread`` of the median of all
-    claims (and at least 1), sample counts to 1 .. ``bound``; a round in which a bound cuts a count
-    has a remark. Where the update would not be finite, the model is kept: an update of zeros, no
-    row accepted.
+    For momentum together with a proximal term there is no published formula. The participants of an
+    experiment run plain SGD: there mu must be 0. It is for callers whose participants run the
+    proximal step, with :math:`\eta \mu < 1`. Adam divides each step by the gradients it has seen,
+    so for Adam there is no :math:`a_i`.
 
-    Wang et al., *Tackling the Objective Inconsistency Problem in Heterogeneous Federated
-    Optimization*, NeurIPS 2020, section 4. Formulas as in the authors' code, JYWa/FedNova, which
-    zeroes the local momentum every round. (Flower's baseline divides by the sum of the scales,
-    which cancels tau_eff.)
+    It is no defence. Step and sample counts are claims, and the smaller :math:`A_i`, the more an
+    update counts. So step counts are bounded to ``spread`` times and ``1 / spread`` of the median
+    of all claims (and at least 1), sample counts to the range from 1 to ``bound``; a round in which
+    a bound cuts a count has a remark. Where the update would not be finite, the model is kept: an
+    update of zeros, no row accepted. It needs the step counts. Cost: :math:`O(n d)`.
+
+    Source:
+        Jianyu Wang, Qinghua Liu, Hao Liang, Gauri Joshi, H. Vincent Poor. `Tackling the Objective
+        Inconsistency Problem in Heterogeneous Federated Optimization
+        <https://arxiv.org/abs/2007.07481>`_. NeurIPS 2020, section 4. Formulas as in the authors'
+        code, `JYWa/FedNova <https://github.com/JYWa/FedNova>`_, which zeroes the local momentum
+        every round. (Flower's baseline divides by the sum of the scales, which cancels
+        :math:`\tau_\mathrm{eff}`.)
     """
 
     name: ClassVar[str] = "fednova"

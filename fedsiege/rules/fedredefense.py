@@ -47,25 +47,37 @@ class FedREDefenseState(Memory):
 @registry.register
 @dataclass(frozen=True)
 class FedREDefense(StatefulRule):
-    """The mean of the updates that can be distilled into one image per class.
+    r"""The mean of the updates that can be distilled into one image per class.
 
-    For each participant the rule searches images, soft labels and a learning rate with which
-    ``steps`` steps of SGD from ``w_t`` reproduce its update. A participant whose relative error
-    ``||w - w_t - g||^2 / ||g||^2`` stays above ``threshold`` is banned for good. An update of zeros
-    needs no images and has the error 0. Where no participant is left, the model is kept: an update
-    of zeros, no row accepted.
+    For each participant the rule searches images X, soft labels Y and a learning rate :math:`\eta`
+    with which ``steps`` steps of SGD from the global model :math:`w_t` reproduce its update. The
+    error of participant i is
 
-    Xie et al., *FedREDefense: Defending against Model Poisoning Attacks for Federated Learning
-    using Model Update Reconstruction Error*, ICML 2024; threshold, steps, squared error, warm start
-    and ban confirmed against the authors' code (xyq7/FedREDefense). There the search is SGD with
-    momentum for 800 to 2000 iterations on a GPU. Here it is Adam, which took honest updates of
-    LeNet-5 on MNIST below the threshold in 10 to 60 iterations, so a few honest participants may be
-    banned.
+    .. math::
+        e_i = \min_{X, Y, \eta}
+        \frac{\lVert u_S(X, Y, \eta) - w_t - g_i \rVert^2}{\lVert g_i \rVert^2}, \qquad
+        u_{s+1} = u_s - \eta \nabla \ell(u_s; X, Y), \quad u_0 = w_t
 
-    Slow: about 50 ms per participant and iteration for LeNet-5 on one core.
+    with S the number of steps and :math:`\ell` the cross entropy. The result is the mean of the
+    updates with :math:`e_i` up to ``threshold``. A participant with a larger error is banned for
+    good. An update of zeros needs no images and has the error 0. Where no participant is left, the
+    model is kept: an update of zeros, no row accepted.
 
-    Memory, by identity: ``3136 classes + 4 classes^2`` bytes each. A banned identity that was
-    forgotten may come back.
+    It needs the global model and its architecture. It is slow: about 50 ms for each participant and
+    iteration of the search with LeNet-5 on one core. Memory is by identity:
+    ``3136 classes + 4 classes^2`` bytes each, for images of 28 x 28 pixels. A banned identity that
+    was forgotten may come back.
+
+    Threshold, steps, squared error, warm start and ban are confirmed against the authors' code.
+    There the search is SGD with momentum for 800 to 2000 iterations on a GPU. Here it is Adam,
+    which took honest updates of LeNet-5 on MNIST below the threshold in 10 to 60 iterations, so a
+    few honest participants may be banned.
+
+    Source:
+        Yueqi Xie, Minghong Fang, Neil Zhenqiang Gong. `FedREDefense: Defending against Model
+        Poisoning Attacks for Federated Learning using Model Update Reconstruction Error
+        <https://proceedings.mlr.press/v235/xie24c.html>`_. ICML 2024. Code: `xyq7/FedREDefense
+        <https://github.com/xyq7/FedREDefense>`_.
     """
 
     name: ClassVar[str] = "fedredefense"

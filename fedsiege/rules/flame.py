@@ -17,18 +17,28 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class Flame(Rule):
-    """The mean of the largest cluster of directions, clipped to the median norm, plus noise.
+    r"""The mean of the largest cluster of directions, clipped to the median norm, plus noise.
 
-    HDBSCAN with smallest cluster ``n // 2 + 1`` on the cosine distances accepts one cluster.
-    Updates longer than ``S``, the median norm *of all participants*, are scaled down to it. The
-    mean of the accepted updates gets noise ``N(0, (noise S)^2)`` on each coordinate, of length
-    ``noise S sqrt(d)``; the paper has 0.001 for images. There always is such a cluster: where
-    directions form two clusters of equal size, or none, it is all updates.
+    .. math::
+        \frac{1}{|A|} \sum_{i \in A} g_i \min\left( 1, \frac{S}{\lVert g_i \rVert} \right)
+        + \mathcal{N}\big( 0, (\lambda S)^2 I \big)
 
-    Nguyen et al., *FLAME: Taming Backdoors in Federated Learning*, USENIX Security 2022, algorithm
-    1. That a single cluster must be allowed, with ``min_samples`` 1, is from public code. (There,
-    and in the paper, cosines are of local models; cosines of updates do not fade as the model
-    grows.)
+    where A is the one cluster that HDBSCAN with smallest cluster ``n // 2 + 1`` accepts by the
+    cosine distances :math:`1 - \cos(g_i, g_j)`, S the median norm *of all participants*, and
+    :math:`\lambda` the parameter ``noise``. There always is such a cluster: where directions form
+    two clusters of equal size, or none, it is all updates; and so it is of fewer than 3. The noise
+    has a length of about :math:`\lambda S \sqrt{d}`; it is drawn from the run's seed and the round.
+    The paper has :math:`\lambda = 0.001` for images.
+
+    There is no condition on n. Cost: :math:`O(n^2 d)`.
+
+    That a single cluster must be allowed, with ``min_samples`` 1, is from public code. There, and
+    in the paper, cosines are of local models; here they are of updates, which do not fade as the
+    model grows.
+
+    Source:
+        Thien Duc Nguyen et al. `FLAME: Taming Backdoors in Federated Learning
+        <https://arxiv.org/abs/2101.02281>`_. USENIX Security 2022, algorithm 1.
     """
 
     name: ClassVar[str] = "flame"

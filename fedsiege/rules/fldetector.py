@@ -43,30 +43,41 @@ class FLDetectorState(Memory):
 @registry.register
 @dataclass(frozen=True)
 class FLDetector(StatefulRule):
-    """The mean without the participants whose updates are predicted worst, if they are a cluster.
+    r"""The mean without the participants whose updates are predicted worst, if they are a cluster.
 
-    The update of i is predicted as ``g_i' + H (w_t - w')``, with its last update ``g_i'``, the
-    model ``w'`` that it was for, and H by L-BFGS from the changes of the global model and of the
-    aggregated update in the last ``window`` rounds. The prediction errors of a round, divided by
-    their sum, are averaged over the last ``window`` of each participant. Among the participants
-    that have that many, the gap statistic decides whether there is more than one cluster. If so,
-    2-means splits them, and those with the larger errors are left out this round. Participants with
-    fewer errors are accepted.
+    The update of participant i is predicted from its last one, and the error :math:`e_i` is its
+    share of all errors of the round:
+
+    .. math::
+        \hat g_i = g_i' + H (w_t - w'), \qquad
+        e_i = \frac{\lVert g_i - \hat g_i \rVert}{\sum_j \lVert g_j - \hat g_j \rVert}
+
+    where :math:`g_i'` is the last update of i, :math:`w'` the global model that it was for,
+    :math:`w_t` the global model of this round, and H the Hessian that L-BFGS estimates from the
+    changes of the global model and of the aggregated update in the last ``window`` rounds. The
+    score of a participant is the mean of its last ``window`` errors. Among the participants that
+    have that many, the gap statistic decides whether there is more than one cluster. If so, 2-means
+    splits them, and those with the larger errors are left out this round. Participants with fewer
+    errors are accepted.
 
     It does not see MPAF: fakes that all pull to one point are *more* predictable than honest
     participants, which are then left out.
 
-    Zhang et al., *FLDetector: Defending Federated Learning Against Model Poisoning Attacks via
-    Detecting Malicious Clients*, KDD 2022, algorithms 1 to 3; L-BFGS, normalisation and gap
-    statistic confirmed against the authors' code (zaixizhang/FLDetector), in which all participants
-    take part in every round. There, detection ends training, which begins anew without the
-    detected.
+    It needs the global model. Memory is by identity, absent participants keep theirs; ``4 d`` bytes
+    for each, and ``8 d window``. A participant that was absent for more than ``window`` rounds is
+    not predicted in the first round after. So where each round draws a few of many participants,
+    none is predicted often enough to be judged, and the rule is the mean: with 10 of 400 a round,
+    for 300 rounds and more. With 10 of 100 it judges.
 
-    Memory is by identity, absent participants keep theirs; ``4 d`` bytes for each, and ``8 d
-    window``. A participant that was absent for more than ``window`` rounds is not predicted in the
-    first round after. So where each round draws a few of many participants, none is predicted often
-    enough to be judged, and the rule is the mean: with 10 of 400 a round, for 300 rounds and more.
-    With 10 of 100 it judges.
+    L-BFGS, normalisation and gap statistic are confirmed against the authors' code, in which all
+    participants take part in every round. There, detection ends training, which begins anew without
+    the detected.
+
+    Source:
+        Zaixi Zhang, Xiaoyu Cao, Jinyuan Jia, Neil Zhenqiang Gong. `FLDetector: Defending Federated
+        Learning Against Model Poisoning Attacks via Detecting Malicious Clients
+        <https://arxiv.org/abs/2207.09209>`_. KDD 2022, algorithms 1 to 3. Code:
+        `zaixizhang/FLDetector <https://github.com/zaixizhang/FLDetector>`_.
     """
 
     name: ClassVar[str] = "fldetector"

@@ -37,25 +37,36 @@ class FoolsGoldState(Memory):
 @registry.register
 @dataclass(frozen=True)
 class FoolsGold(StatefulRule):
-    """A weighted mean in which participants with similar histories share little weight.
+    r"""A weighted mean in which participants with similar histories share little weight.
 
-    With ``cs_ij`` the cosine of the *summed* updates of i and j over all rounds and ``v_i = max_j
-    cs_ij``: where ``v_j > v_i``, pardon i by ``cs_ij *= v_i / v_j``; then ``a_i = 1 - max_j cs_ij``
-    in [0, 1], divided by the largest, and ``a_i = clip(log(a_i / (1 - a_i)) + 1/2, 0, 1)``. The
-    update is ``sum a_i g_i / sum a_i``.
+    .. math::
+        \frac{\sum_i \alpha_i\, g_i}{\sum_i \alpha_i}, \qquad
+        \alpha_i = \mathrm{clip}_{[0, 1]} \left( \log \frac{a_i}{1 - a_i} + \frac{1}{2} \right)
+
+    .. math::
+        a_i = \frac{b_i}{\max_j b_j}, \qquad
+        b_i = \mathrm{clip}_{[0, 1]} \Big( 1 - \max_{j \ne i} c_{ij} \Big)
+
+    where :math:`c_{ij}` is the cosine of the *summed* updates of i and j over all rounds, pardoned:
+    with :math:`v_i = \max(0, \max_{j \ne i} c_{ij})` of the cosines, :math:`c_{ij}` is multiplied
+    by :math:`v_i / v_j` where :math:`v_j > v_i`.
 
     Identical fakes get 0. A single fake, or fakes at right angles to each other, get full weight,
     with any norm: it defends against sybils only. Where all participants are alike all weights are
-    0 and the model is kept: an update of zeros, no row accepted.
+    0 and the model is kept: an update of zeros, no row accepted. A lone participant has weight 1.
 
-    Fung et al., *The Limitations of Federated Learning in Sybil Settings*, RAID 2020, algorithm 1,
-    without its optional weighting of features; the pardoning and the logit are confirmed against
-    the authors' code. That code divides by n in one variant and by nothing in another; this rule
-    divides by the sum of the weights, so that the step has the size of an update.
+    Cost: :math:`O(n^2 d)`. History is kept by participant identity, absent participants keep
+    theirs; ``4 d`` bytes for each. Only the participants of a round are compared: of sybils that
+    take turns, one a round, none is like another.
 
-    History is kept by participant identity, absent participants keep theirs; ``4 d`` bytes for
-    each. Only the participants of a round are compared: of sybils that take turns, one a round,
-    none is like another.
+    The pardoning and the logit are confirmed against the authors' code. That code divides by n in
+    one variant and by nothing in another; this rule divides by the sum of the weights, so that the
+    step has the size of an update. The paper's optional weighting of features is left out.
+
+    Source:
+        Clement Fung, Chris J. M. Yoon, Ivan Beschastnikh. `The Limitations of Federated Learning in
+        Sybil Settings <https://www.usenix.org/conference/raid2020/presentation/fung>`_. RAID 2020,
+        algorithm 1.
     """
 
     name: ClassVar[str] = "foolsgold"

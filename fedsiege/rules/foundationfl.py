@@ -15,26 +15,36 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class FoundationFL(TolerantRule):
-    """The median or trimmed mean of all rows and ``n // 2`` synthetic ones.
+    r"""The median or trimmed mean of all rows and copies of the most extreme one.
 
-    ``g_max`` and ``g_min`` are the largest and smallest value of each coordinate. A row's score is
-    ``s_i = min(||g_i - g_max||, ||g_i - g_min||)``; the synthetic rows are copies of the row with
-    the highest score (of equal ones, the first), which is meant to be an honest one.
+    The score of a row is its distance to the nearer of two extreme points,
 
-    That fails where the highest score is a fake's, as MPAF's is at every scale tried: then
-    f fakes are ``f + n // 2`` of ``n + n // 2`` rows, which the median survives only for f below
-    a quarter of n and trimming f not at all.
+    .. math::
+        s_i = \min\big( \lVert g_i - g_{\max} \rVert,\; \lVert g_i - g_{\min} \rVert \big)
+
+    where :math:`g_{\max}` and :math:`g_{\min}` hold the largest and the smallest value of each
+    coordinate. ``n // 2`` copies of the row with the highest score (of equal ones, the first),
+    which is meant to be an honest one, join the n rows; of all these the rule ``then`` is taken, in
+    each coordinate: the median, or the mean without the f smallest and the f largest values.
+
+    That fails where the highest score is a fake's, as MPAF's is at every scale tried: then f fakes
+    are ``f + n // 2`` of ``n + n // 2`` rows, which the median survives only for f below a quarter
+    of n and trimming f not at all.
 
     The paper prints a test error of .05 and .06 under MPAF (MNIST, 100 participants, a fifth of
     them fakes). In our setting (LeNet-5, 25 rounds, otherwise the same) that is refuted: at a scale
     of 0.05 the error is .89 with the trimmed mean and .78 with the median, and at scales of 0.05, 1
     and 1e6 it is .87 to .90 and .77 to .78. The trimmed mean and the median alone have .40 to .44.
-    Without an attack, too, it costs accuracy: 55.8 % in ``docs/ladder.md``, where the median alone
-    has 75.6.
+    Without an attack, too, it costs accuracy: 55.8 % in the :doc:`ladder </ladder>`, where the
+    median alone has 75.6.
 
-    Fang et al., *Do We Really Need to Design New Byzantine-robust Aggregation Rules?*, NDSS 2025,
-    algorithm 1. The trimmed mean trims f values on either side [not checked against the paper] and
-    needs ``2 f < n``; the median does not use f.
+    It needs :math:`2f < n`; the median does not use f otherwise. Cost: :math:`O(d\, n \log n)`.
+    That f values are trimmed on either side has not been checked against the paper.
+
+    Source:
+        Minghong Fang, Seyedsina Nabavirazavi, Zhuqing Liu, Wei Sun, Sundararaja Sitharama Iyengar,
+        Haibo Yang. `Do We Really Need to Design New Byzantine-robust Aggregation Rules?
+        <https://arxiv.org/abs/2501.17381>`_ NDSS 2025, algorithm 1.
     """
 
     name: ClassVar[str] = "foundationfl"

@@ -31,22 +31,32 @@ _BLOCK = 2**20
 @registry.register
 @dataclass(frozen=True)
 class GeometricMedian(Rule):
-    """The point with the smallest sum of L2 distances to all updates.
+    r"""The point with the smallest sum of distances to all updates.
 
-    Weiszfeld's algorithm: ``z <- sum_i g_i / r_i / sum_i 1 / r_i`` with ``r_i = ||g_i - z||``, from
-    ``z = 0``, the update that changes nothing. It runs until the optimality condition holds,
-    ``||sum_i (g_i - z) / r_i|| <= 1e-5 n``, and not for a fixed number of steps: the three steps
-    often seen are too few. ``r_i`` is at least 1e-6 of the median distance from 0, as in the
-    paper's smoothing, so that z does not stay at a row that it meets. Where a row pulls about as
-    strongly as all others together, z takes thousands of steps towards it or away from it, and an
-    attacker can cause that: every 25 steps z therefore goes to the best point on the ray from the
-    nearest row through it. Where rows lie so close together that float32 does not separate z from
-    them, it ends when steps are as small as rounding errors.
+    .. math::
+        \operatorname*{arg\,min}_{z \in \mathbb{R}^d} \sum_{i=1}^n \lVert g_i - z \rVert
 
-    All participants weigh the same: the sample counts they report are claims.
+    It is found by Weiszfeld's algorithm,
 
-    Pillutla, Kakade, Harchaoui, *Robust Aggregation for Federated Learning*, IEEE Transactions on
-    Signal Processing 2022, algorithm 2.
+    .. math::
+        z \leftarrow \frac{\sum_i g_i / r_i}{\sum_i 1 / r_i}, \qquad r_i = \lVert g_i - z \rVert
+
+    from :math:`z = 0`, the update that changes nothing. It runs until the optimality condition
+    holds, :math:`\lVert \sum_i (g_i - z) / r_i \rVert \le 10^{-5}\, n`, and not for a fixed number
+    of steps: the three steps often seen are too few. :math:`r_i` is at least 1e-6 of the median
+    distance from 0, as in the paper's smoothing, so that z does not stay at a row that it meets.
+    Where a row pulls about as strongly as all others together, z takes thousands of steps towards
+    it or away from it, and an attacker can cause that: every 25 steps z therefore goes to the best
+    point on the ray from the nearest row through it. Where rows lie so close together that float32
+    does not separate z from them, it ends when steps are as small as rounding errors.
+
+    It takes no f, and holds against fewer than half of the updates. All participants weigh the
+    same: the sample counts they report are claims. Cost: :math:`O(n d)` for each step.
+
+    Source:
+        Krishna Pillutla, Sham M. Kakade, Zaid Harchaoui. `Robust Aggregation for Federated Learning
+        <https://arxiv.org/abs/1912.13445>`_. IEEE Transactions on Signal Processing 70, 2022,
+        algorithm 2. It is also called RFA.
     """
 
     name: ClassVar[str] = "geometric-median"

@@ -21,15 +21,22 @@ _SORTED = 2**16
 @registry.register
 @dataclass(frozen=True)
 class Krum(TolerantRule):
-    """The one update that lies closest to its ``n - f - 2`` nearest neighbours.
+    r"""The one update that lies closest to its ``n - f - 2`` nearest neighbours.
 
-    The score of a row is the sum of the ``n - f - 2`` smallest squared L2 distances to other rows.
-    The row with the lowest score is the update; of equal scores, the first.
+    .. math::
+        \mathrm{Agg} = g_k, \qquad k = \operatorname*{arg\,min}_i s_i, \qquad
+        s_i = \sum_{j \in N_i} \lVert g_i - g_j \rVert^2
 
-    It needs ``n >= 2 f + 3``.
+    where :math:`N_i` holds the :math:`n - f - 2` other rows nearest to row i, and f is the assumed
+    number of hostile participants. Of equal scores :math:`s_i`, the first row counts.
 
-    Blanchard et al., *Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent*,
-    NeurIPS 2017, section 4.
+    It needs :math:`n \ge 2f + 3`. Cost: :math:`O(n^2 d)`.
+
+    Source:
+        Peva Blanchard, El Mahdi El Mhamdi, Rachid Guerraoui, Julien Stainer. `Machine Learning with
+        Adversaries: Byzantine Tolerant Gradient Descent
+        <https://papers.nips.cc/paper/2017/hash/f4b9ec30ad9f68f89b29639786cb62ef-Abstract.html>`_.
+        NeurIPS 2017, section 4.
     """
 
     name: ClassVar[str] = "krum"

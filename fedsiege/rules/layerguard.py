@@ -20,33 +20,47 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class LayerGuard(Rule):
-    """A weighted mean per layer; participants that are very similar to others in it weigh less.
+    r"""A weighted mean per layer; participants that are very similar to others in it weigh less.
 
-    ``LCSS_i`` of a layer is the mean cosine of i to its ``neighbours`` most similar others there.
+    The similarity of participant i in layer l is its mean cosine to the K most similar others
+    there, :math:`N_{il}`, K being the parameter ``neighbours``:
 
-    1. *Anomalous* in a layer are the participants with ``LCSS >= tau``, for the first tau of
-       ``start``, ``start - step``, ... above 0 that any participant reaches.
-    2. *High-risk* are the layers with at least ``n / 2 - 1`` anomalous participants; if there are
+    .. math::
+        \mathrm{LCSS}_{il} = \frac{1}{K} \sum_{j \in N_{il}} \cos(g_{il}, g_{jl})
+
+    1. *Anomalous* in a layer are the participants :math:`A_l` with
+       :math:`\mathrm{LCSS}_{il} \ge \tau`, for the first :math:`\tau` of ``start``,
+       ``start - step``, ... above 0 that any participant reaches.
+    2. *High-risk* are the layers H with at least ``n / 2 - 1`` anomalous participants; if there are
        none, those with the most.
-    3. ``alpha_i = 1 -`` the share of high-risk layers in which i is anomalous.
-    4. ``beta_i`` of a layer is 0 from the smallest LCSS of its anomalous participants, 1 up to the
-       mean LCSS of the half with the highest alpha (all of those equal to the last of them), linear
-       between.
-    5. The layer's update is the mean with weights ``alpha_i beta_i``, or 1 where ``beta_i = 1``.
-       Where all weights are 0 that layer is kept.
+    3. The layer's update is the mean with the weights :math:`\alpha_i \beta_{il}`, or 1 where
+       :math:`\beta_{il} = 1` or no participant is anomalous. Where all weights are 0 that layer is
+       kept.
+
+    .. math::
+        \alpha_i = 1 - \frac{|\{\, l \in H : i \in A_l \,\}|}{|H|}, \qquad
+        \beta_{il} = \mathrm{clip}_{[0, 1]}
+        \left( \frac{h_l - \mathrm{LCSS}_{il}}{h_l - b_l} \right)
+
+    where :math:`h_l` is the smallest LCSS of the anomalous participants of the layer, from which on
+    :math:`\beta` is 0, and :math:`b_l`, up to which it is 1, the mean LCSS of the half with the
+    highest :math:`\alpha` (all of those equal to the last of them). Where :math:`h_l \le b_l`, what
+    lies between has the weight 1 up to :math:`h_l` only.
 
     A layer is a tensor of the model, weights and biases apart. A tensor of one number belongs to
     the layer before it, or to the one after if it comes first. The paper does not do that; but the
     cosine of two single numbers is 1 or -1, so all that agree on a sign would be suspected, and a
-    single participant that differs would get the whole weight of that layer.
+    single participant that differs would get the whole weight of that layer. The paper's weights by
+    sample counts, which are claims, are left out.
 
     Some participants are always suspected: honest ones lose weight where there is no attack, and
     where all are alike (LCSS of 0.95 for all) the model is kept. A single fake resembles no other,
-    and passes with any norm.
+    and passes with any norm. It needs the layout of the model. Cost: :math:`O(n^2 d)`.
 
-    Wang et al., *LayerGuard: Poisoning-Resilient Federated Learning via Layer-Wise Similarity
-    Analysis*, NeurIPS 2025, sections 3.3 to 3.7, read; without its weights by sample counts, which
-    are claims, and with tensors of one number in the layer beside them.
+    Source:
+        Kaiqi Wang, Jiangang Shu, Qingfeng Tan, Bo Hu. `LayerGuard: Poisoning-Resilient Federated
+        Learning via Layer-Wise Similarity Analysis <https://openreview.net/forum?id=InyYuWLWHD>`_.
+        NeurIPS 2025, sections 3.3 to 3.7.
     """
 
     name: ClassVar[str] = "layerguard"

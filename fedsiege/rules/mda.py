@@ -21,19 +21,27 @@ LIMIT = 2**20
 @registry.register
 @dataclass(frozen=True)
 class MDA(MinorityRule):
-    """The mean of the ``n - f`` updates that lie closest together.
+    r"""The mean of the ``n - f`` updates that lie closest together.
 
-    Of all subsets of ``n - f`` rows it takes the one whose largest L2 distance is smallest; of
-    several such, the one with the smallest sum of squared distances.
+    .. math::
+        \frac{1}{n - f} \sum_{i \in S} g_i, \qquad
+        S = \operatorname*{arg\,min}_{|S| = n - f}\; \max_{i, j \in S} \lVert g_i - g_j \rVert
 
-    There are ``n! / f! (n - f)!`` subsets. But one of the two rows that lie farthest apart has to
-    be left out, then one of the two that are then farthest apart, and so on: at most ``2^f``
-    subsets are compared, whatever n is.
+    where S runs over all subsets of ``n - f`` rows. Of several with the same largest distance, the
+    one with the smallest sum of squared distances counts.
 
-    It needs ``2 f < n`` and f of 20 at most.
+    There are :math:`n! / (f!\, (n - f)!)` subsets. But one of the two rows that lie farthest apart
+    has to be left out, then one of the two that are then farthest apart, and so on: at most
+    :math:`2^f` subsets are compared, whatever n is.
 
-    El Mhamdi, Guerraoui, Guirguis, Hoang, Rouault, *Genuinely Distributed Byzantine Machine
-    Learning*, PODC 2020, section 3; Rousseeuw 1985 for the principle.
+    It needs :math:`2f < n` and f of 20 at most. With f = 0 it is the mean. Cost: :math:`O(n^2 d)`
+    and the search.
+
+    Source:
+        El Mahdi El Mhamdi, Rachid Guerraoui, Arsany Guirguis, Lê Nguyên Hoang, Sébastien Rouault.
+        `Genuinely Distributed Byzantine Machine Learning
+        <https://doi.org/10.1145/3382734.3405695>`_. PODC 2020, section 3. The principle is of
+        Rousseeuw, 1985.
     """
 
     name: ClassVar[str] = "mda"

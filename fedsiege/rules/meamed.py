@@ -14,11 +14,19 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class Meamed(MinorityRule):
-    """In each coordinate the mean of the ``n - f`` values that lie closest to the median.
+    r"""In each coordinate the mean of the ``n - f`` values that lie closest to the median.
 
-    Of two values at equal distances the smaller one counts. It needs ``2 f < n``.
+    .. math::
+        \mathrm{Agg}_k = \frac{1}{n - f} \sum_{i \in N_k} g_{i,k}
 
-    Xie, Koyejo, Gupta, *Generalized Byzantine-tolerant SGD*, 2018, arXiv 1802.10116, definition 8.
+    where :math:`N_k` holds the ``n - f`` rows whose values in coordinate k lie closest to the
+    median of all n. Of two values at equal distances the smaller one counts.
+
+    It needs :math:`2f < n`. With f = 0 it is the mean. Cost: :math:`O(d\, n \log n)`.
+
+    Source:
+        Cong Xie, Oluwasanmi Koyejo, Indranil Gupta. `Generalized Byzantine-tolerant SGD
+        <https://arxiv.org/abs/1802.10116>`_. 2018, definition 8.
     """
 
     name: ClassVar[str] = "meamed"

@@ -14,10 +14,23 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class Median(Rule):
-    """The median of each coordinate; of an even n, the mean of the two middle values.
+    r"""The median of each coordinate.
 
-    Yin et al., *Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates*, ICML
-    2018, definition 1.
+    .. math::
+        \mathrm{Agg}_k = \mathrm{median}(g_{1,k}, \ldots, g_{n,k}) = \begin{cases}
+            x_{((n + 1) / 2)} & n \text{ odd} \\
+            \frac{1}{2} \left( x_{(n / 2)} + x_{(n / 2 + 1)} \right) & n \text{ even}
+        \end{cases}
+
+    where :math:`x_{(1)} \le \ldots \le x_{(n)}` are the values of coordinate k in order.
+
+    It takes no f. With fewer than half of the updates hostile, each coordinate of the result lies
+    between the smallest and the largest honest value. Cost: :math:`O(d\, n \log n)`.
+
+    Source:
+        Dong Yin, Yudong Chen, Kannan Ramchandran, Peter Bartlett. `Byzantine-Robust Distributed
+        Learning: Towards Optimal Statistical Rates <https://arxiv.org/abs/1803.01498>`_. ICML 2018,
+        definition 1.
     """
 
     name: ClassVar[str] = "median"

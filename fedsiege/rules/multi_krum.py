@@ -17,12 +17,23 @@ from fedsiege.rules.krum import Krum, krum_scores
 @registry.register
 @dataclass(frozen=True)
 class MultiKrum(Krum):
-    """The mean of the m updates with the lowest Krum scores; of equal scores, the first.
+    r"""The mean of the m updates with the lowest Krum scores.
 
-    It needs ``n >= 2 f + 3`` and ``n >= m``.
+    .. math::
+        \frac{1}{m} \sum_{i \in M} g_i, \qquad
+        s_i = \sum_{j \in N_i} \lVert g_i - g_j \rVert^2
 
-    Blanchard et al., *Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent*,
-    NeurIPS 2017, section 5.
+    where M holds the m rows with the lowest scores :math:`s_i` (of equal scores, the first), and
+    :math:`N_i` the :math:`n - f - 2` other rows nearest to row i, as in ``krum``. The default of m
+    is ``n - f``.
+
+    It needs :math:`n \ge 2f + 3` and :math:`n \ge m`. Cost: :math:`O(n^2 d)`.
+
+    Source:
+        Peva Blanchard, El Mahdi El Mhamdi, Rachid Guerraoui, Julien Stainer. `Machine Learning with
+        Adversaries: Byzantine Tolerant Gradient Descent
+        <https://papers.nips.cc/paper/2017/hash/f4b9ec30ad9f68f89b29639786cb62ef-Abstract.html>`_.
+        NeurIPS 2017, section 5.
     """
 
     name: ClassVar[str] = "multi-krum"

@@ -19,12 +19,22 @@ from fedsiege.rules.streaming import StreamingRule
 @registry.register
 @dataclass(frozen=True)
 class NormClipping(StreamingRule):
-    """The mean of ``g_i min(1, C / ||g_i||)``: no update counts for more than its direction and C.
+    r"""The mean of the updates, each clipped to a norm.
 
-    The norm is that of the whole update. Clipping each layer to C would let sqrt(layers) C through.
+    .. math::
+        \frac{1}{n} \sum_{i=1}^n g_i \min\left( 1, \frac{C}{\lVert g_i \rVert} \right)
 
-    Sun et al., *Can You Really Backdoor Federated Learning?*, 2019, arXiv 1911.07963, section 4,
-    without noise.
+    where C is the parameter ``bound``; without it, the median norm of the round, as in later work:
+    the paper's bound is a given number. No update counts for more than its direction and C.
+
+    The norm is that of the whole update. Clipping each layer to C would let :math:`\sqrt{L}\, C`
+    through, L being the number of layers. There is no condition on n. Cost: :math:`O(n d)`; with a
+    given bound the updates can be taken one by one, without the matrix.
+
+    Source:
+        Ziteng Sun, Peter Kairouz, Ananda Theertha Suresh, H. Brendan McMahan. `Can You Really
+        Backdoor Federated Learning? <https://arxiv.org/abs/1911.07963>`_ 2019, section 4, without
+        noise. It is also called NormBound.
     """
 
     name: ClassVar[str] = "norm-clipping"

@@ -22,22 +22,37 @@ _EXACTLY = 1 + 1e-9
 @registry.register
 @dataclass(frozen=True)
 class RFOut1d(Rule):
-    """The mean after every value more than 3 standard deviations off has become the mean.
+    r"""The mean after every value more than 3 standard deviations off has become the mean.
 
-    Of each coordinate the mean mu and the population standard deviation sigma over all n rows are
-    computed once, outliers included; every value with ``|x - mu| > 3 sigma`` is replaced by mu; the
-    update is the mean of the result. The rule follows the paper and its code, with these
-    consequences:
+    .. math::
+        \mathrm{Agg}_k = \frac{1}{n} \sum_{i=1}^n \tilde g_{i,k}, \qquad
+        \tilde g_{i,k} = \begin{cases}
+            \mu_k & |g_{i,k} - \mu_k| > 3 \sigma_k \\
+            g_{i,k} & \text{otherwise}
+        \end{cases}
 
-    - k equal outliers have ``|z| = sqrt((n - k) / k)``: they are caught only if k / n < 10 %, and a
-      single one only if n >= 11;
-    - a value that is caught becomes the contaminated mean: its weight falls from p to p^2, not to
-      0, so MPAF with a scale of 1e6 still destroys the model. See ``rfout1d-robust``.
+    where :math:`\mu_k` and :math:`\sigma_k` are the mean and the population standard deviation of
+    coordinate k over all n rows, computed once, outliers included. With ``clip``, the filtered rows
+    :math:`\tilde g_i` are scaled to a norm of ``clip`` at most before they are averaged; with
+    ``noise``, the mean gets normal noise with a standard deviation of ``noise clip / n``.
 
-    Rodriguez-Barroso et al., *Backdoor attacks-resilient aggregation based on robust filtering of
-    outliers in federated learning for image classification*, Knowledge-Based Systems 245, 2022;
-    code ari-dasci/S-RFOut. Its variant without ``if clip > 0`` multiplies all by 0 and is not
-    copied.
+    The rule follows the paper and its code, with these consequences:
+
+    - k equal outliers lie :math:`\sqrt{(n - k) / k}` standard deviations off: they are caught only
+      if they are less than 10 % of the rows, and a single one only if :math:`n \ge 11`;
+    - a value that is caught becomes the contaminated mean: its weight falls from p to :math:`p^2`,
+      p being the share of outliers, not to 0, so MPAF with a scale of 1e6 still destroys the model.
+      See ``rfout1d-robust``.
+
+    Cost: :math:`O(n d)`. A variant in the paper's code without ``if clip > 0`` multiplies all by 0
+    and is not copied.
+
+    Source:
+        Nuria Rodríguez-Barroso, Eugenio Martínez-Cámara, M. Victoria Luzón, Francisco Herrera.
+        `Backdoor attacks-resilient aggregation based on robust filtering of outliers in federated
+        learning for image classification <https://doi.org/10.1016/j.knosys.2022.108588>`_.
+        Knowledge-Based Systems 245, 2022. Code: `ari-dasci/S-RFOut
+        <https://github.com/ari-dasci/S-RFOut>`_.
     """
 
     name: ClassVar[str] = "rfout1d"

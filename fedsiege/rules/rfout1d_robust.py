@@ -18,14 +18,26 @@ _TO_DEVIATION = 1.4826
 @registry.register
 @dataclass(frozen=True)
 class RFOut1dRobust(Rule):
-    """The mean of each coordinate's values within 3 robust standard deviations of its median.
+    r"""The mean of each coordinate's values within some robust standard deviations of its median.
 
-    The same filter as ``rfout1d`` with what an attacker can move replaced: the median for the mean,
-    ``1.4826 MAD`` (median absolute deviation from the median) for the standard deviation; and a
-    value beyond is dropped, not replaced by a contaminated mean. It holds below 50 % outliers and
-    for any n. Where more than half of the values are equal, MAD is 0 and only those count.
+    .. math::
+        \mathrm{Agg}_k = \frac{1}{|S_k|} \sum_{i \in S_k} g_{i,k}, \qquad
+        S_k = \big\{\, i : |g_{i,k} - m_k| \le c \cdot 1.4826\, \mathrm{MAD}_k \,\big\}
 
-    Ours; the filter it repairs is from Rodriguez-Barroso et al., Knowledge-Based Systems 245, 2022.
+    where :math:`m_k` is the median of coordinate k, :math:`\mathrm{MAD}_k` the median of the
+    distances :math:`|g_{i,k} - m_k|`, and c the parameter ``deviations``, 3 by default. 1.4826
+    times the MAD of a normal distribution is its standard deviation.
+
+    It is the filter of ``rfout1d`` with what an attacker can move replaced: the median for the
+    mean, the MAD for the standard deviation; and a value beyond is dropped, not replaced by a
+    contaminated mean. It holds below 50 % outliers and for any n. Where more than half of the
+    values are equal, the MAD is 0 and only those count. Cost: :math:`O(d\, n \log n)`.
+
+    Source:
+        FedSiege, see :doc:`/rules`. The filter that it repairs: Nuria Rodríguez-Barroso et al.
+        `Backdoor attacks-resilient aggregation based on robust filtering of outliers in federated
+        learning for image classification <https://doi.org/10.1016/j.knosys.2022.108588>`_.
+        Knowledge-Based Systems 245, 2022.
     """
 
     name: ClassVar[str] = "rfout1d-robust"

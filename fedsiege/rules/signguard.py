@@ -25,22 +25,30 @@ _NARROWEST = 1e-3
 @registry.register
 @dataclass(frozen=True)
 class SignGuard(Rule):
-    """The clipped mean of the updates with a usual norm and usual shares of signs.
+    r"""The clipped mean of the updates with a usual norm and usual shares of signs.
 
-    With M the median norm of all rows, rows outside ``lower M <= ||g_i|| <= upper M`` are left out
-    first. Then, on a window of ``share d`` neighbouring coordinates at a random position, the
-    shares of positive, zero and negative values of each row (each divided by its largest over the
-    rows) are clustered by mean shift. The rows of the largest cluster that passed the norm test are
-    clipped to M and averaged. Where no row passes both tests, the model is kept: an update of
-    zeros, no row accepted.
+    .. math::
+        \frac{1}{|A|} \sum_{i \in A} g_i \min\left( 1, \frac{M}{\lVert g_i \rVert} \right), \qquad
+        A = \big\{\, i \in C : l\, M \le \lVert g_i \rVert \le u\, M \,\big\}
+
+    where M is the median norm of all rows, l and u are the parameters ``lower`` and ``upper``, and
+    C is the largest cluster by signs: on a window of ``share d`` neighbouring coordinates at a
+    random position, the shares of positive, zero and negative values of each row (each divided by
+    its largest over the rows) are clustered by mean shift. Where no row passes both tests, the
+    model is kept: an update of zeros, no row accepted.
 
     It needs 4 updates or more: of fewer, each would be a cluster of its own, and the one with the
-    most positive signs the largest.
+    most positive signs the largest. Cost: :math:`O(n d)`, and :math:`O(n^2)` for the clusters.
 
-    Xu et al., *Byzantine-robust Federated Learning through Collaborative Malicious Gradient
-    Filtering*, ICDCS 2022, algorithm 2 (plain SignGuard); window, features and bandwidth (0.5
-    quantile) confirmed against the authors' code, JianXu95/SignGuard. The bandwidth follows from
-    all rows, not from 50 drawn ones, so that the order of rows does not matter.
+    Window, features and bandwidth (0.5 quantile) are confirmed against the authors' code. The
+    bandwidth follows from all rows, not from 50 drawn ones, so that the order of rows does not
+    matter.
+
+    Source:
+        Jian Xu, Shao-Lun Huang, Linqi Song, Tian Lan. `Byzantine-robust Federated Learning through
+        Collaborative Malicious Gradient Filtering <https://arxiv.org/abs/2109.05872>`_. ICDCS 2022,
+        algorithm 2 (plain SignGuard). Code: `JianXu95/SignGuard
+        <https://github.com/JianXu95/SignGuard>`_.
     """
 
     name: ClassVar[str] = "signguard"

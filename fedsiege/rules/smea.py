@@ -28,18 +28,28 @@ _SLACK = 1.001
 @registry.register
 @dataclass(frozen=True)
 class SMEA(MinorityRule):
-    """The mean of the ``n - f`` updates whose covariance has the smallest largest eigenvalue.
+    r"""The mean of the ``n - f`` updates whose covariance has the smallest largest eigenvalue.
 
-    All ``n! / f! (n - f)!`` subsets are compared. Rows that lie too far out for any of the best are
-    left out first. The variance of a subset within the few directions in which all others together
-    vary most is quickly computed, and its largest eigenvalue cannot be smaller; so most subsets
-    need no further computation.
+    .. math::
+        \bar g_S = \frac{1}{n - f} \sum_{i \in S} g_i, \qquad
+        S = \operatorname*{arg\,min}_{|S| = n - f}\; \lambda_{\max} \left(
+        \frac{1}{n - f} \sum_{i \in S} (g_i - \bar g_S)(g_i - \bar g_S)^\top \right)
 
-    It needs ``2 f < n`` and 200,000 subsets at most: f up to 5 of 25 participants, 3 of 100, 1 of
-    1000.
+    where S runs over all subsets of ``n - f`` rows and :math:`\lambda_{\max}` is the largest
+    eigenvalue.
 
-    Allouah, Guerraoui, Gupta, Pinot, Stephan, *On the Privacy-Robustness-Utility Trilemma in
-    Distributed Learning*, ICML 2023, section 3.
+    All :math:`n! / (f!\, (n - f)!)` subsets are compared. Rows that lie too far out for any of the
+    best are left out first. The variance of a subset within the few directions in which all others
+    together vary most is quickly computed, and its largest eigenvalue cannot be smaller; so most
+    subsets need no further computation.
+
+    It needs :math:`2f < n` and 200,000 subsets at most: f up to 6 of 25 participants, 3 of 100, 1
+    of 1000. With f = 0 it is the mean.
+
+    Source:
+        Youssef Allouah, Rachid Guerraoui, Nirupam Gupta, Rafaël Pinot, John Stephan. `On the
+        Privacy-Robustness-Utility Trilemma in Distributed Learning
+        <https://arxiv.org/abs/2302.04787>`_. ICML 2023, section 3.
     """
 
     name: ClassVar[str] = "smea"

@@ -39,22 +39,31 @@ class SpecGuardState:
 @registry.register
 @dataclass(frozen=True)
 class SpecGuard(StatefulRule):
-    """The clipped mean of the updates that lie most in the span of clean gradients.
+    r"""The clipped mean of the updates that lie most in the span of clean gradients.
 
-    ``R_i = ||V g_i||^2 / ||g_i||^2``, where the rows of V are the first ``directions`` right
-    singular vectors of the gradients of the aggregator's clean samples, one row each, computed anew
-    every ``every`` rounds. The ``ceil(keep n)`` rows with the highest R are clipped to the median
-    norm of all rows and averaged. Where every R is 0 the model is kept: an update of zeros, no row
-    accepted.
+    .. math::
+        \frac{1}{|A|} \sum_{i \in A} g_i \min\left( 1, \frac{M}{\lVert g_i \rVert} \right), \qquad
+        R_i = \frac{\lVert V g_i \rVert^2}{\lVert g_i \rVert^2}
 
-    Source: 089487/SpecGuard-Defense, code and a table, not peer-reviewed. Its ``specguard``
-    subtracts the mean of the clean gradients before it takes their singular vectors; a variant,
-    ``specguard3``, does not. This rule does not, as the formula above says: the first direction is
-    then about that of the mean gradient, in which honest updates agree, and which centring takes
-    out. Further, the code keeps ``floor(0.75 n)`` rows where this rule keeps ``ceil(keep n)``, and
-    takes the lower of two middle norms for the median where this rule takes their mean.
+    where A holds the :math:`\lceil k n \rceil` rows with the highest :math:`R_i`, k being the
+    parameter ``keep``, and M is the median norm of all rows. The rows of V are the first
+    ``directions`` right singular vectors of the gradients of the aggregator's ``root`` clean
+    samples, one row each, computed anew every ``every`` rounds. Where every :math:`R_i` is 0 the
+    model is kept: an update of zeros, no row accepted.
 
+    It needs the clean samples, the global model and its architecture; there is no condition on n.
     Memory: ``4 d directions`` bytes; ``4 d root`` while the directions are computed.
+
+    The authors' ``specguard`` subtracts the mean of the clean gradients before it takes their
+    singular vectors; a variant, ``specguard3``, does not. This rule does not, as the formula above
+    says: the first direction is then about that of the mean gradient, in which honest updates
+    agree, and which centring takes out. Further, the code keeps ``floor(0.75 n)`` rows where this
+    rule keeps :math:`\lceil k n \rceil`, and takes the lower of two middle norms for the median
+    where this rule takes their mean.
+
+    Source:
+        `089487/SpecGuard-Defense <https://github.com/089487/SpecGuard-Defense>`_, code and a table,
+        not peer-reviewed.
     """
 
     name: ClassVar[str] = "specguard"

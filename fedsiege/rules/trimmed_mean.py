@@ -14,13 +14,20 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class TrimmedMean(MinorityRule):
-    """The mean of each coordinate without its f smallest and its f largest values.
+    r"""The mean of each coordinate without its f smallest and its f largest values.
 
-    It trims values, not participants: each coordinate may lose other rows. ``f = 0`` is the mean.
-    It needs ``2 f < n``.
+    .. math::
+        \mathrm{Agg}_k = \frac{1}{n - 2f} \sum_{j = f + 1}^{n - f} x_{(j)}
 
-    Yin et al., *Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates*, ICML
-    2018, definition 2, with ``beta = f / n``.
+    where :math:`x_{(1)} \le \ldots \le x_{(n)}` are the values of coordinate k in order.
+
+    It trims values, not participants: each coordinate may lose other rows. With f = 0 it is the
+    mean. It needs :math:`2f < n`. Cost: :math:`O(d\, n \log n)`.
+
+    Source:
+        Dong Yin, Yudong Chen, Kannan Ramchandran, Peter Bartlett. `Byzantine-Robust Distributed
+        Learning: Towards Optimal Statistical Rates <https://arxiv.org/abs/1803.01498>`_. ICML 2018,
+        definition 2, with :math:`\beta = f / n`.
     """
 
     name: ClassVar[str] = "trimmed-mean"

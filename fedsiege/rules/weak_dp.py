@@ -16,19 +16,31 @@ from fedsiege.rules.context import RoundContext
 @registry.register
 @dataclass(frozen=True)
 class WeakDp(Rule):
-    """``mean_i g_i min(1, C / ||g_i||) + N(0, noise^2)``: norm clipping, then noise on the mean.
+    r"""The mean of the updates, each clipped to a norm, with a little noise on the mean.
 
-    The noise is added once, to the aggregate, not to each update: too little of it for a guarantee
-    of privacy, enough to blur a backdoor. It is drawn from the run's seed and the round.
+    .. math::
+        \frac{1}{n} \sum_{i=1}^n g_i \min\left( 1, \frac{C}{\lVert g_i \rVert} \right)
+        + \mathcal{N}(0, \sigma^2 I)
 
-    Sun et al., *Can You Really Backdoor Federated Learning?*, 2019, arXiv 1911.07963, section 4:
-    clipping, then noise. Its standard deviation there is 0.025 [from memory]. In the code of
-    Wang et al., NeurIPS 2020 (ksreenivasan/OOD_Federated_Learning), it is added once to the mean of
-    the models, 0.158 by default and 0.025 in the example for CIFAR-10, where updates are clipped
-    to 2. Here it is added once to the mean of the updates, which comes to the same, but with a
-    default of 0.001: noise has the length ``noise sqrt(d)``, for LeNet-5 0.21 where 0.025 would
-    give 5.3. Other public code adds noise to each update, of which ``1 / sqrt(n)`` is left in the
-    mean.
+    where C is the parameter ``bound``, or without it the median norm of the round, and
+    :math:`\sigma` is the parameter ``noise``. The noise is added once, to the aggregate, not to
+    each update: too little of it for a guarantee of privacy, enough to blur a backdoor. It is drawn
+    from the run's seed and the round. There is no condition on n. Cost: :math:`O(n d)`.
+
+    The standard deviation in the paper is 0.025, from memory. In the code of `Attack of the Tails
+    <https://arxiv.org/abs/2007.05084>`_ (Wang et al., NeurIPS 2020;
+    `ksreenivasan/OOD_Federated_Learning
+    <https://github.com/ksreenivasan/OOD_Federated_Learning>`_), it is added once to the mean of the
+    models, 0.158 by default and 0.025 in the example for CIFAR-10, where updates are clipped to 2.
+    Here it is added once to the mean of the updates, which comes to the same, but with a default of
+    0.001: noise has a length of about :math:`\sigma \sqrt{d}`, for LeNet-5 0.21 where 0.025 would
+    give 5.3. Other public code adds noise to each update, of which :math:`1 / \sqrt{n}` is left in
+    the mean.
+
+    Source:
+        Ziteng Sun, Peter Kairouz, Ananda Theertha Suresh, H. Brendan McMahan. `Can You Really
+        Backdoor Federated Learning? <https://arxiv.org/abs/1911.07963>`_ 2019, section 4: clipping,
+        then noise.
     """
 
     name: ClassVar[str] = "weak-dp"

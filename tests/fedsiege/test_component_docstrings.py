@@ -11,9 +11,8 @@ import fedsiege.attacks
 import fedsiege.detectors
 import fedsiege.rules
 import fedsiege.rules.pre
-from fedsiege.registry import Registry
 
-REGISTRIES: dict[str, Registry] = {
+REGISTRIES = {
     "rules": fedsiege.rules.base.registry,
     "pre-aggregators": fedsiege.rules.pre.base.registry,
     "detectors": fedsiege.detectors.base.registry,

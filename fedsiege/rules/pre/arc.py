@@ -14,12 +14,23 @@ from fedsiege.rules.pre.base import Mixed, Scaled, TolerantPreAggregator, regist
 @registry.register
 @dataclass(frozen=True)
 class ARC(TolerantPreAggregator):
-    """Clips the ``k = floor(2 f (n - f) / n)`` longest updates to the norm of the next longest.
+    r"""Clips the longest updates to the norm of the next longest; how many follows from f.
 
-    Unlike a fixed bound it keeps the guarantees of the rule behind it. It needs ``2 f < n``.
+    .. math::
+        g_i \leftarrow g_i \min\left( 1, \frac{C}{\lVert g_i \rVert} \right), \qquad
+        C = \lVert g \rVert_{(n - k)}, \qquad
+        k = \left\lfloor \frac{2 f (n - f)}{n} \right\rfloor
 
-    Allouah, Guerraoui, Gupta, Jellouli, Rizk, Stephan, *Adaptive Gradient Clipping for Robust
-    Federated Learning*, ICLR 2025, arXiv 2405.14432, algorithm 2.
+    where :math:`\lVert g \rVert_{(1)} \le \ldots \le \lVert g \rVert_{(n)}` are the norms of the
+    updates in order: the k longest are clipped to the norm of the next longest.
+
+    Unlike a fixed bound it keeps the guarantees of the rule behind it. It needs :math:`2f < n`.
+    Cost: :math:`O(n d)`.
+
+    Source:
+        Youssef Allouah, Rachid Guerraoui, Nirupam Gupta, Ahmed Jellouli, Geovani Rizk, John
+        Stephan. `Adaptive Gradient Clipping for Robust Federated Learning
+        <https://arxiv.org/abs/2405.14432>`_. ICLR 2025, algorithm 2.
     """
 
     name: ClassVar[str] = "arc"

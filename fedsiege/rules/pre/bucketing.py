@@ -22,18 +22,26 @@ _COPIED, _LEAST_WIDTH = 2**19, 256
 @registry.register
 @dataclass(frozen=True)
 class Bucketing(PreAggregator):
-    """The means of random buckets of s updates; the last bucket holds the few that are left over.
+    r"""The means of random buckets of s updates.
+
+    .. math::
+        h_b = \frac{1}{|B_b|} \sum_{i \in B_b} g_i, \qquad b = 1, \ldots, \lceil n / s \rceil
+
+    where the buckets :math:`B_b` are the updates in random order, s at a time; the last bucket
+    holds the few that are left over. The rule behind it gets the rows :math:`h_b`.
 
     Honest buckets differ less than honest updates do, so that rules built on distances work where
     participants hold different data. Each hostile participant affects one bucket at most, so f
-    stays what it is, while n becomes ``ceil(n / s)``: the rule must tolerate a larger share. The
-    paper finds s = 2 to be enough.
+    stays what it is, while n becomes :math:`\lceil n / s \rceil`: the rule must tolerate a larger
+    share. The paper finds s = 2 to be enough.
 
     Participants are shuffled by the seed of the run and the round. Reported counts belong to no
-    bucket: a rule that needs them cannot stand behind bucketing.
+    bucket: a rule that needs them, or that remembers participants, cannot stand behind bucketing.
+    There is no condition on n. Cost: :math:`O(n d)`.
 
-    Karimireddy, He, Jaggi, *Byzantine-Robust Learning on Heterogeneous Datasets via Bucketing*,
-    ICLR 2022, algorithm 1.
+    Source:
+        Sai Praneeth Karimireddy, Lie He, Martin Jaggi. `Byzantine-Robust Learning on Heterogeneous
+        Datasets via Bucketing <https://arxiv.org/abs/2006.09365>`_. ICLR 2022, algorithm 1.
     """
 
     name: ClassVar[str] = "bucketing"

@@ -14,7 +14,19 @@ from fedsiege.rules.pre.base import Mixed, PreAggregator, Scaled, registry
 @registry.register
 @dataclass(frozen=True)
 class Clipping(PreAggregator):
-    """``g_i min(1, C / ||g_i||)``: no update is longer than C, the bound."""
+    r"""Clips each update to a norm.
+
+    .. math::
+        g_i \leftarrow g_i \min\left( 1, \frac{C}{\lVert g_i \rVert} \right)
+
+    where C is the parameter ``bound``; without it, the median norm of the round. No update is
+    longer than C afterwards. There is no condition on n. Cost: :math:`O(n d)`.
+
+    Source:
+        Ziteng Sun, Peter Kairouz, Ananda Theertha Suresh, H. Brendan McMahan. `Can You Really
+        Backdoor Federated Learning? <https://arxiv.org/abs/1911.07963>`_ 2019, section 4, where the
+        mean follows: that is the rule ``norm-clipping``.
+    """
 
     name: ClassVar[str] = "clipping"
     summary: ClassVar[str] = "clips each update to a bound or to the median norm"

@@ -21,13 +21,21 @@ _TILE = 64
 @registry.register
 @dataclass(frozen=True)
 class NNM(TolerantPreAggregator):
-    """Each update becomes the mean of the ``n - f`` updates nearest to it, itself among them.
+    r"""Replaces each update by the mean of the ``n - f`` updates nearest to it, itself among them.
 
-    The means are one product with an n x n matrix of 0 and 1: no ``(n, n, d)`` numbers are held. It
-    needs ``f < n``.
+    .. math::
+        g_i \leftarrow \frac{1}{n - f} \sum_{j \in N_i} g_j
 
-    Allouah, Farhadkhani, Guerraoui, Gupta, Pinot, Stephan, *Fixing by Mixing: A Recipe for Optimal
-    Byzantine ML under Heterogeneity*, AISTATS 2023, section 3.
+    where :math:`N_i` holds the ``n - f`` rows with the smallest distances
+    :math:`\lVert g_i - g_j \rVert`, row i among them.
+
+    It needs :math:`f < n`. Cost: :math:`O(n^2 d)`. The means are one product with an n x n matrix
+    of 0 and ``1 / (n - f)``: no ``(n, n, d)`` numbers are held.
+
+    Source:
+        Youssef Allouah, Sadegh Farhadkhani, Rachid Guerraoui, Nirupam Gupta, Rafaël Pinot, John
+        Stephan. `Fixing by Mixing: A Recipe for Optimal Byzantine ML under Heterogeneity
+        <https://arxiv.org/abs/2302.01772>`_. AISTATS 2023, section 3.
     """
 
     name: ClassVar[str] = "nnm"

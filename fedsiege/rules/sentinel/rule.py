@@ -73,12 +73,22 @@ WORST_REPUTATION = 0.5
 @registry.register
 @dataclass(frozen=True)
 class Sentinel(StatefulRule):
-    """Rejects updates that no training makes, and bounds the effect of hidden minorities.
+    r"""Rejects updates that no training makes, and bounds the effect of hidden minorities.
 
-    It is made against fake clients, is not told their number, and has no clean data. ``u_i`` is
-    update i divided by its length, ``M_i`` the unit vector along its moving average
-    ``E_i <- 0.8 E_i + 0.2 u_i``. The *pool* holds the participants present, and those absent for 10
-    rounds at most whose last update had weight; for these u is M.
+    .. math::
+        \frac{\sum_{i \in A} a_i\, g_i \min(1, 1.25\, U / \lVert g_i \rVert)}{\sum_{i \in A} a_i},
+        \qquad
+        a_i = \frac{1}{\max\big(1,\; \sum_{j \ne i} \max(0,\, r_i \cdot r_j,\, p_i \cdot p_j)^{1.5}
+        \big)^{1.2}}
+
+    where A holds the updates that no step flags, U is the usual length, and the weights :math:`a_i`
+    fall with the similarity to other participants, in the past (:math:`r_i`) and in this round
+    (:math:`p_i`). All are defined below.
+
+    It is made against fake clients, is not told their number, and has no clean data. :math:`u_i` is
+    update i divided by its length, :math:`M_i` the unit vector along its moving average
+    :math:`E_i \leftarrow 0.8\, E_i + 0.2\, u_i`. The *pool* holds the participants present, and
+    those absent for 10 rounds at most whose last update had weight; for these u is M.
 
     0. *Rejection*: updates with a value beyond 1e15 are rejected, those of zeros abstain.
     1. *Hard tests* (``hard_tests.py``): seven tests of single updates: sums over the classes,
@@ -86,18 +96,18 @@ class Sentinel(StatefulRule):
     2. *Energy* (``directions.py``; among 20 candidates or more): updates that have no direction in
        common with others.
     3. *Minority cluster* (``clusters.py``): a minority with a direction of its own.
-    4. *Consensus* (``directions.py``): the geometric median c of the M not flagged, or of the
-       larger of two clusters. If more than 55 % of them have a cosine above 0.4 with it, then
-       ``r_i = unit(M_i - (M_i . c) c)``, and likewise ``p_i`` of ``u_i``. Else ``r_i = M_i`` and
-       ``p_i = u_i``.
+    4. *Consensus* (``directions.py``): the geometric median c of the :math:`M_i` not flagged, or of
+       the larger of two clusters. If more than 55 % of them have a cosine above 0.4 with it, then
+       :math:`r_i = \mathrm{unit}(M_i - (M_i \cdot c)\, c)`, and likewise :math:`p_i` of
+       :math:`u_i`. Else :math:`r_i = M_i` and :math:`p_i = u_i`.
     5. *Direction* (``directions.py``; in a pool of 8 or more): updates that point away from c, or,
        without a consensus, from the centre weighted by the next step.
-    6. *Similarity* (``directions.py``): weights
-       ``a_i = 1 / max(1, sum_j max(0, r_i . r_j, p_i . p_j)^1.5)^1.2``.
-    7. *Reputation*: ``R <- 0.8 R + 0.2 [flagged by a hard test]``; no weight while ``R > 0.5``.
-    8. *Clipping*: to 1.25 times the usual length, the median of the lengths of the remaining
-       updates and of the pool's absent members, at most twice that of the round before. The update
-       is ``sum a_i clip(g_i) / sum a_i`` over the updates that no step has flagged.
+    6. *Similarity* (``directions.py``): the weights :math:`a_i`, over the j of the pool that are
+       not flagged.
+    7. *Reputation*: :math:`R_i \leftarrow 0.8\, R_i + 0.2` if a hard test has flagged i, else
+       :math:`0.8\, R_i`; no weight while it is above 0.5.
+    8. *Clipping*: to 1.25 times the usual length U, the median of the lengths of the remaining
+       updates and of the pool's absent members, at most twice that of the round before.
 
     *Vote guard*: if the energy or direction test would leave half of the tested updates or fewer,
     it flags none in this round; after such a direction test there is no consensus.
@@ -107,20 +117,15 @@ class Sentinel(StatefulRule):
     different classes mostly cancel. Honest participants must not be duplicates: each needs its own
     batch order. With more fakes than honest participants the guarantees do not hold.
 
-    If fewer than 3 updates are left in step 0, or none at the end, the model is kept: an update of
-    zeros, no update accepted.
+    It needs the layout of the model and 3 updates or more. If fewer than 3 are left in step 0, or
+    none at the end, the model is kept: an update of zeros, no update accepted. Cost: two Gram
+    matrices, :math:`O(n^2 d)`, and ``4 d`` bytes for each participant remembered.
 
-    Cost: two Gram matrices, and ``4 d`` bytes for each participant remembered.
+    For ablations, ``without`` leaves steps out: ``without=similarity+momentum``.
 
-    Developed in this project. Every threshold was found by experiment, with 50 participants on
-    MNIST; see ``docs/sentinel-development.md``.
-
-    Args:
-        remember: the number of participants to remember, 1 or more; see ``memory.absent``.
-        without: steps to leave out, for ablations, joined by ``+``: ``similarity+momentum``.
-
-    Raises:
-        InvalidValue: remember is out of its range, or a step is unknown.
+    Source:
+        FedSiege, see :doc:`/sentinel`. Every threshold was found by experiment, with 50
+        participants on MNIST; see :doc:`/sentinel-development`.
     """
 
     name: ClassVar[str] = "sentinel"
