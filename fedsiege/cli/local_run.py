@@ -1,8 +1,9 @@
-"""One experiment on this machine from start to end, shown on the screen: ``fedsiege sim``."""
+"""One experiment on this machine from start to end: ``fedsiege sim``."""
 
 import asyncio
 import contextlib
 import enum
+import os
 import signal
 import subprocess
 import tempfile
@@ -10,14 +11,15 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fedsiege.cli.invocation import clean_options, this_command
-from fedsiege.cli.screen import Screen
+from fedsiege.cli.observer import Observer
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.faults import Fault, FaultPlan
 from fedsiege.experiment.resolve import ResolvedSpec, resolve
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.results import HistoryRow, ResultsFolder, RunRecords
+from fedsiege.results import HistoryRow, ResultsFolder, RunRecords, RunState
 from fedsiege.results.cost import clean_twin
 from fedsiege.results.report import RunReport
 from fedsiege.results.run_info import record_clean_twin
@@ -63,10 +65,11 @@ def run(
     out: Path | None,
     workers: int,
     ports: Ports,
-    screen: Screen,
+    observer: Observer,
     engine: Engine | None = None,
     twin: Twin = Twin.FIND,
     baseline: Sequence[str] = (),
+    ends_with: int | None = None,
 ) -> bool:
     """Run one experiment from start to end.
 
@@ -77,10 +80,12 @@ def run(
         workers: processes that the benign participants are shared out among, 1 to 64; only without
             an engine.
         ports: where the services listen; 0 takes a free port.
-        screen: where to show it.
+        observer: is told what happens.
         engine: runs the workers in containers; None for processes.
         twin: where the same run without the attack comes from, which the cost is measured against.
         baseline: the command that runs one, without the options that make it the clean twin.
+        ends_with: a pipe's file descriptor; the run is ended in order when the pipe is closed at
+            its other end.
 
     Returns:
         Whether it finished.
@@ -129,16 +134,18 @@ def run(
                     if out
                     else ResultsFolder.named_after(resolved.spec, command=this_command())
                 ),
-                screen,
+                observer,
                 shown,
+                ends_with,
             )
             finished = False
             try:
                 finished = asyncio.run(one.run(choice))
             except asyncio.CancelledError:
-                screen.say("Stopped. What there is has been kept.")
+                observer.say("Stopped. What there is has been kept.")
             finally:
                 one.report(twin if finished else Twin.FIND, baseline)
+            one.end(finished)
             return finished
 
 
@@ -189,58 +196,68 @@ def _admit(
 
 
 class _LocalRun:
-    """One experiment on the screen."""
+    """One experiment, and its observer."""
 
     def __init__(
         self,
         local: LocalServices,
         fleet: Fleet | None,
         make_folder: Callable[[], ResultsFolder],
-        screen: Screen,
+        observer: Observer,
         shown: Credentials,
+        ends_with: int | None = None,
     ) -> None:
         self._services = local
         self._fleet = fleet
         self._make_folder = make_folder
-        self._screen = screen
+        self._observer = observer
         self._credentials = shown
+        self._ends_with = ends_with
         self._rows: list[HistoryRow] = []
         self._notes = 0
         self._problem = ""
 
     async def run(self, choice: "Future[tuple[ResolvedSpec, str]]") -> bool:
-        """Start the services, follow the experiment; Ctrl-C and SIGTERM end both in order."""
-        here = asyncio.current_task()
+        """Start the services and follow the experiment.
+
+        Ctrl-C, SIGTERM and the end of ``ends_with`` end both in order.
+        """
+        here, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert here is not None
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, here.cancel)
-        state = pb.EXPERIMENT_STATE_CANCELLED
+            loop.add_signal_handler(number, here.cancel)
+        if self._ends_with is not None:
+            loop.add_reader(self._ends_with, self._read, self._ends_with, here)
         try:
-            try:
-                resolved, reason = await asyncio.wrap_future(choice)
-                # Only now, as a run that is refused leaves no folder.
-                self._folder = folder = self._make_folder()
-            except BaseException:
-                await self._services.stop()
-                raise
-            self._services.write_to(folder.path.parent, folder.path / "logs")
-            async with self._services.running() as (service, ports):
-                endpoints = Endpoints(
-                    f"{self._services.host}:{ports.aggregator}",
-                    f"{self._services.host}:{ports.simulator}",
-                )
-                self._announce(resolved, reason, endpoints)
-                async with self._supervision(endpoints) as supervision:
-                    experiment = await service.start(resolved, reason, self._folder)
-                    if supervision is not None:
-                        supervision.make_faults(experiment)
-                    state = await self._see_through(experiment, supervision, endpoints)
-        finally:
-            self._screen.sum_up_notes()
+            resolved, reason = await asyncio.wrap_future(choice)
+            # Only now, as a run that is refused leaves no folder.
+            self._folder = folder = self._make_folder()
+        except BaseException:
+            await self._services.stop()
+            raise
+        self._observer.folder(folder.path)
+        self._services.write_to(folder.path.parent, folder.path / "logs")
+        async with self._services.running() as (service, ports):
+            endpoints = Endpoints(
+                f"{self._services.host}:{ports.aggregator}",
+                f"{self._services.host}:{ports.simulator}",
+            )
+            self._announce(resolved, reason, endpoints)
+            async with self._supervision(endpoints) as supervision:
+                experiment = await service.start(resolved, reason, self._folder)
+                if supervision is not None:
+                    supervision.make_faults(experiment)
+                state = await self._see_through(experiment, supervision, endpoints)
         return state == pb.EXPERIMENT_STATE_FINISHED
 
+    def _read(self, pipe: int, run: "asyncio.Task[Any]") -> None:
+        """Cancel the run if the pipe is at its end; what comes before is ignored."""
+        if not os.read(pipe, 4096):
+            asyncio.get_running_loop().remove_reader(pipe)
+            run.cancel()
+
     def report(self, twin: Twin, baseline: Sequence[str]) -> None:
-        """Print the history and what came of the run; run its clean twin before if asked to.
+        """Report the history and the figures of the run; run its clean twin before if asked to.
 
         Args:
             twin: where the clean twin comes from.
@@ -249,26 +266,29 @@ class _LocalRun:
         try:
             if self._rows:
                 run = RunRecords.read(self._folder.path)
-                self._screen.print_history(run.history)
+                self._observer.history(run.history)
                 self._sum_up(run, twin, baseline)
         except InvalidValue:
             if not self._problem:  # such as a full disk, which explains why nothing was written
                 raise
-        if self._problem:  # last, where it is seen
-            self._screen.warn(self._problem, title="The experiment failed")
+
+    def end(self, finished: bool) -> None:
+        """Report the end, of a run that no error ended."""
+        stopped = RunState.FAILED if self._problem else RunState.CANCELLED
+        self._observer.ended(RunState.FINISHED if finished else stopped, self._problem)
 
     def _sum_up(self, run: RunRecords, twin: Twin, baseline: Sequence[str]) -> None:
-        """Print what came of a run; run its clean twin before if asked to."""
+        """Report the figures of a run; run its clean twin before if asked to."""
         clean = None
         if run.spec.attack and twin is not Twin.OFF:
             clean = clean_twin(run)
             if clean is None and twin is Twin.RUN:
-                self._screen.say("The same without the attack:")
+                self._observer.say("The same without the attack:")
                 subprocess.run([*baseline, *clean_options(run)], check=False)  # noqa: S603
                 clean = clean_twin(run)
             if clean is not None and not self._problem:
                 record_clean_twin(run.path, clean.path)
-        self._screen.print_summary(RunReport(run, clean=clean))
+        self._observer.summary(RunReport(run, clean=clean))
 
     @contextlib.asynccontextmanager
     async def _supervision(self, endpoints: Endpoints) -> AsyncIterator[Supervision | None]:
@@ -276,7 +296,7 @@ class _LocalRun:
         if self._fleet is None:
             yield None
             return
-        supervision = Supervision(self._fleet, self._folder.path, self._screen)
+        supervision = Supervision(self._fleet, self._folder.path, self._observer)
         try:
             await supervision.start(endpoints)
             yield supervision
@@ -311,17 +331,15 @@ class _LocalRun:
         return state
 
     def _announce(self, resolved: ResolvedSpec, reason: str, endpoints: Endpoints) -> None:
-        if reason:
-            self._screen.warn(reason)
-        self._screen.print_spec(resolved)
+        self._observer.resolved(resolved, reason)
         spec, plan = resolved.spec, FaultPlan.parse(resolved.spec.faults)
         away = plan.shares.get(Fault.KILL, 0) + plan.shares.get(Fault.PAUSE, 0)
         if away and spec.threshold == spec.clients:
-            self._screen.say(
+            self._observer.say(
                 f"A round that misses an update closes after {spec.deadline} s; "
                 "DEADLINE or THRESHOLD make that shorter"
             )
-        self._screen.say(
+        self._observer.say(
             f"aggregator {endpoints.aggregator}, simulator {endpoints.simulator}, "
             f"logs {self._folder.path / 'logs'}"
         )
@@ -329,13 +347,13 @@ class _LocalRun:
     async def _follow(
         self, experiment: Experiment, endpoints: Endpoints
     ) -> pb.ExperimentState.ValueType:
-        """Show the experiment until it ends."""
+        """Report the experiment until it ends."""
         self._notes = len(experiment.notes)
         request = pb.WatchExperimentRequest(experiment_id=experiment.experiment_id)
         async with connect(endpoints.simulator, self._credentials.tls()) as channel:
             stub = rpc.SimulatorServiceStub(channel)
             last = experiment.describe()
-            with self._screen.rounds(experiment.resolved.spec.rounds) as show:
+            with self._observer.rounds(experiment.resolved.spec.rounds) as show:
                 async for event in stub.WatchExperiment(request):
                     if event.HasField("entry"):
                         self._rows.append(row_of(event.row))
@@ -343,7 +361,7 @@ class _LocalRun:
                     else:
                         last = event.experiment
                         for note in last.notes[self._notes :]:
-                            self._screen.note(note)
+                            self._observer.note(note)
                         self._notes = max(self._notes, len(last.notes))
         if last.state == pb.EXPERIMENT_STATE_FAILED:
             self._problem = last.problem

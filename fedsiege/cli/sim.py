@@ -1,6 +1,8 @@
 """``fedsiege sim``: run one experiment on this machine."""
 
 import inspect
+import os
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ import typer
 
 from fedsiege.cli.command import single
 from fedsiege.cli.files import Data, read_text
+from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec, settings_from_yaml
 
 
@@ -80,14 +83,29 @@ def sim(
             "beside the results), run (run it where there is none) or off."
         ),
     ] = "find",
+    progress: Annotated[
+        str,
+        typer.Option(
+            help="How the run is reported: screen, json (an object per line, for programs) or none."
+        ),
+    ] = "screen",
+    end_with_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--end-with-stdin",
+            help="End the run in order when the standard input, a pipe, is closed: with the "
+            "program that started it.",
+        ),
+    ] = False,
     **settings: str | None,
 ) -> None:
     """Run an experiment on this machine: all four services, over real gRPC."""
     from fedsiege.cli import local_run
-    from fedsiege.cli.screen import Screen
+    from fedsiege.cli.observer import Observer
     from fedsiege.services.launch.engines import Engine
     from fedsiege.services.launch.local import Ports
 
+    observer = Observer.of(progress)
     given = {name: value for name, value in settings.items() if value is not None}
     from_file = settings_from_yaml(read_text(spec)) if spec else {}
     of_containers = {
@@ -96,23 +114,45 @@ def sim(
         "memory": memory,
         "cpus": cpus,
     }
-    finished = local_run.run(
-        ExperimentSpec.of({**from_file, **given}),
-        data,
-        out,
-        workers,
-        Ports(),
-        Screen(),
-        Engine.of(engine, image, per_container, memory, cpus),
-        local_run.Twin.of(baseline),
-        [
-            *(sys.executable, "-m", "fedsiege.cli.main", "sim", "--baseline=off"),
-            *(f"--data={data}", f"--workers={workers}", f"--engine={engine}"),
-            *(f"--{name}={value}" for name, value in of_containers.items() if value is not None),
-        ],
-    )
+    of_twin = ["--end-with-stdin"] if end_with_stdin else []
+    if progress != "screen":  # what the twin says would stand between
+        of_twin.append("--progress=none")
+    try:
+        finished = local_run.run(
+            ExperimentSpec.of({**from_file, **given}),
+            data,
+            out,
+            workers,
+            Ports(),
+            observer,
+            Engine.of(engine, image, per_container, memory, cpus),
+            local_run.Twin.of(baseline),
+            [
+                *(sys.executable, "-m", "fedsiege.cli.main", "sim", "--baseline=off"),
+                *(f"--data={data}", f"--workers={workers}", f"--engine={engine}"),
+                *(f"--{key}={value}" for key, value in of_containers.items() if value is not None),
+                *of_twin,
+            ],
+            _standard_input() if end_with_stdin else None,
+        )
+    except FedSiegeError as error:
+        observer.refused(error)
+        raise
     if not finished:
         raise typer.Exit(1)
+
+
+def _standard_input() -> int:
+    """Return the file descriptor of the standard input.
+
+    Raises:
+        InvalidValue: it is not a pipe.
+    """
+    descriptor = sys.stdin.fileno()
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
+        raise InvalidValue("END_WITH_STDIN", True, "only where the standard input is a pipe")
+    return descriptor
 
 
 app = single(sim)

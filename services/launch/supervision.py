@@ -2,10 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NoReturn, Protocol
-
-from rich.console import Console
 
 from fedsiege.experiment.faults import FaultPlan
 from fedsiege.services.launch.base import Endpoints, Fleet, FleetFailed
@@ -24,9 +24,8 @@ ARRIVAL_PATIENCE = 120.0
 class Display(Protocol):
     """Where progress is shown."""
 
-    @property
-    def console(self) -> Console:
-        """The terminal."""
+    def waiting(self, text: str) -> AbstractContextManager[Callable[[str], None]]:
+        """Show a text while the block runs; what it gives is called with each new text."""
         ...
 
     def say(self, text: str) -> None:
@@ -58,10 +57,10 @@ class Supervision:
         """
         total = len(self._fleet.workers)
         self._started = time.monotonic()
-        with self._screen.console.status(f"containers 0 of {total}") as status:
+        with self._screen.waiting(f"containers 0 of {total}") as show:
             await self._fleet.start(
                 endpoints,
-                lambda count: status.update(f"containers {count} of {total}"),
+                lambda count: show(f"containers {count} of {total}"),
                 self._screen.say,
             )
         self._screen.say(f"{total} containers started in {self._since():.1f} s")

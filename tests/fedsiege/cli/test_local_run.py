@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from rich.console import Console
 
 from fedsiege.cli import local_run
+from fedsiege.cli.observer import ScreenObserver
 from fedsiege.cli.screen import Screen
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
@@ -41,7 +42,8 @@ async def test_why_an_experiment_failed_is_the_last_thing_on_the_screen(
     output = io.StringIO()
     screen = Screen(Console(file=output, width=100, highlight=False))
     folder = SimpleNamespace(path=tmp_path)
-    one = local_run._LocalRun(FailingLaptop(), None, lambda: folder, screen, Credentials())
+    observer = ScreenObserver(screen)
+    one = local_run._LocalRun(FailingLaptop(), None, lambda: folder, observer, Credentials())
 
     async def see_through(*_: object) -> pb.ExperimentState.ValueType:
         one._rows += [HistoryRow(i, 0.9, 0.5, 100, 0, 0.1) for i in (0, 1)]
@@ -56,6 +58,7 @@ async def test_why_an_experiment_failed_is_the_last_thing_on_the_screen(
     monkeypatch.setattr(local_run.RunRecords, "read", lambda path: read)
     monkeypatch.setattr(screen, "print_summary", lambda _: None)
     one.report(local_run.Twin.FIND, [])
+    one.end(finished=False)
     last = output.getvalue().splitlines()[-6:]
     assert "The experiment failed" in last[1]
     assert "the aggregator: UNAVAILABLE: ping timeout" in last[3]
