@@ -23,14 +23,17 @@ Any other exception becomes INTERNAL; it is logged and not shown to the caller.
                           FEDERATION_FULL, ROUND_TOO_LARGE, TOO_MANY_STREAMS,
                           PEER_ENROLLMENTS, PEER_STREAMS, PEER_BYTES, PEER_MESSAGES
       TooSlow             STREAM_IDLE, STREAM_SLOW
+      Unreachable         NO_ANSWER, CONNECTION_LOST
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, cast
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from fedsiege.errors import FedSiegeError, InvalidValue
@@ -127,6 +130,12 @@ class TooSlow(ServiceError):
     code = grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+class Unreachable(ServiceError):
+    """The server cannot be reached, or does not answer in time. Raised by the caller."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+
 def to_status(error: FedSiegeError) -> tuple[grpc.StatusCode, status_pb2.Status]:
     """Return the gRPC status code and the status, with its details, of an error."""
     code = error.code if isinstance(error, ServiceError) else grpc.StatusCode.INVALID_ARGUMENT
@@ -170,16 +179,32 @@ class Refusal:
     metadata: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, error: grpc.aio.AioRpcError) -> "Refusal":
+    def of(cls, error: grpc.RpcError) -> "Refusal":
         """Return the refusal in a failed call; a lost connection has no reason."""
-        for key, value in error.trailing_metadata() or ():
+        trailers = cast("Sequence[tuple[str, str | bytes]]", error.trailing_metadata() or ())
+        for key, value in trailers:
             if key == _DETAILS_KEY:
-                status = status_pb2.Status.FromString(cast("bytes", value))
                 info = error_details_pb2.ErrorInfo()
-                for detail in status.details:
-                    if detail.Unpack(info):
-                        return cls(error.code(), info.reason, status.message, dict(info.metadata))
+                with contextlib.suppress(DecodeError):  # of another server's details
+                    status = status_pb2.Status.FromString(cast("bytes", value))
+                    for detail in status.details:
+                        if detail.Unpack(info):
+                            details = dict(info.metadata)
+                            return cls(error.code(), info.reason, status.message, details)
         return cls(error.code(), "", error.details() or error.code().name)
+
+    def to_error(self) -> FedSiegeError:
+        """Return the error that the server raised, with its texts made safe to print."""
+        given = {key: plain(text, 2 * _LONGEST) for key, text in self.metadata.items()}
+        if self.reason == "INVALID_VALUE" and {"field", "value", "allowed"} <= given.keys():
+            error = InvalidValue(given["field"], given["value"], given["allowed"])
+            error.args = (plain(self.message, 2 * _LONGEST),)  # has the value with its type
+            return error
+        kinds = {kind.code: kind for kind in ServiceError.__subclasses__()}
+        kind = kinds.get(self.code)
+        if kind is None:
+            return ServiceError(plain(self.reason), str(self))
+        return kind(plain(self.reason), plain(self.message, 2 * _LONGEST))
 
     @classmethod
     def in_receipt(cls, receipt: pb.UpdateReceipt) -> "Refusal | None":

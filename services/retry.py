@@ -2,11 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 
-async def attempts(first: float = 0.1, longest: float = 3.0) -> AsyncIterator[int]:
-    """Yield 0, 1, 2 ... without end, with a wait in between that doubles up to a maximum.
+def pauses(first: float = 0.1, longest: float = 3.0) -> Iterator[float]:
+    """Yield waits in seconds without end, which double up to a maximum.
 
     Each wait is multiplied by a random factor from 0.5 to 1.5.
 
@@ -14,9 +14,15 @@ async def attempts(first: float = 0.1, longest: float = 3.0) -> AsyncIterator[in
         first: the first wait in seconds.
         longest: the longest wait in seconds.
     """
-    number, pause = 0, first
+    pause = first
     while True:
-        yield number
         # Not for cryptography: the jitter keeps fifty workers from reconnecting at the same time.
-        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
-        number, pause = number + 1, min(longest, pause * 2)
+        yield pause * random.uniform(0.5, 1.5)  # noqa: S311
+        pause = min(longest, pause * 2)
+
+
+async def attempts(first: float = 0.1, longest: float = 3.0) -> AsyncIterator[int]:
+    """Yield 0, 1, 2 ... without end, with a wait in between: see ``pauses``."""
+    for number, pause in enumerate(pauses(first, longest)):
+        yield number
+        await asyncio.sleep(pause)

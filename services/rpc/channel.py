@@ -63,13 +63,26 @@ def connect(address: str, tls: "Tls | None" = None) -> grpc.aio.Channel:
             keeps the certificate that it was opened with; after a change of ``Tls.version`` open
             another channel.
     """
-    route = Route.to(address)
-    if route.proxy:
-        log.warning("%s; set no_proxy=%s to go around it", route, target_host(address))
+    _warn_of_proxy(address)
     options = channel_options(address)
     if tls is None:
         return grpc.aio.insecure_channel(address, options=options)
     return grpc.aio.secure_channel(address, tls.channel_credentials(), options=options)
+
+
+def connect_blocking(address: str, tls: "Tls | None" = None) -> grpc.Channel:
+    """Open a channel as ``connect`` does, for calls that block: in scripts and notebooks."""
+    _warn_of_proxy(address)
+    options = channel_options(address)
+    if tls is None:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, tls.channel_credentials(), options=options)
+
+
+def _warn_of_proxy(address: str) -> None:
+    route = Route.to(address)
+    if route.proxy:
+        log.warning("%s; set no_proxy=%s to go around it", route, target_host(address))
 
 
 def channel_options(address: str) -> list[tuple[str, int]]:

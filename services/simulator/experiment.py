@@ -367,7 +367,7 @@ class Experiment:
                 self.note(f"round {number}: {entry.problem}")
             self._note_remarks(number, entry.remarks)
             rows = [participant_row(one, number, self.hostile) for one in seen]
-            row = history_row(entry, rows, await rates.rate(number))
+            row = history_row(entry, rows, await rates.rate(number)).after(folder.rows)
             self.rows.append(row_message(row))
             self.history.append(entry)  # only now that it will be written, too
             found = detections(rows, self.resolved.spec.rule)

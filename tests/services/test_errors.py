@@ -31,6 +31,7 @@ CODES = {
     errors.FutureRound: Code.OUT_OF_RANGE,
     errors.Exhausted: Code.RESOURCE_EXHAUSTED,
     errors.TooSlow: Code.DEADLINE_EXCEEDED,
+    errors.Unreachable: Code.UNAVAILABLE,
 }
 
 
@@ -124,3 +125,36 @@ def test_details_of_others_are_passed_over():
     trailers = Metadata(*to_trailers(status))
     found = Refusal.of(AioRpcError(Code.INVALID_ARGUMENT, Metadata(), trailers, "theirs"))
     assert (found.reason, found.message) == ("", "theirs")
+
+
+def test_a_caller_gets_the_error_that_the_server_raised():
+    for kind in CODES:
+        error = refusal(kind("SOME_REASON", "some words")).to_error()
+        assert (type(error), error.reason, str(error)) == (kind, "SOME_REASON", "some words")
+    error = refusal(InvalidValue("ROUNDS", -3, "1 or more")).to_error()
+    assert isinstance(error, InvalidValue)
+    assert (error.name, error.value, error.allowed) == ("ROUNDS", "-3", "1 or more")
+    assert str(error) == "ROUNDS=-3 is not possible: 1 or more"
+    error = refusal(UnfitRound("f is too large")).to_error()
+    assert (type(error), str(error)) == (errors.Malformed, "f is too large")
+    internal = Refusal(Code.INTERNAL, "", "bug").to_error()
+    assert (type(internal), str(internal)) == (ServiceError, "INTERNAL: bug")
+
+
+def test_an_error_of_a_hostile_server_is_printable():
+    hostile = "\x1b[2J\n" + "x" * 100_000
+    details = {"field": hostile, "value": hostile, "allowed": hostile}
+    for refused in (
+        Refusal(Code.NOT_FOUND, hostile, hostile),
+        Refusal(Code.DATA_LOSS, "INVALID_VALUE", hostile, details),
+        Refusal(Code.UNKNOWN, hostile, hostile),
+    ):
+        error = refused.to_error()
+        assert str(error).isprintable()
+        assert len(str(error)) < 2_000
+
+
+def test_details_that_cannot_be_read_are_passed_over():
+    trailers = Metadata(("grpc-status-details-bin", b"\xff\xff\xff"))
+    found = Refusal.of(AioRpcError(Code.NOT_FOUND, Metadata(), trailers, "theirs"))
+    assert found == Refusal(Code.NOT_FOUND, "", "theirs")

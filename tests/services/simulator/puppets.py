@@ -153,9 +153,11 @@ class Simulator:
         request = pb.CancelExperimentRequest(experiment_id=experiment_id)
         return (await self.stub.CancelExperiment(request)).experiment
 
-    async def ended(self, experiment_id: str) -> list[pb.WatchExperimentResponse]:
+    async def ended(
+        self, experiment_id: str, from_round: int | None = None
+    ) -> list[pb.WatchExperimentResponse]:
         """Return all events of an experiment until it has ended."""
-        request = pb.WatchExperimentRequest(experiment_id=experiment_id)
+        request = pb.WatchExperimentRequest(experiment_id=experiment_id, from_round=from_round)
         return [event async for event in self.stub.WatchExperiment(request, timeout=PATIENCE)]
 
 

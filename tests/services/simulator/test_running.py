@@ -1,14 +1,17 @@
 """Tests of whole experiments over gRPC, with workers that the test controls."""
 
 import asyncio
+import csv
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fedsiege.results import ResultsFolder, RunInfo, RunRecords, RunState
+from fedsiege.results import HistoryRow, ResultsFolder, RunInfo, RunRecords, RunState
 from fedsiege.results.table import Table
+from fedsiege.services.rpc.history_rows import row_of
 from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import aggregator_pb2_grpc as data_rpc
 from fedsiege.v1 import simulator_pb2 as pb
@@ -55,6 +58,42 @@ async def test_an_experiment_from_start_to_results(simulator):
     assert "RemoteFederation.follow" not in running
     after = await simulator.ended(started.experiment_id)
     assert [event.experiment for event in after] == [last, last], "as it stands, and as it ended"
+    written = HistoryRow.parser(HistoryRow.header())
+    lines = list(csv.reader((folder / "history.csv").read_text().splitlines()))[1:]
+    assert [row_of(row) for row in last.rows] == [
+        replace(written(cells), seconds=row.fields["seconds"].number_value)
+        for cells, row in zip(lines, last.rows, strict=True)
+    ], "a row that is sent has all that the file has"
+
+
+@pytest.mark.parametrize(("from_round", "expected"), [(0, [0, 1, 2]), (2, [2]), (7, [])])
+async def test_rounds_are_streamed_from_any_on_and_descriptions_have_no_history(
+    simulator, from_round, expected
+):
+    started = await simulator.start()
+    assert started.num_recorded == 0
+    early = asyncio.create_task(simulator.ended(started.experiment_id, from_round=from_round))
+    puppets = [simulator.puppet().hello("one", 3), simulator.puppet().hello("evil", 2, ATTACKER)]
+    await asyncio.gather(*(puppet.work(2) for puppet in puppets))
+    late = await simulator.ended(started.experiment_id, from_round=from_round)
+    for events in (await early, late):
+        assert [one.entry.round for one in events if one.HasField("entry")] == expected
+        assert [row_of(one.row).round for one in events if one.HasField("entry")] == expected
+        described = [one.experiment for one in events if one.HasField("experiment")]
+        assert not any(one.rows or one.historical_accuracy for one in described)
+        assert described[-1].state == pb.EXPERIMENT_STATE_FINISHED
+        assert described[-1].num_recorded == 3
+    for method, kind in (
+        (simulator.stub.GetExperiment, pb.GetExperimentRequest),
+        (simulator.stub.CancelExperiment, pb.CancelExperimentRequest),
+    ):
+        for without_history in (False, True):
+            request = kind(experiment_id=started.experiment_id, without_history=without_history)
+            found = (await method(request)).experiment
+            assert (len(found.rows), len(found.historical_accuracy)) == (
+                (0, 0) if without_history else (3, 3)
+            )
+            assert found.num_recorded == 3
 
 
 async def test_a_worker_that_cannot_join_ends_it_with_its_reason(simulator):
