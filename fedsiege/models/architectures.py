@@ -49,9 +49,9 @@ class Net(Model):
 
     .. math::
 
-        1 \times 28 \times 28 \to 1 \times 12 \times 12 \to 1 \times 4 \times 4
+        &1 \times 28 \times 28 \to 1 \times 12 \times 12 \to 1 \times 4 \times 4
             \to 120 \to 84 \to 10 \\
-        26 + 26 + 2{,}040 + 10{,}164 + 850 = 13{,}106
+        &26 + 26 + 2{,}040 + 10{,}164 + 850 = 13{,}106
 
     Both convolutions have a single channel, which is why it stays near 93 % on MNIST.
 
@@ -92,9 +92,9 @@ class LeNet5(Model):
 
     .. math::
 
-        1 \times 28 \times 28 \to 6 \times 12 \times 12 \to 16 \times 4 \times 4
+        &1 \times 28 \times 28 \to 6 \times 12 \times 12 \to 16 \times 4 \times 4
             \to 120 \to 84 \to 10 \\
-        156 + 2{,}416 + 30{,}840 + 10{,}164 + 850 = 44{,}426
+        &156 + 2{,}416 + 30{,}840 + 10{,}164 + 850 = 44{,}426
 
     The original pads the input to 32 by 32 and has tanh units, trained averages in place of max
     pooling, sparse connections between the convolutions and radial basis functions at the end; here
@@ -139,9 +139,9 @@ class Cnn(Model):
 
     .. math::
 
-        1 \times 28 \times 28 \to 30 \times 13 \times 13 \to 50 \times 5 \times 5
+        &1 \times 28 \times 28 \to 30 \times 13 \times 13 \to 50 \times 5 \times 5
             \to 100 \to 10 \\
-        300 + 13{,}550 + 125{,}100 + 1{,}010 = 139{,}960
+        &300 + 13{,}550 + 125{,}100 + 1{,}010 = 139{,}960
 
     Source:
         Xiaoyu Cao and Neil Zhenqiang Gong, `MPAF: Model Poisoning Attacks to Federated Learning

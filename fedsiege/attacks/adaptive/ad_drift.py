@@ -21,11 +21,12 @@ class AdDrift(Directed):
 
     .. math::
 
-        v \sim N(0, I)
+        v \sim N(0, I), \qquad g_i = \operatorname{disguise}_i(v), \qquad
+        \lVert g_i \rVert = \text{norm} \cdot \lVert G_t \rVert
 
-    Each fake sends it in a *disguise*, which gives it the traces of training. With the last global
-    step :math:`G_t = w_t - w_{t-1}`, where :math:`w_t` is the broadcast model, and a step :math:`S`
-    that was trained on synthetic images from :math:`w_t` as in ``ad-synth``:
+    Fake :math:`i` sends it in a *disguise*, which gives it the traces of training. With the last
+    global step :math:`G_t = w_t - w_{t-1}`, where :math:`w_t` is the broadcast model, and a step
+    :math:`S` that was trained on synthetic images from :math:`w_t` as in ``ad-synth``:
 
     1. *Spectrum*: in every weight matrix of :math:`v / \lVert v \rVert`, the singular values after
        the second are scaled down until the first two have the share of the squares that they have
