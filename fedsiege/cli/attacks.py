@@ -7,10 +7,12 @@ from rich.console import Console
 
 from fedsiege.cli.catalogue import print_catalogue, print_component
 from fedsiege.cli.command import single
+from fedsiege.cli.files import Plugins
 
 
 def attacks(
     name: Annotated[str | None, typer.Argument(help="Explain this attack.")] = None,
+    plugin: Plugins = None,
 ) -> None:
     """List the attacks, what each may know, and their parameters."""
     from fedsiege.attacks import Knowledge, registry

@@ -13,6 +13,7 @@ def print_catalogue(*registries: Any, **more: Callable[[Any], str]) -> None:  # 
     """Print the components of registries: name, parameters with their defaults, summary.
 
     Where a row of all columns is wider than the window, the parameters stand below the summary.
+    Plug-ins that cannot be used are printed below the table, each with its reason.
 
     Args:
         registries: what to list.
@@ -20,21 +21,31 @@ def print_catalogue(*registries: Any, **more: Callable[[Any], str]) -> None:  # 
     """
     console = Console()
     table, narrow = Table(box=None, padding=(0, 2)), Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("name", *more, "parameters", "what it is"):
+    components = [(registry, one) for registry in registries for one in registry]
+    origins = [str(registry.origin(one.name) or "") for registry, one in components]
+    headings = ["name", *more]
+    if any(origins):
+        headings.append("from")
+    for heading in (*headings, "parameters", "what it is"):
         table.add_column(heading, overflow="fold")
-    for heading in ("name", *more, "what it is, and its parameters"):
+    for heading in (*headings, "what it is, and its parameters"):
         narrow.add_column(heading, overflow="fold")
-    for registry in registries:
-        for component in registry:
-            parameters = registry.parameters(component.name)
-            spelled = ", ".join(f"{one.name}={one.default}" for one in parameters)
-            texts = [Text(column(component)) for column in more.values()]
-            name, summary = Text(component.name, style="bold"), Text(component.summary)
-            table.add_row(name, *texts, Text(spelled), summary)
-            below = [Text(spelled, style="dim")] if spelled else []
-            narrow.add_row(name, *texts, Group(summary, *below))
+    for (registry, component), origin in zip(components, origins, strict=True):
+        parameters = registry.parameters(component.name)
+        spelled = ", ".join(f"{one.name}={one.default}" for one in parameters)
+        texts = [Text(column(component)) for column in more.values()]
+        if any(origins):
+            texts.append(Text(origin))
+        name, summary = Text(component.name, style="bold"), Text(component.summary)
+        table.add_row(name, *texts, Text(spelled), summary)
+        below = [Text(spelled, style="dim")] if spelled else []
+        narrow.add_row(name, *texts, Group(summary, *below))
     unbroken = console.measure(table, options=console.options.update(width=1000)).maximum
     console.print(table if unbroken <= console.width else narrow)
+    for registry in registries:
+        for name, plugin, reason in registry.problems():
+            said = f"The {registry.noun} {name} of the plug-in {plugin} cannot be used: {reason}"
+            console.print(Text(said, style="yellow"))
 
 
 def print_component(name: str, *registries: Any) -> None:  # of anything
@@ -50,6 +61,8 @@ def print_component(name: str, *registries: Any) -> None:  # of anything
     registry = next((one for one in registries if name in one.names()), registries[0])
     console, component = Console(), registry.get(name)
     console.print(Text(name, style="bold"), Text(component.summary), sep=": ")
+    if origin := registry.origin(name):
+        console.print(Text(f"from the plug-in {origin}"))
     table = Table(box=None, padding=(0, 2))
     for heading in ("parameter", "default", "allowed", "what it means"):
         table.add_column(heading, overflow="fold")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedsiege.cli.command import single
-from fedsiege.cli.files import Data
+from fedsiege.cli.files import Data, Plugins
 from fedsiege.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 
 def classifier(
-    model: Annotated[str, typer.Option(help="net, lenet5 or cnn")] = "net",
-    dataset: Annotated[str, typer.Option(help="auto, digits, mnist or fashion")] = "auto",
+    model: Annotated[str, typer.Option(help="Model, see fedsiege models.")] = "net",
+    dataset: Annotated[
+        str, typer.Option(help="Data set, see fedsiege datasets; or auto.")
+    ] = "auto",
     data: Data = Path("data"),
     seed: Annotated[int, typer.Option(help="Seed of all random draws.", min=0)] = 0,
     seeds: Annotated[
@@ -39,6 +41,7 @@ def classifier(
     out: Annotated[
         Path | None, typer.Option(help="Checkpoint.", show_default="<model>-<dataset>.safetensors")
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Train and test a base model, and write it as a checkpoint."""
     from fedsiege import datasets, models

@@ -6,10 +6,12 @@ import typer
 
 from fedsiege.cli.catalogue import print_catalogue, print_component
 from fedsiege.cli.command import single
+from fedsiege.cli.files import Plugins
 
 
 def detectors(
     name: Annotated[str | None, typer.Argument(help="Explain this detector.")] = None,
+    plugin: Plugins = None,
 ) -> None:
     """List the detectors of an audit, the terms for those they flag, and their parameters."""
     from fedsiege.detectors import quarantine, registry

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fedsiege.cli.command import single
-from fedsiege.cli.files import Data, read_text
+from fedsiege.cli.files import Data, Plugins, read_text
 from fedsiege.cli.screen import Screen
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.resolve import resolve
@@ -26,6 +26,7 @@ def grid(
         Path | None, typer.Option(help="Folder of the grid.", show_default="runs/<its name>")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Experiments that run at a time.", min=1)] = 1,
+    plugin: Plugins = None,
 ) -> None:
     """Run every experiment of a grid; one that was interrupted goes on where it stopped."""
     run(read_text(file), file.stem, out, [f"--data={data}"], Screen(), jobs)

@@ -16,8 +16,8 @@ from fedsiege.experiment import environment
 
 #: The commands in the order of the help text; each is ``app`` of the module of its name.
 COMMANDS = (
-    *("sim", "settings", "show", "columns", "grid", "serve"),
-    *("attacks", "rules", "detectors", "classifier"),
+    *("sim", "settings", "show", "columns", "grid", "serve", "remote"),
+    *("attacks", "rules", "detectors", "models", "datasets", "classifier"),
     *("admission", "tokens", "certs"),
 )
 #: Exit status after something impossible was asked for.

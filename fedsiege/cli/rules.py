@@ -7,10 +7,12 @@ from rich.console import Console
 
 from fedsiege.cli.catalogue import print_catalogue, print_component
 from fedsiege.cli.command import single
+from fedsiege.cli.files import Plugins
 
 
 def rules(
     name: Annotated[str | None, typer.Argument(help="Explain this rule or pre-aggregator.")] = None,
+    plugin: Plugins = None,
 ) -> None:
     """List the aggregation rules, what may stand in front of them, and their parameters."""
     from fedsiege.rules import pre, registry

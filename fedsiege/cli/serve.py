@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedsiege.cli.command import single
-from fedsiege.cli.files import Data
+from fedsiege.cli.files import Data, Plugins
 from fedsiege.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def serve(
             help="The aggregator's port; the simulator's is the next. 0 takes two free ones."
         ),
     ] = 50051,
+    plugin: Plugins = None,
 ) -> None:
     """Run the four services on this machine until Ctrl-C, to be driven over gRPC."""
     from fedsiege.cli.screen import Screen

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fedsiege.cli.files import Plugins
 from fedsiege.cli.sim import app as sim
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment import assignments
@@ -34,6 +35,7 @@ def settings(
             "passes on as SETTINGS.",
         ),
     ] = False,
+    plugin: Plugins = None,
 ) -> None:
     """List what an experiment and its run on this machine can be told: NAME=default, meaning."""
     if join:
