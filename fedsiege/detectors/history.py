@@ -43,8 +43,8 @@ class History(Detector):
         s_i = \max\left( -\frac{z_i}{z},\; -\frac{\cos a_i}{\rho} \right), \qquad
         z_i = \frac{\log a_i - m}{\max(1.4826\, \mathrm{MAD}, \text{floor})}
 
-    where z and :math:`\rho` are the parameters ``z`` and ``reverse``, m is the median of the
-    :math:`\log a_i` of the round and MAD the median of the distances to it, identical updates
+    where z and floor are parameters, :math:`\rho` is the parameter ``reverse``, m is the median of
+    the :math:`\log a_i` of the round and MAD the median of the distances to it, identical updates
     counting once. The first term is *too consistent*. The second is *reversed*; it counts while the
     median of the cosines is 0 or more.
 

@@ -22,7 +22,7 @@ class Norm(Detector):
         x_i = \log \lVert g_i \rVert
 
     where m is the median of the :math:`x_i` over the round and MAD the median of :math:`|x_i - m|`,
-    in both of which identical updates count once; z is the parameter ``z``. The second factor is
+    in both of which identical updates count once; z and floor are parameters. The second factor is
     the modified z-score.
 
     Only long updates are flagged: a short one does little, and honest participants send short ones

@@ -39,8 +39,9 @@ class CAF(MinorityRule):
     It ends when the weights add up to :math:`n - 2f` or less. The result is the mean m of the step
     with the smallest :math:`\lambda`; with f = 0 it is the plain mean.
 
-    It needs :math:`2f < n`. Cost: :math:`O(n^2 d)` once, for the inner products, in which all steps
-    work; each step takes the largest out, so there are :math:`2f` to n of them at most.
+    It needs :math:`2f < n`. Cost: :math:`O(n^2 d)`, for the inner products, which all steps work
+    on. Each step takes the weight of one row to 0, so there are :math:`2f` at most, or one with f =
+    0.
 
     The eigenvector is the true one, from the n x n inner products. (ByzFL takes one step of the
     power method from a random start, so its result differs from call to call, and is None for f =

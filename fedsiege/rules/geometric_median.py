@@ -50,8 +50,9 @@ class GeometricMedian(Rule):
     point on the ray from the nearest row through it. Where rows lie so close together that float32
     does not separate z from them, it ends when steps are as small as rounding errors.
 
-    It takes no f, and holds against fewer than half of the updates. All participants weigh the
-    same: the sample counts they report are claims. Cost: :math:`O(n d)` for each step.
+    It takes no f; hostile updates that are fewer than half cannot move it arbitrarily far. All
+    participants weigh the same: the sample counts they report are claims. Cost: :math:`O(n d)` for
+    each step.
 
     Source:
         Krishna Pillutla, Sham M. Kakade, Zaid Harchaoui. `Robust Aggregation for Federated Learning

@@ -44,8 +44,8 @@ class LayerGuard(Rule):
 
     where :math:`h_l` is the smallest LCSS of the anomalous participants of the layer, from which on
     :math:`\beta` is 0, and :math:`b_l`, up to which it is 1, the mean LCSS of the half with the
-    highest :math:`\alpha` (all of those equal to the last of them). Where :math:`h_l \le b_l`, what
-    lies between has the weight 1 up to :math:`h_l` only.
+    highest :math:`\alpha` (all of those equal to the last of them). Where :math:`h_l \le b_l`,
+    :math:`\beta` is 1 below :math:`h_l` and 0 from there on.
 
     A layer is a tensor of the model, weights and biases apart. A tensor of one number belongs to
     the layer before it, or to the one after if it comes first. The paper does not do that; but the

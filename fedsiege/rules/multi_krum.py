@@ -27,7 +27,8 @@ class MultiKrum(Krum):
     :math:`N_i` the :math:`n - f - 2` other rows nearest to row i, as in ``krum``. The default of m
     is ``n - f``.
 
-    It needs :math:`n \ge 2f + 3` and :math:`n \ge m`. Cost: :math:`O(n^2 d)`.
+    It needs :math:`n \ge 2f + 3` and :math:`n \ge m`. With f = 0 and the default of m it is the
+    mean. Cost: :math:`O(n^2 d)`.
 
     Source:
         Peva Blanchard, El Mahdi El Mhamdi, Rachid Guerraoui, Julien Stainer. `Machine Learning with

@@ -24,8 +24,8 @@ class NormClipping(StreamingRule):
     .. math::
         \frac{1}{n} \sum_{i=1}^n g_i \min\left( 1, \frac{C}{\lVert g_i \rVert} \right)
 
-    where C is the parameter ``bound``; without it, the median norm of the round, as in later work:
-    the paper's bound is a given number. No update counts for more than its direction and C.
+    where C is the parameter ``bound``; without it, the median norm of the round. The paper's bound
+    is a given number. No update counts for more than its direction and C.
 
     The norm is that of the whole update. Clipping each layer to C would let :math:`\sqrt{L}\, C`
     through, L being the number of layers. There is no condition on n. Cost: :math:`O(n d)`; with a

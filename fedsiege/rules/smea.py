@@ -44,7 +44,7 @@ class SMEA(MinorityRule):
     subsets need no further computation.
 
     It needs :math:`2f < n` and 200,000 subsets at most: f up to 6 of 25 participants, 3 of 100, 1
-    of 1000. With f = 0 it is the mean.
+    of 1000. With f = 0 it is the mean. Cost: :math:`O(n^2 d)` and the search.
 
     Source:
         Youssef Allouah, Rachid Guerraoui, Nirupam Gupta, Rafaël Pinot, John Stephan. `On the

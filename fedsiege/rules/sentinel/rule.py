@@ -78,7 +78,7 @@ class Sentinel(StatefulRule):
     .. math::
         \frac{\sum_{i \in A} a_i\, g_i \min(1, 1.25\, U / \lVert g_i \rVert)}{\sum_{i \in A} a_i},
         \qquad
-        a_i = \frac{1}{\max\big(1,\; \sum_{j \ne i} \max(0,\, r_i \cdot r_j,\, p_i \cdot p_j)^{1.5}
+        a_i = \frac{1}{\max\big(1,\; \sum_j \max(0,\, r_i \cdot r_j,\, p_i \cdot p_j)^{1.5}
         \big)^{1.2}}
 
     where A holds the updates that no step flags, U is the usual length, and the weights :math:`a_i`
@@ -102,8 +102,8 @@ class Sentinel(StatefulRule):
        :math:`u_i`. Else :math:`r_i = M_i` and :math:`p_i = u_i`.
     5. *Direction* (``directions.py``; in a pool of 8 or more): updates that point away from c, or,
        without a consensus, from the centre weighted by the next step.
-    6. *Similarity* (``directions.py``): the weights :math:`a_i`, over the j of the pool that are
-       not flagged.
+    6. *Similarity* (``directions.py``): the weights :math:`a_i`; the sum is over all j of the pool,
+       i among them, that the steps 1 to 3 have not flagged.
     7. *Reputation*: :math:`R_i \leftarrow 0.8\, R_i + 0.2` if a hard test has flagged i, else
        :math:`0.8\, R_i`; no weight while it is above 0.5.
     8. *Clipping*: to 1.25 times the usual length U, the median of the lengths of the remaining
