@@ -14,8 +14,8 @@ experiment that the simulator does not know, ``Unreachable`` where it does not a
 subclasses of ``FedSiegeError``.
 """
 
-from fedsiege.client.client import Client
+from fedsiege.client.client import ADDRESS, TIMEOUT, Client
 from fedsiege.client.experiment import Experiment, ExperimentState
 from fedsiege.client.worker import Worker
 
-__all__ = ["Client", "Experiment", "ExperimentState", "Worker"]
+__all__ = ["ADDRESS", "TIMEOUT", "Client", "Experiment", "ExperimentState", "Worker"]
