@@ -11,7 +11,8 @@ from fedsiege.detectors.base import FLAGGED, Detector
 from fedsiege.detectors.quarantine import Ledger, Quarantine, empty_ledger
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.registry import spell
-from fedsiege.rules.context import RoundContext
+from fedsiege.rules.context import RoundContext, received
+from fedsiege.rules.updates import Updates
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,12 @@ class Audit:
         return grammar.SEPARATOR.join(spell(step) for step in (*self.detectors, self.quarantine))
 
     def examine(
-        self, updates: Tensor, context: RoundContext, state: AuditState | None = None
+        self, updates: Updates, context: RoundContext, state: AuditState | None = None
     ) -> Examination:
         """Examine a round, the updates of quarantined participants included.
 
         Args:
-            updates: ``(n, d)``, see ``Detector.score``.
+            updates: see ``Detector.score``.
             context: what is known of the round; ``round_number`` counts.
             state: what the round before gave; None in the first.
 
@@ -102,13 +103,14 @@ class Audit:
                 context does not have.
         """
         before = state or AuditState((None,) * len(self.detectors))
+        rows, context, _ = received(updates, context)
         judged = [
-            detector.score(updates, context, remembered)
+            detector.score(rows, context, remembered)
             for detector, remembered in zip(self.detectors, before.memories, strict=True)
         ]
         scores = torch.stack([score for score, _ in judged])
         flagged, notes = self._believed(scores)
-        participants = context.identities(len(updates)).tolist()
+        participants = context.identities(len(rows)).tolist()
         put_out, spared = self._put_out(
             scores, flagged, participants, before.ledger, context.round_number
         )

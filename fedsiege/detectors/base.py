@@ -9,14 +9,15 @@ it flags is decided in quarantine.py.
 
 import abc
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from fedsiege.errors import UnfitRound
 from fedsiege.registry import Component, Registry
 from fedsiege.rules.base import finite_rows
-from fedsiege.rules.context import RoundContext
+from fedsiege.rules.context import RoundContext, received
+from fedsiege.rules.updates import Updates
 
 #: A score of this much or more is a flag.
 FLAGGED = 1.0
@@ -26,19 +27,22 @@ FLAGGED = 1.0
 class Detector(Component, abc.ABC):
     """Base of all detectors."""
 
+    #: What it needs to know of the round besides the updates: names of fields of RoundContext.
+    needs: ClassVar[tuple[str, ...]] = ()
+
     @property
     def least(self) -> int:
         """The least number of participants that it can compare."""
         return 1
 
     def score(
-        self, updates: Tensor, context: RoundContext | None = None, state: object | None = None
+        self, updates: Updates, context: RoundContext | None = None, state: object | None = None
     ) -> tuple[Tensor, object | None]:
         """Score the participants of a round.
 
         Args:
-            updates: ``(n, d)`` floating point, one update per row; n may be 0. They are not
-                changed.
+            updates: one update per participant, in the kinds that rules take, see
+                ``rules.updates``; there may be none. They are not changed.
             context: what else is known of the round.
             state: what this returned in the round before; None in the first.
 
@@ -48,26 +52,20 @@ class Detector(Component, abc.ABC):
             infinite score, and the others the scores they have without them.
 
         Raises:
-            UnfitRound: the updates are no matrix, or it needs something that the context does not
-                tell.
+            UnfitRound: updates of a kind that is not taken, or it needs something that the context
+                does not tell.
         """
-        if updates.ndim != 2 or not updates.is_floating_point() or updates.shape[1] == 0:
-            raise UnfitRound(
-                f"updates must be a floating point matrix (n, d), not {updates.dtype} "
-                f"{tuple(updates.shape)}"
-            )
-        context = context or RoundContext()
-        context.check(len(updates))
-        scores = torch.full((len(updates),), torch.inf, dtype=torch.float64)
-        if len(updates) == 0:
+        rows, known, _ = received(updates, context or RoundContext())
+        scores = torch.full((len(rows),), torch.inf, dtype=torch.float64)
+        if len(rows) == 0:
             return scores, state
-        updates = updates.detach()
-        usable = finite_rows(updates).cpu()
+        known.require(self.name, *self.needs)
+        usable = finite_rows(rows).cpu()
         if usable.all():
-            return self.judge(updates, context, state)
+            return self.judge(rows, known, state)
         if usable.any():
-            kept = updates[usable.to(updates.device)]
-            scores[usable], state = self.judge(kept, context.of_rows(usable), state)
+            kept = rows[usable.to(rows.device)]
+            scores[usable], state = self.judge(kept, known.of_rows(usable), state)
         return scores, state
 
     @abc.abstractmethod

@@ -65,6 +65,7 @@ class FixedPoint(Detector):
 
     name: ClassVar[str] = "fixed-point"
     summary: ClassVar[str] = "flags participants whose updates always point to one fixed model"
+    needs: ClassVar[tuple[str, ...]] = ("model",)
 
     residual: Annotated[float, Gt(0), Lt(1), "largest relative residual that is flagged"] = 0.1
     window: Annotated[int, Ge(1), "largest number of rounds between the two updates compared"] = 10

@@ -42,6 +42,7 @@ class Layers(Detector):
 
     name: ClassVar[str] = "layers"
     summary: ClassVar[str] = "flags updates that equal those of others in many layers"
+    needs: ClassVar[tuple[str, ...]] = ("layout",)
 
     neighbours: Annotated[
         int,
@@ -63,7 +64,6 @@ class Layers(Detector):
         self, updates: Tensor, context: RoundContext, state: object | None
     ) -> tuple[Tensor, None]:
         """Score the updates; nothing is remembered. It needs the layout."""
-        context.require(self.name, "layout")
         similarity = LayerGuard(neighbours=self.neighbours).similarity
         gaps = [1 - similarity(updates[:, s]) for s in layers_of(context.layout, updates.shape[1])]
         scores = torch.stack([likeness(gap, 1 - self.cosine) for gap in gaps])

@@ -7,11 +7,12 @@ the two nearest of three rows under Krum, where the first row wins; and the last
 """
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Generic, Self, cast, overload
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from annotated_types import Ge
 from torch import Tensor
@@ -20,7 +21,8 @@ from fedsiege import seeding
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.threads import row_blocks, share
 from fedsiege.registry import Component, Registry
-from fedsiege.rules.context import RoundContext
+from fedsiege.rules.context import Counts, RoundContext, received
+from fedsiege.rules.updates import Kind, U, Updates
 
 #: Share of hostile participants a rule assumes where it is told no other number.
 ASSUMED_HOSTILE_SHARE = 0.2
@@ -29,11 +31,12 @@ _SUMMED = 2**22
 
 
 @dataclass(frozen=True)
-class Aggregation:
+class Aggregation(Generic[U]):
     """What a rule made of a round.
 
     Attributes:
-        update: ``(d,)`` float32 on the device of the updates, what the global model takes.
+        update: what the global model takes: of the kind that the update of a participant has, with
+            the same shapes, types and devices. Of a matrix ``(n, d)`` it is a vector ``(d,)``.
         accepted: ``(n,)`` bool on the CPU, the rows that had weight.
         scores: ``(n,)`` float64 on the CPU, the rule's score of each row, NaN for rows that were
             left out; None for rules that give none.
@@ -42,7 +45,7 @@ class Aggregation:
             counts were not taken as they were.
     """
 
-    update: Tensor
+    update: U
     accepted: Tensor
     scores: Tensor | None = None
     state: object | None = None
@@ -65,6 +68,14 @@ class Rule(Component, abc.ABC):
     #: Whether it remembers something about each participant. Such a rule cannot stand behind
     #: bucketing, whose rows are of no participant.
     by_participant: ClassVar[bool] = False
+    #: What it needs to know of the round besides the updates: names of fields of RoundContext.
+    needs: ClassVar[tuple[str, ...]] = ()
+    #: What it needs besides where a parameter is true, by the name of that parameter.
+    needs_if: ClassVar[Mapping[str, str]] = {}
+
+    def required(self, state: object | None = None) -> tuple[str, ...]:
+        """Return what it needs to know with these parameters, and with a state; see ``needs``."""
+        return (*self.needs, *(need for key, need in self.needs_if.items() if getattr(self, key)))
 
     @property
     def last(self) -> "Rule":
@@ -98,6 +109,14 @@ class Rule(Component, abc.ABC):
         """Return this rule with f hostile participants, where it must assume some and sets none."""
         return self
 
+    def lowered(self, by: int) -> Self:
+        """Return this rule with its f and its m lowered, where they are set, to no less than works.
+
+        Args:
+            by: how many hostile participants are known to be left out already.
+        """
+        return cast(Self, lowered(self, by))
+
     def for_participants(self, n: int) -> Self:
         """Return this rule with its parameters resolved for n updates, and check that it can work.
 
@@ -117,39 +136,77 @@ class Rule(Component, abc.ABC):
         """Return a remark for users of this rule with n updates; mostly empty."""
         return ""
 
+    @overload
     def __call__(
         self,
         updates: Tensor,
-        weights: Tensor | None = None,
+        weights: Counts | None = None,
         *,
         context: RoundContext | None = None,
         state: object | None = None,
-    ) -> Aggregation:
+    ) -> Aggregation: ...
+
+    @overload
+    def __call__(
+        self,
+        updates: npt.NDArray[Any],
+        weights: Counts | None = None,
+        *,
+        context: RoundContext | None = None,
+        state: object | None = None,
+    ) -> Aggregation[npt.NDArray[Any]]: ...
+
+    @overload
+    def __call__(
+        self,
+        updates: Sequence[Kind],
+        weights: Counts | None = None,
+        *,
+        context: RoundContext | None = None,
+        state: object | None = None,
+    ) -> Aggregation[Kind]: ...
+
+    def __call__(
+        self,
+        updates: Updates,
+        weights: Counts | None = None,
+        *,
+        context: RoundContext | None = None,
+        state: object | None = None,
+    ) -> Aggregation[Any]:
         """Aggregate.
 
         Args:
-            updates: ``(n, d)`` floating point, one update per row, rows by participant index; the
-                rules work in float32. Rows with a NaN or an infinity, or beyond float32, are left
-                out as if they had not come. (Only then the matrix is copied, without them.)
+            updates: one update per participant, in the order of their indices: a tensor or numpy
+                array ``(n, d)`` of any floating point type, or a sequence of vectors, of lists of
+                layers, or of state dicts; see ``updates``. An update is a difference: trained
+                weights minus the weights of the global model (``deltas`` makes it). The rules work
+                in float32. Updates with a NaN or an infinity, or beyond float32, are left out as if
+                they had not come. (Only then a matrix is copied, without them.)
             weights: ``(n,)`` whole numbers, the sample counts the participants report, or None; the
                 same as ``context.weights``.
             context: what else is known of the round.
             state: for rules with a memory, the ``state`` of the round before; None in the first.
 
+        Returns:
+            The aggregation; its ``update`` is of the kind of the updates given.
+
         Raises:
-            UnfitRound: no usable row, or the rule cannot work with that many, or without something
-                that the context does not tell.
+            InvalidValue: the state is not this rule's.
+            UnfitRound: updates of a kind that is not taken, or none that is usable; or the rule
+                cannot work with that many, or without something that the context does not tell.
         """
-        if updates.ndim != 2 or not updates.is_floating_point() or updates.shape[1] == 0:
-            raise UnfitRound(
-                f"updates must be a floating point matrix (n, d), not {updates.dtype} "
-                f"{tuple(updates.shape)}"
-            )
-        context = context or RoundContext()
-        if weights is not None:
-            context = replace(context, weights=weights)
-        context.check(updates.shape[0])
-        updates = updates.detach()
+        matrix, known, form = received(updates, context or RoundContext(), weights)
+        if len(matrix) == 0:
+            raise UnfitRound("there are no updates")
+        known.require(self.name, *self.required(state))
+        result = self._of_matrix(matrix, known, state)
+        return replace(result, update=form.like(result.update))
+
+    def _of_matrix(
+        self, updates: Tensor, context: RoundContext, state: object | None
+    ) -> Aggregation:
+        """Aggregate a matrix, of which rows may be unusable."""
         at_once = self.at_once(updates, context)
         if at_once is not None:
             return at_once
@@ -256,6 +313,16 @@ class MinorityRule(TolerantRule):
             raise UnfitRound(
                 f"{self.name} with f={f} needs more than 2f = {2 * f} updates, there are {n}"
             )
+
+
+def lowered(step: Any, by: int) -> Any:  # a rule or a pre-aggregator, and the same
+    """Return a component with its parameters f and m lowered, where it has them and they are set."""
+    found = {
+        name: max(least, number - by)
+        for name, least in (("f", 0), ("m", 1))
+        if (number := getattr(step, name, None)) is not None
+    }
+    return replace(step, **found) if by else step
 
 
 def finite_rows(updates: Tensor) -> Tensor:

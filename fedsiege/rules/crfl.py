@@ -40,6 +40,7 @@ class Crfl(Rule):
 
     name: ClassVar[str] = "crfl"
     summary: ClassVar[str] = "mean; then the global model is clipped to a norm and noise is added"
+    needs: ClassVar[tuple[str, ...]] = ("model",)
 
     bound: Annotated[float, Gt(0), "largest L2 norm of the global model"] = 15.0
     noise: Annotated[float, Ge(0), "standard deviation of the noise on each weight"] = 0.01

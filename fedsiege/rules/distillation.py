@@ -8,10 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from fedsiege import models
-
-#: The images that all architectures take, see models/architectures.py.
-IMAGE = (1, 28, 28)
+from fedsiege.rules.network import Network, build, layout_of
 
 
 @dataclass(frozen=True)
@@ -19,7 +16,7 @@ class Synthetic:
     """Synthetic data of some participants, one image per class.
 
     Attributes:
-        images: ``(k, classes, 1, 28, 28)`` float32.
+        images: ``(k, classes, *input_shape)`` float32.
         labels: ``(k, classes, classes)`` float32, logits of the soft label of each image.
         rates: ``(k,)`` float32, the learning rate of the steps.
     """
@@ -42,13 +39,13 @@ class Distillation:
     learning rate makes it smaller.
 
     Args:
-        architecture: the name of the model.
+        architecture: the network of the model.
         weights: ``(d,)`` float32, ``w_t``.
         steps: 1 or more.
         rate: of Adam.
     """
 
-    architecture: str
+    architecture: Network
     weights: Tensor
     steps: int
     rate: float
@@ -109,8 +106,8 @@ class Distillation:
 
     def _loss(self) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """Return the soft cross entropy as a function of weights, images and labels."""
-        module = models.create(self.architecture).to(self.weights.device).eval()
-        layout = models.layout(self.architecture)
+        module = build(self.architecture).to(self.weights.device).eval()
+        layout = layout_of(self.architecture)
         sizes = [torch.Size(shape).numel() for _, shape in layout]
 
         def loss(weights: Tensor, images: Tensor, labels: Tensor) -> Tensor:

@@ -1,16 +1,13 @@
 """Federated averaging."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
-from torch import Tensor
 
-from fedsiege.errors import UnfitRound
 from fedsiege.numerics.running_sum import LARGEST_WEIGHT
-from fedsiege.rules.base import Aggregation, registry, samples_cut
-from fedsiege.rules.context import RoundContext
+from fedsiege.rules.base import registry, samples_cut
 from fedsiege.rules.streaming import StreamingRule
 
 
@@ -45,6 +42,8 @@ class FedAvg(StreamingRule):
     measures: ClassVar[bool] = False
     by_coordinate: ClassVar[bool] = True
 
+    needs_if: ClassVar[Mapping[str, str]] = {"weighted": "weights"}
+
     weighted: Annotated[
         bool, "weight each update by the sample count that its participant reports"
     ] = False
@@ -68,15 +67,3 @@ class FedAvg(StreamingRule):
         if not self.weighted:
             return ()
         return tuple(samples_cut(self.name, counts, self.bound, LARGEST_WEIGHT))
-
-    def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
-        """Aggregate; a weighted mean without sample counts raises UnfitRound."""
-        if self.weighted and context.weights is None:
-            raise UnfitRound(f"{self.name} with weighted=True needs the sample counts")
-        return super().combine(updates, context)
-
-    def at_once(self, updates: Tensor, context: RoundContext) -> Aggregation | None:
-        """Aggregate in one pass."""
-        if self.weighted and context.weights is None:
-            return None
-        return super().at_once(updates, context)

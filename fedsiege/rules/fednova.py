@@ -1,5 +1,6 @@
 """FedNova: normalised averaging."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -65,6 +66,8 @@ class FedNova(Rule):
 
     name: ClassVar[str] = "fednova"
     summary: ClassVar[str] = "mean of the updates divided by their local steps (no defence)"
+    needs: ClassVar[tuple[str, ...]] = ("steps",)
+    needs_if: ClassVar[Mapping[str, str]] = {"weighted": "weights"}
 
     weighted: Annotated[
         bool, "weight each update by the sample count that its participant reports"
@@ -104,7 +107,6 @@ class FedNova(Rule):
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts. It needs the steps and, if weighted, the sample counts."""
-        context.require(self.name, "steps", *(["weights"] if self.weighted else []))
         assert context.steps is not None
         claims = context.steps.double().cpu().clamp(min=1)
         middle = median_of(claims)

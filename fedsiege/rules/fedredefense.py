@@ -8,7 +8,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from fedsiege import models, seeding
+from fedsiege import seeding
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.distances import row_norms
 from fedsiege.numerics.means import weighted_mean
@@ -19,8 +19,9 @@ from fedsiege.rules.base import (
     registry,
 )
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.distillation import IMAGE, Distillation, Synthetic
+from fedsiege.rules.distillation import Distillation, Synthetic
 from fedsiege.rules.memory import NO_IDENTITIES, REMEMBERED, SHAPES, Memory, Turnout
+from fedsiege.rules.network import classes_of, size_of
 from fedsiege.rules.state import own
 
 #: Where the search for the learning rate of the steps starts.
@@ -33,7 +34,7 @@ class FedREDefenseState(Memory):
 
     Attributes:
         banned: ``(k,)`` bool.
-        images: ``(k, classes, 1, 28, 28)``, from which the next search of each starts.
+        images: ``(k, classes, *input_shape)``, from which the next search of each starts.
         labels: ``(k, classes, classes)``.
         rates: ``(k,)``.
     """
@@ -83,6 +84,7 @@ class FedREDefense(StatefulRule):
     name: ClassVar[str] = "fedredefense"
     summary: ClassVar[str] = "mean of the updates that a few synthetic images can reproduce (slow)"
     accuses: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("model", "architecture", "input_shape")
 
     threshold: Annotated[
         float,
@@ -108,12 +110,13 @@ class FedREDefense(StatefulRule):
         Raises:
             InvalidValue: the state is not this rule's, or one of models with other classes.
         """
-        context.require(self.name, "model", "architecture")
-        assert context.model is not None
         n, d = updates.shape
-        if models.size(context.architecture) != d or len(context.model) != d:
+        weights = context.model_for(self.name, updates)
+        if size_of(context.architecture) != d:
             raise UnfitRound(f"{self.name}: the model does not have the {d} weights of the updates")
-        before = self._before(state, context) or self._nothing(context)
+        classes = classes_of(context.architecture, context.input_shape)
+        images = (classes, *context.input_shape)
+        before = self._before(state, images) or self._nothing(images)
         turnout = before.turnout(context.identities(n), self.remember)
         banned = turnout.recall_into(torch.zeros(n, dtype=torch.bool), before.banned)
         data = self._start(before, turnout, context, updates.device)
@@ -125,7 +128,6 @@ class FedREDefense(StatefulRule):
         sought = looked_at[norms[looked_at] < 1e15]
         errors[looked_at] = 1.0  # no image moves a model by more than that
         if len(sought) > 0:
-            weights = context.model.to(updates.device, torch.float32)
             search = Distillation(context.architecture, weights, self.steps, self.rate)
             at = sought.to(updates.device)
             found, better = search.search(
@@ -143,9 +145,9 @@ class FedREDefense(StatefulRule):
             return keep_model(updates, errors, after)
         return Aggregation(weighted_mean(updates, accepted.double()), accepted, errors, after)
 
-    def _before(self, state: object | None, context: RoundContext) -> FedREDefenseState | None:
-        """Return the memory of earlier rounds, None in the first."""
-        classes = _classes(context)
+    def _before(self, state: object | None, images: tuple[int, ...]) -> FedREDefenseState | None:
+        """Return the memory of earlier rounds, None in the first; images are of that shape."""
+        classes = images[0]
         return own(
             self.name,
             state,
@@ -153,20 +155,20 @@ class FedREDefense(StatefulRule):
             finite=["images", "labels", "rates"],
             **SHAPES,
             banned=("k",),
-            images=("k", classes, *IMAGE),
+            images=("k", *images),
             labels=("k", classes, classes),
             rates=("k",),
         )
 
-    def _nothing(self, context: RoundContext) -> FedREDefenseState:
-        """Return the memory before the first round."""
-        classes = _classes(context)
+    def _nothing(self, images: tuple[int, ...]) -> FedREDefenseState:
+        """Return the memory before the first round; images are of that shape."""
+        classes = images[0]
         return FedREDefenseState(
             NO_IDENTITIES,
             NO_IDENTITIES,
             0,
             banned=NO_IDENTITIES.bool(),
-            images=torch.zeros(0, classes, *IMAGE),
+            images=torch.zeros(0, *images),
             labels=torch.zeros(0, classes, classes),
             rates=torch.zeros(0),
         )
@@ -179,10 +181,10 @@ class FedREDefense(StatefulRule):
         device: torch.device,
     ) -> Synthetic:
         """Return where the searches start: where the last ended, or at the same noise for all."""
-        n, classes = len(turnout.places), before.labels.shape[1]
+        n, (_, classes, *shape) = len(turnout.places), before.images.shape
         random = seeding.generator(context.seed, "fedredefense images")
-        noise = torch.from_numpy(random.standard_normal((classes, *IMAGE), np.float32))
-        images = noise.repeat(n, 1, 1, 1, 1)
+        noise = torch.from_numpy(random.standard_normal((classes, *shape), np.float32))
+        images = noise.repeat(n, *[1] * noise.ndim)
         labels = torch.zeros(n, classes, classes)
         rates = torch.full((n,), _FIRST_RATE)
         turnout.recall_into(images, before.images)
@@ -203,8 +205,3 @@ class FedREDefense(StatefulRule):
             labels=turnout.carry(data.labels.cpu(), before.labels),
             rates=turnout.carry(data.rates.cpu(), before.rates),
         )
-
-
-def _classes(context: RoundContext) -> int:
-    """Return how many classes the model tells apart."""
-    return models.layout(context.architecture)[-1][1][0]

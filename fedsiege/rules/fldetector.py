@@ -83,6 +83,7 @@ class FLDetector(StatefulRule):
     name: ClassVar[str] = "fldetector"
     summary: ClassVar[str] = "mean without the participants whose updates are predicted worst"
     accuses: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("model",)
 
     window: Annotated[
         int, Ge(2), "number of rounds that a prediction and a score are made from"

@@ -54,6 +54,7 @@ class FLTrust(Rule):
     )
     accuses: ClassVar[bool] = True
     trusting: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("root", "model", "architecture")
 
     root: Annotated[int, Ge(1), "number of clean samples that the aggregator holds"] = 100
     lr: Annotated[float, Gt(0), "learning rate of the aggregator's own training"] = 0.001
@@ -76,7 +77,6 @@ class FLTrust(Rule):
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; the scores are ``T_i``. It needs root samples, model and architecture."""
-        context.require(self.name, "root", "model", "architecture")
         return trusting(updates, RootData(context, updates.shape[1]).update(self._optimiser()))
 
     def _optimiser(self) -> optimiser.LocalOptimiser:

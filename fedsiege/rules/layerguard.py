@@ -69,6 +69,7 @@ class LayerGuard(Rule):
     )
     accuses: ClassVar[bool] = True
     trusting: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("layout",)
 
     neighbours: Annotated[
         int,
@@ -84,7 +85,6 @@ class LayerGuard(Rule):
 
         It needs the layout.
         """
-        context.require(self.name, "layout")
         d = updates.shape[1]
         layers = layers_of(context.layout, d)
         similarity = [self.similarity(updates[:, layer]) for layer in layers]

@@ -76,6 +76,16 @@ class Pipeline(Rule):
         return self.rule
 
     @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]  # of the instance, as the name
+        """What the steps and the rule need to know besides the updates."""
+        return self.required()
+
+    def required(self, state: object | None = None) -> tuple[str, ...]:
+        """Return what the steps and the rule need to know; the state is the rule's."""
+        steps = (need for step in self.pre for need in step.needs)
+        return tuple(dict.fromkeys((*steps, *self.rule.required(state))))
+
+    @property
     def root_samples(self) -> int:
         """How many clean samples of the aggregator's own the rule needs."""
         return self.rule.root_samples
@@ -98,6 +108,11 @@ class Pipeline(Rule):
             if rows == n:
                 raise
             raise UnfitRound(f"{self.name} makes {rows} rows of {n} updates: {error}") from error
+
+    def lowered(self, by: int) -> Self:
+        """Return this with the f and the m of all steps lowered, where they are set."""
+        steps = tuple(step.lowered(by) for step in self.pre)
+        return replace(self, pre=steps, rule=self.rule.lowered(by))
 
     def check(self, n: int) -> None:
         """Raise UnfitRound if a step cannot work with the rows it would be given."""
@@ -142,20 +157,40 @@ class Pipeline(Rule):
         return self.apply(updates, context, None)
 
 
-def create(name: str, /, *, pre: Iterable[str | PreAggregator] = (), **parameters: object) -> Rule:
+def create(
+    name: str,
+    /,
+    *,
+    pre: str | PreAggregator | Iterable[str | PreAggregator] = (),
+    **parameters: object,
+) -> Rule:
     """Create a rule by name with keyword parameters.
 
     Args:
         name: of the rule.
-        pre: pre-aggregators in front of it, as objects or as text: ``["nnm:f=3", "bucketing"]``.
+        pre: pre-aggregators in front of it: one or several, as objects or as text: ``"nnm"``,
+            ``["nnm:f=3", "bucketing"]``.
         parameters: of the rule.
 
     Raises:
         InvalidValue: unknown name, unknown parameter, or a value out of range.
     """
     rule = registry.create(name, **parameters)
-    steps = tuple(before.parse(step) if isinstance(step, str) else step for step in pre)
+    several = grammar.chain(pre) if isinstance(pre, str) else pre
+    if isinstance(several, PreAggregator) or not isinstance(several, Iterable):
+        several = [several]
+    steps = tuple(_step(step) for step in several)
     return Pipeline(steps, rule) if steps else rule
+
+
+def _step(step: object) -> PreAggregator:
+    """Return a pre-aggregator that is given as one or as text."""
+    if isinstance(step, PreAggregator):
+        return step
+    if isinstance(step, str):
+        return before.parse(step)
+    allowed = "pre-aggregators, or text as in pre='nnm' or pre=['nnm:f=3', 'arc']"
+    raise InvalidValue("pre", step, allowed)
 
 
 def parse(text: str, **defaults: object) -> Rule:
@@ -192,25 +227,10 @@ def without(rule: Rule, n: int, out: int) -> Rule:
         The rule itself where it works, and also where nothing helps: its error says why.
     """
     for fewer in range(out + 1):
-        lowered: Rule = _lowered(rule, fewer)
+        lowered = rule.lowered(fewer)
         try:
             lowered.for_participants(n)
         except UnfitRound:
             continue
         return lowered
     return rule
-
-
-def _lowered(step: Any, by: int) -> Any:  # a rule or a pre-aggregator
-    """Return it with its f and its m lowered, where they are set; of a chain, in all its steps."""
-    if by == 0:
-        return step
-    if isinstance(step, Pipeline):
-        steps = tuple(_lowered(one, by) for one in step.pre)
-        return replace(step, pre=steps, rule=_lowered(step.rule, by))
-    lowered = {
-        name: max(least, number - by)
-        for name, least in (("f", 0), ("m", 1))
-        if (number := getattr(step, name, None)) is not None
-    }
-    return replace(step, **lowered)

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
-from fedsiege import models, seeding
+from fedsiege import seeding
 from fedsiege.errors import UnfitRound
 from fedsiege.rules.context import RoundContext
+from fedsiege.rules.network import build, layout_of, size_of
 from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalOptimiser
 
@@ -38,7 +39,7 @@ class RootData:
         assert self.context.model is not None
         sizes = {
             "model": len(self.context.model),
-            "architecture": models.size(self.context.architecture),
+            "architecture": size_of(self.context.architecture),
         }
         for what, size in sizes.items():
             if size != self.d:
@@ -55,7 +56,7 @@ class RootData:
         random = seeding.generator(context.seed, "root batch order", context.round_number)
         rows = np.tile(np.arange(len(context.root)), (optimiser.epochs, 1))
         order = torch.from_numpy(random.permuted(rows, axis=1))
-        trainer = LoopTrainer(models.create(context.architecture), optimiser)
+        trainer = LoopTrainer(build(context.architecture), optimiser)
         [(_, deltas)] = trainer.train(context.model.float(), [context.root], [order])
         return deltas[0]
 
@@ -64,8 +65,8 @@ class RootData:
         context = self.context
         assert context.model is not None
         assert context.root is not None
-        module = models.create(context.architecture).to(context.model.device).eval()
-        layout = models.layout(context.architecture)
+        module = build(context.architecture).to(context.model.device).eval()
+        layout = layout_of(context.architecture)
 
         def loss(weights: Tensor, image: Tensor, label: Tensor) -> Tensor:
             pieces = torch.split(weights, [math.prod(shape) for _, shape in layout])

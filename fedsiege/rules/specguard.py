@@ -72,6 +72,7 @@ class SpecGuard(StatefulRule):
     )
     trusting: ClassVar[bool] = True
     by_participant: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ("root", "model", "architecture")
 
     root: Annotated[int, Ge(1), "number of clean samples that the aggregator holds"] = 100
     directions: Annotated[int, Ge(1), "number of singular vectors of the clean gradients"] = 5
@@ -89,6 +90,11 @@ class SpecGuard(StatefulRule):
         """How many clean samples the aggregator has to hand in."""
         return self.root
 
+    def required(self, state: object | None = None) -> tuple[str, ...]:
+        """Return what it needs: nothing while it goes on with the directions of a state."""
+        age = state.age if isinstance(state, SpecGuardState) else 0
+        return super().required(state) if state is None or age >= self.every else ()
+
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Aggregate; the scores are R. It needs root samples, model and architecture.
 
@@ -98,7 +104,6 @@ class SpecGuard(StatefulRule):
         n, d = updates.shape
         before = own(self.name, state, SpecGuardState, ["directions"], directions=("k", d))
         if before is None or before.age >= self.every:
-            context.require(self.name, "root", "model", "architecture")
             gradients = RootData(context, d).gradients()
             found = torch.linalg.svd(gradients, full_matrices=False).Vh[: self.directions]
             before = SpecGuardState(found.contiguous(), 0)

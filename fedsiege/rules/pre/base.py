@@ -9,7 +9,7 @@ import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fedsiege.numerics.matrix import empty_matrix
 from fedsiege.registry import Component, Registry
-from fedsiege.rules.base import Aggregation
+from fedsiege.rules.base import Aggregation, lowered
 from fedsiege.rules.context import RoundContext
 
 
@@ -86,6 +86,8 @@ class PreAggregator(Component, abc.ABC):
     """
 
     keeps_participants: ClassVar[bool] = True
+    #: What it needs to know besides the updates, see ``Rule``.
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def rows_of(self, n: int) -> int:
         """Return how many rows it makes of n updates."""
@@ -102,6 +104,10 @@ class PreAggregator(Component, abc.ABC):
             UnfitRound: it cannot work with n updates.
         """
         return self
+
+    def lowered(self, by: int) -> Self:
+        """Return this with its f lowered, where it is set; see ``Rule.lowered``."""
+        return cast(Self, lowered(self, by))
 
     @abc.abstractmethod
     def transform(self, updates: Tensor, context: RoundContext) -> Mixed:

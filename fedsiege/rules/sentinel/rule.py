@@ -131,6 +131,7 @@ class Sentinel(StatefulRule):
     name: ClassVar[str] = "sentinel"
     summary: ClassVar[str] = "rejects what no training makes, bounds a minority of one direction"
     accuses: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("layout",)
 
     remember: Annotated[
         int,
@@ -165,7 +166,6 @@ class Sentinel(StatefulRule):
         Raises:
             InvalidValue: the state is not this rule's, or is of a model of another size.
         """
-        context.require(self.name, "layout")
         without = self._left_out
         n, d = updates.shape
         layers = layers_of(context.layout, d)

@@ -79,7 +79,7 @@ def test_partial_knowledge_goes_by_its_own_updates_alone(name, tell):
         ({"attack_name": "adaptive-alie", "rule": "fednova"}, "needs to know the round's steps"),
         (
             {"attack_name": "adaptive-alie", "rule": "nnm/fedavg:weighted=true"},
-            "needs the sample counts",
+            "needs to know the round's weights",
         ),
     ],
 )

@@ -226,7 +226,9 @@ def test_updates_of_zeros_give_zeros(rule: rules.Rule) -> None:
 @each("rule", RULES)
 def test_other_floating_point_types(rule: rules.Rule, dtype: torch.dtype) -> None:
     updates = honest_updates(9).to(dtype)
-    assert_same(rule, aggregate(rule, updates).update, aggregate(rule, updates.float()).update)
+    found, expected = aggregate(rule, updates).update, aggregate(rule, updates.float()).update
+    assert found.dtype == dtype
+    assert_same(rule, found, expected.to(dtype))
 
 
 @each("rule", RULES)

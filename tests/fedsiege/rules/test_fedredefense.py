@@ -107,9 +107,9 @@ def test_where_nobody_is_left_the_model_is_kept() -> None:
 
 
 def test_it_says_what_it_needs() -> None:
-    with pytest.raises(UnfitRound, match="model and architecture"):
+    with pytest.raises(UnfitRound, match="model, architecture and input_shape"):
         FedREDefense()(torch.ones(2, 3))
-    with pytest.raises(UnfitRound, match="does not have the 3 weights"):
+    with pytest.raises(UnfitRound, match="a model of 13106, updates of 3"):
         FedREDefense()(torch.ones(2, 3), context=CONTEXT)
 
 

@@ -109,7 +109,7 @@ def test_an_optimiser_that_participants_cannot_have_is_refused(
 @pytest.mark.parametrize(
     ("change", "about"),
     [
-        (RoundContext, "root and model and architecture"),
+        (RoundContext, "root, model and architecture"),
         (lambda: round_of(None), "root"),
         (lambda: round_of(shard(0, samples=0)), "root"),
     ],

@@ -1,0 +1,79 @@
+"""The network that updates are of: a module of the caller, or a model of the catalogue by name."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import nn
+
+from fedsiege import models
+from fedsiege.errors import UnfitRound
+from fedsiege.models.stateless import refuse_state
+from fedsiege.rules.updates import Layout
+
+#: A module, a function that builds one, or the name of a model of the catalogue.
+Network: TypeAlias = nn.Module | Callable[[], nn.Module] | str
+#: The shape of a sample of the models of the catalogue, see models/architectures.py.
+IMAGE = (1, 28, 28)
+
+
+def build(network: Network) -> nn.Module:
+    """Return a new module of a network, in training mode.
+
+    Raises:
+        InvalidValue: the name is unknown, or the module has state besides its parameters, such as
+            batch normalisation's running statistics.
+        UnfitRound: it is no module.
+    """
+    if isinstance(network, str):
+        return models.create(network)
+    module = copy.deepcopy(network) if isinstance(network, nn.Module) else network()
+    if not isinstance(module, nn.Module):
+        raise UnfitRound(
+            f"architecture builds a {type(module).__name__}; wanted is a torch.nn.Module"
+        )
+    refuse_state(module, type(module).__name__)
+    return module.train()
+
+
+def layout_of(network: Network) -> Layout:
+    """Return name and shape of each parameter of a network, in the order of the flat vector.
+
+    Raises:
+        InvalidValue, UnfitRound: as for ``build``.
+    """
+    if isinstance(network, str):
+        return models.layout(network)
+    return tuple((name, tuple(value.shape)) for name, value in build(network).named_parameters())
+
+
+def size_of(network: Network) -> int:
+    """Return ``d``, the number of weights of a network.
+
+    Raises:
+        InvalidValue, UnfitRound: as for ``build``.
+    """
+    return sum(math.prod(shape) for _, shape in layout_of(network))
+
+
+def classes_of(network: Network, input_shape: Sequence[int]) -> int:
+    """Return how many classes a network tells apart.
+
+    Raises:
+        UnfitRound: it does not take inputs of that shape, or returns no logits ``(N, classes)``.
+    """
+    module = build(network).eval()
+    weight = next(module.parameters())
+    inputs = torch.zeros(1, *input_shape, device=weight.device, dtype=weight.dtype)
+    try:
+        with torch.no_grad():
+            logits = module(inputs)
+    except RuntimeError as error:
+        raise UnfitRound(
+            f"the architecture does not take inputs of shape {tuple(input_shape)}: {error}"
+        ) from error
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+        raise UnfitRound("the architecture must return logits (N, classes)")
+    return int(logits.shape[1])
