@@ -105,7 +105,7 @@ class Sample(Partition):
     for: 30 us for one of 5,000 participants.
 
     Source:
-        As in the seed project of FedSiege, Detect and Defend: see :doc:`/experiments`.
+        The drawing of Detect and Defend, the project that FedSiege began from.
     """
 
     name = "sample"

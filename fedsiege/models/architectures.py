@@ -56,7 +56,7 @@ class Net(Model):
     Both convolutions have a single channel, which is why it stays near 93 % on MNIST.
 
     Source:
-        The seed project of FedSiege, Detect and Defend: see :doc:`/experiments`.
+        Detect and Defend, the project that FedSiege began from.
     """
 
     name = "net"

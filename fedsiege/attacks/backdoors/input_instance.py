@@ -47,7 +47,7 @@ class InputInstance(BackdoorAttack):
         Learning Systems Using Data Poisoning <https://arxiv.org/abs/1712.05526>`_, arXiv 2017,
         section 3.1. In federated learning: Nuria Rodríguez-Barroso, Eugenio Martínez-Cámara, M.
         Victoria Luzón and Francisco Herrera, `Backdoor attacks-resilient aggregation based on
-        Robust Filtering of Outliers in federated learning for image classification
+        robust filtering of outliers in federated learning for image classification
         <https://doi.org/10.1016/j.knosys.2022.108588>`_, Knowledge-Based Systems 245 (2022) 108588.
     """
 

@@ -198,12 +198,11 @@ class AdaptiveAlie(AdaptiveAttack):
             the attacker does not have, or it cannot work with the round.
 
     Source:
-        Youssef Allouah, Sadegh Farhadkhani, Rachid Guerraoui, Nirupam Gupta, Rafael Pinot and John
+        Youssef Allouah, Sadegh Farhadkhani, Rachid Guerraoui, Nirupam Gupta, Rafaël Pinot and John
         Stephan, `Fixing by Mixing: A Recipe for Optimal Byzantine ML under Heterogeneity
-        <https://proceedings.mlr.press/v206/allouah23a.html>`_, AISTATS 2023, section 6. It is the
-        "optimal" ALIE of ByzFL, Marc González et al., `ByzFL: Research Framework for Robust
-        Federated Learning <https://arxiv.org/abs/2505.24802>`_, arXiv 2025, which only shifts
-        upwards.
+        <https://arxiv.org/abs/2302.01772>`_, AISTATS 2023, section 6. It is the "optimal" ALIE of
+        ByzFL, Marc González et al., `ByzFL: Research Framework for Robust Federated Learning
+        <https://arxiv.org/abs/2505.24802>`_, arXiv 2025, which only shifts upwards.
     """
 
     name: ClassVar[str] = "adaptive-alie"
@@ -246,11 +245,11 @@ class AdaptiveIpm(AdaptiveAttack):
             the attacker does not have, or it cannot work with the round.
 
     Source:
-        Youssef Allouah, Sadegh Farhadkhani, Rachid Guerraoui, Nirupam Gupta, Rafael Pinot and John
+        Youssef Allouah, Sadegh Farhadkhani, Rachid Guerraoui, Nirupam Gupta, Rafaël Pinot and John
         Stephan, `Fixing by Mixing: A Recipe for Optimal Byzantine ML under Heterogeneity
-        <https://proceedings.mlr.press/v206/allouah23a.html>`_, AISTATS 2023, section 6. It is the
-        "optimal" IPM of ByzFL, Marc González et al., `ByzFL: Research Framework for Robust
-        Federated Learning <https://arxiv.org/abs/2505.24802>`_, arXiv 2025.
+        <https://arxiv.org/abs/2302.01772>`_, AISTATS 2023, section 6. It is the "optimal" IPM of
+        ByzFL, Marc González et al., `ByzFL: Research Framework for Robust Federated Learning
+        <https://arxiv.org/abs/2505.24802>`_, arXiv 2025.
     """
 
     name: ClassVar[str] = "adaptive-ipm"

@@ -42,11 +42,12 @@ class Gaussian(CompromisedAttack):
     Source:
         ``replace`` with sigma = 200: Peva Blanchard, El Mahdi El Mhamdi, Rachid Guerraoui and
         Julien Stainer, `Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent
-        <https://arxiv.org/abs/1703.02757>`_ (Krum), NeurIPS 2017, section 5. ``fitted`` with sigma
-        = 1: Minghong Fang, Xiaoyu Cao, Jinyuan Jia and Neil Zhenqiang Gong, `Local Model Poisoning
-        Attacks to Byzantine-Robust Federated Learning <https://arxiv.org/abs/1911.11815>`_, USENIX
-        Security 2020, section 5.1, "Gaussian attack". ``add`` is the noise of a careless or
-        privacy-minded participant, for comparison.
+        <https://papers.nips.cc/paper/2017/hash/f4b9ec30ad9f68f89b29639786cb62ef-Abstract.html>`_
+        (Krum), NeurIPS 2017, section 5. ``fitted`` with sigma = 1: Minghong Fang, Xiaoyu Cao,
+        Jinyuan Jia and Neil Zhenqiang Gong, `Local Model Poisoning Attacks to Byzantine-Robust
+        Federated Learning <https://arxiv.org/abs/1911.11815>`_, USENIX Security 2020, section 5.1,
+        "Gaussian attack". ``add`` is the noise of a careless or privacy-minded participant, for
+        comparison.
     """
 
     name: ClassVar[str] = "gaussian"
