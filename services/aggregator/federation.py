@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -221,10 +222,10 @@ class Federation:
     def _collector(self, participants: int) -> Collector:
         """Return an empty collector that reuses the matrix or the sum of the round before."""
         rule = self._rule
-        if isinstance(rule, StreamingRule) and rule.streams and self._auditor is None:
+        if rule.streams and self._auditor is None:
             if self._total is None:
                 self._total = RunningSum(self.size)
-            return SumCollector(self._total, rule)
+            return SumCollector(self._total, cast(StreamingRule, rule))
         if self._matrix is None or len(self._matrix) < participants:
             self._matrix = None  # freed before the new one is allocated
             self._matrix = new_matrix(participants, self.size)
