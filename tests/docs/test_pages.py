@@ -1,0 +1,109 @@
+"""The pages are true: links, paths, messages and the direction of imports hold as written."""
+
+import re
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from fedsiege import attacks, datasets, detectors, models, rules
+from fedsiege.errors import InvalidValue
+from fedsiege.experiment.spec import ExperimentSpec
+from tests.docs.pages import BLOCKS, ROOT, TEXTS, spans
+
+README, INDEX = TEXTS["README.md"], TEXTS["docs/index.md"]
+#: The sites that sources are linked on, and how their pages are addressed.
+SITES = (
+    r"arxiv\.org/abs/\d{4}\.\d{4,5}",
+    r"doi\.org/10\.\d{4,9}/[\w.()/:-]+",
+    r"github\.com/[\w.-]+/[\w.-]+",
+)
+
+
+def test_every_link_leads_to_a_page_and_a_heading():
+    def anchors(path: Path) -> set[str]:
+        headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+        words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+        return {heading.replace(" ", "-") for heading in words}
+
+    missing = []
+    for page, text in TEXTS.items():
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            name, _, anchor = link.partition("#")
+            target = (ROOT / page).parent / name if name else ROOT / page
+            if "://" in link:
+                continue
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                missing.append(f"{page}: {link}")
+    assert not missing
+
+
+def test_every_path_of_a_page_exists():
+    """``fedsiege/rules/base.py`` in a page is a file of the tree."""
+    rooms = "fedsiege|services|protos|tests|docs|docker|experiments|benchmarks"
+    missing = [
+        f"{page}: {span}"
+        for page, text in TEXTS.items()
+        for span in spans(text)
+        if re.fullmatch(rf"({rooms})/[\w./-]+", span) and not (ROOT / span).exists()
+    ]
+    assert not missing
+
+
+def test_the_direction_of_imports_is_that_of_import_linter():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = ["\n".join(one["layers"]) for one in contracts if one["type"] == "layers"]
+    shown = [block.text.strip() for block in BLOCKS if block.page == "docs/architecture.md"]
+    assert [text for text in shown if text.startswith("fedsiege.cli")] == layers
+
+
+def test_every_message_that_is_explained_is_one_of_ours():
+    """The code spans in the first column of troubleshooting.md stand in the code."""
+    sources = [ROOT / "Makefile", *(ROOT / "fedsiege").rglob("*.py")]
+    sources += (ROOT / "services").rglob("*.py")
+    code = re.sub(r'"\s*f?"', "", "".join(path.read_text() for path in sources))
+    rows = re.findall(r"^\| ([^|]*`[^|]*) \|", TEXTS["docs/troubleshooting.md"], re.MULTILINE)
+    parts = [part for row in rows for span in spans(row) for part in span.split("…")]
+    assert len(parts) > 10
+    assert [part for part in parts if part.strip() not in code] == []
+
+
+def test_every_page_is_reached_from_the_index_and_the_readme_names_the_most_used():
+    for page in TEXTS:
+        name = page.removeprefix("docs/")
+        assert page == "docs/index.md" or "/" in name or f"({name})" in INDEX, page
+    assert README.count("](docs/") > 10
+    assert len(README.splitlines()) <= 95
+
+
+def test_each_link_to_a_source_has_the_form_of_its_site_and_one_title():
+    """``make docs ARGS='-b linkcheck'`` tries the links where there is a network."""
+    links = defaultdict(set)
+    for kind in (rules, rules.pre, attacks, detectors, models, datasets):
+        for component in kind.registry:
+            text = " ".join((component.__doc__ or "").split())
+            for title, url in re.findall(r"`([^`<]+) <(https?://[^>]+)>`_", text):
+                links[url].add(title)
+    for text in TEXTS.values():
+        for title, url in re.findall(r"\[([^\[\]]+)\]\((https?://[^)\s]+)\)", text):
+            links[url].add(title)
+    assert len(links) > 10
+    wrong = [
+        url
+        for url in links
+        if not any(re.fullmatch(form, url.partition("://")[2]) for form in SITES)
+    ]
+    assert not wrong, "add the site to SITES, or write the link as the others of its site"
+    several = {url: titles for url, titles in links.items() if len(titles) > 1}
+    assert not several, "one paper with two titles"
+    titles = [title for found in links.values() for title in found]
+    twice = sorted({title for title in titles if titles.count(title) > 1})
+    assert not twice, "one paper with two links"
+
+
+def test_an_impossible_request_is_answered_as_shown():
+    with pytest.raises(InvalidValue) as refused:
+        ExperimentSpec.of({"attack": 1.2})
+    assert f'"message": "{refused.value}"' in TEXTS["docs/grpc.md"]
