@@ -12,7 +12,8 @@ from rich.text import Text
 def print_catalogue(*registries: Any, **more: Callable[[Any], str]) -> None:  # of anything
     """Print the components of registries: name, parameters with their defaults, summary.
 
-    Where a row of all columns is wider than the window, the parameters stand below the summary.
+    Where a row of all columns is wider than the window, the parameters stand below the summary, and
+    what a rule or detector needs besides the updates stands below these.
     Plug-ins that cannot be used are printed below the table, each with its reason.
 
     Args:
@@ -22,23 +23,26 @@ def print_catalogue(*registries: Any, **more: Callable[[Any], str]) -> None:  # 
     console = Console()
     table, narrow = Table(box=None, padding=(0, 2)), Table(box=None, padding=(0, 2, 0, 0))
     components = [(registry, one) for registry in registries for one in registry]
+    needs = [_needs(one) for _, one in components]
     origins = [str(registry.origin(one.name) or "") for registry, one in components]
     headings = ["name", *more]
     if any(origins):
         headings.append("from")
-    for heading in (*headings, "parameters", "what it is"):
+    for heading in (*headings, "parameters", *(["needs"] if any(needs) else []), "what it is"):
         table.add_column(heading, overflow="fold")
     for heading in (*headings, "what it is, and its parameters"):
         narrow.add_column(heading, overflow="fold")
-    for (registry, component), origin in zip(components, origins, strict=True):
+    for (registry, component), origin, needed in zip(components, origins, needs, strict=True):
         parameters = registry.parameters(component.name)
         spelled = ", ".join(f"{one.name}={one.default}" for one in parameters)
         texts = [Text(column(component)) for column in more.values()]
         if any(origins):
             texts.append(Text(origin))
         name, summary = Text(component.name, style="bold"), Text(component.summary)
-        table.add_row(name, *texts, Text(spelled), summary)
+        wide = [Text(spelled), *([Text(needed)] if any(needs) else [])]
+        table.add_row(name, *texts, *wide, summary)
         below = [Text(spelled, style="dim")] if spelled else []
+        below += [Text(f"needs {needed}", style="dim")] if needed else []
         narrow.add_row(name, *texts, Group(summary, *below))
     unbroken = console.measure(table, options=console.options.update(width=1000)).maximum
     console.print(table if unbroken <= console.width else narrow)
@@ -46,6 +50,13 @@ def print_catalogue(*registries: Any, **more: Callable[[Any], str]) -> None:  # 
         for name, plugin, reason in registry.problems():
             said = f"The {registry.noun} {name} of the plug-in {plugin} cannot be used: {reason}"
             console.print(Text(said, style="yellow"))
+
+
+def _needs(component: Any) -> str:
+    """Return what a rule or detector needs besides the updates; nothing for other components."""
+    from fedsiege.rules.context import needs_of
+
+    return needs_of(component) if hasattr(component, "needs") else ""
 
 
 def print_component(name: str, *registries: Any) -> None:  # of anything
@@ -58,6 +69,8 @@ def print_component(name: str, *registries: Any) -> None:  # of anything
     Raises:
         InvalidValue: none of them has it; the text says which names the first one has.
     """
+    from fedsiege.rules.context import FACTS
+
     registry = next((one for one in registries if name in one.names()), registries[0])
     console, component = Console(), registry.get(name)
     console.print(Text(name, style="bold"), Text(component.summary), sep=": ")
@@ -70,4 +83,9 @@ def print_component(name: str, *registries: Any) -> None:  # of anything
         table.add_row(*map(Text, (one.name, one.default, one.allowed, one.description)))
     if table.row_count:
         console.print(table)
+    for need in getattr(component, "needs", ()):
+        console.print(Text(f"It needs to know the round's {need}: {FACTS[need].meaning}."))
+    for parameter, need in getattr(component, "needs_if", {}).items():
+        said = f"With {parameter}=true it needs to know the round's {need}: {FACTS[need].meaning}."
+        console.print(Text(said))
     console.print(Text(f"\n{inspect.getdoc(component)}"))

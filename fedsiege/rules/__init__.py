@@ -46,6 +46,8 @@ from fedsiege.rules.smea import SMEA as SMEA
 from fedsiege.rules.specguard import SpecGuard as SpecGuard
 from fedsiege.rules.streaming import StreamingRule as StreamingRule
 from fedsiege.rules.trimmed_mean import TrimmedMean as TrimmedMean
+from fedsiege.rules.updates import apply as apply
+from fedsiege.rules.updates import deltas as deltas
 from fedsiege.rules.weak_dp import WeakDp as WeakDp
 
 names = registry.names

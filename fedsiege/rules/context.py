@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fedsiege import models
 from fedsiege.errors import UnfitRound
-from fedsiege.rules.network import IMAGE, Network, layout_of
+from fedsiege.rules.network import Network, input_shape_of, layout_of
 from fedsiege.rules.updates import (
     Array,
     Form,
@@ -26,34 +26,50 @@ from fedsiege.training.base import Shard
 
 #: One whole number per row.
 Counts: TypeAlias = Tensor | npt.NDArray[Any] | Sequence[int]
-#: What a rule can need: what kind of thing it is, and an example of how it is given.
+
+
+class Fact(NamedTuple):
+    """What a rule can need to know of a round besides the updates.
+
+    Attributes:
+        meaning: what kind of thing it is, as text.
+        example: how it is given to RoundContext.
+    """
+
+    meaning: str
+    example: str
+
+
+#: What a rule or a detector can need, by the name of the field of RoundContext.
 FACTS = {
-    "weights": ("the sample counts, one whole number per update", "weights=[600, 580, ..]"),
-    "steps": ("the local steps, one whole number per update", "steps=[40, 40, ..]"),
-    "participants": (
+    "weights": Fact("the sample counts, one whole number per update", "weights=[600, 580, ..]"),
+    "steps": Fact("the local steps, one whole number per update", "steps=[40, 40, ..]"),
+    "participants": Fact(
         "the sender of each update, a whole number that stays the same in all rounds",
         "participants=[7, 2, ..]",
     ),
-    "model": (
+    "round_number": Fact("the number of the round, 1 or more", "round_number=1"),
+    "model": Fact(
         "the global model that the updates start from: a torch module, or its weights as a vector, "
         "a list of layers or a state dict",
         "model=module",
     ),
-    "layout": (
+    "layout": Fact(
         "name and shape of each tensor of the model; known where the updates or the model are "
         "lists of layers or state dicts, and from the architecture",
         'layout=[("fc.weight", (10, 20)), ..]',
     ),
-    "architecture": (
+    "architecture": Fact(
         "the network: a torch module, a function that builds one, or the name of a model",
         "architecture=module",
     ),
-    "root": (
+    "root": Fact(
         "clean samples of the aggregator's own: a pair of inputs and labels",
         "root=(inputs, labels)",
     ),
-    "input_shape": (
-        "the shape of one input of the network; known where there are root samples",
+    "input_shape": Fact(
+        "the shape of one input of the network; known where there are root samples, and from the "
+        "name of a model",
         "input_shape=(1, 28, 28)",
     ),
 }
@@ -115,8 +131,8 @@ class RoundContext:
             model: the weights, in the kinds of an update (see ``updates``); or a module, which
                 gives its network, too.
             layout: if empty, that of the network, or of a model that is not a vector.
-            architecture: a module without buffers, a function that builds one, or the name of a
-                model of the catalogue.
+            architecture: a module without buffers, a function that builds one, a Model, or the
+                name of a model of the catalogue.
             root: a Shard, or inputs ``(S, ..)``, floating point, and labels ``(S,)``, whole
                 numbers.
             seed: as above.
@@ -132,10 +148,9 @@ class RoundContext:
         samples = None if root is None else _samples(root)
         if not layout:
             layout = layout_of(architecture) if _known(architecture) else layers
-        if not input_shape and samples is not None:
-            input_shape = samples.images.shape[1:]
-        elif not input_shape and isinstance(architecture, str) and architecture:
-            input_shape = IMAGE
+        if not input_shape:
+            known = input_shape_of(architecture) if _known(architecture) else ()
+            input_shape = known if samples is None else samples.images.shape[1:]
         facts: dict[str, object] = {
             "weights": _counts("weights", weights),
             "steps": _counts("steps", steps),
@@ -155,10 +170,10 @@ class RoundContext:
         """Raise UnfitRound unless all of these are known; it says what they are."""
         missing = [name for name in names if not _known(getattr(self, name))]
         if missing:
-            meanings = "; ".join(f"{name}: {FACTS[name][0]}" for name in missing)
+            meanings = "; ".join(f"{name}: {FACTS[name].meaning}" for name in missing)
             # A module that is given as the model gives the architecture, too.
             given = set(missing) - ({"architecture"} if "model" in missing else set())
-            examples = ", ".join(FACTS[name][1] for name in missing if name in given)
+            examples = ", ".join(FACTS[name].example for name in missing if name in given)
             *others, last = missing
             listed = f"{', '.join(others)} and {last}" if others else last
             raise UnfitRound(
@@ -235,6 +250,12 @@ def received(
     return matrix, context, form
 
 
+def needs_of(component: Any) -> str:
+    """Return what a class of rules or detectors needs besides the updates, for listings."""
+    conditional = getattr(component, "needs_if", {})
+    return ", ".join((*component.needs, *(f"{b} if {a}" for a, b in conditional.items())))
+
+
 def _known(value: object) -> bool:
     """Return whether a fact is given."""
     if isinstance(value, Sized) and not isinstance(value, nn.Module):
@@ -272,7 +293,9 @@ def _samples(root: Shard | tuple[Array, Array]) -> Shard:
     if isinstance(root, Shard):
         return root
     if not isinstance(root, Sequence) or len(root) != 2:
-        raise UnfitRound(f"root must be {FACTS['root'][0]} (a tuple), not a {type(root).__name__}")
+        raise UnfitRound(
+            f"root must be {FACTS['root'].meaning} (a tuple), not a {type(root).__name__}"
+        )
     inputs, labels = tensor_of(root[0], "root inputs"), tensor_of(root[1], "root labels")
     if labels.is_floating_point():
         raise UnfitRound(

@@ -10,13 +10,12 @@ from torch import nn
 
 from fedsiege import models
 from fedsiege.errors import UnfitRound
+from fedsiege.models.architectures import INPUT
 from fedsiege.models.stateless import refuse_state
 from fedsiege.rules.updates import Layout
 
-#: A module, a function that builds one, or the name of a model of the catalogue.
-Network: TypeAlias = nn.Module | Callable[[], nn.Module] | str
-#: The shape of a sample of the models of the catalogue, see models/architectures.py.
-IMAGE = (1, 28, 28)
+#: A module, a function that builds one, or a model of the catalogue, by name or not.
+Network: TypeAlias = nn.Module | Callable[[], nn.Module] | models.Model | str
 
 
 def build(network: Network) -> nn.Module:
@@ -29,7 +28,10 @@ def build(network: Network) -> nn.Module:
     """
     if isinstance(network, str):
         return models.create(network)
-    module = copy.deepcopy(network) if isinstance(network, nn.Module) else network()
+    if isinstance(network, nn.Module):
+        module = copy.deepcopy(network)
+    else:
+        module = network.build() if isinstance(network, models.Model) else network()
     if not isinstance(module, nn.Module):
         raise UnfitRound(
             f"architecture builds a {type(module).__name__}; wanted is a torch.nn.Module"
@@ -47,6 +49,11 @@ def layout_of(network: Network) -> Layout:
     if isinstance(network, str):
         return models.layout(network)
     return tuple((name, tuple(value.shape)) for name, value in build(network).named_parameters())
+
+
+def input_shape_of(network: Network) -> tuple[int, ...]:
+    """Return the shape of one input of a network, empty where only the caller can know it."""
+    return INPUT if isinstance(network, models.Model | str) else ()
 
 
 def size_of(network: Network) -> int:

@@ -9,6 +9,7 @@ from fedsiege.cli.rules import rules as list_rules
 from fedsiege.detectors import quarantine
 from fedsiege.errors import InvalidValue
 from fedsiege.rules import pre
+from fedsiege.rules.context import needs_of
 
 
 @pytest.fixture
@@ -66,8 +67,10 @@ def test_a_window_of_80_columns_shows_every_word_unbroken(command, registries, m
             parameters = [f"{one.name}={one.default}" for one in registry.parameters(thing.name)]
             shown = [word.removesuffix(",") for word in blocks[thing.name]]
             wanted = [word.removesuffix(",") for word in thing.summary.split()]
+            needs = needs_of(thing).replace(",", "").split() if hasattr(thing, "needs") else []
+            needed = ["needs", *needs] if needs else []
             knows = shown[1:2] if command is list_attacks else []
-            assert shown == [thing.name, *knows, *wanted, *parameters]
+            assert shown == [thing.name, *knows, *wanted, *parameters, *needed]
 
 
 @pytest.mark.parametrize(
@@ -94,3 +97,10 @@ def test_one_of_them_is_explained_with_what_its_parameters_allow(monkeypatch, ca
                 assert part in shown, (name, part)
     with pytest.raises(InvalidValue, match="did you mean krum"):
         list_rules("krumm")
+
+
+def test_the_explanation_of_one_says_what_it_needs(capsys):
+    list_rules("fednova")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "needs to know the round's steps: the local steps, one whole number" in printed
+    assert "With weighted=true it needs to know the round's weights: the sample counts" in printed
