@@ -1,5 +1,6 @@
-"""Generates the protobuf and gRPC stubs from protos/ whenever the package is built or installed."""
+"""Make the stubs from protos/ and the description for package indexes, in whatever is built."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -51,6 +52,19 @@ def _typing_arguments(folders: list[Path]) -> list[str]:
     raise SystemExit("protoc-gen-mypy was not found; it comes with the package mypy-protobuf")
 
 
+def description() -> str:
+    """Return README.md for a package index, where relative links and pictures lead nowhere.
+
+    A picture with its caption is left out; of a link its text remains.
+    """
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    relative = r"\((?!https?:|mailto:|#)[^)\s]*\)"
+    picture = rf"^!\[[^\]]*\]{relative}\n"
+    caption = r"\n\*(?!\*)[^\n].*?\*\n"
+    text = re.sub(rf"{picture}({caption})?\n?", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(rf"(?<!!)\[([^\]]*)\]{relative}", r"\1", text)
+
+
 class BuildWithStubs(build_py):
     """The usual build, with the stubs generated first."""
 
@@ -62,4 +76,8 @@ class BuildWithStubs(build_py):
         super().run()
 
 
-setup(cmdclass={"build_py": BuildWithStubs})
+setup(
+    cmdclass={"build_py": BuildWithStubs},
+    long_description=description(),
+    long_description_content_type="text/markdown",
+)
