@@ -66,8 +66,8 @@ class FedREDefense(StatefulRule):
 
     It needs the global model and its architecture. It is slow: about 50 ms for each participant and
     iteration of the search with LeNet-5 on one core. Memory is by identity:
-    ``3136 classes + 4 classes^2`` bytes each, for grey images of 28 x 28 pixels. A banned identity
-    that was forgotten may come back.
+    ``4 s classes + 4 classes^2`` bytes each, s being the numbers in an image, 784 for MNIST. A
+    banned identity that was forgotten may come back.
 
     Threshold, steps, squared error, warm start and ban are confirmed against the authors' code.
     There the search is SGD with momentum for 800 to 2000 iterations on a GPU. Here it is Adam,
