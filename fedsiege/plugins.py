@@ -162,6 +162,11 @@ def files() -> list[Path]:
     return list(dict.fromkeys(path.resolve() for path in paths))
 
 
+def loaded_files() -> list[str]:
+    """Return the names of the files that are loaded."""
+    return [plugin.name for plugin in _files.values()]
+
+
 def use_files(paths: Iterable[Path]) -> None:
     """Load plug-in files, here and in every process that is started from here.
 

@@ -102,7 +102,8 @@ def _settings(report: RunReport) -> Table:
     run, info = report.run, report.run.info
     ended = "" if info.state in (None, RunState.FINISHED) else f"{info.state} {info.reason}"
     rows = spec_rows(run.spec, run.knowledge, info.initial_weights)
-    return _pairs({**rows, "state": ended.strip()})
+    plugins = "\n".join(map(str, info.plugins))
+    return _pairs({**rows, "plug-ins": plugins, "state": ended.strip()})
 
 
 def _accuracy(report: RunReport) -> Table:

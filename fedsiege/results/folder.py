@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +15,7 @@ from safetensors.numpy import save
 
 from fedsiege.atomic import atomic_path, write_file
 from fedsiege.errors import InvalidValue
+from fedsiege.experiment.plugins_used import plugins_used
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results.confusion import ClassRow, Confusion, ConfusionRow
@@ -23,7 +25,7 @@ from fedsiege.results.history import HistoryRow
 from fedsiege.results.infrastructure import IntrusionRow
 from fedsiege.results.participants import ParticipantRow, VerdictRow
 from fedsiege.results.record import Record
-from fedsiege.results.run_info import RunInfo, RunState, Versions
+from fedsiege.results.run_info import PluginUsed, RunInfo, RunState, Versions
 from fedsiege.results.table import R, Table
 
 
@@ -124,6 +126,10 @@ class ResultsFolder:
             state=RunState.RUNNING,
             started=datetime.now().astimezone(),
             versions=Versions.here(),
+            plugins=tuple(
+                PluginUsed(components=components, **asdict(plugin))
+                for plugin, components in plugins_used(resolved.spec).items()
+            ),
             command=self.info.command,
             knowledge=resolved.knowledge,
             dataset_reason=dataset_reason,
@@ -131,7 +137,10 @@ class ResultsFolder:
             initial_weights_sha256=initial_weights_sha256,
             notes=resolved.notes,
         )
-        comment = "# Run it again with: fedsiege sim --spec spec.yaml\n"
+        files = "".join(f" --plugin {one.name}" for one in self.info.plugins if one.sha256)
+        comment = f"# Run it again with: fedsiege sim --spec spec.yaml{files}\n"
+        for one in self.info.plugins:
+            comment += f"# It uses the plug-in {one}\n"
         write_file(self.path / "spec.yaml", (comment + resolved.spec.to_yaml()).encode())
         self.info.write(self.path)
 

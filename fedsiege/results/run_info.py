@@ -5,12 +5,13 @@ import os
 import platform
 import re
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fedsiege import plugins
 from fedsiege.atomic import write_file
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.knowledge import Knowledge
@@ -60,6 +61,37 @@ class Versions(_Model):
         )
 
 
+class PluginUsed(_Model):
+    """A plug-in whose components a run used.
+
+    Attributes:
+        name: the name of the package or of the file.
+        version: the version of the package; empty for a file.
+        sha256: SHA-256 of the file; empty for a package.
+        components: what the run used of it: "rule half".
+    """
+
+    name: str
+    version: str = ""
+    sha256: str = ""
+    components: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> bool:
+        """Whether neither such a package is installed nor such a file loaded, in any version."""
+        if self.sha256:
+            return self.name not in plugins.loaded_files()
+        try:
+            version(self.name)
+        except PackageNotFoundError:
+            return True
+        return False
+
+    def __str__(self) -> str:
+        known = self.version or f"sha256 {self.sha256[:12]}"
+        return f"{self.name} ({known}): {', '.join(self.components)}"
+
+
 class RunInfo(_Model):
     """What a run was, beside its settings. It is written at the start and again at the end.
 
@@ -84,6 +116,10 @@ class RunInfo(_Model):
         Versions | None,
         Field(description="Versions of fedsiege, Python, torch and numpy, and the platform."),
     ] = None
+    plugins: Annotated[
+        tuple[PluginUsed, ...],
+        Field(description="Plug-ins that it used: package and version, or file and SHA-256."),
+    ] = ()
     command: Annotated[
         tuple[str, ...],
         Field(description="The command that started it, word by word; empty if it came by gRPC."),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedsiege import plugins
 from fedsiege.errors import FedSiegeError
 from fedsiege.experiment import environment
 from fedsiege.services.rpc import process
@@ -125,6 +126,7 @@ def main(
     process.set_up_logging("aggregator", options.log_level)
     try:
         environment.check(os.environ)
+        plugins.load_files()
         limits = Limits.parse(options.limits)
         process.run(lambda: serve(options, limits, ready))
     except FedSiegeError as error:

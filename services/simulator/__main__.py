@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from fedsiege import plugins
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment import assignments, environment
 from fedsiege.experiment.resolve import resolve
@@ -195,6 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         limits = Limits.parse(options.limits)
         environment.check(os.environ)
+        plugins.load_files()
         spec = from_environment(os.environ) if options.start else None
         process.tune_allocator()
         process.set_up_logging("simulator", options.log_level)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from fedsiege import plugins
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment import environment
 from fedsiege.services.identity.identity import claim_identity, load_identity
@@ -71,6 +72,7 @@ def main(
     process.set_up_logging(role, options.log_level)
     try:
         environment.check(os.environ)
+        plugins.load_files()
         process.run(work)
     except InvalidValue as error:
         parser.error(str(error))
