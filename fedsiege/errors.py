@@ -4,8 +4,10 @@
   - InvalidValue             a parameter, option or name is not allowed
   - UnfitRound               a rule cannot aggregate the updates of a round
   - MissingData              a data set or a checkpoint is missing or damaged
-  - MissingExtra             an optional package is not installed; says which extra brings it
+  - RunFailed                a run of ``fedsiege.run`` did not finish; says why, and has its folder
 """
+
+from pathlib import Path
 
 
 class FedSiegeError(Exception):
@@ -39,14 +41,19 @@ class MissingData(FedSiegeError):
     """A data set or a checkpoint is missing, damaged or cannot be downloaded."""
 
 
-class MissingExtra(FedSiegeError, ImportError):
-    """An optional package is not installed.
+class RunFailed(FedSiegeError):
+    """A run did not finish.
 
     Args:
-        purpose: what needs it, such as "a data frame".
-        package: the package.
-        extra: the extra of ``fedsiege`` that installs it.
+        problem: why.
+        folder: its results folder, which keeps the rounds so far; None if it has none.
     """
 
-    def __init__(self, purpose: str, package: str, extra: str) -> None:
-        super().__init__(f"{purpose} needs {package}: pip install 'fedsiege[{extra}]'")
+    def __init__(self, problem: str, folder: Path | None) -> None:
+        self.problem = problem
+        self.folder = folder
+        kept = "" if folder is None else f"; {folder} has its results so far and its logs"
+        super().__init__(f"the run did not finish: {problem}{kept}")
+
+    def __reduce__(self) -> tuple[type["RunFailed"], tuple[str, Path | None]]:
+        return type(self), (self.problem, self.folder)

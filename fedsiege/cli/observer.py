@@ -2,10 +2,11 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fedsiege.cli.screen import Screen
 from fedsiege.errors import FedSiegeError, InvalidValue
@@ -24,14 +25,14 @@ class Observer:
         Raises:
             InvalidValue: there is none of that name.
         """
-        kinds: dict[str, type[Observer]] = {
-            "screen": ScreenObserver,
-            "json": JsonObserver,
-            "none": Observer,
-        }
-        if progress not in kinds:
-            raise InvalidValue("PROGRESS", progress, f"one of {', '.join(kinds)}")
-        return kinds[progress]()
+        match progress:
+            case "screen":
+                return ScreenObserver()
+            case "json":
+                return JsonObserver(_own_stdout())
+            case "none":
+                return Observer()
+        raise InvalidValue("PROGRESS", progress, "one of screen, json, none")
 
     def refused(self, error: FedSiegeError) -> None:
         """Handle an error that ends the run, and is raised as well."""
@@ -136,20 +137,26 @@ class ScreenObserver(Observer):
 
 
 class JsonObserver(Observer):
-    """Writes a JSON object per line to the standard output, each with its kind as ``event``.
+    """Writes a JSON object per line, each with its kind as ``event``.
 
     ``folder`` (path), ``spec`` (spec, notes, dataset_reason), ``text`` and ``note`` (text),
     ``round`` (the columns of ``history.csv``, with destroyed and incomplete), ``error`` (kind,
     text; name, value and allowed of a value that is not possible) and last ``end`` (state,
     problem).
+
+    Args:
+        out: where to; None for the standard output.
     """
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
 
     def _write(self, event: str, **values: Any) -> None:
         line = json.dumps({"event": event, **values}, ensure_ascii=False, default=str)
         # Without its reader the run goes on, unless it is asked to end with the standard input.
         with contextlib.suppress(BrokenPipeError):
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
+            self._out.write(f"{line}\n")
+            self._out.flush()
 
     def refused(self, error: FedSiegeError) -> None:
         """Write an ``error``."""
@@ -185,3 +192,14 @@ class JsonObserver(Observer):
     def ended(self, state: RunState, problem: str) -> None:
         """Write an ``end``."""
         self._write("end", state=state, problem=problem)
+
+
+def _own_stdout() -> TextIO:
+    """Return the standard output, for the observer alone: what others print goes to the error.
+
+    The services, which are forked, keep it open: it is at its end once all processes have ended.
+    """
+    sys.stdout.flush()
+    own = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return own

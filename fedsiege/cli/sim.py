@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from fedsiege.cli.command import single
-from fedsiege.cli.files import Data, read_text
+from fedsiege.cli.files import Data, Plugins
 from fedsiege.errors import FedSiegeError, InvalidValue
-from fedsiege.experiment.spec import ExperimentSpec, settings_from_yaml
+from fedsiege.experiment.spec import ExperimentSpec, settings_from_file
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -83,6 +83,7 @@ def sim(
             "beside the results), run (run it where there is none) or off."
         ),
     ] = "find",
+    plugin: Plugins = None,
     progress: Annotated[
         str,
         typer.Option(
@@ -100,14 +101,14 @@ def sim(
     **settings: str | None,
 ) -> None:
     """Run an experiment on this machine: all four services, over real gRPC."""
-    from fedsiege.cli import local_run
+    from fedsiege.cli import local_run, missing_plugins
     from fedsiege.cli.observer import Observer
     from fedsiege.services.launch.engines import Engine
     from fedsiege.services.launch.local import Ports
 
     observer = Observer.of(progress)
     given = {name: value for name, value in settings.items() if value is not None}
-    from_file = settings_from_yaml(read_text(spec)) if spec else {}
+    from_file = settings_from_file(spec) if spec else {}
     of_containers = {
         "image": image,
         "per-container": per_container,
@@ -136,8 +137,9 @@ def sim(
             _standard_input() if end_with_stdin else None,
         )
     except FedSiegeError as error:
-        observer.refused(error)
-        raise
+        explained = missing_plugins.explain(error, spec)
+        observer.refused(explained)
+        raise explained from error
     if not finished:
         raise typer.Exit(1)
 

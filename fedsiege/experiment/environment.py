@@ -44,6 +44,19 @@ def check(environment: Mapping[str, str]) -> None:
         raise InvalidValue(name, environment[name], allowed)
 
 
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without settings, for a run that is given all of its own.
+
+    Variables of FedSiege that are no settings, such as FEDSIEGE_DATA, stay.
+    """
+    kept = {PREFIX + name for name in OTHERS} - set(settings())
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.upper().startswith(PREFIX) or name in kept
+    }
+
+
 def unread(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield the settings of the environment, for commands that read none."""
     others = {PREFIX + name for name in OTHERS}

@@ -9,12 +9,13 @@ needs it.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
 from pydantic import field_validator, model_validator
 
-from fedsiege.errors import InvalidValue
+from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.experiment import intrusions
 from fedsiege.experiment.faults import FaultPlan
 from fedsiege.experiment.hostile import hostile_count
@@ -254,6 +255,19 @@ def settings_from_yaml(text: str) -> dict[str, object]:
         raise InvalidValue("SPEC", _shortened(text), "settings, one `setting: value` per line")
     _refuse_twice(tree)
     return {str(key): value for key, value in settings.items()}
+
+
+def settings_from_file(path: Path) -> dict[str, object]:
+    """Read the settings of a ``spec.yaml``, not yet validated.
+
+    Raises:
+        FedSiegeError: it cannot be read, or is not text.
+        InvalidValue: as ``settings_from_yaml``.
+    """
+    try:
+        return settings_from_yaml(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise FedSiegeError(f"{path} cannot be read: {error}") from error
 
 
 def _refuse_twice(tree: yaml.MappingNode) -> None:

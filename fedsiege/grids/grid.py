@@ -32,6 +32,7 @@ import yaml
 
 from fedsiege.atomic import describe_error, write_file
 from fedsiege.errors import FedSiegeError, InvalidValue
+from fedsiege.experiment import environment
 from fedsiege.experiment.spec import ExperimentSpec, settings_from_yaml
 from fedsiege.peer_text import plain
 
@@ -290,9 +291,12 @@ def _run(cell: Cell, folder: Path, options: list[str]) -> None:
     command = [sys.executable, "-m", "fedsiege.cli.main", "sim"]
     command += [f"--spec={asked}", f"--out={beside}", *options]
     # The grid's own settings count, not what the environment has for a single run.
-    environment = {k: v for k, v in os.environ.items() if not _is_setting(k)}
     finished = subprocess.run(  # noqa: S603 - our own program
-        command, capture_output=True, text=True, check=False, env=environment
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment.without_settings(os.environ),
     )
     if finished.returncode:
         said = (finished.stdout + finished.stderr).strip()
@@ -303,11 +307,6 @@ def _run(cell: Cell, folder: Path, options: list[str]) -> None:
     write_file(beside / "screen.txt", finished.stdout.encode())
     asked.rename(beside / "asked.yaml")
     beside.rename(folder)
-
-
-def _is_setting(variable: str) -> bool:
-    name = variable.removeprefix("FEDSIEGE_").lower()
-    return variable.startswith("FEDSIEGE_") and name in ExperimentSpec.model_fields
 
 
 def to_yaml(grid: Grid) -> str:

@@ -12,6 +12,7 @@ import operator
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -22,8 +23,6 @@ from typing import (
     get_origin,
     get_type_hints,
 )
-
-from fedsiege.errors import MissingExtra
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -256,21 +255,18 @@ class Record:
     def frame(cls, records: Iterable[Self]) -> "DataFrame":
         """Return records as a pandas data frame, with a column for each column of the file.
 
-        Whole numbers that may be absent are of pandas' type Int64, so that they stay whole.
-
-        Raises:
-            MissingExtra: pandas is not installed.
+        The types are int64, float64, bool and string, without records too. Those of whole numbers
+        and truth values that may be absent are Int64 and boolean, so that the others stay whole.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtra("a data frame", "pandas", "frames") from error
-        rows = [one.values() for one in records]
+        import pandas as pd  # takes 0.3 s
+
+        layout = _layout(cls)
+        rows = list(map(layout.values, records))
+        cells: Iterable[Sequence[Any]] = zip(*rows, strict=True) if rows else repeat(())
         columns = {}
-        for one in _layout(cls).fields:
-            values = [row[one.name] for row in rows]
-            kind = {int: "Int64" if one.optional else "int64", float: "float64", bool: "bool"}
-            if isinstance(one.type, type) and issubclass(one.type, enum.StrEnum):
-                values = [value if value is None else str(value) for value in values]
-            columns[one.name] = pd.Series(values, dtype=kind.get(one.type, "object"))
+        for one, values in zip(layout.fields, cells, strict=False):
+            kind = {int: "Int64" if one.optional else "int64", float: "float64"}
+            kind[bool] = "boolean" if one.optional else "bool"
+            plain = [x.value if isinstance(x, enum.StrEnum) else x for x in values]
+            columns[one.name] = pd.Series(plain, dtype=kind.get(one.type, "string"))
         return pd.DataFrame(columns)

@@ -1,5 +1,6 @@
-"""Reads a results folder back, whether its run has ended or not."""
+"""Reads the records of a results folder back, whether its run has ended or not."""
 
+import contextlib
 import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -53,17 +54,12 @@ class RunRecords:
             InvalidValue: it is not one, or not one of this version.
         """
         spec = read_spec(path)
-        try:
+        with reading(path):
             info = RunInfo.read(path)
-            history = tuple(_history(path))
+            history = read_history(path)
             detections = tuple(row for _, row in read_table(path / DetectionRow.file, DetectionRow))
             found = _discoveries(path, dict.fromkeys(one.detector for one in detections))
             tests = _tests(path)
-        except (OSError, BadTable) as error:
-            said = describe_error(error) if isinstance(error, OSError) else str(error)
-            raise InvalidValue("RUN", str(path), f"a folder of results, but {said}") from error
-        if not history:
-            raise InvalidValue("RUN", str(path), "a run with results; it has none yet")
         return cls(path, spec, history, tests, detections, found, info)
 
     @property
@@ -115,10 +111,21 @@ def read_spec(path: Path) -> ExperimentSpec:
         raise InvalidValue("RUN", str(path), allowed) from error
 
 
-def _history(folder: Path) -> Iterator[HistoryRow]:
+@contextlib.contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Raise what a file of a results folder has wrong, in the block, as InvalidValue."""
+    try:
+        yield
+    except (OSError, BadTable) as error:
+        said = describe_error(error) if isinstance(error, OSError) else str(error)
+        raise InvalidValue("RUN", str(folder), f"a folder of results, but {said}") from error
+
+
+def read_history(folder: Path) -> tuple[HistoryRow, ...]:
     """Read ``history.csv``; columns that an older version did not have are computed.
 
     Raises:
+        InvalidValue: there is no round yet.
         BadTable, OSError: as ``read_table``; also a round that is missing.
     """
     path, rows = folder / HistoryRow.file, list[HistoryRow]()
@@ -126,7 +133,9 @@ def _history(folder: Path) -> Iterator[HistoryRow]:
         if row.round != len(rows):
             raise BadTable(path, line, f"round {row.round}, where round {len(rows)} is expected")
         rows.append(row if row.instability is not None else row.after(rows))
-    yield from rows
+    if not rows:
+        raise InvalidValue("RUN", str(folder), "a run with results; it has none yet")
+    return tuple(rows)
 
 
 def _tests(folder: Path) -> dict[int, Confusion]:

@@ -1,5 +1,6 @@
 """What follows a run: JSON for programs, the screen, or nothing."""
 
+import io
 import json
 import math
 
@@ -12,9 +13,10 @@ from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import HistoryRow, RunState
 
 
-def test_a_program_reads_one_object_a_line(tmp_path, capsys, monkeypatch) -> None:
+def test_a_program_reads_one_object_a_line(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    observer = JsonObserver()
+    written = io.StringIO()
+    observer = JsonObserver(written)
     observer.folder(tmp_path.relative_to(tmp_path) / "run")
     observer.resolved(ResolvedSpec(ExperimentSpec(rule="krum:f=1"), ("a note",)), "the only one")
     observer.say("an address\nof two lines")
@@ -23,7 +25,7 @@ def test_a_program_reads_one_object_a_line(tmp_path, capsys, monkeypatch) -> Non
         show(HistoryRow(1, 0.5, math.nan, 5, 0, 0.1, missing_honest=2))
         observer.note("late")
     observer.ended(RunState.FAILED, "no more workers")
-    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    events = [json.loads(line) for line in written.getvalue().splitlines()]
     assert [one["event"] for one in events] == ["folder", "spec", "text", "round", "note", "end"]
     folder, spec, _, row, _, end = events
     assert folder["path"] == str(tmp_path / "run"), "a reader may be in another folder"
@@ -34,10 +36,11 @@ def test_a_program_reads_one_object_a_line(tmp_path, capsys, monkeypatch) -> Non
     assert (end["state"], end["problem"]) == ("failed", "no more workers")
 
 
-def test_an_error_can_be_raised_again_by_the_program_that_reads_it(capsys) -> None:
-    JsonObserver().refused(InvalidValue("RULE", "nope", "there is: krum"))
-    JsonObserver().refused(MissingData("no such file"))
-    value, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+def test_an_error_can_be_raised_again_by_the_program_that_reads_it() -> None:
+    written = io.StringIO()
+    JsonObserver(written).refused(InvalidValue("RULE", "nope", "there is: krum"))
+    JsonObserver(written).refused(MissingData("no such file"))
+    value, other = (json.loads(line) for line in written.getvalue().splitlines())
     assert value == {
         "event": "error",
         "kind": "InvalidValue",
@@ -50,8 +53,7 @@ def test_an_error_can_be_raised_again_by_the_program_that_reads_it(capsys) -> No
 
 
 def test_the_option_names_an_observer() -> None:
-    kinds = {"screen": ScreenObserver, "json": JsonObserver, "none": Observer}
-    for name, kind in kinds.items():
+    for name, kind in {"screen": ScreenObserver, "none": Observer}.items():
         assert type(Observer.of(name)) is kind
     with pytest.raises(InvalidValue, match=r"PROGRESS='loud' .* one of screen, json, none"):
         Observer.of("loud")
