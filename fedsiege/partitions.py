@@ -101,8 +101,9 @@ class Sample(Partition):
 
     :math:`D_i` are the samples of participant :math:`i`, :math:`S` of them as set by ``samples``,
     out of the :math:`N` of the training set. Participants may share samples, and one may have a
-    sample twice. A draw depends on the seed and the participant alone, and is made when it is asked
-    for: 30 us for one of 5,000 participants.
+    sample twice; ``samples=0`` is refused, since drawing never uses up the set. A draw depends on
+    the seed and the participant alone, and is made when it is asked for: 30 us for one of 5,000
+    participants.
 
     Source:
         The drawing of Detect and Defend, the project that FedSiege began from.
@@ -273,7 +274,8 @@ class DirichletPrior(Dirichlet):
     frequencies of the classes in the set, the prior. The parameters of the distribution add up to
     :math:`\alpha`, whatever the number of classes: with ten equal classes ``dirichlet-prior:1``
     draws what ``dirichlet:0.1`` draws. Participants draw in the order of their indices, so that the
-    last get what is left where nearly the whole set is dealt out. All else is as in ``dirichlet``.
+    last get what is left where nearly the whole set is dealt out. ``samples=0`` is refused. All
+    else is as in ``dirichlet``.
 
     Source:
         Tzu-Ming Harry Hsu, Hang Qi and Matthew Brown, `Measuring the Effects of Non-Identical Data
