@@ -12,6 +12,7 @@ from fedsiege import attacks, datasets, detectors, models, rules
 from fedsiege.attacks import Knowledge
 from fedsiege.registry import parameters
 from fedsiege.rules import pre
+from fedsiege.rules.context import FACTS, needs_of
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,6 @@ KINDS = (
     Kind("models", models.registry, "model"),
     Kind("datasets", datasets.registry, "dataset"),
 )
-#: What the fields of a round's context are called in words; others are called as the field.
-NEEDS = {
-    "root": "root data: clean samples that the server holds",
-    "model": "the global model",
-    "architecture": "the name of the model's architecture",
-    "layout": "the names and shapes of the model's tensors",
-    "steps": "how many local steps each participant made",
-    "weights": "how many samples each participant reports",
-    "participants": "which participant sent each update",
-}
 
 
 def write_components(_app: Any) -> None:
@@ -75,7 +66,7 @@ def knows(component: Any) -> str:
     """Return what an attack knows, or what another component needs, in a few words."""
     if issubclass(component, attacks.Attack):
         return str(component().knows.name.lower())
-    return ", ".join(component.needs) if getattr(component, "needs", ()) else ""
+    return needs_of(component) if hasattr(component, "needs") else ""
 
 
 def page(kind: Kind, component: Any) -> str:
@@ -138,10 +129,13 @@ def _needed(component: Any) -> Iterable[str]:
         )
     elif hasattr(component, "needs"):
         yield "## What it needs"
-        if component.needs:
-            yield "Besides the updates:\n\n" + "\n".join(
-                f"- {NEEDS.get(need, need)} (`{need}`)" for need in component.needs
-            )
+        needed = [f"- {FACTS[need].meaning} (`{need}`)" for need in component.needs]
+        needed += [
+            f"- with `{parameter}=true`, {FACTS[need].meaning} (`{need}`)"
+            for parameter, need in getattr(component, "needs_if", {}).items()
+        ]
+        if needed:
+            yield "Besides the updates:\n\n" + "\n".join(needed)
         else:
             yield "The updates, and nothing else."
 

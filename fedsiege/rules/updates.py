@@ -184,15 +184,14 @@ def matrix_of(updates: Any) -> tuple[Tensor, Form[Any]]:
     if isinstance(updates, Tensor | np.ndarray):
         matrix = tensor_of(updates, "updates")
         if matrix.ndim != 2 or not matrix.is_floating_point() or matrix.shape[1] == 0:
-            raise UnfitRound(
-                f"updates must be {_WANTED}; not {updates.dtype} {tuple(updates.shape)}"
-            )
+            given = f"{updates.dtype} {tuple(updates.shape)}"
+            raise UnfitRound(f"updates are {given}; wanted is {_WANTED}")
         kind = _layer(updates, matrix)
         row = Layer(kind.shape[1:], kind.dtype, kind.device, counted=True)
         return matrix, Form({"": row})
     if not isinstance(updates, Sequence) or isinstance(updates, str | bytes):
         hint = "; take list(updates.values())" if isinstance(updates, Mapping) else ""
-        raise UnfitRound(f"updates must be {_WANTED}; not a {type(updates).__name__}{hint}")
+        raise UnfitRound(f"updates are a {type(updates).__name__}; wanted is {_WANTED}{hint}")
     if len(updates) == 0:
         return torch.zeros(0, 1), Form({"": Layer((1,), torch.float32, torch.device("cpu"), True)})
     first, form = flatten(updates[0], "updates[0]")
