@@ -27,10 +27,12 @@ IMAGE ?= fedsiege:latest
 # Targets whose command takes what stands on make's command line.
 PASS_ON := sim serve classifier ladder up
 
-# $(given): the variables of make's command line. $(call assignments,NAMES): NAME='value' for each,
-# safe from the shell; `value` keeps a dollar sign what it is.
+# $(given): the variables of make's command line. $(call quoted,NAME): the value of one, and
+# $(call assignments,NAMES): NAME='value' for each, both safe from the shell; `value` keeps a dollar
+# sign what it is.
 given := $(filter-out ARGS PYTHON,$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
-assignments = $(foreach name,$(1),$(name)='$(subst ','\'',$(value $(name)))')
+quoted = '$(subst ','\'',$(value $(1)))'
+assignments = $(foreach name,$(1),$(name)=$(call quoted,$(name)))
 # The environment may set them too; what it holds beside them is passed over.
 passed_on = --plain-environment $(call assignments,$(given)) $(ARGS)
 
@@ -74,15 +76,21 @@ closed = $(filter-out open,$(ADMISSION))
 prepare_admission = docker run --rm --user "$$(id -u):$$(id -g)" --volume "$$PWD:/here" \
 	--workdir /here $(IMAGE) fedsiege admission '$(ADMISSION)' --clients='$(containers)' \
 	$(if $(LEAKED),--leaked='$(LEAKED)')
-# Checked by the image before anything starts; these three are for Compose itself.
-for_simulator = $(call assignments,$(filter-out CLIENTS DATA IMAGE,$(given)))
+# Checked by the image before anything starts; these are for Compose itself.
+for_simulator = $(call assignments,$(filter-out CLIENTS DATA IMAGE PLUGIN,$(given)))
+# With PLUGIN the check loads the files too, where they are in the containers.
+with_plugins = $(if $(PLUGIN),-f .plugins.yml)
+in_image = $(if $(PLUGIN),$(COMPOSE) -f docker-compose.yml $(with_plugins) run --rm --no-deps -T aggregator,\
+	docker run --rm $(IMAGE))
 
-up: image ## Run the federation in containers: CLIENTS of them (10), ADMISSION, ATTACK, RULE, ...
-	@settings=$$(docker run --rm $(IMAGE) fedsiege settings --join $(for_simulator)) || exit; \
+up: image ## Run the federation in containers: CLIENTS of them (10), ADMISSION, ATTACK, PLUGIN, ...
+	@$(if $(PLUGIN),docker/plugins.sh $(call quoted,PLUGIN) >.plugins.yml || exit;) \
+		settings=$$($(in_image) fedsiege settings --join $(for_simulator)) || exit; \
 		$(if $(closed),$(prepare_admission) || exit; \
 			export OWNER=$$(ls -nd admission/clients | awk '{ print $$3 ":" $$4 }');) \
 		SETTINGS="$${SETTINGS:+$$SETTINGS }$$settings" MIN_CLIENTS=$${MIN_CLIENTS:-$(containers)} exec $(COMPOSE) \
-		$(if $(closed),-f docker-compose.yml -f docker/$(ADMISSION).yml) up --scale client=$(containers)
+		$(if $(PLUGIN)$(closed),-f docker-compose.yml) $(with_plugins) \
+		$(if $(closed),-f docker/$(ADMISSION).yml) up --scale client=$(containers)
 
 down: ## Remove the containers
 	@$(COMPOSE) down

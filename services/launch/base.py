@@ -5,11 +5,13 @@ both. ``docker.py`` is the engine of this machine, ``swarm.py`` one that spans s
 """
 
 import abc
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, NoReturn
 
+from fedsiege import plugins
 from fedsiege.errors import FedSiegeError
 from fedsiege.experiment.faults import Fault
 
@@ -118,6 +120,10 @@ class Fleet(abc.ABC):
         workers: the workers to start.
         resources: the limits of each.
         data: the folder of the data sets, mounted read-only.
+
+    Attributes:
+        plugins: the plug-in files of this process, which the workers load too, by their path in a
+            container. They are there read-only.
     """
 
     #: Faults that this engine can make on purpose.
@@ -127,6 +133,15 @@ class Fleet(abc.ABC):
         self.workers = tuple(workers)
         self.resources = resources
         self.data = data
+        self.plugins = {
+            f"/plugins/{number}/{path.name}": path
+            for number, path in enumerate(plugins.files(), start=1)
+        }
+
+    def environment_of(self, worker: WorkerSpec) -> dict[str, str]:
+        """Return the environment variables of a worker, besides those of the image."""
+        files = {plugins.VARIABLE: os.pathsep.join(self.plugins)} if self.plugins else {}
+        return {**files, **worker.environment}
 
     @abc.abstractmethod
     def prepare(self) -> str:

@@ -129,7 +129,8 @@ class DockerFleet(Fleet):
         mounts = []
         if self.data.is_dir():
             mounts.append(Mount("/data", str(self.data.resolve()), type="bind", read_only=True))
-        for target, source in (("/tokens", worker.tokens), ("/certs", worker.certs)):
+        credentials = [("/tokens", worker.tokens), ("/certs", worker.certs)]
+        for target, source in (*credentials, *self.plugins.items()):
             if source is not None:
                 mounts.append(Mount(target, str(source.resolve()), type="bind", read_only=True))
         arguments = worker.arguments(
@@ -147,7 +148,10 @@ class DockerFleet(Fleet):
                 labels={**self._labels, "fedsiege.worker": worker.name},
                 # A secret that lasts as long as the container: after a restart its participants
                 # keep their indices.
-                environment={"FEDSIEGE_SECRET": secrets.token_hex(32), **worker.environment},
+                environment={
+                    "FEDSIEGE_SECRET": secrets.token_hex(32),
+                    **self.environment_of(worker),
+                },
                 network=self._network,
                 mounts=mounts,
                 init=True,

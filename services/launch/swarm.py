@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 import docker
 import requests
 from docker.errors import DockerException, NotFound
-from docker.types import Mount, RestartPolicy, ServiceMode
+from docker.types import ConfigReference, Mount, RestartPolicy, ServiceMode
 from docker.types import Resources as Limits
 
 from fedsiege.services.launch import owner
@@ -190,6 +190,7 @@ class SwarmFleet(Fleet):
         mounts = [Mount("/tmp", None, type="tmpfs")]  # noqa: S108
         if self.data.is_dir():
             mounts.append(Mount("/data", str(self.data.resolve()), type="bind", read_only=True))
+        configs = [self._config(target, path) for target, path in self.plugins.items()]
         for workers in _interchangeable(self.workers):
             first = workers[0]
             command = ["python", "-m", f"fedsiege.services.{first.kind}"]
@@ -204,10 +205,11 @@ class SwarmFleet(Fleet):
                     env=[
                         "REPLICA={{.Task.Slot}}",
                         f"FEDSIEGE_SECRET={secrets.token_hex(32)}",
-                        *(f"{name}={value}" for name, value in first.environment.items()),
+                        *(f"{name}={value}" for name, value in self.environment_of(first).items()),
                     ],
                     mode=ServiceMode("replicated", len(workers)),
                     mounts=mounts,
+                    configs=configs,
                     init=True,
                     read_only=True,
                     cap_drop=["ALL"],
@@ -219,6 +221,16 @@ class SwarmFleet(Fleet):
                     stop_grace_period=GRACE * 1_000_000_000,
                 )
             self._groups.append(Group(workers, service.id))
+
+    def _config(self, target: str, path: Path) -> ConfigReference:
+        """Send a file to the Swarm; return what puts it into a container at that path."""
+        assert self._client is not None
+        name = f"fedsiege-{self.run}{target.replace('/', '-')}"[:64]
+        with explained(f"the Swarm does not take {path}"):
+            created = self._client.configs.create(
+                name=name, data=path.read_bytes(), labels=self._labels
+            )
+        return ConfigReference(str(created.id), name, filename=target, mode=0o444)
 
     async def watch(self) -> NoReturn:
         """Note replicas that fail; the Swarm itself replaces them. See ``Fleet``."""
@@ -346,8 +358,9 @@ def _named(command: Sequence[str], names: Sequence[str]) -> list[str]:
 
 def _remove_leftovers(client: docker.DockerClient) -> None:
     """Remove the leftovers of runs whose process has ended."""
-    for service in client.services.list(filters={"label": OWNER_LABEL}):
-        labels = service.attrs["Spec"]["Labels"]
+    label = {"label": OWNER_LABEL}
+    for one in (*client.services.list(filters=label), *client.configs.list(filters=label)):
+        labels = one.attrs["Spec"]["Labels"]
         if RUN_LABEL in labels and owner.is_gone(labels[OWNER_LABEL]):
             log.info("removing what run %s left", labels[RUN_LABEL])
             _remove(client, f"{RUN_LABEL}={labels[RUN_LABEL]}")
@@ -357,3 +370,6 @@ def _remove(client: docker.DockerClient, label: str) -> None:
     for service in client.services.list(filters={"label": label}):
         with contextlib.suppress(NotFound):
             service.remove()  # type: ignore[no-untyped-call]
+    for config in client.configs.list(filters={"label": label}):
+        with contextlib.suppress(NotFound):
+            config.remove()
