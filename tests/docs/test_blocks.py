@@ -32,6 +32,7 @@ NOT_RUN = {
     r"make serve|fedsiege serve|python -m fedsiege\.services|python3? -m http\.server": (
         "runs until it is stopped: tests/docs/test_grpc.py, tests/services"
     ),
+    r"fedsiege remote|node |npm ": "needs the services: tests/docs/test_grpc.py",
     r"grpcurl|buf ": "is another program, which needs the services: tests/docs/test_grpc.py",
     r"git clone": "needs a network",
     r"make sim .*DATASET=(mnist|fashion)": "needs data that may have to be downloaded",
@@ -60,6 +61,8 @@ def steps(page: str) -> list[tuple[str, str, str]]:
         where = f"{block.page}:{block.line}"
         if block.page != page or block.language.partition(" ")[0] in SHOWN:
             continue
+        if page == "docs/grpc.md" and block.language == "python":
+            continue  # on services that run: test_grpc.py
         if block.file:
             found.append((block.file, where, block.text))
         elif block.language == "python":

@@ -181,6 +181,8 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "source": check_script,
     "ssh": check_script,
     "git": check_script,
+    "npm": check_script,
+    "node": check_script,
 }
 
 

@@ -42,6 +42,48 @@ def served(tmp_path_factory):
         assert process.wait(30) == 0
 
 
+def blocks(language: str) -> list[str]:
+    """The blocks of docs/grpc.md in a language."""
+    found = blocks_of("docs/grpc.md", TEXTS["docs/grpc.md"])
+    return [block.text for block in found if block.language == language]
+
+
+def run(words: list[str], port: int) -> str:
+    """Run a command with the simulator's port replaced; return what it printed."""
+    shown = [word.replace("50052", str(port + 1)) for word in words]
+    done = subprocess.run(shown, cwd=ROOT, capture_output=True, text=True, check=False, timeout=50)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_python_blocks_run(served):
+    printed = run([sys.executable, "-c", "\n".join(blocks("python"))], served)
+    assert "finished" in printed
+    assert "RULE='kram' is not possible: did you mean krum?" in printed
+    assert "cancelled" in printed
+
+
+@pytest.mark.slow
+def test_the_commands_of_fedsiege_run(served):
+    lines = [line for text in blocks("sh") for line in text.splitlines() if " remote " in line]
+    assert len(lines) >= 6
+    for line in lines:
+        words = [sys.executable, "-m", "fedsiege.cli.main", *shlex.split(line)[1:]]
+        assert run([*words, "--address=localhost:50052"], served)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (ROOT / "examples/node_modules").exists(), reason="npm install of docs/grpc.md was not run"
+)
+def test_the_client_in_javascript_runs(served):
+    (line,) = [one for text in blocks("sh") for one in text.splitlines() if one[:5] == "node "]
+    printed = run(shlex.split(line), served)
+    assert [one for one in printed.splitlines() if "round" in one][-1].startswith("round 3: ")
+    assert "EXPERIMENT_STATE_FINISHED" in printed
+
+
 def buf(*words: str, port: int) -> str:
     """Run buf with the ports of the documentation replaced by those of the fixture."""
     shown = [word.replace("50051", str(port)).replace("50052", str(port + 1)) for word in words]
