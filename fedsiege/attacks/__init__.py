@@ -3,6 +3,8 @@
 To add an attack, write one file like ``fake/history.py`` and import it below: that registers it.
 """
 
+from typing import TYPE_CHECKING
+
 from fedsiege.attacks.adaptive.ad_anti import AdAnti as AdAnti
 from fedsiege.attacks.adaptive.ad_drift import AdDrift as AdDrift
 from fedsiege.attacks.adaptive.ad_hist import AdHist as AdHist
@@ -54,9 +56,13 @@ from fedsiege.attacks.fake.poisonedfl import PoisonedFLNoise as PoisonedFLNoise
 from fedsiege.attacks.fake.random import Random as Random
 from fedsiege.attacks.fake.replay import Replay as Replay
 from fedsiege.registry import spell as spell
+from fedsiege.renamed import renamed
 
 create = registry.create
 names = registry.names
 parameters = registry.parameters
 parse = registry.parse
 register = registry.register
+
+if not TYPE_CHECKING:  # else no type checker would find a wrong name
+    __getattr__ = renamed(__name__, catalogue="registry")

@@ -11,13 +11,13 @@ module of its own. No module here imports torch before ``to_tensor`` is called.
 - download.py             downloads in a process of their own (torchvision_download.py)
 """
 
-import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fedsiege.datasets import digits as _digits  # noqa: F401 - registers itself
 from fedsiege.datasets import mnist as _mnist  # noqa: F401 - registers itself
 from fedsiege.datasets.auto import AUTO, resolve
 from fedsiege.datasets.base import Dataset, DatasetSource, is_here, load, names, registry, to_tensor
+from fedsiege.renamed import renamed
 
 __all__ = [
     "AUTO",
@@ -38,11 +38,5 @@ parameters = registry.parameters
 parse = registry.parse
 register = registry.register
 
-
-def __getattr__(name: str) -> Any:
-    """Return what has another name now."""
-    if name == "Source":
-        note = "datasets.Source is datasets.DatasetSource now"
-        warnings.warn(note, DeprecationWarning, stacklevel=2)
-        return DatasetSource
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # else no type checker would find a wrong name
+    __getattr__ = renamed(__name__, Source="DatasetSource", catalogue="registry")

@@ -3,6 +3,8 @@
 To add a detector, write one file like ``norm.py`` and import it below: that registers it.
 """
 
+from typing import TYPE_CHECKING
+
 from fedsiege.detectors import quarantine as quarantine
 from fedsiege.detectors.audit import Audit as Audit
 from fedsiege.detectors.audit import AuditState as AuditState
@@ -21,8 +23,12 @@ from fedsiege.detectors.quarantine import Quarantine as Quarantine
 from fedsiege.detectors.quarantine import Record as Record
 from fedsiege.detectors.quarantine import Standing as Standing
 from fedsiege.registry import spell as spell
+from fedsiege.renamed import renamed
 
 create = registry.create
 names = registry.names
 parameters = registry.parameters
 register = registry.register
+
+if not TYPE_CHECKING:  # else no type checker would find a wrong name
+    __getattr__ = renamed(__name__, catalogue="registry")

@@ -8,8 +8,7 @@
 A model is added in ``architectures.py``; nothing else has to know of it.
 """
 
-import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fedsiege.models.architectures import Model, check_shapes, create, names, registry
 from fedsiege.models.checkpoints import (
@@ -25,6 +24,7 @@ from fedsiege.models.checkpoints import (
     write_checkpoint,
 )
 from fedsiege.models.weights import flatten, layout, random_weights, size, unflatten_into
+from fedsiege.renamed import renamed
 
 __all__ = [
     "WORDS",
@@ -56,10 +56,5 @@ parameters = registry.parameters
 parse = registry.parse
 register = registry.register
 
-
-def __getattr__(name: str) -> Any:
-    """Return what has another name now."""
-    if name == "Architecture":
-        warnings.warn("models.Architecture is models.Model now", DeprecationWarning, stacklevel=2)
-        return Model
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # else no type checker would find a wrong name
+    __getattr__ = renamed(__name__, Architecture="Model", catalogue="registry")

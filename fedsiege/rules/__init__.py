@@ -3,10 +3,13 @@
 To add a rule, write one file like ``median.py`` and import it below: that registers it.
 """
 
+from typing import TYPE_CHECKING
+
 from fedsiege.numerics.distances import norm_of as norm_of
 from fedsiege.numerics.distances import squared_distances as squared_distances
 from fedsiege.numerics.running_sum import RunningSum as RunningSum
 from fedsiege.registry import spell as spell
+from fedsiege.renamed import renamed
 from fedsiege.rules.auror import Auror as Auror
 from fedsiege.rules.base import Aggregation as Aggregation
 from fedsiege.rules.base import Rule as Rule
@@ -53,3 +56,6 @@ from fedsiege.rules.weak_dp import WeakDp as WeakDp
 names = registry.names
 parameters = registry.parameters
 register = registry.register
+
+if not TYPE_CHECKING:  # else no type checker would find a wrong name
+    __getattr__ = renamed(__name__, catalogue="registry")

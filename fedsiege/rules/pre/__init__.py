@@ -3,6 +3,9 @@
 To add a pre-aggregator, write one file like ``clipping.py`` and import it below: that registers it.
 """
 
+from typing import TYPE_CHECKING
+
+from fedsiege.renamed import renamed
 from fedsiege.rules.pre.arc import ARC as ARC
 from fedsiege.rules.pre.base import Mixed as Mixed
 from fedsiege.rules.pre.base import PreAggregator as PreAggregator
@@ -17,3 +20,6 @@ names = registry.names
 parameters = registry.parameters
 parse = registry.parse
 register = registry.register
+
+if not TYPE_CHECKING:  # else no type checker would find a wrong name
+    __getattr__ = renamed(__name__, catalogue="registry")
