@@ -1,11 +1,12 @@
-"""The reference of settings and commands, from their definitions."""
+"""The reference of settings, commands and layers, from their definitions."""
 
 import inspect
+import tomllib
 import typing
 from typing import Any
 
 import typer
-from pages import table, write
+from pages import ROOT, table, write
 
 from fedsiege.cli import main
 from fedsiege.experiment.spec import ExperimentSpec
@@ -30,6 +31,14 @@ def write_commands(_app: Any) -> None:
         command = typing.cast(Any, group).get_command(context, name)
         parts += _describe(f"fedsiege {name}", command, "##")
     write("_commands.md", "\n".join(parts))
+
+
+def write_imports(_app: Any) -> None:
+    """Write the order of the rooms, upper before lower, as import-linter holds it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = ["\n".join(one["layers"]) for one in contracts if one["type"] == "layers"]
+    write("_imports.md", "\n\n".join(f"```text\n{text}\n```" for text in layers))
 
 
 def _describe(title: str, command: Any, level: str) -> list[str]:
@@ -73,4 +82,5 @@ def setup(app: Any) -> dict[str, bool]:
     """Connect to the build."""
     app.connect("builder-inited", write_settings)
     app.connect("builder-inited", write_commands)
+    app.connect("builder-inited", write_imports)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -53,7 +53,7 @@ class DnC(TolerantRule):
     Source:
         Virat Shejwalkar, Amir Houmansadr. `Manipulating the Byzantine: Optimizing Model Poisoning
         Attacks and Defenses for Federated Learning
-        <https://www.ndss-symposium.org/ndss-paper/manipulating-the-byzantine-optimizing-model-poisoning-attacks-and-defenses-for-federated-learning/>`_.
+        <https://doi.org/10.14722/ndss.2021.24498>`_.
         NDSS 2021, algorithm 2.
     """
 

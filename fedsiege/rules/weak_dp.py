@@ -27,9 +27,9 @@ class WeakDp(Rule):
     each update: too little of it for a guarantee of privacy, enough to blur a backdoor. It is drawn
     from the run's seed and the round. There is no condition on n. Cost: :math:`O(n d)`.
 
-    The standard deviation in the paper is 0.025, from memory. In the code of `Attack of the Tails
-    <https://arxiv.org/abs/2007.05084>`_ (Wang et al., NeurIPS 2020;
-    `ksreenivasan/OOD_Federated_Learning
+    The standard deviation in the paper is 0.025, from memory. In the code of `Attack of the Tails:
+    Yes, You Really Can Backdoor Federated Learning <https://arxiv.org/abs/2007.05084>`_ (Wang et
+    al., NeurIPS 2020; `ksreenivasan/OOD_Federated_Learning
     <https://github.com/ksreenivasan/OOD_Federated_Learning>`_), it is added once to the mean of the
     models, 0.158 by default and 0.025 in the example for CIFAR-10, where updates are clipped to 2.
     Here it is added once to the mean of the updates, which comes to the same, but with a default of

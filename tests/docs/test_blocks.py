@@ -34,7 +34,6 @@ NOT_RUN = {
     ),
     r"fedsiege remote|node |npm ": "needs the services: tests/docs/test_grpc.py",
     r"grpcurl|buf ": "is another program, which needs the services: tests/docs/test_grpc.py",
-    r"git clone": "needs a network",
     r"make sim .*DATASET=(mnist|fashion)": "needs data that may have to be downloaded",
 }
 #: What is shown, not run.
