@@ -349,7 +349,8 @@ class _LocalRun:
     ) -> pb.ExperimentState.ValueType:
         """Report the experiment until it ends."""
         self._notes = len(experiment.notes)
-        request = pb.WatchExperimentRequest(experiment_id=experiment.experiment_id)
+        watched = experiment.experiment_id
+        request = pb.WatchExperimentRequest(experiment_id=watched, from_round=0)
         async with connect(endpoints.simulator, self._credentials.tls()) as channel:
             stub = rpc.SimulatorServiceStub(channel)
             last = experiment.describe()

@@ -10,13 +10,19 @@ from types import SimpleNamespace
 from rich.console import Console
 
 from fedsiege.cli import local_run
-from fedsiege.cli.observer import ScreenObserver
+from fedsiege.cli.observer import Observer, ScreenObserver
 from fedsiege.cli.screen import Screen
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import HistoryRow
+from fedsiege.services.launch.base import Endpoints
 from fedsiege.services.launch.credentials import Credentials
 from fedsiege.services.launch.local import Ports
+from fedsiege.services.rpc.history_rows import row_message
+from fedsiege.services.simulator.__main__ import simulating
+from fedsiege.services.simulator.experiment import Experiment
+from fedsiege.services.simulator.workers import Workers
+from fedsiege.v1 import aggregator_pb2 as data_pb
 from fedsiege.v1 import simulator_pb2 as pb
 
 
@@ -62,3 +68,21 @@ async def test_why_an_experiment_failed_is_the_last_thing_on_the_screen(
     last = output.getvalue().splitlines()[-6:]
     assert "The experiment failed" in last[1]
     assert "the aggregator: UNAVAILABLE: ping timeout" in last[3]
+
+
+async def test_a_history_larger_than_a_message_is_followed_to_its_end(tmp_path: Path) -> None:
+    """500 rounds with a test by 100 classes take 10 MiB; a message may have 4 MiB."""
+    resolved = resolve(ExperimentSpec(clients=5, rounds=499, dataset="digits"))
+    experiment = Experiment("e", resolved, "", Workers(), None, tmp_path, lambda: None)
+    for number in range(500):
+        row = HistoryRow(number, 0.9, 0.5, 5, 0, 0.1)
+        experiment.rows.append(row_message(row))
+        experiment.history.append(data_pb.AccuracyEntry(round=number, confusion=[500] * 10_000))
+    experiment.state = pb.EXPERIMENT_STATE_FINISHED
+    assert experiment.describe().ByteSize() > 4 << 20
+    one = local_run._LocalRun(FailingLaptop(), None, lambda: None, Observer(), Credentials())
+    async with simulating("127.0.0.1:0", "127.0.0.1:1", tmp_path, tmp_path) as (service, port):
+        service._experiments["e"] = experiment
+        state = await one._follow(experiment, Endpoints("", f"127.0.0.1:{port}"))
+    assert state == pb.EXPERIMENT_STATE_FINISHED
+    assert [row.round for row in one._rows] == list(range(500))
