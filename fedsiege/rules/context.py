@@ -1,5 +1,6 @@
 """What an aggregator knows of a round besides the updates."""
 
+import operator
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
@@ -267,15 +268,21 @@ def _counts(name: str, values: Counts | None) -> Tensor | None:
     """Return whole numbers, one per row, as a tensor."""
     if values is None or isinstance(values, Tensor):
         return values
-    array = np.asarray(values)
-    if array.size > 0 and array.dtype.kind not in "iu":
-        raise UnfitRound(
-            f"{name} must be one whole number per row, not {array.dtype} {array.shape}"
-        )
-    # A number of 64 bits that stands for an identity may wrap around: it stays a number of its own.
-    if name != "participants" and array.size > 0 and array.max() > np.iinfo(np.int64).max:
-        raise UnfitRound(f"{name}: {array.max()} is too large, 2**63 - 1 is the largest number")
-    return torch.from_numpy(array.astype(np.int64))
+    several = values.tolist() if isinstance(values, np.ndarray) else values
+    try:
+        # By way of numpy, a large number beside a small one would become floating point.
+        numbers = [operator.index(number) for number in several]
+        if any(isinstance(number, bool) for number in several):
+            raise TypeError
+    except TypeError:
+        raise UnfitRound(f"{name} must be one whole number per row, not {values!r}") from None
+    if name == "participants":  # those of 64 bits without a sign wrap around, and stay apart
+        numbers = [(number + 2**63) % 2**64 - 2**63 for number in numbers]
+    try:
+        return torch.tensor(numbers, dtype=torch.int64)
+    except (OverflowError, RuntimeError, ValueError):
+        allowed = f"{2**63 - 1} at most"
+        raise UnfitRound(f"{name}: {max(numbers, key=abs)} is too large, {allowed}") from None
 
 
 def _weights(model: nn.Module | Update) -> tuple[Tensor, Layout]:
