@@ -40,6 +40,8 @@ COPY fedsiege fedsiege
 COPY services services
 RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
     && tools/bin/pip --python /opt/venv/bin/python install --quiet --no-deps --prefix /layer dist/*.whl \
+    # An image made from this one copies plug-ins into that folder, see docs/plugins.md.
+    && for packages in /layer/lib/python3*/site-packages; do echo /opt/plugins >$packages/plugins.pth; done \
     && python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p /opt/venv /layer/lib
 
 FROM ${BASE_IMAGE}

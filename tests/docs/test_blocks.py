@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -29,13 +30,16 @@ NOT_RUN = {
     r"make (ladder|bench|bench-rules|classifier)\b|fedsiege (grid experiments/|classifier)": (
         "takes minutes"
     ),
-    r"make serve|fedsiege serve|python -m fedsiege\.services|python3? -m http\.server": (
+    r"fedsiege serve|python -m fedsiege\.services|python3? -m http\.server": (
         "runs until it is stopped: tests/docs/test_grpc.py, tests/services"
     ),
     r"fedsiege remote|node |npm ": "needs the services: tests/docs/test_grpc.py",
+    r"npm |node ": "needs packages of npm",
     r"grpcurl|buf ": "is another program, which needs the services: tests/docs/test_grpc.py",
     r"make sim .*DATASET=(mnist|fashion)": "needs data that may have to be downloaded",
 }
+#: What runs beside the rest of its page, on ports of its own.
+SERVE, PORTS = "make serve", (50051, 50052)
 #: What is shown, not run.
 SHOWN = {
     "": "a listing of files",
@@ -68,7 +72,9 @@ def steps(page: str) -> list[tuple[str, str, str]]:
             found.append(("python", where, block.text))
         elif block.language == "sh":
             script = [line for line in lines(block.text) if not why_not(line)]
-            if script:
+            if script == [SERVE]:
+                found.append(("serve", where, SERVE))
+            elif script:
                 found.append(("sh", where, "\n".join(script)))
     return found
 
@@ -101,6 +107,11 @@ def test_yaml_blocks_are_read_by_what_reads_them():
         check_yaml(block)
 
 
+def is_free(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) != 0
+
+
 @pytest.fixture
 def clone(tmp_path):
     """A folder that looks like a clone, in which runs leave their results."""
@@ -118,7 +129,10 @@ def clone(tmp_path):
 def test_the_blocks_of_a_page_run(page, clone, tmp_path):
     if shutil.which("make") is None:
         pytest.skip("make is not here")
-    (tmp_path / "steps.json").write_text(json.dumps(steps(page)))
+    found = steps(page)
+    if any(kind == "serve" for kind, _, _ in found) and not all(map(is_free, PORTS)):
+        pytest.skip(f"{SERVE} takes the ports {PORTS}, and one is taken")
+    (tmp_path / "steps.json").write_text(json.dumps(found))
     search = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests/docs/run_page.py"), str(tmp_path / "steps.json")],

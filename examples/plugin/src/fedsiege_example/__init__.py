@@ -1,0 +1,1 @@
+"""A plug-in of FedSiege with one component of each kind; see docs/plugins.md."""

@@ -1,0 +1,38 @@
+"""A perceptron with one hidden layer."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Le
+from torch import nn
+
+from fedsiege.models import Model
+
+
+@dataclass(frozen=True)
+class Mlp(Model):
+    """Classify by one hidden layer with ReLU.
+
+    Its layers are named, so that the tensors of a checkpoint have the names ``fc1.weight`` and so
+    on.
+
+    Source:
+        An example of FedSiege.
+    """
+
+    name: ClassVar[str] = "mlp"
+    summary: ClassVar[str] = "one hidden layer"
+
+    hidden: Annotated[int, Ge(1), Le(10_000), "width of the hidden layer"] = 64
+
+    def build(self) -> nn.Module:
+        """Return the module, with torch's default initialisation."""
+        return nn.Sequential(
+            OrderedDict(
+                flatten=nn.Flatten(),
+                fc1=nn.Linear(28 * 28, self.hidden),
+                relu=nn.ReLU(),
+                fc2=nn.Linear(self.hidden, 10),
+            )
+        )
