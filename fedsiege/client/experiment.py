@@ -127,6 +127,7 @@ class Experiment:
                 elif event.HasField("entry"):
                     row = self._row(event.row, position)
                     position += 1
+                    self.recorded = max(self.recorded, position)
                     yield row
         if not self.state.ended:
             raise self._malformed(f"the end of the stream, but the experiment is {self.state}")

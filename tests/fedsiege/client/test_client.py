@@ -73,6 +73,7 @@ def test_a_running_experiment_has_a_history_and_is_cancelled(address):
     with Client(address) as client:
         experiment = client.start(SMALL, rounds=100_000)
         for row in experiment.watch():
+            assert experiment.recorded > row.round
             if row.round == 2:
                 break
         running = experiment.rows()
