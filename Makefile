@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help settings sim serve classifier image up down test test-containers lint proto bench bench-containers bench-rules ladder docs clean
+.PHONY: help settings sim serve classifier image up down test test-containers lint proto bench bench-containers bench-rules ladder docs build ranges release clean
 
 VENV := .venv
 BUF := node_modules/.bin/buf
@@ -25,7 +25,7 @@ PYTHON ?= python3
 IMAGE ?= fedsiege:latest
 
 # Targets whose command takes what stands on make's command line.
-PASS_ON := sim serve classifier ladder up
+PASS_ON := sim serve classifier ladder up release
 
 # $(given): the variables of make's command line. $(call quoted,NAME): the value of one, and
 # $(call assignments,NAMES): NAME='value' for each, both safe from the shell; `value` keeps a dollar
@@ -129,6 +129,15 @@ bench-containers: $(VENV)/.ready ## Measure what containers do, on a real engine
 docs: $(VENV)/.ready-docs $(MERMAID) ## Build the site, docs/_build/html; ARGS='-b linkcheck' tries the links to other sites
 	@$(VENV)/bin/sphinx-build -W -n --keep-going --quiet -b html $(ARGS) docs docs/_build/html
 	@echo 'docs: python3 -m http.server --directory docs/_build/html shows the site on port 8000'
+
+build: $(VENV)/.ready-dev ## Build the source archive and the wheel into dist/, and check them
+	@.ci/build
+
+ranges: $(VENV)/.ready-dev ## Test with the oldest and newest packages allowed, torch's too (10 GB, 10 minutes)
+	@.ci/ranges --torch
+
+release: $(VENV)/.ready-dev ## Write a version and its changelog, commit, tag, build; takes VERSION
+	@exec $(VENV)/bin/python .ci/release.py $(call assignments,$(given)) $(ARGS)
 
 clean: ## Remove .venv, node_modules, stubs, caches and builds; runs and data sets stay
 	rm -rf $(VENV) node_modules build dist fedsiege.egg-info fedsiege/v1 .bench docs/_build docs/reference

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 class Built(NamedTuple):
@@ -37,8 +37,8 @@ def built(tmp_path_factory, copy_tree: Callable[[Path], Path]) -> Built:
         "services/__init__.py\nservices/retry.py\ntests/conftest.py\n"
     )
     archives = tmp_path_factory.mktemp("dist")
-    environment = {**os.environ, "PYTHON": sys.executable}
-    subprocess.run([tree / ".ci/build", archives], env=environment, check=True, timeout=280)
+    environment = {**os.environ, "BUILD_PYTHON": sys.executable}
+    subprocess.run([tree / ".ci/build", archives], env=environment, check=True, timeout=550)
     (source,) = archives.glob("fedsiege-*.tar.gz")
     (wheel,) = archives.glob("fedsiege-*-py3-none-any.whl")
     with tarfile.open(source) as archive:
