@@ -1,4 +1,4 @@
-"""Imports the generated code and passes a message over gRPC; run by ``.ci/protobuf-range``.
+"""Imports the generated code and passes a message over gRPC; run by ``.ci/ranges``.
 
 It is a program of its own, and no test for pytest: the interpreter sees protobuf and grpcio alone.
 """
