@@ -107,11 +107,13 @@ class _Registrations:
     Attributes:
         plugin: the plug-in.
         kept: whether they count, as in a file; the components of a package are its entry points.
+        check: one function for each class, which raises InvalidValue if it cannot be added.
         add: one function for each class, which adds it to its registry.
     """
 
     plugin: Plugin
     kept: bool
+    check: list[Callable[[], None]] = field(default_factory=list)
     add: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -220,8 +222,8 @@ def _load_file(path: Path) -> None:
                 exec(compile(content, path, "exec"), module.__dict__)  # noqa: S102
             if not registrations.add:
                 raise Unusable("it registers no component, as by @fedsiege.rules.register")
-            for add in registrations.add:
-                add()
+            for act in (*registrations.check, *registrations.add):
+                act()
         except (Exception, SystemExit) as error:
             del sys.modules[module.__name__]
             reason = str(error) if isinstance(error, Unusable) else _describe(error, path)

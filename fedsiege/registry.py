@@ -79,13 +79,15 @@ class Registry(Generic[T]):
                 raise RuntimeError(f"two {self.noun}s are called {cls.name!r}")
             self._classes[cls.name] = cls
         elif loading is None:
+            self._vet(cls)
             self._add(cls, Plugin(cls.__module__))
         elif loading.kept:
+            loading.check.append(functools.partial(self._vet, cls))
             loading.add.append(functools.partial(self._add, cls, loading.plugin))
         return cls
 
-    def _add(self, cls: type[Any], plugin: Plugin) -> None:
-        """List a class of a plug-in file or of a program that imports FedSiege."""
+    def _vet(self, cls: Any) -> None:  # whatever was decorated
+        """Raise InvalidValue unless a class can be listed under a name of its own."""
         name = getattr(cls, "name", None)
         try:
             self._check(cls, str(name))
@@ -93,6 +95,9 @@ class Registry(Generic[T]):
                 raise Unusable(self._taken())
         except Unusable as error:
             raise InvalidValue(self.noun, name, str(error)) from None
+
+    def _add(self, cls: Any, plugin: Plugin) -> None:
+        """List a class of a plug-in file or of a program that imports FedSiege."""
         offer = Offer(cls.name, plugin, cls.__module__, cls.__qualname__, lambda: cls)
         others = self._registered.get(cls.name, [])
         # The same class once more, such as from a cell of a notebook, replaces the former.
