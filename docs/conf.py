@@ -40,6 +40,7 @@ myst_heading_anchors = 4
 # Names in signatures that this site does not describe: those of other libraries, and type aliases.
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!fedsiege\.).*")]
+nitpick_ignore = [("py:class", "fedsiege.rules.updates.U")]  # a type variable
 
 autodoc_typehints = "none"  # the parameters' tables have them
 autodoc_member_order = "bysource"
