@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -229,3 +230,20 @@ def test_what_can_never_work_is_refused_under_its_variable() -> None:
     with pytest.raises(InvalidValue, match="RULE='bucketing/fednova' is not possible: fednova "):
         resolve(ExperimentSpec(rule="bucketing/fednova"))
     resolve(ExperimentSpec(rule="bucketing/fedavg"))
+
+
+def test_pre_aggregators_are_given_as_one_or_several() -> None:
+    wanted = rules.parse("nnm:f=3/bucketing:s=2/krum:f=3")
+    nnm, bucketing = pre.create("nnm", f=3), pre.create("bucketing", s=2)
+    for given in (
+        "nnm:f=3/bucketing:s=2",
+        ["nnm:f=3", "bucketing:s=2"],
+        (nnm, "bucketing:s=2"),
+        iter([nnm, bucketing]),
+    ):
+        assert rules.create("krum", f=np.int64(3), pre=given) == wanted, given
+    assert rules.create("krum", pre=nnm) == rules.create("krum", pre="nnm:f=3")
+    assert rules.create("krum", pre=()) == rules.create("krum")
+    for wrong in (None, 3, [3], "krum", [nnm, None]):
+        with pytest.raises(InvalidValue, match="pre"):
+            rules.create("krum", pre=wrong)
