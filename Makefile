@@ -139,6 +139,9 @@ ranges: $(VENV)/.ready-dev ## Test with the oldest and newest packages allowed, 
 release: $(VENV)/.ready-dev ## Write a version and its changelog, commit, tag, build; takes VERSION
 	@exec $(VENV)/bin/python .ci/release.py $(call assignments,$(given)) $(ARGS)
 
+pictures: $(VENV)/.ready-dev ## Make the pictures of the documentation, by the commands shown; needs MNIST
+	@exec $(VENV)/bin/python -m tests.docs.pictures
+
 clean: ## Remove .venv, node_modules, stubs, caches and builds; runs and data sets stay
 	rm -rf $(VENV) node_modules build dist fedsiege.egg-info fedsiege/v1 .bench docs/_build docs/reference
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

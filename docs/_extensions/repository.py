@@ -19,7 +19,9 @@ LINK = re.compile(r"(?P<text>(?<!\!)\[(?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*\])\((?P<
 def target_of(link: str, origin: Path) -> Path | None:
     """Return the file or folder that a link of a page leads to; None for URLs and anchors."""
     name = link.partition("#")[0]
-    return None if not name or "://" in link or ":" in name else (origin.parent / name).resolve()
+    if not name or ":" in name:
+        return None
+    return Path(os.path.normpath(origin.parent / name))  # not resolve(): a folder may be a link
 
 
 def is_copied(target: Path) -> bool:
@@ -59,10 +61,10 @@ def rewrite(text: str, origin: Path, page: Path) -> str:
 
 def copy_linked(_app: Any) -> None:
     """Copy the Markdown files that pages link to, and those that these link to."""
-    waiting = [*DOCS.glob("*.md")]
+    waiting = [page for page in DOCS.glob("*.md") if not page.is_symlink()]
     done = set()
     while waiting:
-        origin = waiting.pop().resolve()
+        origin = waiting.pop()
         if origin in done:
             continue
         done.add(origin)

@@ -1,4 +1,4 @@
-"""Makes the pictures of the documentation anew, by the commands shown beside them: ``make pictures``.
+"""``make pictures``: makes the pictures of the documentation, by the commands beside them.
 
 A picture stands below the block that makes it, or above the command in its caption.
 """

@@ -27,16 +27,16 @@ NOT_RUN = {
     ),
     r"docker/two-nodes\.sh|ssh\b": "needs root and several machines: tests/containers",
     r"make (test|lint|proto|docs|pictures)\b": "a check of the repository itself: .ci/run",
+    r"pip |.*(winsorized-mean|examples/plugin|runs/example)": "needs a package: .ci/plugin",
+    r"docker/plugins\.sh": "makes a Compose file: tests/containers",
     r"make (ladder|bench|bench-rules|classifier)\b|fedsiege (grid experiments/|classifier)": (
         "takes minutes"
     ),
     r"fedsiege serve|python -m fedsiege\.services|python3? -m http\.server": (
         "runs until it is stopped: tests/docs/test_grpc.py, tests/services"
     ),
-    r"fedsiege remote|node |npm ": "needs the services: tests/docs/test_grpc.py",
     r"npm |node ": "needs packages of npm",
     r"grpcurl|buf ": "is another program, which needs the services: tests/docs/test_grpc.py",
-    r"make sim .*DATASET=(mnist|fashion)": "needs data that may have to be downloaded",
 }
 #: What runs beside the rest of its page, on ports of its own.
 SERVE, PORTS = "make serve", (50051, 50052)

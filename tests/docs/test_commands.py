@@ -53,6 +53,10 @@ SERVICES = {
 Line = tuple[str, str]
 
 
+#: Lines that need a plug-in: test_blocks.py runs those with a file, .ci/plugin those of a package.
+WITH_PLUGIN = re.compile(r"--plugin|PLUGIN=|plugins\.|winsorized-mean|examples/plugin")
+
+
 def commands() -> Iterator[Line]:
     """Yield each command line of the pages once, from shell blocks and from code spans."""
     seen = set()
@@ -66,8 +70,7 @@ def commands() -> Iterator[Line]:
         first = rf"(\.venv/bin/)?({'|'.join(map(re.escape, CHECKS))}) [a-z-]"
         found += [span for span in spans(text) if re.match(first, span)]
         for line in found:
-            # A plug-in file stands in a block of the page, and is there when test_blocks.py runs it.
-            if line not in seen and "--plugin" not in line:
+            if line not in seen and not WITH_PLUGIN.search(line):
                 seen.add(line)
                 yield page, line
 
@@ -181,9 +184,11 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "buf": check_rpc,
     "source": check_script,
     "ssh": check_script,
-    "git": check_script,
+    "cmp": check_script,
     "npm": check_script,
+    "pip": check_script,
     "node": check_script,
+    "git": check_script,
 }
 
 
