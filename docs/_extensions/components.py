@@ -31,6 +31,11 @@ class Kind:
     setting: str
     chained: str = "{}"
 
+    @property
+    def own(self) -> list[Any]:
+        """The components of FedSiege itself; plug-ins that are installed have no page here."""
+        return [one for one in self.registry if one.__module__.startswith("fedsiege.")]
+
 
 KINDS = (
     Kind("rules", rules.registry, "rule"),
@@ -46,16 +51,16 @@ KINDS = (
 def write_components(_app: Any) -> None:
     """Write the page of each component, and for each kind the table that its index includes."""
     for kind in KINDS:
-        for component in kind.registry:
+        for component in kind.own:
             write(f"{kind.folder}/{component.name}.md", page(kind, component))
         rows = [
             (f"[`{one.name}`](reference/{kind.folder}/{one.name}.md)", one.summary, knows(one))
-            for one in kind.registry
+            for one in kind.own
         ]
         second = {"attacks": "knows", "rules": "needs", "detectors": "needs"}.get(kind.folder)
         heading = ("name", "what it is", *([second] if second else []))
         listing = table(heading, [row[: len(heading)] for row in rows])
-        tree = "\n".join(f"reference/{kind.folder}/{one.name}" for one in kind.registry)
+        tree = "\n".join(f"reference/{kind.folder}/{one.name}" for one in kind.own)
         write(
             f"_{kind.folder}.md",
             f"{listing}\n\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n",

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).parent.parent
 ROOT = DOCS.parent
 GENERATED = DOCS / "reference"
+_written: set[Path] = set()
 
 
 def write(name: str, text: str) -> Path:
@@ -17,10 +19,18 @@ def write(name: str, text: str) -> Path:
         text: MyST Markdown.
     """
     path = GENERATED / name
+    _written.add(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
     return path
+
+
+def remove_others(_app: Any) -> None:
+    """Remove what an earlier build generated and this one did not."""
+    for path in GENERATED.rglob("*.md"):
+        if path not in _written:
+            path.unlink()
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

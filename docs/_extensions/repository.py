@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pages import DOCS, GENERATED, ROOT, write
+from pages import DOCS, GENERATED, ROOT, remove_others, write
 
 COPIES = GENERATED / "repository"
 LINK = re.compile(r"(?P<text>(?<!\!)\[(?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*\])\((?P<target>[^)\s]+)\)")
@@ -87,5 +87,6 @@ def rewrite_page(_app: Any, docname: str, source: list[str]) -> None:
 def setup(app: Any) -> dict[str, bool]:
     """Connect to the build."""
     app.connect("builder-inited", copy_linked)
+    app.connect("builder-inited", remove_others, priority=900)  # after all that write
     app.connect("source-read", rewrite_page, priority=400)  # before sections reads the links
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -52,6 +52,8 @@ def test_each_component_has_a_page_with_formula_parameters_and_source(site):
     missing = []
     for folder, registry in KINDS.items():
         for component in registry:
+            if not component.__module__.startswith("fedsiege."):
+                continue  # a plug-in that is installed here
             page = (site / "site" / "reference" / folder / f"{component.name}.html").read_text()
             wanted = [f"{component.__module__}.{component.__qualname__}", "Parameters"]
             if folder in {"rules", "pre", "attacks", "detectors"}:
