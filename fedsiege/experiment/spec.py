@@ -62,7 +62,7 @@ class ExperimentSpec(Settings):
         ge=1,
     )
     rule: str = setting("fedavg", "Aggregation rule", "a name, or name:key=value,key=value")
-    model: str = setting("net", "Model", "net, lenet5 or cnn")
+    model: str = setting("net", "Model", "a name, or name:key=value,key=value")
     lr: float = setting(
         0.001, "Learning rate of local training", "a number above 0", gt=0, training=True
     )
@@ -76,7 +76,7 @@ class ExperimentSpec(Settings):
     )
     epochs: int = count(2, "Local epochs a round", 1, training=True)
     batch: int = count(4, "Local batch size", 1, training=True)
-    dataset: str = setting("auto", "Data set", "auto, digits, mnist or fashion")
+    dataset: str = setting("auto", "Data set", "auto, or a name, or name:key=value,key=value")
     partition: str = setting(
         "sample",
         "How samples go to participants",

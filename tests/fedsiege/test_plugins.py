@@ -1,5 +1,6 @@
 """Plug-ins are found by name; one that cannot be used says why, and stops only what asks for it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -378,3 +379,25 @@ def test_the_commands_take_files(file: Callable[..., Path], tmp_path: Path) -> N
         assert done.returncode == 2, words
         assert "bad.py' is not possible: a file that can be loaded: SyntaxError" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_grid_runs_its_cells_with_the_file(file: Callable[..., Path], tmp_path: Path) -> None:
+    path = file(RULE.format(cls="Share", name="share"))
+    base = "{dataset: digits, clients: 3, attack: 0, rounds: 1}"
+    grid = file(f"base: {base}\nvary: {{rule: ['share:share=0.1', median]}}", "grid.yaml")
+    command = [sys.executable, "-m", "fedsiege.cli.main", "grid", str(grid), "--jobs=2"]
+    out = tmp_path / "out"
+    subprocess.run([*command, f"--plugin={path}", f"--out={out}"], check=True, capture_output=True)
+    used = {
+        run.parent.name: json.loads(run.read_text())["plugins"] for run in out.rglob("run.json")
+    }
+    assert [bool(one) for _, one in sorted(used.items())] == [False, True]
+    # Run again without the file, the error names it.
+    [spec] = [run for run in out.rglob("spec.yaml") if used[run.parent.name]]
+    command = [sys.executable, "-m", "fedsiege.cli.main", "sim", f"--spec={spec}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert "The run used the plug-in own.py" in said
+    assert "give it as --plugin own.py" in said
