@@ -44,14 +44,7 @@ def text(request: pytest.FixtureRequest) -> str:
 
 
 def test_all_that_need_a_model_are_here() -> None:
-    needing = set()
-    for name in rules.names():
-        rule = rules.create(name)
-        try:
-            rule.for_participants(9)(torch.zeros(9, 4), context=RoundContext())
-        except UnfitRound as error:
-            if "architecture" in str(error) or "data" in str(error):
-                needing.add(name)
+    needing = {rule.name for rule in rules.registry if "architecture" in rule.needs}
     listed = {text.partition(":")[0] for text in TEXTS}
     assert needing == listed, "add a new rule that needs a model to TEXTS here"
 
@@ -96,7 +89,8 @@ def test_updates_of_zeros_give_zeros(text: str) -> None:
 def test_other_floating_point_types(text: str, dtype: torch.dtype) -> None:
     updates = updates_of(5).to(dtype)
     found, expected = aggregate(text, updates), aggregate(text, updates.float())
-    torch.testing.assert_close(found.update, expected.update, rtol=1e-5, atol=1e-8)
+    wanted = expected.update.to(dtype)
+    torch.testing.assert_close(found.update, wanted, rtol=1e-5, atol=1e-8)
     assert torch.equal(found.accepted, expected.accepted)
 
 
