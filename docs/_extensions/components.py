@@ -165,7 +165,7 @@ def _of_rule(name: str) -> list[str]:
         for one in evidence.results()
         if name in evidence.names_in(one.rule) and not one.audit and one.grid != "audit"
     ]
-    heading = ("attack", "as", "left %", "")
+    heading = ("attack", "as", "left %", "verdict")
     return _tables(
         found,
         heading,
@@ -184,12 +184,12 @@ def _of_attack(name: str) -> list[str]:
     found = [one for one in evidence.results() if name in evidence.names_in(one.attack)]
     text = _tables(
         [one for one in found if one.grid != "audit"],
-        ("rule", "attack", "left %", ""),
+        ("rule", "attack", "left %", "verdict"),
         lambda one: (_links(one.rule, "rules", "pre"), f"`{one.attack}`", one.shown, one.verdict),
     )
     return text + _tables(
         [one for one in found if one.grid == "audit"],
-        ("detectors", "attack", "left %", ""),
+        ("detectors", "attack", "left %", "verdict"),
         lambda one: (
             _links(one.audit, "detectors", "quarantine") if one.audit else "none",
             f"`{one.attack}`",
@@ -204,7 +204,7 @@ def _of_detector(name: str) -> list[str]:
     found = [one for one in evidence.results() if evidence.names_in(one.audit) == [name]]
     return _tables(
         found,
-        ("attack", "found %", "false %", "left %", ""),
+        ("attack", "found %", "false %", "left %", "verdict"),
         lambda one: (
             _links(one.attack, "attacks"),
             *("" if rate is None else f"{100 * rate:.0f}" for rate in one.found[name]),
