@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from tests.containers.conftest import Federation, run
 from tests.containers.control import ROOT
 
 EXAMPLE = ROOT / "examples" / "plugin"
-#: A plug-in file whose model and data set are needed by every service.
 SPEC = ("--rounds=2", "--clients=4", "--attack=0.25")
 CHOSEN = (
     *("--rule=winsorized-mean", "--attack-name=undo", "--audit=direction"),
@@ -106,21 +106,21 @@ def test_the_workers_have_a_plugin_file(tmp_path: Path) -> None:
     assert model_of(tmp_path / "docker") == model_of(tmp_path / "local")
 
 
-@pytest.mark.usefixtures("image")
+@pytest.fixture
+def swarm(image: str) -> Iterator[None]:
+    """Make this machine's engine a Swarm of one, at an address that containers reach."""
+    bridge = json.loads(run("docker", "network", "inspect", "bridge"))[0]
+    run("docker", "swarm", "init", "--advertise-addr", bridge["IPAM"]["Config"][0]["Gateway"])
+    yield
+    run("docker", "swarm", "leave", "--force")
+
+
+@pytest.mark.usefixtures("swarm")
 def test_a_swarm_has_a_plugin_file(tmp_path: Path) -> None:
-    if "active" not in run("docker", "info", "--format", "{{.Swarm.LocalNodeState}}").split():
-        run("docker", "swarm", "init", "--advertise-addr", "127.0.0.1")
-        leave = True
-    else:
-        leave = False
-    try:
-        file = single_file(tmp_path)
-        chosen = ("--dataset=digits", "--model=mlp:hidden=16", "--attack-name=undo")
-        sim(tmp_path / "out", *chosen, f"--plugin={file}", "--engine=swarm")
-        assert run("docker", "config", "ls", "--quiet") == ""
-    finally:
-        if leave:
-            run("docker", "swarm", "leave", "--force")
+    file = single_file(tmp_path)
+    chosen = ("--dataset=digits", "--model=mlp:hidden=16", "--attack-name=undo")
+    sim(tmp_path / "out", *chosen, f"--plugin={file}", "--engine=swarm")
+    assert run("docker", "config", "ls", "--quiet") == "", "it is removed with the workers"
 
 
 @pytest.mark.usefixtures("image")

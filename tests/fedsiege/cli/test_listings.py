@@ -1,10 +1,12 @@
-"""``fedsiege rules``, ``attacks`` and ``detectors``: a line for each, with what it is and takes."""
+"""``fedsiege rules`` and the other listings: a line for each, with what it is and takes."""
 
 import pytest
 
-from fedsiege import attacks, detectors, rules
+from fedsiege import attacks, datasets, detectors, models, rules
 from fedsiege.cli.attacks import attacks as list_attacks
+from fedsiege.cli.datasets import datasets as list_datasets
 from fedsiege.cli.detectors import detectors as list_detectors
+from fedsiege.cli.models import models as list_models
 from fedsiege.cli.rules import rules as list_rules
 from fedsiege.detectors import quarantine
 from fedsiege.errors import InvalidValue
@@ -30,8 +32,10 @@ def lines(monkeypatch, capsys):
         (list_rules, [rules.registry, pre.registry]),
         (list_attacks, [attacks.registry]),
         (list_detectors, [detectors.registry, quarantine.registry]),
+        (list_models, [models.registry]),
+        (list_datasets, [datasets.registry]),
     ],
-    ids=["rules", "attacks", "detectors"],
+    ids=["rules", "attacks", "detectors", "models", "datasets"],
 )
 def test_each_has_a_line_with_its_parameters_and_what_it_is(command, registries, lines):
     listed = lines(command)

@@ -289,3 +289,12 @@ def test_a_full_disk_is_named_and_leaves_neither_a_part_nor_a_changed_file(
     assert caught.value.filename == str(path)
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == b"the old one"
+
+
+def test_a_checkpoint_is_named_after_the_model_with_its_parameters() -> None:
+    assert models.checkpoint_name("net", "mnist") == "net-mnist.safetensors"
+    name = models.checkpoint_name("mlp:hidden=50,depth=2", "blobs:noise=0.1")
+    assert name == "mlp-hidden-50-depth-2-blobs-noise-0.1.safetensors"
+    assert models.checkpoint_path("net", "mnist") is not None
+    for model in ("../checkpoints/net", "/etc/net", "mlp:hidden=50"):
+        assert models.checkpoint_path(model, "mnist") is None, model
