@@ -76,6 +76,26 @@ FACTS = {
 }
 
 
+@dataclass(frozen=True)
+class RootSamples(Shard):
+    """Clean samples of the aggregator's own, for a network that takes inputs of any shape.
+
+    Attributes:
+        images: ``(S, ..)`` floating point, the inputs.
+        labels: ``(S,)`` int64, the classes.
+    """
+
+    def __post_init__(self) -> None:
+        inputs, labels = self.images, self.labels
+        if inputs.ndim < 2 or not inputs.is_floating_point():
+            given = f"{inputs.dtype} {tuple(inputs.shape)}"
+            raise UnfitRound(f"root inputs are {given}; wanted is floating point (samples, ..)")
+        if labels.shape != inputs.shape[:1] or labels.dtype != torch.int64:
+            given = f"{labels.dtype} {tuple(labels.shape)}"
+            wanted = f"whole numbers, one class per input: ({len(inputs)},)"
+            raise UnfitRound(f"root labels are {given}; wanted are {wanted}")
+
+
 @dataclass(frozen=True, init=False)
 class RoundContext:
     """Facts that some rules need; those that are not known are None or empty.
@@ -304,8 +324,4 @@ def _samples(root: Shard | tuple[Array, Array]) -> Shard:
             f"root must be {FACTS['root'].meaning} (a tuple), not a {type(root).__name__}"
         )
     inputs, labels = tensor_of(root[0], "root inputs"), tensor_of(root[1], "root labels")
-    if labels.is_floating_point():
-        raise UnfitRound(
-            f"root labels must be whole numbers, one class per input, not {labels.dtype}"
-        )
-    return Shard(inputs, labels.long())
+    return RootSamples(inputs, labels if labels.is_floating_point() else labels.long())

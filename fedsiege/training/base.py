@@ -30,8 +30,7 @@ class Shard:
     """The samples of one participant.
 
     Attributes:
-        images: ``(S, C, H, W)``, or inputs of another shape ``(S, ..)``, floating point; with S = 0
-            the participant's update is zero.
+        images: ``(S, C, H, W)`` floating point; with S = 0 the participant's update is zero.
         labels: ``(S,)`` int64, the classes.
     """
 
@@ -39,7 +38,7 @@ class Shard:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        if self.images.ndim < 2 or not self.images.is_floating_point():
+        if self.images.ndim != 4 or not self.images.is_floating_point():
             given = f"{self.images.dtype} {tuple(self.images.shape)}"
             raise InvalidValue("images", given, "floating point (samples, channels, height, width)")
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
