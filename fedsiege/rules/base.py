@@ -11,13 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Generic, Self, cast, overload
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from fedsiege import seeding
 from fedsiege.errors import UnfitRound
 from fedsiege.numerics.threads import row_blocks, share
 from fedsiege.registry import Component, Registry
@@ -316,7 +314,7 @@ class MinorityRule(TolerantRule):
 
 
 def lowered(step: Any, by: int) -> Any:  # a rule or a pre-aggregator, and the same
-    """Return a component with its parameters f and m lowered, where it has them and they are set."""
+    """Return a component with its parameters f and m lowered, where it has them set."""
     found = {
         name: max(least, number - by)
         for name, least in (("f", 0), ("m", 1))
@@ -368,22 +366,6 @@ def keep_model(
     n, d = updates.shape
     zeros = torch.zeros(d, device=updates.device)
     return Aggregation(zeros, torch.zeros(n, dtype=torch.bool), scores, state)
-
-
-def with_noise(update: Tensor, deviation: float, purpose: str, context: RoundContext) -> Tensor:
-    """Return ``update + N(0, deviation^2 I)``, drawn from the run's seed and the round.
-
-    Args:
-        update: ``(d,)`` float32.
-        deviation: standard deviation of each coordinate, 0 or more; with 0 nothing is drawn.
-        purpose: what it is for: rules draw independently of each other.
-        context: gives the seed and the round number.
-    """
-    if deviation == 0:
-        return update
-    random = seeding.generator(context.seed, purpose, context.round_number)
-    noise = torch.from_numpy(random.standard_normal(len(update), np.float32))
-    return update + deviation * noise.to(update.device)
 
 
 def samples_cut(rule: str, counts: Sequence[int], bound: int, most: int | None = None) -> list[str]:

@@ -8,8 +8,9 @@ from annotated_types import Ge, Gt
 from torch import Tensor
 
 from fedsiege.numerics.means import weighted_mean
-from fedsiege.rules.base import Aggregation, Rule, registry, with_noise
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
+from fedsiege.rules.noise import with_noise
 
 
 @registry.register

@@ -10,8 +10,9 @@ from fedsiege.numerics.clusters import majority_cluster
 from fedsiege.numerics.cosines import cosines
 from fedsiege.numerics.distances import row_norms
 from fedsiege.numerics.means import clipped_mean, median_of
-from fedsiege.rules.base import Aggregation, Rule, registry, with_noise
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
+from fedsiege.rules.noise import with_noise
 
 
 @registry.register

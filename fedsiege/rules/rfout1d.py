@@ -10,8 +10,9 @@ from torch import Tensor
 
 from fedsiege.errors import InvalidValue
 from fedsiege.numerics.matrix import column_blocks
-from fedsiege.rules.base import Aggregation, Rule, registry, with_noise
+from fedsiege.rules.base import Aggregation, Rule, registry
 from fedsiege.rules.context import RoundContext
+from fedsiege.rules.noise import with_noise
 
 #: Numbers of a block, in float64: a handful of them stay in the cache.
 _BLOCK = 2**16

@@ -35,9 +35,7 @@ def test_the_bound_is_a_parameter() -> None:
 
 
 def test_a_weighted_mean_without_counts_does_not_fall_back_to_the_mean() -> None:
-    with pytest.raises(
-        UnfitRound, match="needs to know the round's weights .weights: the sample counts"
-    ):
+    with pytest.raises(UnfitRound, match="needs to know the round's weights"):
         FedAvg(weighted=True)(UPDATES)
 
 
