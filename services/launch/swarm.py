@@ -225,7 +225,7 @@ class SwarmFleet(Fleet):
     def _config(self, target: str, path: Path) -> ConfigReference:
         """Send a file to the Swarm; return what puts it into a container at that path."""
         assert self._client is not None
-        name = f"fedsiege-{self.run}{target.replace('/', '-')}"[:64]
+        name = f"fedsiege-{self.run}-{secrets.token_hex(4)}"  # of few letters, not the file's
         with explained(f"the Swarm does not take {path}"):
             created = self._client.configs.create(
                 name=name, data=path.read_bytes(), labels=self._labels
