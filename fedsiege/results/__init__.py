@@ -2,7 +2,8 @@
 
 ``files`` lists the files of a folder; ``docs/results.md`` describes their columns. ``record`` is
 the mechanism behind the tables: one record class per file. ``ResultsFolder`` writes a folder,
-``RunRecords`` reads one, ``report`` computes what ``fedsiege show`` prints, ``plots`` draws.
+``RunRecords`` reads one as records and ``run.Run`` as data frames, ``report`` computes what
+``fedsiege show`` prints, ``plots`` draws.
 """
 
 from fedsiege.results.confusion import Confusion
