@@ -1,12 +1,13 @@
 """Lists of what is chosen by name: a line for each, with its parameters and what it is."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
+
+from fedsiege.cli.docstring import as_paragraphs
 
 
 def print_catalogue(*registries: Any, **more: Callable[[Any], str]) -> None:  # of anything
@@ -88,4 +89,4 @@ def print_component(name: str, *registries: Any) -> None:  # of anything
     for parameter, need in getattr(component, "needs_if", {}).items():
         said = f"With {parameter}=true it needs to know the round's {need}: {FACTS[need].meaning}."
         console.print(Text(said))
-    console.print(Text(f"\n{inspect.getdoc(component)}"))
+    console.print(Text(f"\n{as_paragraphs(component, console.width)}"))
