@@ -1,4 +1,4 @@
-"""Plug-ins: components of other people, from installed packages and from single files.
+"""Plug-ins: components that are not part of FedSiege, from packages and from single files.
 
 A package declares its components as entry points, in the groups ``fedsiege.rules``,
 ``fedsiege.attacks``, ``fedsiege.detectors``, ``fedsiege.models``, ``fedsiege.datasets`` and

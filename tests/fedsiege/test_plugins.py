@@ -189,6 +189,37 @@ def test_a_plugin_that_cannot_be_used_says_why(
     assert "krum" in printed
 
 
+def test_every_kind_has_its_group(install: Install) -> None:
+    """A class derived from a built-in one, under another name, for each kind."""
+    bases = {
+        "rules": "rules.Median",
+        "attacks": "attacks.Random",
+        "detectors": "detectors.Norm",
+        "models": "models.registry.get('net')",
+        "datasets": "datasets.registry.get('digits')",
+        "pre": "pre.Clipping",
+    }
+    text = "from dataclasses import dataclass\nfrom fedsiege import attacks, datasets, detectors\n"
+    text += "from fedsiege import models, rules\nfrom fedsiege.rules import pre\n"
+    for kind, base in bases.items():
+        text += f"@dataclass(frozen=True)\nclass Own_{kind}({base}):\n    name = 'own-{kind}'\n"
+    install("plug_one", text, **{kind: f"own-{kind} Own_{kind}" for kind in bases})
+    for kind, registry in zip(bases, REGISTRIES, strict=True):
+        assert registry.create(f"own-{kind}").name == f"own-{kind}"
+        assert registry.origin(f"own-{kind}") == Plugin("plug_one", "1.2")
+    spec = ExperimentSpec(
+        rule="own-pre/own-rules",
+        attack_name="own-attacks",
+        audit="own-detectors",
+        model="own-models",
+        dataset="own-datasets",
+    )
+    [components] = plugins_used(resolve(spec).spec).values()
+    assert [one.split()[1] for one in components] == [
+        *("own-pre", "own-rules", "own-attacks", "own-detectors", "own-models", "own-datasets")
+    ]
+
+
 def test_of_two_of_one_name_neither_is_used(install: Install) -> None:
     install("plug_one", RULE.format(cls="Share", name="share"), rules="share Share")
     install("plug_two", RULE.format(cls="Other", name="share"), "3.4", rules="share Other")
