@@ -107,7 +107,8 @@ def check_fedsiege(words: list[str]) -> None:
     """Parse a command with its options; the experiment of `sim` must be possible."""
     command = typer.main.get_command(main.app)
     while hasattr(command, "get_command") and words != ["--help"]:
-        assert words, f"{command.name} needs a command"
+        if not words:
+            return  # a group of commands, by its name
         parent, (name, *words) = command, words
         command = parent.get_command(typer.Context(parent), name)
         assert command, f"no command {name}"
