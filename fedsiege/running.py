@@ -158,6 +158,9 @@ def _start(
         FedSiegeError: a setting is not possible, or the file of the settings cannot be read.
     """
     resolved = _spec(spec, settings)
+    files = [Path(file).absolute() for file in plugins]
+    if not files:
+        _refuse_unsaved(resolved)
     if out is not None:
         options["out"] = Path(out).absolute()
     given = {**options, **_changed(resolved)}
@@ -165,11 +168,31 @@ def _start(
         [
             *(sys.executable, "-m", "fedsiege.cli.main", "sim"),
             *(f"--{name.replace('_', '-')}={x}" for name, x in given.items() if x is not None),
-            *(f"--plugin={Path(file).absolute()}" for file in plugins),
+            *(f"--plugin={file}" for file in files),
             *("--progress=json", "--end-with-stdin"),
         ],
         _Progress(resolved.rounds) if _is_shown(progress) else None,
     )
+
+
+def _refuse_unsaved(spec: ExperimentSpec) -> None:
+    """Raise InvalidValue for a component that this program has registered, and no file or package.
+
+    The process of the run would not know it.
+    """
+    rooms = ("rules", "attacks", "detectors", "models", "datasets")
+    if not any(f"fedsiege.{room}" in sys.modules for room in rooms):
+        return  # this program has registered none; to import the rooms takes a second
+    from fedsiege.experiment.plugins_used import plugins_used
+
+    for plugin, components in plugins_used(spec).items():
+        if not plugin.version and not plugin.sha256:
+            noun, _, name = components[0].partition(" ")
+            allowed = (
+                f"one that the services can load, and it is registered in {plugin.name} alone: "
+                "move its class into a file, and name that: plugins=[FILE]"
+            )
+            raise InvalidValue(noun, name, allowed)
 
 
 def _spec(spec: Spec | None, settings: Mapping[str, object]) -> ExperimentSpec:

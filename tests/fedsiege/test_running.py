@@ -7,6 +7,7 @@ import signal
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,23 @@ def test_a_wrong_setting_is_refused_before_anything_starts(
     with pytest.raises(InvalidValue):
         asyncio.run(fedsiege.arun(**settings))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rule_that_only_this_program_knows_needs_a_file(
+    command, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(fedsiege.rules.registry, "_registered", {})
+
+    @fedsiege.rules.register
+    @dataclass(frozen=True)
+    class Mine(fedsiege.rules.Median):
+        name = "of-this-program"
+        summary = "the median by another name"
+
+    with pytest.raises(InvalidValue, match=r"registered in .*test_running alone.*plugins=\[FILE\]"):
+        fedsiege.run(rule="nnm/of-this-program")
+    file = tmp_path / "mine.py"
+    assert f"--plugin={file}" in command(rule="of-this-program", plugins=[file])
 
 
 def test_a_file_of_settings_that_is_not_there_is_named(tmp_path: Path) -> None:
