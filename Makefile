@@ -127,7 +127,7 @@ bench-containers: $(VENV)/.ready ## Measure what containers do, on a real engine
 	@docker/engine.sh run $(VENV)/bin/python -m benchmarks.containers $(ARGS)
 
 docs: $(VENV)/.ready-docs $(MERMAID) ## Build the site, docs/_build/html; ARGS='-b linkcheck' tries the links to other sites
-	@$(VENV)/bin/sphinx-build -W -n --keep-going --quiet -b html $(ARGS) docs docs/_build/html
+	@$(VENV)/bin/sphinx-build -E -a -W -n --keep-going --quiet -b html $(ARGS) docs docs/_build/html
 	@echo 'docs: python3 -m http.server --directory docs/_build/html shows the site on port 8000'
 
 build: $(VENV)/.ready-dev ## Build the source archive and the wheel into dist/, and check them
