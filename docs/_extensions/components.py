@@ -47,6 +47,9 @@ KINDS = (
     Kind("datasets", datasets.registry, "dataset"),
 )
 
+#: What more a command must say so that it can run: the subsets that smea compares are too many.
+MORE = {"smea": " --clients=20"}
+
 
 def write_components(_app: Any) -> None:
     """Write the page of each component, and for each kind the table that its index includes."""
@@ -104,7 +107,7 @@ def _use(kind: Kind, component: Any) -> str:
     option = kind.setting.replace("_", "-")
     module = component.__module__
     return (
-        f"```sh\nfedsiege sim --{option}={text}\n```\n\n"
+        f"```sh\nfedsiege sim --{option}={text}{MORE.get(component.name, '')}\n```\n\n"
         f"```python\nfrom {module} import {component.__qualname__}\n\n"
         f"{component.__qualname__}()\n```"
     )
