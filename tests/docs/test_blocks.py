@@ -118,8 +118,16 @@ def clone(tmp_path):
     folder = tmp_path / "clone"
     folder.mkdir()
     for entry in ROOT.iterdir():
-        if entry.name not in {"runs", "admission", ".git"}:
+        if entry.name not in {"runs", "admission", ".git", ".venv"}:
             (folder / entry.name).symlink_to(entry)
+    # With stamps of its own, so that no make installs the clone into the environment of the tests.
+    environment = folder / ".venv"
+    environment.mkdir()
+    for entry in (ROOT / ".venv").iterdir():
+        if not entry.name.startswith(".ready"):
+            (environment / entry.name).symlink_to(entry)
+    for stamp in (".ready", ".ready-dev", ".ready-docs"):
+        (environment / stamp).touch()
     return folder
 
 
