@@ -9,8 +9,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in processes started here
+
+# A busy machine takes as long as it takes.
+settings.register_profile("fedsiege", deadline=None)
+settings.load_profile("fedsiege")
 
 
 @pytest.fixture(autouse=True)
