@@ -223,10 +223,10 @@ def takes(cls: type[Any]) -> str:
 
 def _kind(hint: Any) -> Any:  # a type, a Literal of texts, or a union of one with None
     """Return the type of a parameter that may also be None."""
-    if get_origin(hint) is Literal:
-        return hint
     several = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     kinds = [one for one in several if one is not type(None)]
+    if len(kinds) == 1 and get_origin(kinds[0]) is Literal:
+        return kinds[0]
     if len(kinds) != 1 or kinds[0] not in _ALLOWED:
         raise TypeError(f"a parameter is a bool, int, float, str or a Literal, not {hint}")
     return kinds[0]

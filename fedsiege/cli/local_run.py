@@ -104,7 +104,7 @@ def run(
         raise InvalidValue("FAULTS", spec.faults, "faults are made on containers: ENGINE=docker")
     # Without an engine every worker is a process of this machine, whose death ends the run.
     resolved = resolve(spec, deadline=None) if engine is None else resolve(spec)
-    init_files, notes = init_file.check(resolved.spec, data)
+    init_files, notes = init_file.check(resolved, data)
     notes += _without_effect(resolved.spec, workers, engine, twin)
     resolved = replace(resolved, notes=(*resolved.notes, *notes))
     fleet = None if engine is None else engine.fleet(resolved.spec, data)

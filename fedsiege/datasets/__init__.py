@@ -1,10 +1,11 @@
-"""The data sets: 28x28 grey images in ten classes.
+"""The data sets: pictures, features or tokens, with labels.
 
 ``mnist`` and ``fashion`` are read from a folder in torchvision's layout, and downloaded into it if
 they are missing. ``digits`` is part of scikit-learn. A new data set is a ``DatasetSource`` in a
 module of its own. No module here imports torch before ``to_tensor`` is called.
 
-- base.py                 data sets, their sources, and the images as tensors
+- base.py                 data sets and their sources
+- preparation.py          how samples become what a model takes
 - auto.py                 the choice of a data set that is available
 - mnist.py, digits.py     the sources
 - idx.py                  the file format of MNIST
@@ -16,13 +17,25 @@ from typing import TYPE_CHECKING
 from fedsiege.datasets import digits as _digits  # noqa: F401 - registers itself
 from fedsiege.datasets import mnist as _mnist  # noqa: F401 - registers itself
 from fedsiege.datasets.auto import AUTO, resolve
-from fedsiege.datasets.base import Dataset, DatasetSource, is_here, load, names, registry, to_tensor
+from fedsiege.datasets.base import (
+    Dataset,
+    DatasetSource,
+    PictureSource,
+    inputs_of,
+    is_here,
+    load,
+    names,
+    registry,
+    to_tensor,
+)
 from fedsiege.renamed import renamed
 
 __all__ = [
     "AUTO",
     "Dataset",
     "DatasetSource",
+    "PictureSource",
+    "inputs_of",
     "is_here",
     "load",
     "names",

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fedsiege.datasets import idx
-from fedsiege.datasets.base import Dataset, DatasetSource, registry
+from fedsiege.datasets.base import Dataset, PictureSource, registry
 from fedsiege.datasets.download import Download
 from fedsiege.errors import MissingData
+from fedsiege.inputs import MNIST_LIKE, Image
 
-_CLASSES = 10
 _FILES = tuple(
     Path("raw", f"{part}-{kind}-ubyte")
     for part in ("train", "t10k")
@@ -20,7 +20,7 @@ _FILES = tuple(
 )
 
 
-class MnistLike(DatasetSource):
+class MnistLike(PictureSource):
     """A data set of 28x28 images in four files, in ``<root>/<torchvision's class>/raw``.
 
     Attributes:
@@ -28,6 +28,11 @@ class MnistLike(DatasetSource):
     """
 
     download: ClassVar[Download]
+
+    @property
+    def stored(self) -> Image:
+        """Grey pictures of 28x28 in ten classes."""
+        return MNIST_LIKE
 
     def is_here(self, root: Path) -> bool:
         """Return whether all four files exist."""
@@ -41,7 +46,7 @@ class MnistLike(DatasetSource):
     def read(self, root: Path) -> Dataset:
         """Return the data set, mapped from the four files."""
         raw = root / self.download.class_name / "raw"
-        return Dataset(self.name, *_read_part(raw, "train"), *_read_part(raw, "t10k"), _CLASSES)
+        return Dataset(self.name, *_read_part(raw, "train"), *_read_part(raw, "t10k"))
 
 
 @registry.register
@@ -110,6 +115,6 @@ def _read_part(raw: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray
         raise MissingData(
             f"{image_path} holds {len(images):,} images, {label_path.name} {len(labels):,} labels"
         )
-    if labels.max() >= _CLASSES:
+    if labels.max() >= MNIST_LIKE.classes:
         raise MissingData(f"{label_path} holds the label {labels.max()}; 0 to 9 are possible")
     return images, labels

@@ -12,6 +12,7 @@ from fedsiege.experiment.hostile import exactly, fakes_beside, hostile_indices, 
 from fedsiege.experiment.knowledge import Knowledge
 from fedsiege.experiment.settings import no_such
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.inputs import MNIST_LIKE, Inputs
 from fedsiege.registry import spell
 
 #: Benign participants up to which it is looked whether an attack works with an open number of them.
@@ -28,18 +29,34 @@ class ResolvedSpec:
         spec: threshold, rule, attack and trainer are complete; feeding it back gives the same
             experiment.
         notes: what was assumed or noticed, one sentence each, for people.
+        inputs: what a model takes of the data set; None where that is known only when it is read.
+            Then what depends on it is neither checked nor resolved yet; see ``with_inputs``.
     """
 
     spec: ExperimentSpec
     notes: tuple[str, ...] = ()
+    inputs: Inputs | None = None
 
     @property
     def knowledge(self) -> Knowledge | None:
         """What the attack is handed; None without an attack."""
         return Knowledge.of(self.spec)
 
+    def with_inputs(self, inputs: Inputs) -> "ResolvedSpec":
+        """Return this for a data set that has been read.
 
-def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedSpec:
+        Raises:
+            InvalidValue: the model, the attack or the rule does not work with such inputs.
+        """
+        if inputs == self.inputs:
+            return self
+        again = resolve(self.spec, deadline=None, inputs=inputs)
+        return replace(again, notes=tuple(dict.fromkeys((*self.notes, *again.notes))))
+
+
+def resolve(
+    spec: ExperimentSpec, *, deadline: float | None = 30.0, inputs: Inputs | None = None
+) -> ResolvedSpec:
     """Look up every name of a specification, check that all of it fits, fill in what follows.
 
     Filled in are the threshold, all parameters of the rule with the ``f`` and the training it
@@ -51,6 +68,7 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
         deadline: seconds after which a round closes where ``spec`` sets none. None for rounds that
             wait for every participant: right where the death of a worker is noticed, because the
             speed of the machine then decides nothing.
+        inputs: what a model takes of the data set, if it has been read.
 
     Raises:
         InvalidValue: an unknown name, or a rule or an attack that cannot work with that many
@@ -61,7 +79,8 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
 
     if spec.deadline is None:
         spec = spec.model_copy(update={"deadline": deadline})
-    _check_task(spec)
+    inputs = inputs or _known_inputs(spec.dataset)
+    _check_task(spec, inputs)
     with _about("ATTACK_NAME", spec.attack_name, "attack"):
         attack = attacks.parse(spec.attack_name, scale=spec.scale)
         attack_name = spell(attack)
@@ -84,15 +103,17 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
         local |= {"epochs": spec.epochs, "batch": spec.batch}
         asked = rules.parse(spec.rule, **local)
         asked.check_local_training()
+        if inputs is not None:
+            asked.check_inputs(inputs)
         rule = asked.for_participants(updates) if updates else asked
         rule_name = spell(rule)
     with _about("ATTACK_NAME", spec.attack_name, "attack"):
         if sending:
             # Not resolved for these: beside an attack that stays away the rule assumes the same f.
             rule.check(min(updates, sending))
-        unfit = _check_attack(spec, attack, asked, rule, scheduled)
+        unfit = _check_attack(spec, attack, asked, rule, scheduled, inputs)
 
-    trainer, why = _resolve_trainer(spec)
+    trainer, why = _resolve_trainer(spec, inputs)
     resolved = spec.model_copy(
         update={
             "trainer": trainer,
@@ -120,7 +141,7 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
         *_notes_on_rule(spec, rule, updates, assumed),
         *_notes_on_training(spec, rule, local),
     )
-    return ResolvedSpec(resolved, notes)
+    return ResolvedSpec(resolved, notes, inputs)
 
 
 def _sending(spec: ExperimentSpec, attack: Any, scheduled: int) -> int:  # any registered attack
@@ -141,19 +162,33 @@ def _sending(spec: ExperimentSpec, attack: Any, scheduled: int) -> int:  # any r
     return max(1, share_of(benign, spec.participation))
 
 
-def _check_task(spec: ExperimentSpec) -> None:
+def _known_inputs(dataset: str) -> Inputs | None:
+    """Return what is known of the inputs of a data set that has not been read.
+
+    Raises:
+        InvalidValue: there is no such data set, or it has no such parameters.
+    """
+    from fedsiege import datasets
+
+    if dataset == datasets.AUTO:
+        return MNIST_LIKE  # as all have that it may be
+    sets = [datasets.AUTO, *(name for name in datasets.names() if name != datasets.AUTO)]
+    _check_name("DATASET", dataset, "data set", sets)
+    with _about("DATASET", dataset, "dataset"):
+        return datasets.inputs_of(dataset)
+
+
+def _check_task(spec: ExperimentSpec, inputs: Inputs | None) -> None:
     """Check the model, the data and how they are shared out, and what goes with them."""
-    from fedsiege import datasets, models, partitions
+    from fedsiege import models, partitions
 
     _check_name("MODEL", spec.model, "model", models.names())
     with _about("MODEL", spec.model, "model"):
-        models.layout(spec.model)  # refuses one with state that a federation does not send
-        models.check_shapes(spec.model)
-    if spec.dataset != datasets.AUTO:
-        sets = [datasets.AUTO, *(name for name in datasets.names() if name != datasets.AUTO)]
-        _check_name("DATASET", spec.dataset, "data set", sets)
-        with _about("DATASET", spec.dataset, "dataset"):
-            datasets.parse(spec.dataset)
+        models.parse(spec.model)
+        if inputs is not None:
+            classifier = models.Classifier(spec.model, inputs)
+            models.layout(classifier)  # refuses a model that does not take them
+            models.check_shapes(classifier)
     with _about("PARTITION", spec.partition, "partition"):
         share = partitions.parse(spec.partition)
     if spec.init == "pretrained" and spec.dataset != "auto":
@@ -184,8 +219,8 @@ def _check_name(variable: str, text: str, noun: str, names: list[str]) -> None:
         raise InvalidValue(variable, text, no_such(noun, name, names))
 
 
-def _resolve_trainer(spec: ExperimentSpec) -> tuple[str, str]:
-    """Return how participants compute, never "auto", and a note where that may surprise.
+def _resolve_trainer(spec: ExperimentSpec, inputs: Inputs | None) -> tuple[str, str]:
+    """Return how participants compute, "auto" only without inputs, and a note that may surprise.
 
     Raises:
         InvalidValue: TRAINER=cohort, and the engine cannot run the model.
@@ -193,7 +228,9 @@ def _resolve_trainer(spec: ExperimentSpec) -> tuple[str, str]:
     from fedsiege import models
     from fedsiege.training import choice
 
-    fitting, reason = choice.resolve_auto(models.create(spec.model))
+    if inputs is None:
+        return spec.trainer, ""
+    fitting, reason = choice.resolve_auto(models.Classifier(spec.model, inputs).create())
     if spec.trainer == "auto":
         return fitting, reason and f"TRAINER=auto is {fitting} with MODEL={spec.model}: {reason}"
     if spec.trainer == "cohort" and fitting == "loop":
@@ -218,6 +255,7 @@ def _check_attack(
     asked: Any,  # any rule
     rule: Any,  # the same for as many as are scheduled, where that is known
     scheduled: int,
+    inputs: Inputs | None,
 ) -> str:
     """Refuse an attack that cannot work in any round that there may be.
 
@@ -238,7 +276,11 @@ def _check_attack(
     for benign, hostile in _possible_rounds(spec, scheduled):
         n = benign + hostile
         setting = Setting(
-            benign, hostile, participants=spec.clients or None, hostile_indices=indices
+            benign,
+            hostile,
+            participants=spec.clients or None,
+            hostile_indices=indices,
+            inputs=inputs,
         )
         try:
             attack.check(setting)

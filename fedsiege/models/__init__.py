@@ -1,16 +1,31 @@
 """The models, their weights as one flat vector, and checkpoints.
 
-- architectures.py  the base of models, and the built-in ones by name
-- weights.py        parameters of a module to and from the flat vector ``(d,)``
-- stateless.py      the check that a model has no state besides its parameters
+- base.py           the base of models, and a model built for the inputs of a data set
+- architectures.py  small convolutional networks
+- state.py          the parameters and buffers of a module
+- weights.py        these to and from the flat vector ``(d,)``
 - checkpoints.py    weights in safetensors files
 
-A model is added in ``architectures.py``; nothing else has to know of it.
+To add a model, write a file like ``architectures.py`` and import it below: that registers it.
 """
 
 from typing import TYPE_CHECKING
 
-from fedsiege.models.architectures import Model, check_shapes, create, names, registry
+from fedsiege.models import architectures as _architectures  # noqa: F401 - registers its models
+from fedsiege.models.base import (
+    Classifier,
+    Model,
+    Named,
+    check_shapes,
+    classifier,
+    create,
+    layout,
+    names,
+    registry,
+    size,
+    trained,
+    variances,
+)
 from fedsiege.models.checkpoints import (
     WORDS,
     checkpoint_name,
@@ -23,15 +38,18 @@ from fedsiege.models.checkpoints import (
     shipped_checkpoint,
     write_checkpoint,
 )
-from fedsiege.models.weights import flatten, layout, random_weights, size, unflatten_into
+from fedsiege.models.weights import flatten, random_weights, unflatten_into
 from fedsiege.renamed import renamed
 
 __all__ = [
     "WORDS",
+    "Classifier",
     "Model",
+    "Named",
     "check_shapes",
     "checkpoint_name",
     "checkpoint_path",
+    "classifier",
     "create",
     "find_checkpoint",
     "flatten",
@@ -48,7 +66,9 @@ __all__ = [
     "sha256",
     "shipped_checkpoint",
     "size",
+    "trained",
     "unflatten_into",
+    "variances",
     "write_checkpoint",
 ]
 

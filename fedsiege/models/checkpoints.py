@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from fedsiege.errors import InvalidValue, MissingData
-from fedsiege.models.weights import layout, random_weights, size
+from fedsiege.models.base import Named, layout, size
+from fedsiege.models.weights import random_weights
 
 _SHIPPED = Path(__file__).parent.parent / "checkpoints"
 #: The folder of checkpoints inside a data folder.
@@ -44,7 +45,7 @@ def checkpoint_path(name: str, dataset: str) -> Path | None:
     return path if path.parent == _SHIPPED and path.is_file() else None
 
 
-def read_checkpoint(path: Path, name: str) -> Tensor:
+def read_checkpoint(path: Path, named: Named) -> Tensor:
     """Return the weights in a file, ``(d,)`` float32.
 
     The file is not trusted: names, shapes and types are checked before a tensor is read. Weights
@@ -52,13 +53,13 @@ def read_checkpoint(path: Path, name: str) -> Tensor:
 
     Args:
         path: the file.
-        name: the name of the model.
+        named: the model.
 
     Raises:
         MissingData: the file is missing or cannot be opened.
         InvalidValue: it is not a safetensors file, or not of this model.
     """
-    expected = dict(layout(name))
+    expected = dict(layout(named))
     if not path.is_file():
         raise MissingData(f"there is no checkpoint {path}")
     try:
@@ -68,7 +69,7 @@ def read_checkpoint(path: Path, name: str) -> Tensor:
             wanted = {key: (*shape, "F32") for key, shape in expected.items()}
             if found != wanted:
                 raise InvalidValue(
-                    "checkpoint", str(path), f"{name} has {_differences(wanted, found)}"
+                    "checkpoint", str(path), f"{named} has {_differences(wanted, found)}"
                 )
             return torch.cat([file.get_tensor(key).reshape(-1) for key in expected])
     except safetensors.SafetensorError as error:
@@ -79,14 +80,14 @@ def read_checkpoint(path: Path, name: str) -> Tensor:
         raise MissingData(f"checkpoint {path} cannot be read: {error}") from None
 
 
-def write_checkpoint(path: Path, name: str, weights: Tensor, metadata: dict[str, str]) -> None:
+def write_checkpoint(path: Path, named: Named, weights: Tensor, metadata: dict[str, str]) -> None:
     """Write weights, ``(d,)`` float32, and a description of their origin.
 
     The file is written as a whole or not at all. The same content gives the same bytes.
 
     Args:
         path: the file; its folder must exist, an existing file is replaced.
-        name: the name of the model.
+        named: the model.
         weights: its weights, on any device.
         metadata: text by key; the key "model" is added.
 
@@ -94,16 +95,16 @@ def write_checkpoint(path: Path, name: str, weights: Tensor, metadata: dict[str,
         InvalidValue: the weights do not fit the model. Nothing is written.
         OSError: the file cannot be written; the error names it.
     """
-    if weights.shape != (size(name),) or weights.dtype != torch.float32:
+    if weights.shape != (size(named),) or weights.dtype != torch.float32:
         given = f"{weights.dtype} {tuple(weights.shape)}"
-        raise InvalidValue("weights", given, f"{name} takes float32 ({size(name)},)")
-    lengths = [math.prod(shape) for _, shape in layout(name)]
+        raise InvalidValue("weights", given, f"{named} takes float32 ({size(named)},)")
+    lengths = [math.prod(shape) for _, shape in layout(named)]
     pieces = torch.split(weights.detach().cpu(), lengths)
     tensors = {
         key: piece.reshape(shape).clone()  # the library refuses tensors that share memory
-        for (key, shape), piece in zip(layout(name), pieces, strict=True)
+        for (key, shape), piece in zip(layout(named), pieces, strict=True)
     }
-    content = safetensors.torch.save(tensors, metadata={**metadata, "model": name})
+    content = safetensors.torch.save(tensors, metadata={**metadata, "model": str(named)})
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_bytes(_with_sorted_header(content))
@@ -116,11 +117,11 @@ def write_checkpoint(path: Path, name: str, weights: Tensor, metadata: dict[str,
         partial.unlink(missing_ok=True)  # on a full disk a part of it is there
 
 
-def initial_weights(name: str, init: str, dataset: str, seed: int) -> tuple[Tensor, str]:
+def initial_weights(named: Named, init: str, dataset: str, seed: int) -> tuple[Tensor, str]:
     """Return the initial weights of a run, and a word for their origin.
 
     Args:
-        name: the name of the model.
+        named: the model.
         init: "pretrained", "random", the path of a safetensors file, or "": pretrained if a
             checkpoint is shipped for the model and the data set, else random.
         dataset: the name of the run's data set.
@@ -135,18 +136,18 @@ def initial_weights(name: str, init: str, dataset: str, seed: int) -> tuple[Tens
             that are not finite.
     """
     if init == "pretrained":
-        return read_checkpoint(shipped_checkpoint(name, dataset), name), "pretrained"
-    shipped = checkpoint_path(name, dataset)
+        return read_checkpoint(shipped_checkpoint(str(named), dataset), named), "pretrained"
+    shipped = checkpoint_path(str(named), dataset)
     if init == "random" or (init == "" and shipped is None):
-        return random_weights(name, seed), "random"
+        return random_weights(named, seed), "random"
     if init == "" and shipped is not None:
-        return read_checkpoint(shipped, name), "pretrained"
+        return read_checkpoint(shipped, named), "pretrained"
     path = Path(init)
     if not path.is_file():
         raise InvalidValue(
             "init", init, "pretrained, random, or the path of a safetensors file; this is no file"
         )
-    return read_finite(path, name), init
+    return read_finite(path, named), init
 
 
 def shipped_checkpoint(name: str, dataset: str) -> Path:
@@ -167,14 +168,14 @@ def shipped_checkpoint(name: str, dataset: str) -> Path:
     return path
 
 
-def read_finite(path: Path, name: str) -> Tensor:
+def read_finite(path: Path, named: Named) -> Tensor:
     """Return the weights in a file, which must be finite.
 
     Raises:
         MissingData: see ``read_checkpoint``.
         InvalidValue: see ``read_checkpoint``, or a weight is not finite.
     """
-    weights = read_checkpoint(path, name)
+    weights = read_checkpoint(path, named)
     if not bool(weights.isfinite().all()):
         raise InvalidValue(
             "init", str(path), "a run begins with finite weights; these have NaN or Inf"

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fedsiege import seeding
 from fedsiege.errors import UnfitRound
+from fedsiege.inputs import Inputs
 from fedsiege.numerics.threads import row_blocks, share
 from fedsiege.registry import Component, Registry
 from fedsiege.rules.context import Counts, RoundContext, received
@@ -128,6 +129,9 @@ class Rule(Component, abc.ABC):
 
     def check(self, n: int) -> None:
         """Raise UnfitRound if this rule cannot work with n updates."""
+
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Raise InvalidValue if this rule cannot work with models for such inputs."""
 
     def check_local_training(self) -> None:
         """Raise InvalidValue if this rule assumes training that no participant here does."""

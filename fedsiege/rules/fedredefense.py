@@ -9,7 +9,8 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from fedsiege import seeding
-from fedsiege.errors import UnfitRound
+from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.inputs import Inputs
 from fedsiege.numerics.distances import row_norms
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.rules.base import (
@@ -101,6 +102,12 @@ class FedREDefense(StatefulRule):
     remember: Annotated[
         int, Ge(1), "number of participants remembered; those absent longest are forgotten first"
     ] = REMEMBERED
+
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Raise InvalidValue for tokens, which no gradient moves."""
+        if inputs.tokens:
+            allowed = f"another rule: {self.name} looks for pictures or features, not for tokens"
+            raise InvalidValue("rule", self.name, allowed)
 
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Aggregate; the scores are the errors, 1 for participants banned before.

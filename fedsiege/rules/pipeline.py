@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from fedsiege import grammar
 from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.inputs import Inputs
 from fedsiege.numerics.matrix import column_blocks
 from fedsiege.registry import spell
 from fedsiege.rules import pre as before
@@ -117,6 +118,10 @@ class Pipeline(Rule):
     def check(self, n: int) -> None:
         """Raise UnfitRound if a step cannot work with the rows it would be given."""
         self.for_participants(n)
+
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Raise InvalidValue if the rule cannot work with models for such inputs."""
+        self.rule.check_inputs(inputs)
 
     def check_local_training(self) -> None:
         """Raise InvalidValue if the rule assumes training that no participant here does."""

@@ -77,7 +77,9 @@ class RootData:
             return F.cross_entropy(logits, label[None])
 
         weights = context.model.float()
-        images, labels = context.root.images.to(weights), context.root.labels.to(weights.device)
+        images, labels = context.root.inputs_like(weights), context.root.labels.to(weights.device)
         each = vmap(grad(loss), in_dims=(None, 0, 0), chunk_size=_TOGETHER)
         gradients: Tensor = each(weights, images, labels)
+        trained = sum(parameter.numel() for parameter in module.parameters())
+        gradients[:, trained:] = 0  # buffers, which no gradient moves
         return gradients.detach()

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue
-from fedsiege.models.stateless import refuse_buffers
+from fedsiege.models.state import tensors
 from fedsiege.training.optimiser import LocalOptimiser
 
 
@@ -30,8 +30,8 @@ class Shard:
     """The samples of one participant.
 
     Attributes:
-        images: ``(S, C, H, W)``, or inputs of another shape ``(S, ..)``, floating point; with S = 0
-            the participant's update is zero.
+        images: ``(S, C, H, W)``, or inputs of another shape ``(S, ..)``, floating point, or tokens
+            as int64; with S = 0 the participant's update is zero.
         labels: ``(S,)`` int64, the classes.
     """
 
@@ -39,15 +39,23 @@ class Shard:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        if self.images.ndim < 2 or not self.images.is_floating_point():
+        tokens = self.images.dtype == torch.int64
+        if self.images.ndim < 2 or not (tokens or self.images.is_floating_point()):
             given = f"{self.images.dtype} {tuple(self.images.shape)}"
-            raise InvalidValue("images", given, "floating point (samples, channels, height, width)")
+            allowed = "floating point (samples, channels, height, width), or (samples, ..)"
+            raise InvalidValue("images", given, allowed)
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
             given = f"{self.labels.dtype} {tuple(self.labels.shape)}"
             raise InvalidValue("labels", given, f"int64, one per image: ({len(self.images)},)")
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def inputs_like(self, weights: Tensor) -> Tensor:
+        """Return the inputs on the device of some weights and of their type; tokens stay int64."""
+        if self.images.is_floating_point():
+            return self.images.to(weights)
+        return self.images.to(weights.device)
 
 
 def batch_order(
@@ -71,8 +79,7 @@ class Trainer(abc.ABC):
         optimiser: the optimiser of each step.
 
     Raises:
-        InvalidValue: a parameter of the module is frozen, or the module has buffers, which no
-            update carries.
+        InvalidValue: a parameter of the module is frozen.
     """
 
     #: Whether it trains modules that draw random numbers. If not, ``train`` needs no seeds.
@@ -82,7 +89,6 @@ class Trainer(abc.ABC):
         for name, parameter in module.named_parameters():
             if not parameter.requires_grad:
                 raise InvalidValue(name, "frozen", "local training trains all parameters")
-        refuse_buffers(module, type(module).__name__)
         self.module = module
         self.optimiser = optimiser
 
@@ -102,12 +108,13 @@ class Trainer(abc.ABC):
         """Train all participants from the same weights; yield their updates block by block.
 
         Args:
-            weights: ``(d,)`` the global model, flat, in the order of ``module.parameters()``. Its
-                device and dtype are those of the computation. Not changed.
+            weights: ``(d,)`` the global model, flat: the parameters, then the floating-point
+                buffers. Its device and dtype are those of the computation. Not changed.
             shards: the samples of each participant; all images have one size.
             orders: ``(epochs, S_i)`` int64 for each participant, see ``batch_order``.
             factor: ``(d,)`` multiplied with every gradient of the loss, before weight decay and
-                momentum: 0 keeps a weight out of the loss's reach, -1 ascends. None for 1.
+                momentum: 0 keeps a weight out of the loss's reach, -1 ascends. None for 1. Buffers
+                have no gradient.
             seeds: one per participant, 0 to 2**64 - 1, for layers such as dropout; None for 0.
                 Torch's global generator is restored.
 
@@ -118,11 +125,11 @@ class Trainer(abc.ABC):
         Raises:
             InvalidValue: the arguments do not fit each other; raised before training starts.
         """
-        expected = sum(parameter.numel() for parameter in self.module.parameters())
+        expected = sum(value.numel() for _, value in tensors(self.module))
         if weights.shape != (expected,):
-            raise InvalidValue("weights", tuple(weights.shape), f"({expected},), one per parameter")
+            raise InvalidValue("weights", tuple(weights.shape), f"({expected},), one per weight")
         if factor is not None and factor.shape != (expected,):
-            raise InvalidValue("factor", tuple(factor.shape), f"({expected},), one per parameter")
+            raise InvalidValue("factor", tuple(factor.shape), f"({expected},), one per weight")
         if len(orders) != len(shards):
             raise InvalidValue("orders", len(orders), f"one per shard: {len(shards)}")
         for index, (shard, order) in enumerate(zip(shards, orders, strict=True)):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fedsiege import datasets, models, seeding
+from fedsiege import models, seeding
 from fedsiege.datasets import Dataset
 from fedsiege.errors import InvalidValue
 from fedsiege.training.evaluation import Evaluator, Score
@@ -136,7 +136,10 @@ def train_classifier(
     """
     recipe = Recipe(epochs, learning_rate, momentum, batch_size)
     with _one_thread():
-        evaluator = Evaluator(model, dataset.test_images, dataset.test_labels)
+        of = models.Classifier(model, dataset.inputs)
+        evaluator = Evaluator(
+            of, dataset.test_samples, dataset.test_labels, preparation=dataset.preparation
+        )
         weights = _train(model, dataset, recipe, seed, on_progress)
         return weights, evaluator(weights)
 
@@ -177,7 +180,8 @@ def make_checkpoint(
     if not 1 <= seeds <= _MOST_SEEDS or seeds % 2 == 0:
         allowed = f"an odd number from 1 to {_MOST_SEEDS}, so that one of them is the median"
         raise InvalidValue("seeds", seeds, allowed)
-    models.size(model)  # an unknown model is refused before a folder is made
+    of = models.Classifier(model, dataset.inputs)
+    models.size(of)  # an unknown model is refused before a folder is made
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -216,7 +220,7 @@ def make_checkpoint(
             "rule": "the seed of median accuracy on the test part, ties by seed",
             "accuracies": ", ".join(f"{one.seed}: {one.score.accuracy:.4f}" for one in trained),
         }
-    models.write_checkpoint(out, model, chosen.weights, metadata)
+    models.write_checkpoint(out, of, chosen.weights, metadata)
     return chosen
 
 
@@ -233,8 +237,9 @@ def _train(
     The parameters of the module and their gradients are views of two flat vectors, so that a step
     is two operations on vectors instead of two per parameter.
     """
-    module = models.create(model)
-    weights = _initial_weights(model, module, dataset, seed)
+    of = models.Classifier(model, dataset.inputs)
+    module = of.create()
+    weights = _initial_weights(of, module, dataset, seed)[: models.trained(of)]
     gradient = torch.zeros_like(weights)
     velocity = torch.zeros_like(weights)
     _bind(module, weights, gradient)
@@ -244,7 +249,7 @@ def _train(
         total = torch.zeros((), dtype=torch.float64)
         for start in range(0, count, recipe.batch_size):
             batch = order[start : start + recipe.batch_size]
-            images = datasets.to_tensor(dataset.train_images[batch])
+            images = dataset.tensor(dataset.train_samples[batch])
             labels = torch.from_numpy(dataset.train_labels[batch])
             loss = F.cross_entropy(module(images), labels)
             gradient.zero_()
@@ -256,17 +261,20 @@ def _train(
             raise InvalidValue("lr", recipe.learning_rate, "smaller: the training diverged")
         if on_progress is not None:
             on_progress(epoch, recipe.epochs, float(total) / count)
-    return weights
+    return models.flatten(module)
 
 
-def _initial_weights(model: str, module: nn.Module, dataset: Dataset, seed: int) -> Tensor:
+def _initial_weights(
+    model: models.Classifier, module: nn.Module, dataset: Dataset, seed: int
+) -> Tensor:
     """Return the first draw of initial weights whose logits depend on the image.
 
     In one draw of ``net`` in twenty, the ReLU behind its single filter is (almost) always 0. Such a
     model learns late or never: seed 0 stayed at 10 %. Over the first images its logits have a
     standard deviation below 0.001; those of other draws have about 0.01.
     """
-    images = datasets.to_tensor(dataset.train_images[:512])
+    images = dataset.tensor(dataset.train_samples[:512])
+    module.eval()  # else the trial would count among running statistics
     for draw in range(1, _DRAWS + 1):
         purpose = "initial weights" if draw == 1 else f"initial weights, draw {draw}"
         weights = models.random_weights(model, seed, purpose)
@@ -274,6 +282,7 @@ def _initial_weights(model: str, module: nn.Module, dataset: Dataset, seed: int)
         with torch.inference_mode():
             spread = float(module(images).std(dim=0, correction=0).max())
         if spread > _SPREAD:
+            module.train()
             return weights
     raise InvalidValue(
         "dataset",

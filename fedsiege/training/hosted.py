@@ -8,12 +8,13 @@ from torch import Tensor
 
 from fedsiege import datasets, models, partitions, seeding
 from fedsiege.errors import InvalidValue
+from fedsiege.inputs import Domain
 from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.choice import choose
 from fedsiege.training.optimiser import LocalOptimiser
 
-#: Changes the samples of a participant, given by index, before it trains on them.
-Alter = Callable[[Shard, int], Shard]
+#: Changes the samples of a participant, given by index, of a domain before it trains on them.
+Alter = Callable[[Shard, int, Domain], Shard]
 
 
 class LocalTraining:
@@ -50,7 +51,7 @@ class LocalTraining:
         *,
         clip: float = 0.0,
         device: str = "cpu",
-        alter: Alter = lambda shard, _: shard,
+        alter: Alter = lambda shard, *_: shard,
     ) -> None:
         if not 0 <= clip < float("inf"):
             raise InvalidValue("clip", clip, "a number above 0, or 0 for no clipping")
@@ -58,7 +59,8 @@ class LocalTraining:
         self._shares = partitions.parse(share).assign(
             self._data.train_labels, participants, samples, seed
         )
-        self._module = models.create(model).to(device)
+        self.classifier = models.Classifier(model, self._data.inputs)
+        self._module = self.classifier.create().to(device)
         self._seed, self._optimiser, self._clip, self._device = seed, optimiser, clip, device
         self._alter = alter
         self._shards: dict[int, Shard] = {}
@@ -76,9 +78,9 @@ class LocalTraining:
             if index in self._shards:
                 continue
             rows = self._shares[index]
-            images = datasets.to_tensor(self._data.train_images[rows])
+            images = self._data.tensor(self._data.train_samples[rows])
             labels = torch.from_numpy(self._data.train_labels[rows]).long()
-            shard = self._alter(Shard(images, labels), index)
+            shard = self._alter(Shard(images, labels), index, self._data.domain)
             self._shards[index] = Shard(
                 shard.images.to(self._device), shard.labels.to(self._device)
             )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from fedsiege import seeding
+from fedsiege.models.state import buffers
 from fedsiege.training.base import Shard, Trainer
 
 
@@ -16,9 +17,10 @@ class LoopTrainer(Trainer):
     """Trains one participant after the other, with any module.
 
     All parameters are views of one flat buffer and all gradients of another, so a step is one
-    operation for the whole model. Convolution weights lie channels last in these buffers where the
-    module allows it, because oneDNN is faster then. Weight decay also applies to parameters that
-    the forward pass does not use.
+    operation for the whole model. Buffers, such as running statistics, start from the global model
+    for each participant, and are part of its update. Convolution weights lie channels last in the
+    flat vectors where the module allows it, because oneDNN is faster then. Weight decay also
+    applies to parameters that the forward pass does not use.
     """
 
     @property
@@ -34,25 +36,29 @@ class LoopTrainer(Trainer):
         factor: Tensor | None,
         seeds: Sequence[int],
     ) -> Iterator[tuple[slice, Tensor]]:
-        model = copy.deepcopy(self.module).to(weights)
+        model = copy.deepcopy(self.module)
+        model.to(weights)
         parameters = list(model.parameters())
+        count = sum(parameter.numel() for parameter in parameters)
+        trained, carried = weights[:count], _Buffers(model, weights[count:])
         last = bool(shards) and _takes_channels_last(model, shards[0].images.shape[1:])
-        vector_to_parameters(weights, parameters)
-        start, values, gradient = (torch.zeros_like(weights) for _ in range(3))
-        memory = [torch.zeros_like(weights) for _ in range(self.optimiser.buffers)]
+        vector_to_parameters(trained, parameters)
+        start, values, gradient = (torch.zeros_like(trained) for _ in range(3))
+        memory = [torch.zeros_like(trained) for _ in range(self.optimiser.buffers)]
         places = (_views(flat, parameters, last) for flat in (start, values, gradient))
         for parameter, origin, value, slope in zip(parameters, *places, strict=True):
             origin.copy_(parameter.detach())
             parameter.data, parameter.grad = value, slope
-        scale = None if factor is None else _laid_out(factor.to(weights), parameters, last)
+        scale = None if factor is None else _laid_out(factor[:count].to(weights), parameters, last)
         for index, (shard, order) in enumerate(zip(shards, orders, strict=True)):
             values.copy_(start)
+            carried.reset()
             for buffer in memory:
                 buffer.zero_()
             with seeding.torch_seeded(seeds[index]):
                 self._train(model, shard, order, values, gradient, memory, scale)
-            moved = _views(values - start, parameters, last)
-            yield slice(index, index + 1), torch.cat([view.flatten() for view in moved])[None]
+            moved = [view.flatten() for view in _views(values - start, parameters, last)]
+            yield slice(index, index + 1), torch.cat([*moved, *carried.moved()])[None]
 
     @torch.enable_grad()
     def _train(
@@ -66,7 +72,7 @@ class LoopTrainer(Trainer):
         scale: Tensor | None,
     ) -> None:
         """Train one participant; the model's parameters and gradients are views of the buffers."""
-        images = shard.images.to(gradient)
+        images = shard.inputs_like(gradient)
         labels = shard.labels.to(gradient.device)
         batches = [batch for epoch in order for batch in epoch.split(self.optimiser.batch_size)]
         if not len(shard):  # splitting nothing gives one empty batch
@@ -80,11 +86,42 @@ class LoopTrainer(Trainer):
             self.optimiser.step(values, gradient, memory, number)
 
 
+class _Buffers:
+    """The buffers of a module that trains one participant after the other.
+
+    Args:
+        module: the module, on its device.
+        start: ``(b,)`` the values of its floating-point buffers in the global model.
+    """
+
+    def __init__(self, module: nn.Module, start: Tensor) -> None:
+        carried = [value for _, value in buffers(module)]
+        pieces = torch.split(start, [value.numel() for value in carried])
+        self._carried = [
+            (value, piece.view(value.shape)) for value, piece in zip(carried, pieces, strict=True)
+        ]
+        # Counts of batches and the like, which begin anew with each participant.
+        self._others = [
+            (value, value.clone()) for value in module.buffers() if not value.is_floating_point()
+        ]
+
+    def reset(self) -> None:
+        """Give all buffers the values that they start from."""
+        for value, start in (*self._carried, *self._others):
+            value.copy_(start)
+
+    def moved(self) -> list[Tensor]:
+        """Return by how much each floating-point buffer has changed, flat."""
+        return [(value - start).flatten() for value, start in self._carried]
+
+
 def _takes_channels_last(module: nn.Module, image: torch.Size) -> bool:
     """Return whether a module works with convolution weights that lie channels last.
 
     A module with ``x.view(len(x), -1)`` does not: it needs contiguous features of an image.
     """
+    if len(image) != 3:  # no pictures
+        return False
     trial = copy.deepcopy(module)
     parameters = list(trial.parameters())
     flat = parameters_to_vector(parameters).detach()
@@ -93,7 +130,7 @@ def _takes_channels_last(module: nn.Module, image: torch.Size) -> bool:
     try:
         with torch.no_grad(), seeding.torch_seeded(0):
             trial(flat.new_zeros(2, *image))
-    except RuntimeError:
+    except (RuntimeError, ValueError):  # ValueError: one value per channel, to normalise by
         return False
     return True
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fedsiege import attacks, models
+from fedsiege import attacks, inputs, models
 from fedsiege.attacks import Attack, Broadcast, Knowledge
+from fedsiege.inputs import Domain
 from fedsiege.services.rpc import settings
 from fedsiege.services.rpc.tensors import Floats
 from fedsiege.services.worker.submitting import Update
@@ -67,7 +68,9 @@ class HostileParticipants(HostedParticipants):
         torch.set_num_threads(1)
         self._attack: Attack = attacks.parse(join.attack.attack)
         self._join = join
-        self._size = models.size(join.model)
+        kind = inputs.parse(join.inputs) if join.inputs else inputs.MNIST_LIKE
+        self._classifier = models.Classifier(join.model, kind)
+        self._size = models.size(self._classifier)
         method = f"{attacks.spell(self._attack)} (knows {self._attack.knows.value})"
         if self._attack.knows is Knowledge.NONE:
             self._check_attack()
@@ -86,11 +89,11 @@ class HostileParticipants(HostedParticipants):
             FedSiegeError: a file, such as a base model, is missing or does not fit the model.
         """
         nothing = torch.zeros(self._size)
-        self._attack.craft(Broadcast(1, nothing, None, self._join.model, self._join.seed), [])
+        self._attack.craft(Broadcast(1, nothing, None, self._classifier, self._join.seed), [])
 
-    def _poison(self, shard: Shard, participant: int) -> Shard:
+    def _poison(self, shard: Shard, participant: int, domain: Domain) -> Shard:
         """Return the samples that a participant trains on, as the attack poisons them."""
-        return self._attack.poison(shard, participant, self._join.seed)
+        return self._attack.poison(shard, participant, self._join.seed, domain)
 
     def expect(self, order: pb.TakePart) -> None:
         """Set the order of the next round, which lists its hostile and benign participants."""
@@ -117,7 +120,7 @@ class HostileParticipants(HostedParticipants):
             round_number=round_number,
             model=model,
             previous=self._previous,
-            architecture=self._join.model,
+            architecture=self._classifier,
             seed=self._join.seed,
         )
 

@@ -45,7 +45,7 @@ class BenignParticipants(HostedParticipants):
         torch.set_num_threads(1)
         spec = settings.read(join.training.settings)
         self._training = local_training(join, spec, self._data)
-        self._size = models.size(join.model)
+        self._size = models.size(self._training.classifier)
         return self._training.prepare(join.participant_indices, spec.trainer)
 
     def updates(

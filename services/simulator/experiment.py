@@ -16,6 +16,7 @@ from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.roster import Roster
 from fedsiege.peer_text import plain
+from fedsiege.registry import spell
 from fedsiege.results import ResultsFolder, RunState, detections
 from fedsiege.services.errors import Refusal
 from fedsiege.services.rpc import settings
@@ -101,7 +102,10 @@ class Experiment:
         self._folder: ResultsFolder | None = None
         kind = Assignment if resolved.spec.clients else OpenAssignment
         self._roster = Roster(resolved.spec)
-        self._assignment = kind(experiment_id, resolved.spec, self._roster, workers, self.note)
+        inputs = spell(resolved.inputs) if resolved.inputs else ""
+        self._assignment = kind(
+            experiment_id, resolved.spec, self._roster, workers, self.note, inputs
+        )
         self._remarked: set[str] = set()
         self._changed = asyncio.Event()
         self._version = 0

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from fedsiege.errors import InvalidValue, MissingData
-from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.experiment.resolve import ResolvedSpec
 
 
-def check(spec: ExperimentSpec, data: Path) -> tuple[list[Path], list[str]]:
+def check(resolved: ResolvedSpec, data: Path) -> tuple[list[Path], list[str]]:
     """Check the file of initial weights that ``init`` names, if it names one.
 
     Args:
-        spec: the experiment.
+        resolved: the experiment.
         data: the folder of the data sets; a file in its folder ``checkpoints`` needs only its name.
 
     Returns:
@@ -19,7 +19,9 @@ def check(spec: ExperimentSpec, data: Path) -> tuple[list[Path], list[str]]:
     Raises:
         InvalidValue: the file is missing, has another layout than the model, or is not finite.
     """
-    from fedsiege import models  # imported late: it imports torch
+    from fedsiege import datasets, models  # imported late: it imports torch
+
+    spec = resolved.spec
 
     if spec.init is None or spec.init in models.WORDS:
         return [], []
@@ -32,7 +34,8 @@ def check(spec: ExperimentSpec, data: Path) -> tuple[list[Path], list[str]]:
         )
         raise InvalidValue("INIT", spec.init, allowed)
     try:
-        models.read_finite(path, spec.model)
+        inputs = resolved.inputs or datasets.load(spec.dataset, data).inputs
+        models.read_finite(path, models.Classifier(spec.model, inputs))
     except InvalidValue as error:
         raise InvalidValue("INIT", spec.init, error.allowed) from error
     except MissingData as error:

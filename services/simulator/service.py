@@ -73,12 +73,13 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
     if spec.dataset == "auto":
         name, reason = datasets.resolve("auto", data, DOWNLOAD_TIMEOUT)
         spec = spec.model_copy(update={"dataset": name})
-    labels = datasets.load(spec.dataset, data).train_labels
+    loaded = datasets.load(spec.dataset, data)
     try:
-        partitions.parse(spec.partition).check(labels, spec.clients or 1, spec.samples)
+        share = partitions.parse(spec.partition)
+        share.check(loaded.train_labels, spec.clients or 1, spec.samples)
     except InvalidValue as error:
         raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
-    return replace(resolved, spec=spec), reason
+    return replace(resolved, spec=spec).with_inputs(loaded.inputs), reason
 
 
 def check_certificate(hello: pb.Hello, caller: callers.Caller) -> None:

@@ -12,7 +12,7 @@ def local_training(
     join: pb.Join,
     spec: ExperimentSpec,
     data: Path,
-    alter: Alter = lambda shard, _: shard,
+    alter: Alter = lambda shard, *_: shard,
 ) -> LocalTraining:
     """Set up the local training of an experiment.
 

@@ -37,6 +37,6 @@ def test_the_model_has_the_width_asked_for() -> None:
 
 def test_the_data_set_is_the_same_every_time() -> None:
     one, other = (datasets.load("spots", Path("unused")) for _ in range(2))
-    assert np.array_equal(one.train_images, other.train_images)
+    assert np.array_equal(one.train_samples, other.train_samples)
     assert np.bincount(one.test_labels).tolist() == [50] * 10
-    assert datasets.load("spots:noise=0", Path("unused")).train_images.max() == 255
+    assert datasets.load("spots:noise=0", Path("unused")).train_samples.max() == 255

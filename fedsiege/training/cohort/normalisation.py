@@ -84,17 +84,18 @@ class GroupNorm(Normalisation):
 class BatchNorm(Normalisation):
     """Batch normalisation of the channels of all participants; each has its own statistics.
 
-    It uses the statistics of the batch, as in train mode. Running averages are not parameters, are
-    not used by training, and stay unchanged.
+    It uses the statistics of the batch, as in train mode.
     """
 
     mixes_samples = True
 
     @staticmethod
     def objection(call: Call) -> str | None:
-        """Refuse eval mode, which uses the running averages."""
+        """Refuse eval mode and running averages, which are part of the update."""
         if call.module is not None and not call.module.training:
             return "it is in eval mode, only train mode is covered"
+        if getattr(call.module, "running_mean", None) is not None:
+            return "it keeps running statistics"
         return None
 
     def __init__(self, call: Call, block: Block) -> None:

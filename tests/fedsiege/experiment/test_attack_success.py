@@ -100,13 +100,13 @@ class Siege:
         data = datasets.load("digits", Path())
         there = data.train_labels != without
         data = dataclasses.replace(
-            data, train_images=data.train_images[there], train_labels=data.train_labels[there]
+            data, train_samples=data.train_samples[there], train_labels=data.train_labels[there]
         )
-        self.held_out = (data.test_images, data.test_labels)
+        self.held_out = (data.test_samples, data.test_labels)
         self.sgd = LocalSGD(0.02, 0.9, epochs=2, batch_size=16)
         self.trainer = CohortTrainer(models.create("lenet5"), self.sgd)
         self.shards = [
-            Shard(datasets.to_tensor(data.train_images[s]), torch.from_numpy(data.train_labels[s]))
+            Shard(datasets.to_tensor(data.train_samples[s]), torch.from_numpy(data.train_labels[s]))
             for s in partitions.parse("iid").assign(data.train_labels, 10, 0, seed=1)
         ]
         # undisturbed for ten rounds

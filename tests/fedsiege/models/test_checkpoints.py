@@ -262,7 +262,7 @@ def test_shipped_checkpoints_are_as_accurate_as_they_say(dataset: str) -> None:
     with safe_open(path, "pt") as content:
         claimed = float(content.metadata()["accuracy"])
     images = datasets.load(dataset, data)
-    score = Evaluator("net", images.test_images, images.test_labels)(
+    score = Evaluator("net", images.test_samples, images.test_labels)(
         models.read_checkpoint(path, "net")
     )
     # Another processor may round a logit the other way.

@@ -92,7 +92,7 @@ def register(monkeypatch: pytest.MonkeyPatch):
 
 def entry_points(model: str, folder: Path):
     data = datasets.load("digits", folder)
-    few = data.test_images[:10], data.test_labels[:10]
+    few = data.test_samples[:10], data.test_labels[:10]
     return {
         "resolve": lambda: resolve(ExperimentSpec.of({"model": model, "dataset": "digits"})),
         "create": lambda: models.create(model),
@@ -149,7 +149,7 @@ def test_normalisation_of_each_sample_by_itself_is_accepted_and_tested_as_traine
     resolve(ExperimentSpec.of({"model": name, "dataset": "digits"}))
     data = datasets.load("digits", tmp_path)
     weights = models.random_weights(name, 1)
-    images, labels = data.test_images[:150], data.test_labels[:150]
+    images, labels = data.test_samples[:150], data.test_labels[:150]
     whole = Evaluator(name, images, labels)(weights)
     alone = [Evaluator(name, images[i : i + 1], labels[i : i + 1])(weights) for i in range(150)]
     assert whole.accuracy == pytest.approx(np.mean([one.accuracy for one in alone]))
