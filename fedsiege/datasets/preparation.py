@@ -29,6 +29,14 @@ class Preparation(abc.ABC):
         """The values that black and white become; of other samples than pictures -1 and 1."""
         return (-1.0,), (1.0,)
 
+    def shape_of(self, stored: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape that a stored sample of a shape gets; as it was, unless overridden.
+
+        Raises:
+            ValueError: samples of such a shape cannot be prepared.
+        """
+        return stored
+
     @abc.abstractmethod
     def __call__(self, samples: Samples) -> "Tensor":
         """Return ``(N, *shape)`` float32, or int64 for tokens: a copy.
@@ -64,6 +72,14 @@ class Pictures(Preparation):
             for level in (0, 1)
         )
         return black, white
+
+    def shape_of(self, stored: tuple[int, ...]) -> tuple[int, ...]:
+        """Return ``(C, H, W)`` of ``(H, W)`` or ``(H, W, C)``."""
+        if len(stored) not in (2, 3):
+            raise ValueError("pictures are (H, W) or (H, W, C)")
+        height, width, *channels = stored
+        sides = (height, width) if self.size is None else (self.size, self.size)
+        return self.channels or (channels[0] if channels else 1), *sides
 
     def __call__(self, samples: Samples) -> "Tensor":
         """Return ``(N, C, H, W)`` float32 of ``(N, H, W)`` or ``(N, H, W, C)`` uint8."""
