@@ -2,6 +2,10 @@
 
 - base.py           the base of models, and a model built for the inputs of a data set
 - architectures.py  small convolutional networks
+- resnet20.py, resnet18.py, mobilenet_v2.py, vgg11.py: larger ones, for colour pictures
+- mlp.py            linear layers, for tables and pictures
+- char_lstm.py      a recurrent network, for sequences of tokens
+- normalisation.py  batch, group and local normalisation
 - state.py          the parameters and buffers of a module
 - weights.py        these to and from the flat vector ``(d,)``
 - checkpoints.py    weights in safetensors files
@@ -11,7 +15,15 @@ To add a model, write a file like ``architectures.py`` and import it below: that
 
 from typing import TYPE_CHECKING
 
-from fedsiege.models import architectures as _architectures  # noqa: F401 - registers its models
+from fedsiege.models import (  # noqa: F401 - each registers its models
+    architectures as _architectures,
+)
+from fedsiege.models import char_lstm as _char_lstm  # noqa: F401
+from fedsiege.models import mlp as _mlp  # noqa: F401
+from fedsiege.models import mobilenet_v2 as _mobilenet_v2  # noqa: F401
+from fedsiege.models import resnet18 as _resnet18  # noqa: F401
+from fedsiege.models import resnet20 as _resnet20  # noqa: F401
+from fedsiege.models import vgg11 as _vgg11  # noqa: F401
 from fedsiege.models.base import (
     Classifier,
     Model,

@@ -4,7 +4,7 @@ import abc
 import functools
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import nn
@@ -27,6 +27,9 @@ class Model(Component, abc.ABC):
     ``(N, inputs.classes)``. Its state is its parameters and its floating-point buffers; see
     ``fedsiege.models.state``.
     """
+
+    #: The name of its ImageNet weights among torchvision's; empty for none.
+    imagenet: ClassVar[str] = ""
 
     @abc.abstractmethod
     def build(self, inputs: Inputs) -> nn.Module:

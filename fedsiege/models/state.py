@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fedsiege.errors import InvalidValue
+from fedsiege.models.normalisation import LocalBatchNorm2d
 
 #: The buffers that hold a variance, by the end of their names; it is never below 0.
 _VARIANCE = "running_var"
@@ -39,7 +40,7 @@ def refuse_mixing(module: nn.Module, name: str) -> None:
 
     Batch normalisation without running statistics does so when tested, too, so that predictions
     depend on the size and order of the test batches. InstanceNorm and GroupNorm process each sample
-    separately and are accepted.
+    separately and are accepted. So is ``LocalBatchNorm2d``, which is asked for by ``norm=local``.
 
     Args:
         module: the module.
@@ -51,12 +52,15 @@ def refuse_mixing(module: nn.Module, name: str) -> None:
     found = [
         f"{path or 'the module itself'} ({type(layer).__name__})"
         for path, layer in module.named_modules()
-        if isinstance(layer, _BatchNorm) and layer.running_mean is None
+        if isinstance(layer, _BatchNorm)
+        and layer.running_mean is None
+        and not isinstance(layer, LocalBatchNorm2d)  # that one says so
     ]
     if found:
         allowed = (
             f"a model that classifies each sample by itself: {', '.join(found)} normalises by the "
             "other samples of the batch, when tested as well. BatchNorm with running statistics, "
-            "GroupNorm and LayerNorm can be used"
+            "GroupNorm and LayerNorm can be used, and where that is meant LocalBatchNorm2d of "
+            "fedsiege.models.normalisation"
         )
         raise InvalidValue("model", name, allowed)
