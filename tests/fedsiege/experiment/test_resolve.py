@@ -13,6 +13,7 @@ from fedsiege import attacks, models
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.inputs import Inputs
 from tests.cases import each
 
 
@@ -51,7 +52,7 @@ def test_a_model_that_the_engine_cannot_run_takes_the_loop_and_says_why(
     class Own(models.Model):
         name, summary = "own", "of a test"
 
-        def build(self) -> nn.Module:
+        def build(self, inputs: Inputs) -> nn.Module:
             return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.PReLU())
 
     monkeypatch.setitem(models.registry._classes, "own", Own)

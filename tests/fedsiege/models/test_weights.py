@@ -7,6 +7,7 @@ import torch
 
 from fedsiege import models, seeding
 from fedsiege.errors import InvalidValue
+from fedsiege.inputs import MNIST_LIKE
 
 
 @pytest.mark.parametrize("name", models.names())
@@ -55,7 +56,7 @@ def test_random_weights_are_torchs_default_initialisation(name: str) -> None:
     torch_seed = seeding.torch_generator(7, "initial weights").initial_seed()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed)
-        expected = models.flatten(models.registry.create(name).build())
+        expected = models.flatten(models.registry.create(name).build(MNIST_LIKE))
     assert torch.equal(models.random_weights(name, 7), expected)
 
 

@@ -188,7 +188,7 @@ class Normalised(nn.Module):
         (lambda: RoundContext(architecture=dict), UnfitRound, "architecture builds a dict"),
         (lambda: RoundContext(root=INPUTS), UnfitRound, "root must be .* a pair"),
         (lambda: RoundContext(root=(INPUTS, INPUTS[:, 0])), UnfitRound, "root labels .* whole"),
-        (lambda: RoundContext(root=(INPUTS, LABELS[:3])), InvalidValue, r"one per image: \(40,\)"),
+        (lambda: RoundContext(root=(INPUTS, LABELS[:3])), InvalidValue, r"one per sample: \(40,\)"),
         (lambda: RoundContext(root=(LABELS, LABELS)), InvalidValue, "floating point"),
         (lambda: RoundContext(model=["a"]), UnfitRound, r"model\[0\] is a str"),
     ],

@@ -52,11 +52,10 @@ def test_a_large_test_set_is_converted_batch_by_batch(monkeypatch: pytest.Monkey
 
     def to_tensor(images: npt.NDArray[np.uint8]) -> torch.Tensor:
         converted.append(len(images))
-        return datasets.base.to_tensor(images)
+        return datasets.to_tensor(images)
 
     monkeypatch.setattr(evaluation, "_KEPT_READY", 0)
-    monkeypatch.setattr(evaluation.datasets, "to_tensor", to_tensor)
-    assert Evaluator("net", IMAGES, LABELS)(weights) == ready
+    assert Evaluator("net", IMAGES, LABELS, preparation=to_tensor)(weights) == ready
     assert sum(converted) == COUNT
     assert max(converted) < COUNT
 
@@ -110,8 +109,8 @@ def test_weights_of_another_model_are_refused() -> None:
 
 
 @pytest.mark.parametrize("count", [0, COUNT - 1])
-def test_each_image_needs_a_label_and_there_must_be_one(count: int) -> None:
-    with pytest.raises(InvalidValue, match="one per image"):
+def test_each_sample_needs_a_label_and_there_must_be_one(count: int) -> None:
+    with pytest.raises(InvalidValue, match="one per sample"):
         Evaluator("net", IMAGES if count else IMAGES[:0], LABELS[:count])
 
 

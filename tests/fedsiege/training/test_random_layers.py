@@ -54,7 +54,7 @@ def test_each_participant_has_a_seed(trainer, draw):
 
 def test_a_participant_drops_the_same_whichever_worker_hosts_it(monkeypatch):
     module = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
-    monkeypatch.setattr(models, "create", lambda name: module)
+    monkeypatch.setattr(models.Classifier, "create", lambda self: module)
 
     def updates(hosted: list[int], round_number: int, seed: int = 3) -> Tensor:
         training = LocalTraining("own", "digits", Path("nowhere"), "sample", 4, 6, seed, SGD)

@@ -16,7 +16,7 @@ from fedsiege.training.optimiser import LocalSGD
 @pytest.mark.parametrize(
     ("name", "images", "labels"),
     [
-        ("images", torch.zeros(2, 28, 28), torch.zeros(2, dtype=torch.int64)),
+        ("images", torch.zeros(2), torch.zeros(2, dtype=torch.int64)),
         ("images", torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)),
         ("labels", torch.zeros(2, 1, 28, 28), torch.zeros(3, dtype=torch.int64)),
         ("labels", torch.zeros(2, 1, 28, 28), torch.zeros(2, 1, dtype=torch.int64)),
