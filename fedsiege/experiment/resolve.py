@@ -75,7 +75,8 @@ def resolve(
             updates.
     """
     # Here and not above: these bring torch, which a help text must not wait for.
-    from fedsiege import attacks, models, rules
+    from fedsiege import attacks, models, privacy, rules
+    from fedsiege.experiment import protection
 
     if spec.deadline is None:
         spec = spec.model_copy(update={"deadline": deadline})
@@ -134,14 +135,28 @@ def resolve(
             if sending:
                 auditing.check(sending)
         resolved = resolved.model_copy(update={"audit": detectors.spell(auditing)})
+    if spec.privacy:
+        with _about("PRIVACY", spec.privacy, "privacy"):
+            resolved = resolved.model_copy(update={"privacy": spell(privacy.parse(spec.privacy))})
     notes = (
         *filter(None, [why]),
         *_notes_on_attack(spec, attack),
         *filter(None, [unfit]),
         *_notes_on_rule(spec, rule, updates, assumed),
         *_notes_on_training(spec, rule, local),
+        *protection.check(spec, rule, _buffers(spec, inputs)),
     )
     return ResolvedSpec(resolved, notes, inputs)
+
+
+def _buffers(spec: ExperimentSpec, inputs: Inputs | None) -> int:
+    """Return how many values of the model are buffers, 0 where its inputs are not known."""
+    from fedsiege import models
+
+    if inputs is None:
+        return 0
+    classifier = models.Classifier(spec.model, inputs)
+    return models.size(classifier) - models.trained(classifier)
 
 
 def _sending(spec: ExperimentSpec, attack: Any, scheduled: int) -> int:  # any registered attack

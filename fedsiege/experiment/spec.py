@@ -169,6 +169,20 @@ class ExperimentSpec(Settings):
         training=True,
     )
 
+    privacy: str = setting(
+        "",
+        "How participants protect their updates by differential privacy",
+        "ldp:epsilon=E,delta=D,clip=C; empty: not at all",
+        training=True,
+    )
+    stop_at_epsilon: float | None = setting(
+        None,
+        "Privacy budget, epsilon of all rounds together, before which a run with PRIVACY or "
+        "RULE=dp-fedavg ends",
+        "a number above 0; unset: it runs all ROUNDS",
+        gt=0,
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _adam_takes_no_default_momentum(cls, settings: Any) -> Any:  # as pydantic has it
@@ -176,7 +190,7 @@ class ExperimentSpec(Settings):
             return {"momentum": 0.0, **settings}
         return settings
 
-    @field_validator("audit", "faults", "intrusions", mode="before")
+    @field_validator("audit", "faults", "intrusions", "privacy", mode="before")
     @classmethod
     def _none_is_nothing(cls, value: object) -> object:
         return "" if value == "none" else value  # as the tables of them say it

@@ -21,6 +21,7 @@ from fedsiege import seeding
 from fedsiege.errors import UnfitRound
 from fedsiege.inputs import Inputs
 from fedsiege.numerics.threads import row_blocks, share
+from fedsiege.privacy.gaussian import Release
 from fedsiege.registry import Component, Registry
 from fedsiege.rules.context import Counts, RoundContext, received
 from fedsiege.rules.updates import Kind, U, Updates
@@ -105,6 +106,11 @@ class Rule(Component, abc.ABC):
     def root_samples(self) -> int:
         """How many clean samples the aggregator has to hand in as the context's root."""
         return 0
+
+    @property
+    def release(self) -> Release | None:
+        """What its aggregate gives away of one participant; None where it promises nothing."""
+        return None
 
     def assuming(self, f: int) -> Self:
         """Return this rule with f hostile participants, where it must assume some and sets none."""

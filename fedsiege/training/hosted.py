@@ -9,6 +9,8 @@ from torch import Tensor
 from fedsiege import datasets, models, partitions, seeding
 from fedsiege.errors import InvalidValue
 from fedsiege.inputs import Domain
+from fedsiege.privacy import Mechanism
+from fedsiege.privacy.base import PURPOSE
 from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.choice import choose
 from fedsiege.training.optimiser import LocalOptimiser
@@ -30,6 +32,7 @@ class LocalTraining:
         seed: the seed of the run.
         optimiser: the optimiser of each step.
         clip: L2 norm C to which each update is clipped, ``g min(1, C / ||g||)``; 0 for none.
+        privacy: what a participant does to its update before it sends it; None for nothing.
         device: where to compute, "cpu" or "cuda".
         alter: changes a participant's samples before it trains on them.
 
@@ -50,6 +53,7 @@ class LocalTraining:
         optimiser: LocalOptimiser,
         *,
         clip: float = 0.0,
+        privacy: Mechanism | None = None,
         device: str = "cpu",
         alter: Alter = lambda shard, *_: shard,
     ) -> None:
@@ -62,7 +66,8 @@ class LocalTraining:
         self.classifier = models.Classifier(model, self._data.inputs)
         self._module = self.classifier.create().to(device)
         self._seed, self._optimiser, self._clip, self._device = seed, optimiser, clip, device
-        self._alter = alter
+        self._alter, self._privacy = alter, privacy
+        self._trained = models.trained(self.classifier)
         self._shards: dict[int, Shard] = {}
 
     def prepare(self, indices: Sequence[int], trainer: str = "auto") -> str:
@@ -99,6 +104,8 @@ class LocalTraining:
         weights: Tensor,
         indices: Sequence[int],
         factor: Tensor | None = None,
+        *,
+        protected: bool = True,
     ) -> Iterator[tuple[Sequence[int], Tensor]]:
         """Train participants from the global model, block by block; call ``prepare`` before.
 
@@ -107,6 +114,7 @@ class LocalTraining:
             weights: ``(d,)`` float32, the global model; not changed.
             indices: the participants to train, all of them loaded.
             factor: ``(d,)`` multiplied with each gradient, None for 1.
+            protected: whether the updates are protected where the experiment has a mechanism.
 
         Yields:
             The indices of a block, in order, and their updates ``(k, d)`` float32 on the CPU.
@@ -127,4 +135,14 @@ class LocalTraining:
             rows = deltas.cpu()
             if self._clip:
                 rows *= (self._clip / rows.norm(dim=1, keepdim=True)).clamp(max=1)
+            if self._privacy is not None and protected:
+                self._protect(self._privacy, rows, indices[block], round_number)
             yield indices[block], rows
+
+    def _protect(
+        self, mechanism: Mechanism, rows: Tensor, indices: Sequence[int], round_number: int
+    ) -> None:
+        """Protect updates ``(k, d)`` in place; buffers stay as they are."""
+        for row, index in zip(rows[:, : self._trained], indices, strict=True):
+            random = seeding.generator(self._seed, PURPOSE, round_number, index)
+            row.copy_(mechanism.protect(row, random))

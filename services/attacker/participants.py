@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fedsiege import attacks, inputs, models
+from fedsiege import attacks, inputs, models, privacy
 from fedsiege.attacks import Attack, Broadcast, Knowledge
 from fedsiege.inputs import Domain
 from fedsiege.services.rpc import settings
@@ -46,6 +46,7 @@ class HostileParticipants(HostedParticipants):
         self._state_before: object | None = None
         self._state_after: object | None = None
         self._training: LocalTraining | None = None
+        self._protects = False
         self._order = pb.TakePart()
 
     @property
@@ -78,6 +79,8 @@ class HostileParticipants(HostedParticipants):
         spec = settings.read(join.attack.training.settings)
         if self._attack.poisons:  # clipping would weaken what the poisoned data teach
             spec = spec.model_copy(update={"clip": 0.0})
+        mechanism = privacy.parse(spec.privacy)
+        self._protects = mechanism is not None and mechanism.hostile
         self._training = local_training(join, spec, self._data, self._poison)
         how = self._training.prepare(join.participant_indices, spec.trainer)
         return f"{method}; {how}"
@@ -167,7 +170,7 @@ class HostileParticipants(HostedParticipants):
         informed = replace(
             broadcast,
             hostile=hostile,
-            own=self._train(self._training, broadcast, hostile, factor),
+            own=self._train(self._training, broadcast, hostile, factor, protected=self._protects),
             participants=self._order.num_scheduled,
         )
         if self._attack.knows is Knowledge.FULL:
@@ -182,6 +185,7 @@ class HostileParticipants(HostedParticipants):
         broadcast: Broadcast,
         indices: Sequence[int],
         factor: Tensor | None = None,
+        protected: bool = True,
     ) -> Tensor:
         """Return the updates of ``k`` participants after local training, ``(k, d)``.
 
@@ -190,10 +194,13 @@ class HostileParticipants(HostedParticipants):
             broadcast: the round and its model.
             indices: the participants.
             factor: ``(d,)`` factors of the gradient; None for 1.
+            protected: whether they protect their updates, as benign participants do.
         """
         training.load(indices)
         rows = torch.empty(len(indices), self._size)
-        blocks = training.updates(broadcast.round_number, broadcast.model, indices, factor)
+        blocks = training.updates(
+            broadcast.round_number, broadcast.model, indices, factor, protected=protected
+        )
         end = 0
         for _, deltas in blocks:
             start, end = end, end + len(deltas)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fedsiege import privacy
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.training import optimiser
 from fedsiege.training.hosted import Alter, LocalTraining
@@ -43,6 +44,7 @@ def local_training(
             spec.weight_decay,
         ),
         clip=spec.clip,
+        privacy=privacy.parse(spec.privacy),
         device=join.device or "cpu",
         alter=alter,
     )
