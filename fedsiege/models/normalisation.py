@@ -47,7 +47,9 @@ def layer(norm: str) -> Callable[[int], nn.Module]:
     Args:
         norm: "batch", "group" or "local". A group has 16 channels where that divides them.
     """
-    return {"batch": nn.BatchNorm2d, "group": _group, "local": LocalBatchNorm2d}[norm]
+    layers: dict[str, Callable[[int], nn.Module]]
+    layers = {"batch": nn.BatchNorm2d, "group": _group, "local": LocalBatchNorm2d}
+    return layers[norm]
 
 
 def _group(channels: int) -> nn.GroupNorm:

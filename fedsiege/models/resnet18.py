@@ -52,10 +52,9 @@ class ResNet18(Model):
         layer = normalisation.layer(self.norm)
         module: nn.Module = make(num_classes=inputs.classes, norm_layer=layer)
         large = min(inputs.shape[1:]) >= _LARGE
-        sizes = {"kernel_size": 7, "stride": 2, "padding": 3} if large else {"kernel_size": 3}
         if not large or inputs.shape[0] != 3:
-            sizes = {"padding": 1, **sizes}
-            module.conv1 = nn.Conv2d(inputs.shape[0], 64, bias=False, **sizes)
+            kernel, stride, padding = (7, 2, 3) if large else (3, 1, 1)
+            module.conv1 = nn.Conv2d(inputs.shape[0], 64, kernel, stride, padding, bias=False)
             nn.init.kaiming_normal_(module.conv1.weight, mode="fan_out", nonlinearity="relu")
         if not large:
             module.maxpool = nn.Identity()

@@ -50,7 +50,7 @@ def train(
         for step, (active, width) in enumerate(schedule.extents):
             block.step, block.active = step, active
             if not schedule.repeats(step):
-                batch = channels_last(images[samples[step, :width, :active]].flatten(1, 2))
+                batch = _batch(images[samples[step, :width, :active]])
             logits = network.forward(batch)[-1]
             given, share = (of_all[step, :active, :width] for of_all in (labels, shares))
             network.backward(_loss_gradient(logits, given, share))
@@ -73,7 +73,7 @@ def demand(
     Args:
         graph: the module.
         optimiser: the optimiser of each step.
-        image: the shape of an image, ``(C, H, W)``.
+        image: the shape of an image, ``(C, H, W)``, or of another sample.
         samples: the number of the participant's samples, 1 or more.
         factor: whether the gradients are multiplied by a factor.
 
@@ -85,7 +85,7 @@ def demand(
     batch = min(optimiser.batch_size, samples)
     steps = optimiser.epochs * math.ceil(samples / optimiser.batch_size)
     block = Block(1, batch, [steps], optimiser, start, start if factor else {}, active=1)
-    values = Network(graph, block).forward(torch.zeros(1, *image))
+    values = Network(graph, block).forward(_batch(torch.zeros(1, 1, *image)))
     results = batch * sum(value.numel() for value in values)
     return results / len(values), results + block.kept
 
@@ -108,7 +108,7 @@ class Network:
             self._learns.append(before or bool(call.parameters))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the images ``(B, A·K, H, W)`` and the result of every operation."""
+        """Return the images ``(B, A·K, H, W)``, or rows, and the result of every operation."""
         values = [images]
         for call, layer in zip(self._graph.calls, self._layers, strict=True):
             values.append(layer.forward(*(values[i] for i in call.inputs)))
@@ -133,6 +133,11 @@ class Network:
             deltas[name].zero_()
         for layer in self._layers:
             layer.write(deltas)
+
+
+def _batch(samples: Tensor) -> Tensor:
+    """Return ``(B, A, ..)`` samples in the form of images, or of rows for samples of one axis."""
+    return samples.transpose(0, 1) if samples.ndim == 3 else channels_last(samples.flatten(1, 2))
 
 
 def _loss_gradient(logits: Tensor, labels: Tensor, shares: Tensor) -> Tensor:
