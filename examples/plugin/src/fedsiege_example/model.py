@@ -13,7 +13,7 @@ from fedsiege.models import Model
 
 
 @dataclass(frozen=True)
-class Mlp(Model):
+class Perceptron(Model):
     """Classify by one hidden layer with ReLU.
 
     Its layers are named, so that the tensors of a checkpoint have the names ``fc1.weight`` and so
@@ -23,7 +23,7 @@ class Mlp(Model):
         An example of FedSiege.
     """
 
-    name: ClassVar[str] = "mlp"
+    name: ClassVar[str] = "perceptron"
     summary: ClassVar[str] = "one hidden layer"
 
     hidden: Annotated[int, Ge(1), Le(10_000), "width of the hidden layer"] = 64
