@@ -114,7 +114,6 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         """Create a federation: resolve its specification, build and test its initial model."""
         spec = request.spec
         rule = rules.parse(spec.rule or "fedavg")
-        rule.check_local_training()
         auditing = detectors.parse(spec.audit) if spec.audit else None
         device = spec.device or "cpu"
         if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
