@@ -5,6 +5,7 @@ from typing import Any
 from fedsiege import privacy
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.inputs import Inputs
 
 #: Seeds below it can be found by trying them all.
 _GUESSABLE = 2**32
@@ -23,13 +24,17 @@ def budget_of(spec: ExperimentSpec) -> privacy.Budget:
     return privacy.Budget(mechanism.release if mechanism else None, central)
 
 
-def check(spec: ExperimentSpec, rule: Any, buffers: int) -> tuple[str, ...]:  # any rule
+def check(
+    spec: ExperimentSpec,
+    rule: Any,  # any rule
+    inputs: Inputs | None,
+) -> tuple[str, ...]:
     """Check the settings of privacy, and return notes on them.
 
     Args:
         spec: the experiment.
         rule: its rule, resolved.
-        buffers: how many values of the model are buffers.
+        inputs: what the model takes; None where that is not known yet.
 
     Raises:
         InvalidValue: STOP_AT_EPSILON without a mechanism that it could stop, or below what one
@@ -56,7 +61,14 @@ def check(spec: ExperimentSpec, rule: Any, buffers: int) -> tuple[str, ...]:  # 
             raise InvalidValue("STOP_AT_EPSILON", spec.stop_at_epsilon, allowed)
     if mechanism is None:
         return tuple(notes)
-    notes += mechanism.remarks()
+    buffers, trained = 0, None
+    if inputs is not None:
+        from fedsiege import models
+
+        classifier = models.Classifier(spec.model, inputs)
+        trained = models.trained(classifier)
+        buffers = models.size(classifier) - trained
+    notes += mechanism.remarks(trained)
     if spec.seed < _GUESSABLE:
         notes.append(
             f"SEED={spec.seed} can be guessed, and with it the noise of PRIVACY computed: fine for "

@@ -75,11 +75,12 @@ def resolve(
             updates.
     """
     # Here and not above: these bring torch, which a help text must not wait for.
-    from fedsiege import attacks, models, privacy, rules
+    from fedsiege import attacks, privacy, rules
     from fedsiege.experiment import protection
 
     if spec.deadline is None:
         spec = spec.model_copy(update={"deadline": deadline})
+    spec, on_norm = _normalised(spec)
     inputs = inputs or _known_inputs(spec.dataset)
     _check_task(spec, inputs)
     with _about("ATTACK_NAME", spec.attack_name, "attack"):
@@ -101,9 +102,8 @@ def resolve(
     with _about("RULE", spec.rule, "rule"):
         # Rules that reckon with the participants' training, or repeat it, assume this one.
         local = {"lr": spec.lr, "momentum": spec.momentum, "optimizer": spec.optimizer}
-        local |= {"epochs": spec.epochs, "batch": spec.batch}
+        local |= {"epochs": sum(spec.epochs_range) // 2, "batch": spec.batch, "mu": spec.prox}
         asked = rules.parse(spec.rule, **local)
-        asked.check_local_training()
         if inputs is not None:
             asked.check_inputs(inputs)
         rule = asked.for_participants(updates) if updates else asked
@@ -122,7 +122,6 @@ def resolve(
             "scale": getattr(attack, "scale", spec.scale),
             "threshold": updates or None,
             "rule": rule_name,
-            "model": spell(models.parse(spec.model)),
             "dataset": _spelled_dataset(spec.dataset),
         }
     )
@@ -140,23 +139,14 @@ def resolve(
             resolved = resolved.model_copy(update={"privacy": spell(privacy.parse(spec.privacy))})
     notes = (
         *filter(None, [why]),
+        *on_norm,
         *_notes_on_attack(spec, attack),
         *filter(None, [unfit]),
         *_notes_on_rule(spec, rule, updates, assumed),
         *_notes_on_training(spec, rule, local),
-        *protection.check(spec, rule, _buffers(spec, inputs)),
+        *protection.check(spec, rule, inputs),
     )
     return ResolvedSpec(resolved, notes, inputs)
-
-
-def _buffers(spec: ExperimentSpec, inputs: Inputs | None) -> int:
-    """Return how many values of the model are buffers, 0 where its inputs are not known."""
-    from fedsiege import models
-
-    if inputs is None:
-        return 0
-    classifier = models.Classifier(spec.model, inputs)
-    return models.size(classifier) - models.trained(classifier)
 
 
 def _sending(spec: ExperimentSpec, attack: Any, scheduled: int) -> int:  # any registered attack
@@ -193,13 +183,35 @@ def _known_inputs(dataset: str) -> Inputs | None:
         return datasets.inputs_of(dataset)
 
 
-def _check_task(spec: ExperimentSpec, inputs: Inputs | None) -> None:
-    """Check the model, the data and how they are shared out, and what goes with them."""
-    from fedsiege import models, partitions
+def _normalised(spec: ExperimentSpec) -> tuple[ExperimentSpec, list[str]]:
+    """Return a specification whose model has all its parameters, and notes on NORM.
+
+    NORM sets how the model is normalised, if the model has that parameter and its text does not.
+    """
+    from fedsiege import models
 
     _check_name("MODEL", spec.model, "model", models.names())
     with _about("MODEL", spec.model, "model"):
-        models.parse(spec.model)
+        model = models.parse(spec.model, **({"norm": spec.norm} if spec.norm else {}))
+    norm, notes = getattr(model, "norm", None), []
+    if spec.norm and norm is None:
+        notes.append(f"NORM={spec.norm} has no effect: {model.name} has no normalisation to choose")
+    elif spec.norm and norm != spec.norm:
+        notes.append(f"NORM={spec.norm} has no effect: MODEL={spec.model} sets it")
+    if norm == "local":
+        notes.append(
+            "norm=local: the model classifies a sample by the others of its batch, in the test, "
+            "too, whose batches are the same in every round"
+        )
+    return spec.model_copy(update={"model": spell(model)}), notes
+
+
+def _check_task(spec: ExperimentSpec, inputs: Inputs | None) -> None:
+    """Check the model, the data and how they are shared out, and what goes with them."""
+    from fedsiege import models, partitions
+    from fedsiege.models import imagenet
+
+    with _about("MODEL", spec.model, "model"):
         if inputs is not None:
             classifier = models.Classifier(spec.model, inputs)
             models.layout(classifier)  # refuses a model that does not take them
@@ -209,6 +221,9 @@ def _check_task(spec: ExperimentSpec, inputs: Inputs | None) -> None:
     if spec.init == "pretrained" and spec.dataset != "auto":
         with _about("INIT", spec.init, "init"):
             models.shipped_checkpoint(spec.model, spec.dataset)
+    if spec.init == "imagenet":
+        with _about("INIT", spec.init, "init"):
+            imagenet.file_name(spec.model)
     if spec.clients == 0:
         _check_open(spec, share.name)
     elif spec.min_clients is not None:
@@ -424,6 +439,8 @@ def _notes_on_training(
                 f"{last.name} reckons with {name}={assumed}, but the participants train with "
                 f"{name}={value}"
             )
+    if isinstance(spec.epochs, str) and hasattr(last, "epochs"):
+        yield f"{last.name} trains for {last.epochs} epochs itself, participants for {spec.epochs}"
     if spec.weight_decay and hasattr(last, "lr"):
         yield f"{last.name} reckons without the participants' weight_decay={spec.weight_decay:g}"
 

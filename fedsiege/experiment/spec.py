@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import field_validator, model_validator
+from pydantic import TypeAdapter, field_validator, model_validator
 
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.experiment import intrusions
@@ -21,6 +21,8 @@ from fedsiege.experiment.faults import FaultPlan
 from fedsiege.experiment.hostile import hostile_count
 from fedsiege.experiment.plain_yaml import read_yaml
 from fedsiege.experiment.settings import MOST, Settings, count, marked, setting
+
+_WHOLE = TypeAdapter(int)
 
 
 class ExperimentSpec(Settings):
@@ -74,7 +76,13 @@ class ExperimentSpec(Settings):
         lt=1,
         training=True,
     )
-    epochs: int = count(2, "Local epochs a round", 1, training=True)
+    epochs: int | str = setting(
+        2,
+        "Local epochs a round",
+        f"a whole number from 1 to {MOST}, or a range such as 1-4, of which a number is drawn for "
+        "each participant and round",
+        training=True,
+    )
     batch: int = count(4, "Local batch size", 1, training=True)
     dataset: str = setting("auto", "Data set", "auto, digits, mnist or fashion")
     partition: str = setting(
@@ -86,10 +94,10 @@ class ExperimentSpec(Settings):
     init: str | None = setting(
         None,
         "Initial weights",
-        "pretrained, random, or a safetensors file, as a path or as *.safetensors; "
+        "pretrained, random, imagenet, or a safetensors file, as a path or as *.safetensors; "
         "unset: pretrained where a checkpoint ships",
         # A word that is neither is a mistyped one, not a file.
-        pattern=r"^(pretrained|random|[^\p{C}\p{Zl}\p{Zp}]*(/[^\p{C}\p{Zl}\p{Zp}]+|\.safetensors))$",
+        pattern=r"^(pretrained|random|imagenet|[^\p{C}\p{Zl}\p{Zp}]*(/[^\p{C}\p{Zl}\p{Zp}]+|\.safetensors))$",
         max_length=1000,
     )
     seed: int = setting(
@@ -168,6 +176,11 @@ class ExperimentSpec(Settings):
         ge=0,
         training=True,
     )
+    norm: Literal["batch", "group", "local"] | None = setting(
+        None,
+        "Normalisation of a model that has one",
+        "batch with running statistics, group, or local: by each batch alone; unset: the model's",
+    )
 
     privacy: str = setting(
         "",
@@ -183,6 +196,14 @@ class ExperimentSpec(Settings):
         gt=0,
     )
 
+    prox: float = setting(
+        0.0,
+        "Weight mu of FedProx's proximal term, mu/2 times the squared distance to the global model",
+        "a number, 0 or more",
+        ge=0,
+        training=True,
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _adam_takes_no_default_momentum(cls, settings: Any) -> Any:  # as pydantic has it
@@ -194,6 +215,17 @@ class ExperimentSpec(Settings):
     @classmethod
     def _none_is_nothing(cls, value: object) -> object:
         return "" if value == "none" else value  # as the tables of them say it
+
+    @field_validator("epochs", mode="before")
+    @classmethod
+    def _epochs_are_a_number_or_a_range(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("a truth value")
+        ends = value.split("-") if isinstance(value, str) else [value]
+        first, last = (_WHOLE.validate_python(end) for end in (ends[0], ends[-1]))
+        if not 1 <= first <= last <= MOST or len(ends) > 2:
+            raise ValueError(value)
+        return first if first == last else f"{first}-{last}"
 
     @field_validator("faults")
     @classmethod
@@ -220,6 +252,12 @@ class ExperimentSpec(Settings):
             allowed = "0, or unset, with OPTIMIZER=adam, which has moments of its own"
             raise InvalidValue("MOMENTUM", self.momentum, allowed)
         return self
+
+    @property
+    def epochs_range(self) -> tuple[int, int]:
+        """The fewest and the most local epochs of a participant in a round."""
+        first, mark, last = str(self.epochs).partition("-")
+        return int(first), int(last if mark else first)
 
     @property
     def hostile(self) -> int:

@@ -36,8 +36,12 @@ class Mechanism(Component, abc.ABC):
             random: draws the noise.
         """
 
-    def remarks(self) -> list[str]:
-        """Return what people should know of these parameters, a sentence each."""
+    def remarks(self, size: int | None) -> list[str]:
+        """Return what people should know of these parameters, a sentence each.
+
+        Args:
+            size: how many values of the model are trained; None where that is not known yet.
+        """
         return []
 
 

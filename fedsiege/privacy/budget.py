@@ -43,10 +43,9 @@ class Budget:
             of: from how many.
         """
         if self._local is not None:
-            most = max(self._rounds.values(), default=0)
-            return self._local.epsilon(
-                max((most, *(self._rounds[one] + 1 for one in participants)))
-            )
+            before = self._rounds.values()
+            times = max([0, *before, *(self._rounds[one] + 1 for one in participants)])
+            return self._local.epsilon(times)
         if self._central is not None:
             return composed(self._central, self._draws + Counter({(drawn, of): 1}))
         return None

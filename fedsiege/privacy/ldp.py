@@ -74,13 +74,19 @@ class LocalGaussian(Mechanism):
         noise = torch.from_numpy(random.standard_normal(len(update), np.float32))
         return update * factor + noise.to(update) * self.deviation
 
-    def remarks(self) -> list[str]:
-        """Return what one round guarantees, where that is not what epsilon says."""
-        if self.sensitivity is None:
-            return []
-        per_round = self.release.epsilon()
-        return [
-            f"sensitivity={self.sensitivity:g} is not calibrated: with clip={self.clip:g} two "
-            f"updates are up to {2 * self.clip:g} apart, and one round guarantees epsilon="
-            f"{per_round:.4g} at delta={self.delta:g}, not epsilon={self.epsilon:g}"
-        ]
+    def remarks(self, size: int | None) -> list[str]:
+        """Return how large the noise is, and what one round guarantees where epsilon is not it."""
+        remarks = []
+        if size is not None:
+            remarks.append(
+                f"PRIVACY adds noise of standard deviation {self.deviation:.4g} to each of "
+                f"{size:,} values, a norm of about {self.deviation * size**0.5:.3g}, to updates of "
+                f"norm {self.clip:g} at most"
+            )
+        if self.sensitivity is not None:
+            remarks.append(
+                f"sensitivity={self.sensitivity:g} is not calibrated: with clip={self.clip:g} two "
+                f"updates are up to {2 * self.clip:g} apart, and one round guarantees epsilon="
+                f"{self.release.epsilon():.4g} at delta={self.delta:g}, not {self.epsilon:g}"
+            )
+        return remarks

@@ -139,9 +139,6 @@ class Rule(Component, abc.ABC):
     def check_inputs(self, inputs: Inputs) -> None:
         """Raise InvalidValue if this rule cannot work with models for such inputs."""
 
-    def check_local_training(self) -> None:
-        """Raise InvalidValue if this rule assumes training that no participant here does."""
-
     def remark(self, n: int) -> str:
         """Return a remark for users of this rule with n updates; mostly empty."""
         return ""

@@ -123,10 +123,6 @@ class Pipeline(Rule):
         """Raise InvalidValue if the rule cannot work with models for such inputs."""
         self.rule.check_inputs(inputs)
 
-    def check_local_training(self) -> None:
-        """Raise InvalidValue if the rule assumes training that no participant here does."""
-        self.rule.check_local_training()
-
     def remark(self, n: int) -> str:
         """Return what there is to know of the rule with the rows it is given."""
         for step in self.pre:

@@ -46,7 +46,7 @@ class Shard:
             raise InvalidValue("images", given, allowed)
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
             given = f"{self.labels.dtype} {tuple(self.labels.shape)}"
-            raise InvalidValue("labels", given, f"int64, one per image: ({len(self.images)},)")
+            raise InvalidValue("labels", given, f"int64, one per sample: ({len(self.images)},)")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -111,7 +111,8 @@ class Trainer(abc.ABC):
             weights: ``(d,)`` the global model, flat: the parameters, then the floating-point
                 buffers. Its device and dtype are those of the computation. Not changed.
             shards: the samples of each participant; all images have one size.
-            orders: ``(epochs, S_i)`` int64 for each participant, see ``batch_order``.
+            orders: ``(epochs, S_i)`` int64 for each participant, see ``batch_order``. A participant
+                may make fewer epochs than the optimiser's.
             factor: ``(d,)`` multiplied with every gradient of the loss, before weight decay and
                 momentum: 0 keeps a weight out of the loss's reach, -1 ascends. None for 1. Buffers
                 have no gradient.
@@ -133,9 +134,11 @@ class Trainer(abc.ABC):
         if len(orders) != len(shards):
             raise InvalidValue("orders", len(orders), f"one per shard: {len(shards)}")
         for index, (shard, order) in enumerate(zip(shards, orders, strict=True)):
-            if order.shape != (self.optimiser.epochs, len(shard)) or order.dtype != torch.int64:
+            fitting = order.ndim == 2 and order.shape[1] == len(shard)
+            fitting = fitting and 1 <= len(order) <= self.optimiser.epochs
+            if not fitting or order.dtype != torch.int64:
                 given = f"{order.dtype} {tuple(order.shape)}"
-                allowed = f"int64 (epochs, samples): ({self.optimiser.epochs}, {len(shard)})"
+                allowed = f"int64 (epochs, samples): (1 to {self.optimiser.epochs}, {len(shard)})"
                 raise InvalidValue(f"orders[{index}]", given, allowed)
             if shard.images.shape[1:] != shards[0].images.shape[1:]:
                 allowed = f"all the same, as of shard 0: {tuple(shards[0].images.shape[1:])}"

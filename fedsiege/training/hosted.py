@@ -32,6 +32,8 @@ class LocalTraining:
         seed: the seed of the run.
         optimiser: the optimiser of each step.
         clip: L2 norm C to which each update is clipped, ``g min(1, C / ||g||)``; 0 for none.
+        least_epochs: the fewest epochs of a participant in a round; the most are the optimiser's.
+            How many it makes is drawn for each round. None for the most.
         privacy: what a participant does to its update before it sends it; None for nothing.
         device: where to compute, "cpu" or "cuda".
         alter: changes a participant's samples before it trains on them.
@@ -54,6 +56,7 @@ class LocalTraining:
         *,
         clip: float = 0.0,
         privacy: Mechanism | None = None,
+        least_epochs: int | None = None,
         device: str = "cpu",
         alter: Alter = lambda shard, *_: shard,
     ) -> None:
@@ -67,6 +70,9 @@ class LocalTraining:
         self._module = self.classifier.create().to(device)
         self._seed, self._optimiser, self._clip, self._device = seed, optimiser, clip, device
         self._alter, self._privacy = alter, privacy
+        self._least = optimiser.epochs if least_epochs is None else least_epochs
+        if not 1 <= self._least <= optimiser.epochs:
+            raise InvalidValue("least_epochs", least_epochs, f"1 to {optimiser.epochs}")
         self._trained = models.trained(self.classifier)
         self._shards: dict[int, Shard] = {}
 
@@ -94,9 +100,18 @@ class LocalTraining:
         """Return the number of samples that a participant trains on."""
         return len(self._shards[index])
 
-    def steps(self, index: int) -> int:
+    def epochs(self, index: int, round_number: int) -> int:
+        """Return the number of epochs that a participant makes in a round."""
+        most = self._optimiser.epochs
+        if self._least == most:
+            return most
+        random = seeding.generator(self._seed, "local epochs", round_number, index)
+        return int(random.integers(self._least, most + 1))
+
+    def steps(self, index: int, round_number: int) -> int:
         """Return the number of steps that a participant makes in a round."""
-        return self._optimiser.epochs * -(-self.samples(index) // self._optimiser.batch_size)
+        steps = -(-self.samples(index) // self._optimiser.batch_size)
+        return steps * self.epochs(index, round_number)
 
     def updates(
         self,
@@ -121,7 +136,9 @@ class LocalTraining:
         """
         shards = [self._shards[index] for index in indices]
         orders = [
-            batch_order(self._seed, round_number, index, len(shard), self._optimiser.epochs)
+            batch_order(
+                self._seed, round_number, index, len(shard), self.epochs(index, round_number)
+            )
             for index, shard in zip(indices, shards, strict=True)
         ]
         seeds = None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from fedsiege import seeding
@@ -41,6 +42,7 @@ class LoopTrainer(Trainer):
         parameters = list(model.parameters())
         count = sum(parameter.numel() for parameter in parameters)
         trained, carried = weights[:count], _Buffers(model, weights[count:])
+        least = least_batch(model, shards[0].inputs_like(weights)) if shards else 1
         last = bool(shards) and _takes_channels_last(model, shards[0].images.shape[1:])
         vector_to_parameters(trained, parameters)
         start, values, gradient = (torch.zeros_like(trained) for _ in range(3))
@@ -56,7 +58,7 @@ class LoopTrainer(Trainer):
             for buffer in memory:
                 buffer.zero_()
             with seeding.torch_seeded(seeds[index]):
-                self._train(model, shard, order, values, gradient, memory, scale)
+                self._train(model, shard, order, values, gradient, memory, scale, start, least)
             moved = [view.flatten() for view in _views(values - start, parameters, last)]
             yield slice(index, index + 1), torch.cat([*moved, *carried.moved()])[None]
 
@@ -70,6 +72,8 @@ class LoopTrainer(Trainer):
         gradient: Tensor,
         memory: Sequence[Tensor],
         scale: Tensor | None,
+        start: Tensor,
+        least: int,
     ) -> None:
         """Train one participant; the model's parameters and gradients are views of the buffers."""
         images = shard.inputs_like(gradient)
@@ -77,13 +81,36 @@ class LoopTrainer(Trainer):
         batches = [batch for epoch in order for batch in epoch.split(self.optimiser.batch_size)]
         if not len(shard):  # splitting nothing gives one empty batch
             return
+        batches = [batch for batch in batches if len(batch) >= least]
         for number, batch in enumerate(batches, 1):
             gradient.zero_()
             loss = F.cross_entropy(model(images[batch]), labels[batch])
             loss.backward()  # type: ignore[no-untyped-call]
             if scale is not None:
                 gradient.mul_(scale)
-            self.optimiser.step(values, gradient, memory, number)
+            self.optimiser.step(values, gradient, memory, number, start)
+
+
+def least_batch(module: nn.Module, samples: Tensor) -> int:
+    """Return the fewest samples that a module can be trained with: 1, or 2 where 1 raises an error.
+
+    Batch normalisation with running statistics needs two values of each channel. Behind a network
+    that reduces a picture to a single pixel these are two samples. A last batch of one sample is
+    then left out, as with ``drop_last`` of torch's loaders.
+
+    Args:
+        module: the module; not changed.
+        samples: some samples of the shape and type that it takes, on its device.
+    """
+    if not any(isinstance(part, _BatchNorm) for part in module.modules()):
+        return 1
+    trial = copy.deepcopy(module).train()
+    try:
+        with torch.no_grad(), seeding.torch_seeded(0):
+            trial(samples.new_zeros(1, *samples.shape[1:]))
+    except ValueError:  # one value per channel
+        return 2
+    return 1
 
 
 class _Buffers:

@@ -150,14 +150,14 @@ class HostileParticipants(HostedParticipants):
             else:
                 rows = crafted[start : start + _BLOCK]
             yield [
-                Update(index, row.contiguous().numpy(), *self._counts(index))
+                Update(index, row.contiguous().numpy(), *self._counts(index, round_number))
                 for index, row in zip(some, rows, strict=True)
             ]
 
-    def _counts(self, index: int) -> tuple[int, int]:
+    def _counts(self, index: int, round_number: int) -> tuple[int, int]:
         """Return the sample count and the number of steps that a participant reports."""
         if self._training is not None:
-            return self._training.samples(index), self._training.steps(index)
+            return self._training.samples(index), self._training.steps(index, round_number)
         return self._attack.claim([index])
 
     def _add_knowledge(self, broadcast: Broadcast, indices: Sequence[int]) -> Broadcast:

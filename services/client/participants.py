@@ -61,6 +61,6 @@ class BenignParticipants(HostedParticipants):
         training = self._training
         for some, rows in training.updates(round_number, torch.from_numpy(weights), indices):
             yield [
-                Update(index, row, training.samples(index), training.steps(index))
+                Update(index, row, training.samples(index), training.steps(index, round_number))
                 for index, row in zip(some, rows.numpy(), strict=True)
             ]

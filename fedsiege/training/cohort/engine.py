@@ -28,7 +28,7 @@ def train(
         optimiser: the optimiser of each step.
         weights: ``(d,)`` the start values; their device and dtype are those of the computation.
         shards: the samples of each participant, one participant or more.
-        orders: ``(epochs, S_i)`` int64 for each participant.
+        orders: ``(epochs, S_i)`` int64 for each participant; the number of epochs may differ.
         factor: ``(d,)`` multiplied with the gradients, None for 1.
 
     Returns:

@@ -84,7 +84,7 @@ class Stacked:
         if self._factor is not None:
             gradient = gradient * self._factor
         memory = [buffer[: block.active] for buffer in self._memory]
-        block.optimiser.step(self.values, gradient, memory, block.step + 1)
+        block.optimiser.step(self.values, gradient, memory, block.step + 1, self._start)
 
     def write(self, delta: Tensor) -> None:
         """Write the change of the values, ``(P, *shape)``, into ``delta``."""

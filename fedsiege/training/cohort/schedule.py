@@ -38,7 +38,7 @@ class Schedule:
 
         Args:
             sizes: the samples of each participant.
-            orders: ``(epochs, size)`` of each.
+            orders: ``(epochs, size)`` of each; the number of epochs may differ.
             batch_size: the samples of a full batch.
         """
         batch = min(batch_size, max(sizes))
@@ -50,8 +50,11 @@ class Schedule:
         firsts = torch.tensor([0, *itertools.accumulate(sizes)])
         samples = torch.zeros(len(sizes), max(steps), batch, dtype=torch.int64)
         shares = torch.zeros(samples.shape, dtype=torch.float64)
-        for size in set(sizes) - {0}:
-            rows = [row for row, p in enumerate(participants) if sizes[p] == size]
+        shapes = [(size, len(order)) for size, order in zip(sizes, orders, strict=True)]
+        for size, epochs in set(shapes):
+            if not size:
+                continue
+            rows = [row for row, p in enumerate(participants) if shapes[p] == (size, epochs)]
             members = [participants[row] for row in rows]
             order = torch.stack([orders[p] for p in members]).cpu()
             filled = F.pad(order, (0, -size % batch), value=size)  # sorts behind the samples
