@@ -60,6 +60,16 @@ def model(name: str) -> Callable[..., Any]:
     return cast(Callable[..., Any], getattr(importlib.import_module("torchvision.models"), name))
 
 
+def weights(name: str) -> str:
+    """Return the address of weights that torchvision publishes.
+
+    Args:
+        name: class and member, such as ``ResNet18_Weights.IMAGENET1K_V1``.
+    """
+    kind, _, member = name.partition(".")
+    return str(getattr(model(kind), member).url)
+
+
 def _import() -> ModuleType:
     importlib.import_module("torchvision.datasets")
     return importlib.import_module("torchvision")

@@ -9,6 +9,8 @@
 - state.py          the parameters and buffers of a module
 - weights.py        these to and from the flat vector ``(d,)``
 - checkpoints.py    weights in safetensors files
+- initial.py        the initial weights of a run
+- imagenet.py       ImageNet weights, downloaded once
 
 To add a model, write a file like ``architectures.py`` and import it below: that registers it.
 """
@@ -43,13 +45,12 @@ from fedsiege.models.checkpoints import (
     checkpoint_name,
     checkpoint_path,
     find_checkpoint,
-    initial_weights,
     read_checkpoint,
-    read_finite,
     sha256,
     shipped_checkpoint,
     write_checkpoint,
 )
+from fedsiege.models.initial import initial_weights, read_initial
 from fedsiege.models.weights import flatten, random_weights, unflatten_into
 from fedsiege.renamed import renamed
 
@@ -72,7 +73,7 @@ __all__ = [
     "parse",
     "random_weights",
     "read_checkpoint",
-    "read_finite",
+    "read_initial",
     "register",
     "registry",
     "sha256",

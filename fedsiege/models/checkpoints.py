@@ -18,7 +18,6 @@ from torch import Tensor
 
 from fedsiege.errors import InvalidValue, MissingData
 from fedsiege.models.base import Named, layout, size
-from fedsiege.models.weights import random_weights
 
 _SHIPPED = Path(__file__).parent.parent / "checkpoints"
 #: The folder of checkpoints inside a data folder.
@@ -26,7 +25,7 @@ _FOLDER = "checkpoints"
 #: The allowed names of files in that folder: no path, not hidden.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
 #: Initial weights that are not a file.
-WORDS = ("pretrained", "random")
+WORDS = ("pretrained", "random", "imagenet")
 
 
 def checkpoint_name(name: str, dataset: str) -> str:
@@ -117,39 +116,6 @@ def write_checkpoint(path: Path, named: Named, weights: Tensor, metadata: dict[s
         partial.unlink(missing_ok=True)  # on a full disk a part of it is there
 
 
-def initial_weights(named: Named, init: str, dataset: str, seed: int) -> tuple[Tensor, str]:
-    """Return the initial weights of a run, and a word for their origin.
-
-    Args:
-        named: the model.
-        init: "pretrained", "random", the path of a safetensors file, or "": pretrained if a
-            checkpoint is shipped for the model and the data set, else random.
-        dataset: the name of the run's data set.
-        seed: the run's seed, for random weights.
-
-    Returns:
-        ``(d,)`` float32, and "pretrained", "random" or the path.
-
-    Raises:
-        InvalidValue: the model is unknown, no checkpoint is shipped for "pretrained", ``init`` is
-            neither a known word nor a file, or the file does not fit the model or holds weights
-            that are not finite.
-    """
-    if init == "pretrained":
-        return read_checkpoint(shipped_checkpoint(str(named), dataset), named), "pretrained"
-    shipped = checkpoint_path(str(named), dataset)
-    if init == "random" or (init == "" and shipped is None):
-        return random_weights(named, seed), "random"
-    if init == "" and shipped is not None:
-        return read_checkpoint(shipped, named), "pretrained"
-    path = Path(init)
-    if not path.is_file():
-        raise InvalidValue(
-            "init", init, "pretrained, random, or the path of a safetensors file; this is no file"
-        )
-    return read_finite(path, named), init
-
-
 def shipped_checkpoint(name: str, dataset: str) -> Path:
     """Return the shipped checkpoint of a model and a data set.
 
@@ -166,21 +132,6 @@ def shipped_checkpoint(name: str, dataset: str) -> Path:
             "Use random or the path of a safetensors file",
         )
     return path
-
-
-def read_finite(path: Path, named: Named) -> Tensor:
-    """Return the weights in a file, which must be finite.
-
-    Raises:
-        MissingData: see ``read_checkpoint``.
-        InvalidValue: see ``read_checkpoint``, or a weight is not finite.
-    """
-    weights = read_checkpoint(path, named)
-    if not bool(weights.isfinite().all()):
-        raise InvalidValue(
-            "init", str(path), "a run begins with finite weights; these have NaN or Inf"
-        )
-    return weights
 
 
 def find_checkpoint(init: str, data: Path, named: Iterable[Path] = ()) -> Path | None:

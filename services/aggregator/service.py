@@ -14,6 +14,7 @@ from torch import Tensor
 from fedsiege import datasets, detectors, models, rules, seeding
 from fedsiege.datasets import Dataset
 from fedsiege.errors import InvalidValue, MissingData
+from fedsiege.models import imagenet
 from fedsiege.services.aggregator.admission import Admission, Open
 from fedsiege.services.aggregator.federation import Federation
 from fedsiege.services.aggregator.ingest import UpdateStream
@@ -118,7 +119,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         device = spec.device or "cpu"
         if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
             raise InvalidValue("device", device, "cpu, or cuda where this aggregator has one")
-        file = self._init_file(spec.init)
+        file = self._init_file(spec.init, spec.model)
         if len(spec.name) > NAME_LENGTH:
             raise Malformed(
                 "INVALID_VALUE",
@@ -181,7 +182,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         )
         return pb.CreateFederationResponse(federation=federation.describe())
 
-    def _init_file(self, init: str) -> Path | None:
+    def _init_file(self, init: str, model: str) -> Path | None:
         """Return the file that ``init`` names; None if ``init`` names no file.
 
         A caller must not learn which files exist on this machine: any other path gets the same
@@ -190,9 +191,12 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         Raises:
             InvalidValue: a federation may not begin with such a file.
         """
-        if init in ("", *models.WORDS):
+        if init in ("", "pretrained", "random"):
             return None
-        path = models.find_checkpoint(init, self._data, self._init_files)
+        name = imagenet.file_name(model) if init == "imagenet" else init
+        path = models.find_checkpoint(name, self._data, self._init_files)
+        if path is None and init == "imagenet":
+            raise InvalidValue("init", init, f"with {name} in the checkpoints folder of its data")
         if path is None:
             allowed = (
                 f"one of {', '.join(models.WORDS)}, empty, or the name of a file that this "
@@ -367,7 +371,10 @@ def _initial_weights(
         return weights, init, ""
     models.size(classifier)  # raises for an unknown model, before the file is read
     try:
-        return models.read_finite(file, classifier), file.name, models.sha256(file)
+        weights, remark = models.read_initial(file, classifier, spec.seed)
+        if remark:
+            log.info(remark)
+        return weights, file.name, models.sha256(file)
     except InvalidValue as error:
         raise InvalidValue("init", spec.init, error.allowed) from error
     except (MissingData, OSError) as error:

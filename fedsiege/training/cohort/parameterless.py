@@ -210,7 +210,8 @@ class Subsampling(Layer):
 
     def _apart(self, images: Tensor) -> Tensor:
         """Return a view with the channels of each participant apart."""
-        return images.unflatten(1, (self._block.active, -1))
+        batch, _, height, width = images.shape
+        return images.view(batch, self._block.active, -1, height, width)
 
 
 @runs(operator.add, operator.iadd, torch.add, "add", "add_")
