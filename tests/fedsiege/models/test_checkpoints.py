@@ -16,6 +16,7 @@ from fedsiege import datasets, models
 from fedsiege.errors import InvalidValue, MissingData
 from fedsiege.training import classifier
 from fedsiege.training.evaluation import Evaluator
+from tests.classifiers import classifiers
 
 Tensors = dict[str, torch.Tensor]
 
@@ -29,12 +30,12 @@ def tensors_of(name: str) -> Tensors:
     return {key: torch.zeros(shape) for key, shape in models.layout(name)}
 
 
-@pytest.mark.parametrize("name", models.names())
-def test_a_written_checkpoint_is_read_bit_for_bit(name: str, file: Path) -> None:
-    weights = models.random_weights(name, 3)
+@pytest.mark.parametrize("of", classifiers(), ids=str)
+def test_a_written_checkpoint_is_read_bit_for_bit(of: models.Classifier, file: Path) -> None:
+    weights = models.random_weights(of, 3)
     weights[:3] = torch.tensor([float("nan"), float("inf"), -0.0])
-    models.write_checkpoint(file, name, weights, {"seed": "3"})
-    back = models.read_checkpoint(file, name)
+    models.write_checkpoint(file, of, weights, {"seed": "3"})
+    back = models.read_checkpoint(file, of)
     assert torch.equal(back.view(torch.int32), weights.view(torch.int32))
 
 
