@@ -22,7 +22,7 @@ from fedsiege.rules.base import (
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.distillation import Distillation, Synthetic
 from fedsiege.rules.memory import NO_IDENTITIES, REMEMBERED, SHAPES, Memory, Turnout
-from fedsiege.rules.network import classes_of, size_of
+from fedsiege.rules.network import classes_of, size_of, trained_of
 from fedsiege.rules.state import own
 
 #: Where the search for the learning rate of the steps starts.
@@ -60,9 +60,10 @@ class FedREDefense(StatefulRule):
         \frac{\lVert u_S(X, Y, \eta) - w_t - g_i \rVert^2}{\lVert g_i \rVert^2}, \qquad
         u_{s+1} = u_s - \eta \nabla \ell(u_s; X, Y), \quad u_0 = w_t
 
-    with S the number of steps and :math:`\ell` the cross entropy. The result is the mean of the
-    updates with :math:`e_i` up to ``threshold``. A participant with a larger error is banned for
-    good. An update of zeros needs no images and has the error 0. Where no participant is left, the
+    with S the number of steps and :math:`\ell` the cross entropy, over the parameters: buffers,
+    such as running statistics, are not moved by a gradient, and are no part of the error. The
+    result is the mean of the updates with :math:`e_i` up to ``threshold``. A participant with a
+    larger error is banned for good. An update of zeros needs no images and has the error 0. Where no participant is left, the
     model is kept: an update of zeros, no row accepted.
 
     It needs the global model and its architecture. It is slow: about 50 ms for each participant and
@@ -129,7 +130,8 @@ class FedREDefense(StatefulRule):
         data = self._start(before, turnout, context, updates.device)
 
         errors = banned.double()
-        norms = row_norms(updates)
+        learnt = updates[:, : trained_of(context.architecture)]
+        norms = row_norms(learnt)
         looked_at = (~banned & (norms > 0)).nonzero().flatten()
         # Errors are relative: rows of any size are distilled at a size that float32 can square.
         sought = looked_at[norms[looked_at] < 1e15]
@@ -138,7 +140,7 @@ class FedREDefense(StatefulRule):
             search = Distillation(context.architecture, weights, self.steps, self.rate)
             at = sought.to(updates.device)
             found, better = search.search(
-                updates[at].float(), data.rows(at), self.iterations, self.threshold
+                learnt[at].float(), data.rows(at), self.iterations, self.threshold
             )
             errors[sought] = found.clamp(max=1e30)
             data.images[at], data.labels[at], data.rates[at] = (

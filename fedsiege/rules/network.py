@@ -51,6 +51,28 @@ def layout_of(network: Network) -> Layout:
     return tuple((name, tuple(value.shape)) for name, value in tensors(build(network)))
 
 
+def trained_of(network: Network) -> int:
+    """Return ``p``, how many of the first weights of a network are parameters.
+
+    Raises:
+        InvalidValue, UnfitRound: as for ``build``.
+    """
+    return sum(parameter.numel() for parameter in build(network).parameters())
+
+
+def by_name(module: nn.Module, weights: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the tensors of a module that lie in ``(d,)`` weights, as views, for a functional call.
+
+    Buffers are detached: torch computes no gradient of running statistics, and refuses to.
+    """
+    places = tensors(module)
+    pieces = torch.split(weights, [place.numel() for _, place in places])
+    return {
+        name: (piece if isinstance(place, nn.Parameter) else piece.detach()).view(place.shape)
+        for (name, place), piece in zip(places, pieces, strict=True)
+    }
+
+
 def input_shape_of(network: Network) -> tuple[int, ...]:
     """Return the shape of one input of a network, empty where only the caller can know it."""
     if isinstance(network, models.Model):
