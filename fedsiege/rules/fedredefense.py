@@ -63,8 +63,8 @@ class FedREDefense(StatefulRule):
     with S the number of steps and :math:`\ell` the cross entropy, over the parameters: buffers,
     such as running statistics, are not moved by a gradient, and are no part of the error. The
     result is the mean of the updates with :math:`e_i` up to ``threshold``. A participant with a
-    larger error is banned for good. An update of zeros needs no images and has the error 0. Where no participant is left, the
-    model is kept: an update of zeros, no row accepted.
+    larger error is banned for good. An update of zeros needs no images and has the error 0. Where
+    no participant is left, the model is kept: an update of zeros, no row accepted.
 
     It needs the global model and its architecture. It is slow: about 50 ms for each participant and
     iteration of the search with LeNet-5 on one core. Memory is by identity:
