@@ -167,8 +167,8 @@ def read_settings(
     Args:
         cls: the component.
         name: what it is called in errors.
-        text: what is behind its colon; a lone value sets the positional parameter. None for
-            nothing.
+        text: what is behind its colon; a value in front that has no key sets the positional
+            parameter. None for nothing.
         form: how it is to be written, for the error; None for ``name:key=value,key=value``.
 
     Raises:
@@ -182,14 +182,22 @@ def read_settings(
     if positional and text and "=" not in text:
         return {positional: known[positional].read(name, text)}
     found = {}
+    lone, comma, rest = text.partition(",")
+    if positional and lone.strip() and "=" not in lone and comma:
+        found[positional] = known[positional].read(name, lone.strip())
+        text = rest
     # Nothing behind the colon is not the same as no colon: a value may have got lost.
     for key, value in grammar.pairs(name, text or ",", "="):
         if not value:
             settings = positional.upper() if positional else "key=value,key=value"
+            if positional and len(known) > 1:
+                settings += ",key=value"
             form = form or (f"{name}:{settings}" if known else name)
             raise InvalidValue(name, text, f"write it as {form}")
         if key not in known:
             raise InvalidValue(f"{name}:{key}", value, takes(cls))
+        if key in found:
+            raise InvalidValue(f"{name}:{key}", value, f"given twice, first as {found[key]}")
         found[key] = known[key].read(name, value)
     return found
 

@@ -51,7 +51,7 @@ def classifier(
     screen = Screen()
     if out is not None:
         _check_new(out)
-    name = dataset
+    name = datasets.permit(dataset, data)
     if dataset == "auto":
         name, reason = datasets.resolve(dataset, data)
         screen.warn(reason)

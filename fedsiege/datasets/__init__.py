@@ -14,8 +14,19 @@ module of its own. No module here imports torch before ``to_tensor`` is called.
 
 from typing import TYPE_CHECKING
 
+from fedsiege.datasets import breast_cancer as _breast_cancer  # noqa: F401 - registers itself
+from fedsiege.datasets import cifar as _cifar  # noqa: F401 - registers itself
 from fedsiege.datasets import digits as _digits  # noqa: F401 - registers itself
+from fedsiege.datasets import emnist as _emnist  # noqa: F401 - registers itself
+from fedsiege.datasets import medmnist_sets as _medmnist_sets  # noqa: F401 - registers itself
 from fedsiege.datasets import mnist as _mnist  # noqa: F401 - registers itself
+from fedsiege.datasets import own_csv as _own_csv  # noqa: F401 - registers itself
+from fedsiege.datasets import own_folder as _own_folder  # noqa: F401 - registers itself
+from fedsiege.datasets import own_npz as _own_npz  # noqa: F401 - registers itself
+from fedsiege.datasets import parts as _parts  # noqa: F401 - registers itself
+from fedsiege.datasets import purchase as _purchase  # noqa: F401 - registers itself
+from fedsiege.datasets import shakespeare as _shakespeare  # noqa: F401 - registers itself
+from fedsiege.datasets import svhn as _svhn  # noqa: F401 - registers itself
 from fedsiege.datasets.auto import AUTO, resolve
 from fedsiege.datasets.base import (
     Dataset,
@@ -28,6 +39,7 @@ from fedsiege.datasets.base import (
     registry,
     to_tensor,
 )
+from fedsiege.datasets.own import permit
 from fedsiege.renamed import renamed
 
 __all__ = [
@@ -41,6 +53,7 @@ __all__ = [
     "names",
     "parameters",
     "parse",
+    "permit",
     "register",
     "registry",
     "resolve",

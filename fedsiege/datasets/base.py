@@ -15,9 +15,10 @@ from fedsiege.datasets.preparation import (
     Pictures,
     Preparation,
     Samples,
+    Statistics,
     statistics_of,
 )
-from fedsiege.errors import InvalidValue
+from fedsiege.errors import InvalidValue, MissingData
 from fedsiege.inputs import MNIST_LIKE, Domain, Image, Inputs
 from fedsiege.registry import Component, Registry
 
@@ -47,6 +48,9 @@ class Dataset:
         class_names: the names of the classes; empty for their numbers.
         groups: ``(N,)`` int64, to whom each training sample belongs by nature, such as a speaker; 0
             to the number of groups - 1. None where that is not known.
+        notes: what results with it must say, a sentence each.
+        statistics: of pictures, mean and standard deviation of each channel of the training part,
+            where they are known without going through it.
     """
 
     name: str
@@ -58,6 +62,8 @@ class Dataset:
     preparation: Preparation = field(default=Pictures(), repr=False)
     class_names: tuple[str, ...] = ()
     groups: Labels | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
+    statistics: Statistics | None = field(default=None, repr=False)
 
     @property
     def classes(self) -> int:
@@ -75,6 +81,32 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A file of a data set, as it was published.
+
+    Attributes:
+        file: where it is looked for, in the data folder.
+        url: where it can be had; an address, or words.
+        md5: its checksum, in hexadecimal digits; of what the address gives.
+    """
+
+    file: str
+    url: str
+    md5: str
+
+
+def _sources(root: Path, published: tuple[Published, ...]) -> str:
+    """Return which files are absent, where they can be had, and their checksums."""
+    absent: dict[tuple[str, str], list[str]] = {}
+    for one in published:
+        if not (root / one.file).is_file():
+            absent.setdefault((one.url, one.md5), []).append(str(root / one.file))
+    return "; ".join(
+        f"{', '.join(files)}, from {url} (MD5 {md5})" for (url, md5), files in absent.items()
+    )
+
+
+@dataclass(frozen=True)
 class DatasetSource(Component, abc.ABC):
     """Base of all sources of data sets.
 
@@ -87,9 +119,14 @@ class DatasetSource(Component, abc.ABC):
         """What a model takes of it; None where that is known only when it has been read."""
         return None
 
+    @property
+    def published(self) -> tuple[Published, ...]:
+        """The files that it is read from; none for what is part of a package."""
+        return ()
+
     def is_here(self, root: Path) -> bool:
         """Return whether all files of the data set are on this machine."""
-        return True
+        return all((root / one.file).is_file() for one in self.published)
 
     def fetch(self, root: Path, limit_s: float) -> None:
         """Download the files into ``root``, in at most ``limit_s`` seconds.
@@ -97,6 +134,23 @@ class DatasetSource(Component, abc.ABC):
         Raises:
             MissingData: the download failed; the message says why.
         """
+        raise MissingData(f"{self.name} is not in {root}/")
+
+    def obtain(self, root: Path, limit_s: float = DOWNLOAD_LIMIT_S) -> None:
+        """Download the files if they are not in ``root``.
+
+        Raises:
+            MissingData: the download failed; the message says which file was looked for, where it
+                can be had, and its checksum.
+        """
+        if self.is_here(root):
+            return
+        try:
+            self.fetch(root, limit_s)
+        except MissingData as error:
+            looked = _sources(root, self.published)
+            more = f". It is read from {looked}" if looked else ""
+            raise MissingData(f"{error}{more}") from None
 
     @abc.abstractmethod
     def read(self, root: Path) -> Dataset:
@@ -161,7 +215,7 @@ class PictureSource(DatasetSource):
             raise InvalidValue(f"{self.name}:channels", self.channels, allowed)
         statistics = HALF
         if self.normalise == "own":
-            statistics = statistics_of(data.train_samples)
+            statistics = data.statistics or statistics_of(data.train_samples)
             if changed.channels == 1 and stored.channels == 3:
                 grey = Pictures(((0.0,), (1.0,)), channels=1)(data.train_samples[:10_000])
                 statistics = (float(grey.mean()),), (float(grey.std()),)
@@ -204,8 +258,7 @@ def load(name: str, root: Path) -> Dataset:
         MissingData: the data set is missing and cannot be downloaded, or a file is damaged.
     """
     source = registry.parse(name)
-    if not source.is_here(root):
-        source.fetch(root, DOWNLOAD_LIMIT_S)
+    source.obtain(root)
     data = source.prepare(source.read(root))
     _check(data, name)
     return data
@@ -231,7 +284,7 @@ def _check(data: Dataset, name: str) -> None:
 def _check_samples(data: Dataset, samples: Samples, part: str, name: str) -> None:
     """Raise InvalidValue unless samples are stored as the data set says that they are."""
     inputs, rule = data.inputs, data.preparation
-    kinds = {"image": ("uint8",), "features": ("float32", "float64"), "tokens": _WHOLE}
+    kinds = {"image": ("uint8",), "features": ("float32", "float64", "uint8"), "tokens": _WHOLE}
     given = f"{samples.dtype} {samples.shape}"
     if str(samples.dtype) not in kinds[inputs.name]:
         allowed = f"{inputs.words} as {' or '.join(kinds[inputs.name])}"

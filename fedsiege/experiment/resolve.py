@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedsiege import grammar
 from fedsiege.errors import InvalidValue, UnfitRound
@@ -12,11 +12,16 @@ from fedsiege.experiment.hostile import exactly, fakes_beside, hostile_indices, 
 from fedsiege.experiment.knowledge import Knowledge
 from fedsiege.experiment.settings import no_such
 from fedsiege.experiment.spec import ExperimentSpec
-from fedsiege.inputs import MNIST_LIKE, Inputs
+from fedsiege.inputs import Inputs
 from fedsiege.registry import spell
+
+if TYPE_CHECKING:
+    from fedsiege.datasets import DatasetSource
 
 #: Benign participants up to which it is looked whether an attack works with an open number of them.
 _MOST_OPEN = 10_000
+#: Settings that are parameters of data sets of pictures.
+_PREPROCESSING = ("size", "channels", "normalise")
 #: Participants up to which a rule is tried: beyond them that would take long, and much memory.
 _MOST_TRIED = 1_000
 
@@ -81,7 +86,7 @@ def resolve(
     if spec.deadline is None:
         spec = spec.model_copy(update={"deadline": deadline})
     spec, on_norm = _normalised(spec)
-    inputs = inputs or _known_inputs(spec.dataset)
+    inputs = inputs or _known_inputs(spec)
     _check_task(spec, inputs)
     with _about("ATTACK_NAME", spec.attack_name, "attack"):
         attack = attacks.parse(spec.attack_name, scale=spec.scale)
@@ -122,7 +127,7 @@ def resolve(
             "scale": getattr(attack, "scale", spec.scale),
             "threshold": updates or None,
             "rule": rule_name,
-            "dataset": _spelled_dataset(spec.dataset),
+            "dataset": spelled_dataset(spec),
         }
     )
     assumed = getattr(asked, "f", None) is None and getattr(rule, "f", None) is not None
@@ -140,6 +145,7 @@ def resolve(
     notes = (
         *filter(None, [why]),
         *on_norm,
+        *_notes_on_data(spec),
         *_notes_on_attack(spec, attack),
         *filter(None, [unfit]),
         *_notes_on_rule(spec, rule, updates, assumed),
@@ -167,7 +173,7 @@ def _sending(spec: ExperimentSpec, attack: Any, scheduled: int) -> int:  # any r
     return max(1, share_of(benign, spec.participation))
 
 
-def _known_inputs(dataset: str) -> Inputs | None:
+def _known_inputs(spec: ExperimentSpec) -> Inputs | None:
     """Return what is known of the inputs of a data set that has not been read.
 
     Raises:
@@ -175,12 +181,13 @@ def _known_inputs(dataset: str) -> Inputs | None:
     """
     from fedsiege import datasets
 
-    if dataset == datasets.AUTO:
-        return MNIST_LIKE  # as all have that it may be
+    dataset = spec.dataset
+    if dataset == datasets.AUTO:  # all that it may be have the same
+        return _with_preprocessing(spec, "digits").inputs
     sets = [datasets.AUTO, *(name for name in datasets.names() if name != datasets.AUTO)]
     _check_name("DATASET", dataset, "data set", sets)
     with _about("DATASET", dataset, "dataset"):
-        return datasets.inputs_of(dataset)
+        return _with_preprocessing(spec, dataset).inputs
 
 
 def _normalised(spec: ExperimentSpec) -> tuple[ExperimentSpec, list[str]]:
@@ -218,6 +225,9 @@ def _check_task(spec: ExperimentSpec, inputs: Inputs | None) -> None:
             models.check_shapes(classifier)
     with _about("PARTITION", spec.partition, "partition"):
         share = partitions.parse(spec.partition)
+    if spec.augment and inputs is not None and not inputs.pictures:
+        allowed = f"empty with DATASET={spec.dataset}: only pictures are varied"
+        raise InvalidValue("AUGMENT", spec.augment, allowed)
     if spec.init == "pretrained" and spec.dataset != "auto":
         with _about("INIT", spec.init, "init"):
             models.shipped_checkpoint(spec.model, spec.dataset)
@@ -235,11 +245,45 @@ def _check_task(spec: ExperimentSpec, inputs: Inputs | None) -> None:
         raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
 
 
-def _spelled_dataset(text: str) -> str:
-    """Return a data set as text with all its parameters; "auto" stays."""
+def spelled_dataset(spec: ExperimentSpec) -> str:
+    """Return the data set as text with all its parameters; "auto" stays.
+
+    Raises:
+        InvalidValue: it does not take SIZE, CHANNELS or NORMALISE.
+    """
     from fedsiege import datasets
 
-    return text if text == datasets.AUTO else spell(datasets.parse(text))
+    text = spec.dataset
+    return text if text == datasets.AUTO else spell(_with_preprocessing(spec, text))
+
+
+def _with_preprocessing(spec: ExperimentSpec, text: str) -> "DatasetSource":
+    """Return a data set with SIZE, CHANNELS and NORMALISE where its text does not set them.
+
+    Raises:
+        InvalidValue: it is no data set, or does not take one of them.
+    """
+    from fedsiege import datasets
+
+    given = {name: getattr(spec, name) for name in _PREPROCESSING}
+    given = {name: value for name, value in given.items() if value is not None}
+    source = datasets.parse(text, **given)
+    for name, value in given.items():
+        if not hasattr(source, name):
+            allowed = f"unset with DATASET={text}, which has no pictures"
+            raise InvalidValue(name.upper(), value, allowed)
+    return source
+
+
+def _notes_on_data(spec: ExperimentSpec) -> Iterator[str]:
+    """Yield notes on settings of the preprocessing that the data set sets itself."""
+    if spec.dataset == "auto":
+        return
+    source = _with_preprocessing(spec, spec.dataset)
+    for name in _PREPROCESSING:
+        value = getattr(spec, name)
+        if value is not None and getattr(source, name) != value:
+            yield f"{name.upper()}={value} has no effect: DATASET={spec.dataset} sets it"
 
 
 def _check_name(variable: str, text: str, noun: str, names: list[str]) -> None:

@@ -84,7 +84,11 @@ class ExperimentSpec(Settings):
         training=True,
     )
     batch: int = count(4, "Local batch size", 1, training=True)
-    dataset: str = setting("auto", "Data set", "auto, digits, mnist or fashion")
+    dataset: str = setting(
+        "auto",
+        "Data set",
+        "auto, a name that fedsiege datasets lists, npz:FILE, folder:DIR or csv:FILE,label=COLUMN",
+    )
     partition: str = setting(
         "sample",
         "How samples go to participants",
@@ -204,6 +208,34 @@ class ExperimentSpec(Settings):
         training=True,
     )
 
+    size: int | None = setting(
+        None,
+        "Height and width that pictures are brought to",
+        "a whole number from 4 to 2048; unset: theirs",
+        ge=4,
+        le=2048,
+    )
+    channels: int | None = setting(
+        None,
+        "Channels that pictures are brought to",
+        "1 (grey) or 3 (red, green, blue); unset: theirs",
+        ge=1,
+        le=3,
+    )
+    normalise: Literal["half", "own", "imagenet"] | None = setting(
+        None,
+        "What pictures are normalised by",
+        "half (-1 black to 1 white), own (mean and deviation of the training part) or imagenet; "
+        "unset: half",
+    )
+    augment: str = setting(
+        "",
+        "How participants vary pictures, drawn anew in each epoch of local training",
+        "crop, flip or crop/flip; empty: not",
+        pattern=r"^(crop|flip|crop/flip)?$",
+        training=True,
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _adam_takes_no_default_momentum(cls, settings: Any) -> Any:  # as pydantic has it
@@ -211,7 +243,7 @@ class ExperimentSpec(Settings):
             return {"momentum": 0.0, **settings}
         return settings
 
-    @field_validator("audit", "faults", "intrusions", "privacy", mode="before")
+    @field_validator("audit", "augment", "faults", "intrusions", "privacy", mode="before")
     @classmethod
     def _none_is_nothing(cls, value: object) -> object:
         return "" if value == "none" else value  # as the tables of them say it

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from fedsiege.errors import InvalidValue
-from fedsiege.experiment.resolve import ResolvedSpec, resolve
+from fedsiege.experiment.resolve import ResolvedSpec, resolve, spelled_dataset
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import ResultsFolder
 from fedsiege.services.errors import Exhausted, Forbidden, Malformed, NotFound, Refusal
@@ -73,13 +73,15 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
     if spec.dataset == "auto":
         name, reason = datasets.resolve("auto", data, DOWNLOAD_TIMEOUT)
         spec = spec.model_copy(update={"dataset": name})
+        spec = spec.model_copy(update={"dataset": spelled_dataset(spec)})
     loaded = datasets.load(spec.dataset, data)
     try:
         share = partitions.parse(spec.partition)
         share.check(loaded.train_labels, spec.clients or 1, spec.samples)
     except InvalidValue as error:
         raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
-    return replace(resolved, spec=spec).with_inputs(loaded.inputs), reason
+    resolved = replace(resolved, spec=spec, notes=(*resolved.notes, *loaded.notes))
+    return resolved.with_inputs(loaded.inputs), reason
 
 
 def check_certificate(hello: pb.Hello, caller: callers.Caller) -> None:
