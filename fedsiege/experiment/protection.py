@@ -6,6 +6,7 @@ from fedsiege import privacy
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.inputs import Inputs
+from fedsiege.privacy import budget
 
 #: Seeds below it can be found by trying them all.
 _GUESSABLE = 2**32
@@ -50,7 +51,7 @@ def check(
             "updates as they come, and which are kept out depends on them"
         )
     if mechanism is None and central is not None and spec.participation < 1:
-        privacy.accountant()
+        budget.accountant()
     if spec.stop_at_epsilon is not None:
         if release is None:
             allowed = "only with PRIVACY, or RULE=dp-fedavg without AUDIT: else there is no budget"
