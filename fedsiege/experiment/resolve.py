@@ -304,12 +304,16 @@ def _resolve_trainer(spec: ExperimentSpec, inputs: Inputs | None) -> tuple[str, 
 
     if inputs is None:
         return spec.trainer, ""
-    fitting, reason = choice.resolve_auto(models.Classifier(spec.model, inputs).create())
+    module = models.Classifier(spec.model, inputs).create()
     if spec.trainer == "auto":
+        fitting, reason = choice.resolve_auto(module)
         return fitting, reason and f"TRAINER=auto is {fitting} with MODEL={spec.model}: {reason}"
-    if spec.trainer == "cohort" and fitting == "loop":
-        allowed = f"auto or loop with MODEL={spec.model}: {reason}"
-        raise InvalidValue("TRAINER", spec.trainer, allowed)
+    if spec.trainer == "cohort":
+        try:
+            choice.check_cohort(module)
+        except InvalidValue as error:
+            allowed = f"auto or loop with MODEL={spec.model}: {error}"
+            raise InvalidValue("TRAINER", spec.trainer, allowed) from error
     return spec.trainer, ""
 
 

@@ -13,6 +13,7 @@ from fedsiege.training.base import Shard, Trainer
 from fedsiege.training.cohort import engine
 from fedsiege.training.cohort.graph import trace
 from fedsiege.training.cohort.layer import LAYERS
+from fedsiege.training.loop import least_batch
 from fedsiege.training.optimiser import LocalOptimiser
 
 #: Mean bytes of an operation's result for a block. With fewer, the overhead dominates;
@@ -113,11 +114,18 @@ class CohortTrainer(Trainer):
                 raise InvalidValue("layer", call.name, allowed)
 
     def _check(self, shards: Sequence[Shard]) -> None:
-        """Raise InvalidValue if batches are unequal and a layer mixes the samples of a batch."""
+        """Raise InvalidValue if batches are unequal and a layer mixes the samples of a batch.
+
+        Also if one is of a single sample, with which batch normalisation cannot be trained.
+        """
         batch_size = self.optimiser.batch_size
         sizes = {len(shard) for shard in shards}
         if len(sizes) > 1 and any(size % batch_size for size in sizes):
             self.refuse_mixing(f" (shards of {min(sizes)} to {max(sizes)} samples)")
+        single = [size for size in sizes if size % batch_size == 1 or batch_size == 1]
+        if single and shards and least_batch(self.module, shards[0].images) > 1:
+            allowed = "the cohort engine cannot train with a last batch of one, as the loop can"
+            raise InvalidValue("shard", f"{single[0]} samples", allowed)
 
     def _count(self, participants: int, at_a_time: int) -> int:
         """Return the number of blocks: by the size asked for, else by the nearest fit.
