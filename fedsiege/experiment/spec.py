@@ -92,7 +92,8 @@ class ExperimentSpec(Settings):
     partition: str = setting(
         "sample",
         "How samples go to participants",
-        "sample, iid, dirichlet:ALPHA or dirichlet-prior:ALPHA",
+        "sample, iid, dirichlet:ALPHA, dirichlet-prior:ALPHA, pathological:CLASSES, "
+        "quantity:ALPHA or natural",
         training=True,
     )
     init: str | None = setting(

@@ -11,9 +11,16 @@ from fedsiege.errors import InvalidValue
 from fedsiege.inputs import Domain
 from fedsiege.privacy import Mechanism
 from fedsiege.privacy.base import PURPOSE
-from fedsiege.training.base import Shard, batch_order
+from fedsiege.training.augmentation import Augmentation
+from fedsiege.training.base import Samples, Shard, batch_order, batch_sizes
 from fedsiege.training.choice import choose
+from fedsiege.training.inputs import StoredInputs, VariedInputs
+from fedsiege.training.loop import least_batch
 from fedsiege.training.optimiser import LocalOptimiser
+
+#: The inputs of participants that are kept ready, in bytes, all together: so many are made in the
+#: time of a step, and with few samples for each, making them anew in each round would take as long.
+_KEPT_READY = 8 * 2**20
 
 #: Changes the samples of a participant, given by index, of a domain before it trains on them.
 Alter = Callable[[Shard, int, Domain], Shard]
@@ -26,7 +33,7 @@ class LocalTraining:
         model: the name of the architecture.
         dataset: the name of the data set.
         data: the folder of the data sets.
-        share: the partition, such as "dirichlet:0.5"; see fedsiege/partitions.py.
+        share: the partition, such as "dirichlet:0.5"; see fedsiege/partitions/.
         samples: the number of samples of each participant; 0 divides the whole data set.
         participants: the number of participants of the experiment, benign and hostile.
         seed: the seed of the run.
@@ -36,10 +43,12 @@ class LocalTraining:
             How many it makes is drawn for each round. None for the most.
         privacy: what a participant does to its update before it sends it; None for nothing.
         device: where to compute, "cpu" or "cuda".
-        alter: changes a participant's samples before it trains on them.
+        alter: changes a participant's samples before it trains on them; None for no change.
+        augment: how pictures are varied in each epoch, see ``Augmentation.parse``.
 
     Raises:
-        InvalidValue: an unknown name, a parameter out of its range, or too few samples.
+        InvalidValue: an unknown name, a parameter out of its range, too few samples, or a batch of
+            one that the model cannot be trained with.
         MissingData: the data set is missing.
     """
 
@@ -58,13 +67,14 @@ class LocalTraining:
         privacy: Mechanism | None = None,
         least_epochs: int | None = None,
         device: str = "cpu",
-        alter: Alter = lambda shard, *_: shard,
+        alter: Alter | None = None,
+        augment: str = "",
     ) -> None:
         if not 0 <= clip < float("inf"):
             raise InvalidValue("clip", clip, "a number above 0, or 0 for no clipping")
         self._data = datasets.load(dataset, data)
         self._shares = partitions.parse(share).assign(
-            self._data.train_labels, participants, samples, seed
+            self._data.train_labels, participants, samples, seed, self._data.groups
         )
         self.classifier = models.Classifier(model, self._data.inputs)
         self._module = self.classifier.create().to(device)
@@ -74,7 +84,17 @@ class LocalTraining:
         if not 1 <= self._least <= optimiser.epochs:
             raise InvalidValue("least_epochs", least_epochs, f"1 to {optimiser.epochs}")
         self._trained = models.trained(self.classifier)
-        self._shards: dict[int, Shard] = {}
+        self._fewest = least_batch(
+            self._module, self._data.tensor(self._data.train_samples[:1]).to(device)
+        )
+        if optimiser.batch_size < self._fewest:
+            allowed = f"{self._fewest} or more with the batch normalisation of {model}"
+            raise InvalidValue("batch_size", optimiser.batch_size, allowed)
+        self._augmentation = Augmentation.parse(augment)
+        if self._augmentation and not self._data.inputs.pictures:
+            raise InvalidValue("augment", augment, f"empty: {dataset} has no pictures")
+        self._shards: dict[int, Samples] = {}
+        self._ready = 0
 
     def prepare(self, indices: Sequence[int], trainer: str = "auto") -> str:
         """Load the samples of participants and choose a trainer; return which one, and why."""
@@ -88,13 +108,33 @@ class LocalTraining:
         for index in indices:
             if index in self._shards:
                 continue
-            rows = self._shares[index]
-            images = self._data.tensor(self._data.train_samples[rows])
-            labels = torch.from_numpy(self._data.train_labels[rows]).long()
-            shard = self._alter(Shard(images, labels), index, self._data.domain)
-            self._shards[index] = Shard(
-                shard.images.to(self._device), shard.labels.to(self._device)
-            )
+            self._shards[index] = self._load(index)
+
+    def _load(self, index: int) -> Samples:
+        """Return the samples of a participant: made if they are few or altered, else as stored."""
+        rows, data = self._shares[index], self._data
+        labels = torch.from_numpy(data.train_labels[rows]).long().to(self._device)
+        stored = StoredInputs(data.train_samples, rows, data.tensor, self._device)
+        size = stored.shape.numel() * stored.dtype.itemsize
+        if self._alter is None and self._ready + size > _KEPT_READY:
+            return Samples(stored, labels)
+        shard = Shard(stored[:], labels)
+        if self._alter is None:
+            self._ready += size
+            return shard
+        altered = self._alter(Shard(shard.images.cpu(), labels.cpu()), index, data.domain)
+        return Shard(altered.images.to(self._device), altered.labels.to(self._device))
+
+    def _varied(self, index: int, round_number: int) -> Samples:
+        """Return the samples of a participant as they are varied in a round."""
+        plain, epochs = self._shards[index], self.epochs(index, round_number)
+        if not self._augmentation or not len(plain):
+            return plain
+        moves, flips = self._augmentation.draw(
+            self._seed, round_number, index, plain.images.shape, epochs
+        )
+        images = VariedInputs(plain.images, moves, flips, self._data.domain.black)
+        return Samples(images, plain.labels.repeat(epochs), epochs)
 
     def samples(self, index: int) -> int:
         """Return the number of samples that a participant trains on."""
@@ -110,8 +150,8 @@ class LocalTraining:
 
     def steps(self, index: int, round_number: int) -> int:
         """Return the number of steps that a participant makes in a round."""
-        steps = -(-self.samples(index) // self._optimiser.batch_size)
-        return steps * self.epochs(index, round_number)
+        sizes = batch_sizes(self.samples(index), self._optimiser.batch_size, self._fewest)
+        return len(sizes) * self.epochs(index, round_number)
 
     def updates(
         self,
@@ -134,7 +174,7 @@ class LocalTraining:
         Yields:
             The indices of a block, in order, and their updates ``(k, d)`` float32 on the CPU.
         """
-        shards = [self._shards[index] for index in indices]
+        shards = [self._varied(index, round_number) for index in indices]
         orders = [
             batch_order(
                 self._seed, round_number, index, len(shard), self.epochs(index, round_number)

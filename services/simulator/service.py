@@ -64,7 +64,7 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
 
     Raises:
         MissingData: the data set is missing and cannot be downloaded.
-        InvalidValue: it has too few samples for all participants.
+        InvalidValue: it cannot be shared out so, such as with too few samples.
     """
     # Imported late: torch takes a second to import, and only experiments need it.
     from fedsiege import datasets, partitions
@@ -77,9 +77,11 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
     loaded = datasets.load(spec.dataset, data)
     try:
         share = partitions.parse(spec.partition)
-        share.check(loaded.train_labels, spec.clients or 1, spec.samples)
+        share.check(loaded.train_labels, spec.clients or 1, spec.samples, loaded.groups)
     except InvalidValue as error:
-        raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
+        known = {"samples": spec.samples, "participants": spec.clients}
+        name = {"samples": "SAMPLES", "participants": "CLIENTS"}.get(error.name, "PARTITION")
+        raise InvalidValue(name, known.get(error.name, spec.partition), error.allowed) from error
     resolved = replace(resolved, spec=spec, notes=(*resolved.notes, *loaded.notes))
     return resolved.with_inputs(loaded.inputs), reason
 
