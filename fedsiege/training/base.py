@@ -22,21 +22,26 @@ from torch import Tensor, nn
 from fedsiege import seeding
 from fedsiege.errors import InvalidValue
 from fedsiege.models.state import tensors
+from fedsiege.training.inputs import Inputs, ready
 from fedsiege.training.optimiser import LocalOptimiser
 
 
 @dataclass(frozen=True)
-class Shard:
-    """The samples of one participant.
+class Samples:
+    """The samples of one participant; their inputs may be made when they are asked for.
 
     Attributes:
         images: ``(S, C, H, W)``, or inputs of another shape ``(S, ..)``, floating point, or tokens
             as int64; with S = 0 the participant's update is zero.
         labels: ``(S,)`` int64, the classes.
+        epochs: for how many epochs the samples are there, one epoch's after the other's: then
+            there are ``S / epochs`` samples, which differ from epoch to epoch. 1 for samples that
+            are the same in all.
     """
 
-    images: Tensor
+    images: Inputs
     labels: Tensor
+    epochs: int = 1
 
     def __post_init__(self) -> None:
         tokens = self.images.dtype == torch.int64
@@ -49,7 +54,29 @@ class Shard:
             raise InvalidValue("labels", given, f"int64, one per sample: ({len(self.images)},)")
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.images) // self.epochs
+
+    def inputs_like(self, weights: Tensor) -> Inputs:
+        """Return the inputs on the device of some weights and of their type; tokens stay int64."""
+        return ready(self.images.to(weights))
+
+    def example(self, weights: Tensor) -> Tensor:
+        """Return ``(1, ..)`` zeros of the shape of an input, like those of ``inputs_like``."""
+        kind = weights.dtype if self.images.is_floating_point() else self.images.dtype
+        return torch.zeros(1, *self.images.shape[1:], dtype=kind, device=weights.device)
+
+    def rows(self, order: Tensor) -> Tensor:
+        """Return where in the inputs the samples of an order ``(epochs, S)`` are."""
+        if self.epochs == 1:
+            return order
+        return order + len(self) * torch.arange(len(order), device=order.device)[:, None]
+
+
+@dataclass(frozen=True)
+class Shard(Samples):
+    """The samples of one participant, with inputs that are made."""
+
+    images: Tensor
 
     def inputs_like(self, weights: Tensor) -> Tensor:
         """Return the inputs on the device of some weights and of their type; tokens stay int64."""
@@ -68,6 +95,25 @@ def batch_order(
     random = seeding.generator(seed, "batch order", round_number, participant)
     rows = np.tile(np.arange(samples, dtype=np.int64), (epochs, 1))
     return torch.from_numpy(random.permuted(rows, axis=1))
+
+
+def batch_sizes(samples: int, batch_size: int, least: int = 1) -> list[int]:
+    """Return the sizes of the batches of an epoch, one for each step; empty without samples.
+
+    The last one has what is left. If that is fewer than ``least``, it is joined to the one before.
+
+    Args:
+        samples: the number of samples, 0 or more.
+        batch_size: samples per step, ``least`` or more.
+        least: the fewest samples that a module can be trained with, see ``loop.least_batch``.
+    """
+    sizes = [batch_size] * (samples // batch_size)
+    left = samples % batch_size
+    if sizes and 0 < left < least:
+        sizes[-1] += left
+    elif left:
+        sizes.append(left)
+    return sizes
 
 
 class Trainer(abc.ABC):
@@ -100,7 +146,7 @@ class Trainer(abc.ABC):
     def train(
         self,
         weights: Tensor,
-        shards: Sequence[Shard],
+        shards: Sequence[Samples],
         orders: Sequence[Tensor],
         factor: Tensor | None = None,
         seeds: Sequence[int] | None = None,
@@ -151,7 +197,7 @@ class Trainer(abc.ABC):
     def _blocks(
         self,
         weights: Tensor,
-        shards: Sequence[Shard],
+        shards: Sequence[Samples],
         orders: Sequence[Tensor],
         factor: Tensor | None,
         seeds: Sequence[int],

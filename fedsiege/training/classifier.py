@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,7 +18,9 @@ from torch.nn import functional as F
 from fedsiege import models, seeding
 from fedsiege.datasets import Dataset
 from fedsiege.errors import InvalidValue
+from fedsiege.training.base import batch_sizes
 from fedsiege.training.evaluation import Evaluator, Score
+from fedsiege.training.loop import least_batch
 
 #: Called after each epoch with its number, from 1, the number of epochs, and the mean loss in nats.
 Progress = Callable[[int, int, float], None]
@@ -244,11 +247,15 @@ def _train(
     velocity = torch.zeros_like(weights)
     _bind(module, weights, gradient)
     count = len(dataset.train_labels)
+    least = least_batch(module, dataset.tensor(dataset.train_samples[:1]))
+    if recipe.batch_size < least:
+        allowed = f"{least} or more with the batch normalisation of {model}"
+        raise InvalidValue("batch", recipe.batch_size, allowed)
+    ends = np.cumsum(batch_sizes(count, recipe.batch_size, least))[:-1]
     for epoch in range(1, recipe.epochs + 1):
         order = seeding.generator(seed, "classifier order", epoch).permutation(count)
         total = torch.zeros((), dtype=torch.float64)
-        for start in range(0, count, recipe.batch_size):
-            batch = order[start : start + recipe.batch_size]
+        for batch in np.split(order, ends):
             images = dataset.tensor(dataset.train_samples[batch])
             labels = torch.from_numpy(dataset.train_labels[batch])
             loss = F.cross_entropy(module(images), labels)

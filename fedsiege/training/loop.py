@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from fedsiege import seeding
 from fedsiege.models.state import buffers
-from fedsiege.training.base import Shard, Trainer
+from fedsiege.training.base import Samples, Trainer, batch_sizes
 
 
 class LoopTrainer(Trainer):
@@ -19,7 +20,10 @@ class LoopTrainer(Trainer):
 
     All parameters are views of one flat buffer and all gradients of another, so a step is one
     operation for the whole model. Buffers, such as running statistics, start from the global model
-    for each participant, and are part of its update. Convolution weights lie channels last in the
+    for each participant, and are part of its update. Where the module cannot be trained with a
+    single sample, see ``least_batch``, a last batch of one is joined to the one before it, and a
+    participant with one sample in all normalises by the running statistics of the global model,
+    which it does not change. Convolution weights lie channels last in the
     flat vectors where the module allows it, because oneDNN is faster then. Weight decay also
     applies to parameters that the forward pass does not use.
     """
@@ -32,7 +36,7 @@ class LoopTrainer(Trainer):
     def _blocks(
         self,
         weights: Tensor,
-        shards: Sequence[Shard],
+        shards: Sequence[Samples],
         orders: Sequence[Tensor],
         factor: Tensor | None,
         seeds: Sequence[int],
@@ -42,7 +46,7 @@ class LoopTrainer(Trainer):
         parameters = list(model.parameters())
         count = sum(parameter.numel() for parameter in parameters)
         trained, carried = weights[:count], _Buffers(model, weights[count:])
-        least = least_batch(model, shards[0].inputs_like(weights)) if shards else 1
+        least = least_batch(model, shards[0].example(weights)) if shards else 1
         last = bool(shards) and _takes_channels_last(model, shards[0].images.shape[1:])
         vector_to_parameters(trained, parameters)
         start, values, gradient = (torch.zeros_like(trained) for _ in range(3))
@@ -66,7 +70,7 @@ class LoopTrainer(Trainer):
     def _train(
         self,
         model: nn.Module,
-        shard: Shard,
+        shard: Samples,
         order: Tensor,
         values: Tensor,
         gradient: Tensor,
@@ -78,25 +82,23 @@ class LoopTrainer(Trainer):
         """Train one participant; the model's parameters and gradients are views of the buffers."""
         images = shard.inputs_like(gradient)
         labels = shard.labels.to(gradient.device)
-        batches = [batch for epoch in order for batch in epoch.split(self.optimiser.batch_size)]
-        if not len(shard):  # splitting nothing gives one empty batch
-            return
-        batches = [batch for batch in batches if len(batch) >= least]
-        for number, batch in enumerate(batches, 1):
-            gradient.zero_()
-            loss = F.cross_entropy(model(images[batch]), labels[batch])
-            loss.backward()  # type: ignore[no-untyped-call]
-            if scale is not None:
-                gradient.mul_(scale)
-            self.optimiser.step(values, gradient, memory, number, start)
+        sizes = batch_sizes(len(shard), self.optimiser.batch_size, least)
+        batches = [batch for epoch in shard.rows(order) for batch in epoch.split(sizes)]
+        with _by_running_statistics(model) if len(shard) < least else nullcontext():
+            for number, batch in enumerate(batches, 1):
+                gradient.zero_()
+                loss = F.cross_entropy(model(images[batch]), labels[batch])
+                loss.backward()  # type: ignore[no-untyped-call]
+                if scale is not None:
+                    gradient.mul_(scale)
+                self.optimiser.step(values, gradient, memory, number, start)
 
 
 def least_batch(module: nn.Module, samples: Tensor) -> int:
     """Return the fewest samples that a module can be trained with: 1, or 2 where 1 raises an error.
 
     Batch normalisation with running statistics needs two values of each channel. Behind a network
-    that reduces a picture to a single pixel these are two samples. A last batch of one sample is
-    then left out, as with ``drop_last`` of torch's loaders.
+    that reduces a picture to a single pixel these are two samples; see ``batch_sizes``.
 
     Args:
         module: the module; not changed.
@@ -111,6 +113,19 @@ def least_batch(module: nn.Module, samples: Tensor) -> int:
     except ValueError:  # one value per channel
         return 2
     return 1
+
+
+@contextmanager
+def _by_running_statistics(module: nn.Module) -> Iterator[None]:
+    """Let batch normalisation use its running statistics, and not change them, in the context."""
+    layers = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.training]
+    for layer in layers:
+        layer.eval()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.train()
 
 
 class _Buffers:
