@@ -6,7 +6,7 @@ from typing import Literal
 from torch import nn
 
 from fedsiege.errors import InvalidValue
-from fedsiege.training.base import Shard, Trainer
+from fedsiege.training.base import Samples, Trainer
 from fedsiege.training.cohort import CohortTrainer
 from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalOptimiser, LocalSGD
@@ -65,7 +65,7 @@ def resolve_auto(module: nn.Module) -> tuple[Literal["cohort", "loop"], str]:
     resnet20                          267,696   1.04   1.14   0.91
     mobilenet-v2, norm=group        2,189,760   0.78   0.89         0.90
     mobilenet-v2, no dropout        2,189,760   0.59   0.89   0.87
-    vgg11                           9,217,728   1.03
+    vgg11                           9,217,728   1.03   1.33
     resnet18                       11,159,232   0.61
     ================================  =======  =====  =====  =====  ====
 
@@ -95,7 +95,7 @@ def check_cohort(module: nn.Module) -> None:
 
 
 def choose(
-    module: nn.Module, optimiser: LocalOptimiser, shards: Sequence[Shard], prefer: str = "auto"
+    module: nn.Module, optimiser: LocalOptimiser, shards: Sequence[Samples], prefer: str = "auto"
 ) -> tuple[Trainer, str]:
     """Return the trainer to use, and a sentence that names it and gives the reason.
 

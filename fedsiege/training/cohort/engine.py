@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fedsiege.training.base import Shard
+from fedsiege.training.base import Samples
 from fedsiege.training.cohort.graph import Graph
 from fedsiege.training.cohort.layer import LAYERS, Block, channels_last
 from fedsiege.training.cohort.schedule import Schedule
+from fedsiege.training.inputs import together
 from fedsiege.training.optimiser import LocalOptimiser
 
 
@@ -17,7 +18,7 @@ def train(
     graph: Graph,
     optimiser: LocalOptimiser,
     weights: Tensor,
-    shards: Sequence[Shard],
+    shards: Sequence[Samples],
     orders: Sequence[Tensor],
     factor: Tensor | None = None,
 ) -> Tensor:
@@ -34,7 +35,9 @@ def train(
     Returns:
         ``(len(shards), d)``, trained weights minus ``weights``.
     """
-    schedule = Schedule.of([len(shard) for shard in shards], orders, optimiser.batch_size)
+    varied = any(shard.epochs > 1 for shard in shards)
+    sizes = [len(shard) for shard in shards]
+    schedule = Schedule.of(sizes, orders, optimiser.batch_size, varied)
     if not any(schedule.lengths):
         return weights.new_zeros(len(shards), len(weights))
     deltas = weights.new_empty(len(shards), len(weights))  # made here: others may change it
@@ -45,7 +48,7 @@ def train(
         network = Network(graph, block)
         samples = schedule.samples.to(weights.device)
         shares = schedule.shares.to(weights)
-        images = torch.cat([shard.images for shard in shards]).to(weights)
+        images = together([shard.inputs_like(weights) for shard in shards])
         labels = torch.cat([shard.labels for shard in shards]).to(weights.device)[samples].mT
         for step, (active, width) in enumerate(schedule.extents):
             block.step, block.active = step, active
