@@ -35,7 +35,7 @@ def checkpoint_name(name: str, dataset: str) -> str:
         name: the model as text, such as ``mlp:hidden=50``.
         dataset: the data set as text.
     """
-    return re.sub("[:=,]", "-", f"{name}-{dataset}.safetensors")
+    return re.sub("[:=,/]", "-", f"{name}-{dataset}.safetensors")
 
 
 def checkpoint_path(name: str, dataset: str) -> Path | None:

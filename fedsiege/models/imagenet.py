@@ -8,11 +8,13 @@ import hashlib
 import http.client
 import io
 import os
+import pickle
 import urllib.request
 from pathlib import Path
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from fedsiege import torchvision_import
 from fedsiege.errors import InvalidValue, MissingData
@@ -60,11 +62,10 @@ def fetch(model: str, folder: Path) -> Path:
         expected = url.rpartition("-")[2].removesuffix(".pth")
         if not hashlib.sha256(content).hexdigest().startswith(expected):
             raise ValueError("what was downloaded has another SHA-256")
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        tensors = {key: value for key, value in state.items() if value.is_floating_point()}
+        state = _tensors(content)
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-        safetensors.torch.save_file(tensors, partial, {"source": url})
+        safetensors.torch.save_file(state, partial, {"source": url})
         partial.replace(path)
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)  # URLError wraps the actual one
@@ -75,3 +76,16 @@ def fetch(model: str, folder: Path) -> Path:
         )
         raise MissingData(message) from error
     return path
+
+
+def _tensors(content: bytes) -> dict[str, Tensor]:
+    """Return the floating-point tensors of a pickled state; no code of it is run.
+
+    Raises:
+        ValueError: it holds anything else than tensors.
+    """
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise ValueError("what was downloaded holds more than tensors") from None
+    return {key: value for key, value in state.items() if value.is_floating_point()}

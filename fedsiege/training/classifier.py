@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fedsiege import models, seeding
 from fedsiege.datasets import Dataset
@@ -143,7 +144,8 @@ def train_classifier(
         evaluator = Evaluator(
             of, dataset.test_samples, dataset.test_labels, preparation=dataset.preparation
         )
-        weights = _train(model, dataset, recipe, seed, on_progress)
+        with seeding.torch_seeded(seeding.torch_seed(seed, "classifier")):  # for dropout
+            weights = _train(model, dataset, recipe, seed, on_progress)
         return weights, evaluator(weights)
 
 
@@ -157,6 +159,7 @@ def make_checkpoint(
     *,
     seeds: int = 1,
     on_trained: Callable[[int, Score], None] | None = None,
+    source: str = "",
 ) -> Trained:
     """Train a model, test it, and write it to a file together with the command that repeats it.
 
@@ -172,6 +175,7 @@ def make_checkpoint(
         on_progress: called after each epoch of each training.
         seeds: the number of seeds to train, starting with ``seed``; an odd number from 1 to 99.
         on_trained: called after each training, with its seed and its score.
+        source: the data set as text, for the command; empty for its name.
 
     Returns:
         The written model.
@@ -202,7 +206,7 @@ def make_checkpoint(
     chosen = median_of(trained)
     settings = {
         "model": model,
-        "dataset": dataset.name,
+        "dataset": source or dataset.name,
         "seed": str(seed),
         **({"seeds": str(seeds)} if seeds > 1 else {}),
         "epochs": str(recipe.epochs),
@@ -281,7 +285,10 @@ def _initial_weights(
     standard deviation below 0.001; those of other draws have about 0.01.
     """
     images = dataset.tensor(dataset.train_samples[:512])
-    module.eval()  # else the trial would count among running statistics
+    module.eval()  # without dropout, which would tell equal images apart
+    for part in module.modules():
+        if isinstance(part, _BatchNorm):
+            part.train()  # it has no running statistics yet
     for draw in range(1, _DRAWS + 1):
         purpose = "initial weights" if draw == 1 else f"initial weights, draw {draw}"
         weights = models.random_weights(model, seed, purpose)
@@ -289,6 +296,7 @@ def _initial_weights(
         with torch.inference_mode():
             spread = float(module(images).std(dim=0, correction=0).max())
         if spread > _SPREAD:
+            models.unflatten_into(module, weights)  # the trial has changed running statistics
             module.train()
             return weights
     raise InvalidValue(
