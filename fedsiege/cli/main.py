@@ -16,7 +16,7 @@ from fedsiege.experiment import environment
 
 #: The commands in the order of the help text; each is ``app`` of the module of its name.
 COMMANDS = (
-    *("sim", "settings", "show", "columns", "grid", "serve", "remote"),
+    *("sim", "settings", "presets", "show", "columns", "grid", "serve", "remote"),
     *("attacks", "rules", "detectors", "models", "datasets", "classifier"),
     *("admission", "tokens", "certs"),
 )

@@ -10,6 +10,7 @@ from fedsiege import grammar
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.experiment.hostile import exactly, fakes_beside, hostile_indices, share_of
 from fedsiege.experiment.knowledge import Knowledge
+from fedsiege.experiment.recipes import RECIPE_SETTINGS
 from fedsiege.experiment.settings import no_such
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.inputs import Inputs
@@ -36,11 +37,13 @@ class ResolvedSpec:
         notes: what was assumed or noticed, one sentence each, for people.
         inputs: what a model takes of the data set; None where that is known only when it is read.
             Then what depends on it is neither checked nor resolved yet; see ``with_inputs``.
+        class_names: the names of the classes, where the data set has been read and has some.
     """
 
     spec: ExperimentSpec
     notes: tuple[str, ...] = ()
     inputs: Inputs | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def knowledge(self) -> Knowledge | None:
@@ -83,8 +86,8 @@ def resolve(
     from fedsiege import attacks, privacy, rules
     from fedsiege.experiment import protection
 
-    if spec.deadline is None:
-        spec = spec.model_copy(update={"deadline": deadline})
+    spec = spec.model_copy(update={"deadline": spec.deadline or deadline})
+    spec, on_recipe = _trained_by_recipe(spec)
     spec, on_norm = _normalised(spec)
     inputs = inputs or _known_inputs(spec)
     _check_task(spec, inputs)
@@ -144,6 +147,7 @@ def resolve(
             resolved = resolved.model_copy(update={"privacy": spell(privacy.parse(spec.privacy))})
     notes = (
         *filter(None, [why]),
+        *on_recipe,
         *on_norm,
         *_notes_on_data(spec),
         *_notes_on_attack(spec, attack),
@@ -188,6 +192,20 @@ def _known_inputs(spec: ExperimentSpec) -> Inputs | None:
     _check_name("DATASET", dataset, "data set", sets)
     with _about("DATASET", dataset, "dataset"):
         return _with_preprocessing(spec, dataset).inputs
+
+
+def _trained_by_recipe(spec: ExperimentSpec) -> tuple[ExperimentSpec, list[str]]:
+    """Return a specification with learning rate, batch and epochs, and a note on those filled in.
+
+    There is no note on the defaults of all settings.
+    """
+    unset = [name for name in RECIPE_SETTINGS if getattr(spec, name) is None]
+    filled = {name: getattr(spec.recipe, name) for name in unset}
+    notes = []
+    if unset and spec.recipe != ExperimentSpec().recipe:
+        values = ", ".join(f"{name} {value}" for name, value in filled.items())
+        notes.append(f"{values}: the recipe of MODEL={spec.model} on DATASET={spec.dataset}")
+    return spec.model_copy(update=filled), notes
 
 
 def _normalised(spec: ExperimentSpec) -> tuple[ExperimentSpec, list[str]]:

@@ -9,6 +9,7 @@ needs it.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -20,6 +21,8 @@ from fedsiege.experiment import intrusions
 from fedsiege.experiment.faults import FaultPlan
 from fedsiege.experiment.hostile import hostile_count
 from fedsiege.experiment.plain_yaml import read_yaml
+from fedsiege.experiment.presets import with_preset
+from fedsiege.experiment.recipes import RECIPE_SETTINGS, Recipe, recipe_of
 from fedsiege.experiment.settings import MOST, Settings, count, marked, setting
 
 _WHOLE = TypeAdapter(int)
@@ -32,6 +35,12 @@ class ExperimentSpec(Settings):
     pydantic's ValidationError. Units and ranges stand in the fields' descriptions.
     """
 
+    preset: str = setting(
+        "",
+        "Scenario that sets many settings at once; those that are given override it",
+        "a name that fedsiege presets lists; empty: none",
+        exclude=True,  # from files and messages: they hold what it sets
+    )
     name: str = setting(
         "",
         "Name for people and for the results folder",
@@ -65,8 +74,12 @@ class ExperimentSpec(Settings):
     )
     rule: str = setting("fedavg", "Aggregation rule", "a name, or name:key=value,key=value")
     model: str = setting("net", "Model", "net, lenet5 or cnn")
-    lr: float = setting(
-        0.001, "Learning rate of local training", "a number above 0", gt=0, training=True
+    lr: float | None = setting(
+        None,
+        "Learning rate of local training",
+        "a number above 0; unset: the recipe of the model",
+        gt=0,
+        training=True,
     )
     momentum: float = setting(
         0.9,
@@ -76,14 +89,21 @@ class ExperimentSpec(Settings):
         lt=1,
         training=True,
     )
-    epochs: int | str = setting(
-        2,
+    epochs: int | str | None = setting(
+        None,
         "Local epochs a round",
         f"a whole number from 1 to {MOST}, or a range such as 1-4, of which a number is drawn for "
-        "each participant and round",
+        "each participant and round; unset: the recipe of the model",
         training=True,
     )
-    batch: int = count(4, "Local batch size", 1, training=True)
+    batch: int | None = setting(
+        None,
+        "Local batch size",
+        f"a whole number from 1 to {MOST}; unset: the recipe of the model",
+        ge=1,
+        le=MOST,
+        training=True,
+    )
     dataset: str = setting(
         "auto",
         "Data set",
@@ -244,6 +264,11 @@ class ExperimentSpec(Settings):
             return {"momentum": 0.0, **settings}
         return settings
 
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_stands_below(cls, settings: Any) -> Any:  # as pydantic has it; runs first
+        return with_preset(settings) if isinstance(settings, Mapping) else settings
+
     @field_validator("audit", "augment", "faults", "intrusions", "privacy", mode="before")
     @classmethod
     def _none_is_nothing(cls, value: object) -> object:
@@ -252,6 +277,8 @@ class ExperimentSpec(Settings):
     @field_validator("epochs", mode="before")
     @classmethod
     def _epochs_are_a_number_or_a_range(cls, value: object) -> object:
+        if value is None:
+            return None
         if isinstance(value, bool):
             raise ValueError("a truth value")
         ends = value.split("-") if isinstance(value, str) else [value]
@@ -287,9 +314,18 @@ class ExperimentSpec(Settings):
         return self
 
     @property
+    def recipe(self) -> Recipe:
+        """Learning rate, batch and epochs: those that are set, and else those of the model."""
+        given = {name: getattr(self, name) for name in RECIPE_SETTINGS}
+        return replace(
+            recipe_of(self.model, self.dataset, self.optimizer),
+            **{name: value for name, value in given.items() if value is not None},
+        )
+
+    @property
     def epochs_range(self) -> tuple[int, int]:
         """The fewest and the most local epochs of a participant in a round."""
-        first, mark, last = str(self.epochs).partition("-")
+        first, mark, last = str(self.recipe.epochs).partition("-")
         return int(first), int(last if mark else first)
 
     @property
