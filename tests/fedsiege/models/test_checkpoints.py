@@ -39,14 +39,23 @@ def test_a_written_checkpoint_is_read_bit_for_bit(of: models.Classifier, file: P
     assert torch.equal(back.view(torch.int32), weights.view(torch.int32))
 
 
-def test_a_checkpoint_is_an_ordinary_safetensors_file(file: Path) -> None:
-    weights = models.random_weights("net", 0)
-    models.write_checkpoint(file, "net", weights, {"seed": "3"})
-    module = models.create("net")
+@pytest.mark.parametrize("name", ["net", "resnet20"])
+def test_a_checkpoint_is_an_ordinary_safetensors_file(name: str, file: Path) -> None:
+    weights = models.random_weights(name, 0)
+    weights[models.trained(name) :] += 0.25  # statistics that are no defaults
+    models.write_checkpoint(file, name, weights, {"seed": "3"})
+    module = models.create(name)
     module.load_state_dict(safetensors.torch.load_file(file))
     assert torch.equal(models.flatten(module), weights)
     with safe_open(file, "pt") as content:
-        assert content.metadata() == {"seed": "3", "model": "net"}
+        assert content.metadata() == {"seed": "3", "model": name}
+
+
+def test_a_checkpoint_without_the_running_statistics_is_refused(file: Path) -> None:
+    tensors = tensors_of("resnet20")
+    safetensors.torch.save_file({k: v for k, v in tensors.items() if "running" not in k}, file)
+    with pytest.raises(InvalidValue, match=r"resnet20 has norm\.running_mean"):
+        models.read_checkpoint(file, "resnet20")
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
