@@ -83,7 +83,8 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
         name = {"samples": "SAMPLES", "participants": "CLIENTS"}.get(error.name, "PARTITION")
         raise InvalidValue(name, known.get(error.name, spec.partition), error.allowed) from error
     resolved = replace(resolved, spec=spec, notes=(*resolved.notes, *loaded.notes))
-    return resolved.with_inputs(loaded.inputs), reason
+    resolved = resolved.with_inputs(loaded.inputs)
+    return replace(resolved, class_names=loaded.class_names), reason
 
 
 def check_certificate(hello: pb.Hello, caller: callers.Caller) -> None:
