@@ -26,6 +26,7 @@ from fedsiege.services.simulator.assignment import JOIN_TIMEOUT, NO_DEADLINE, As
 from fedsiege.services.simulator.attack_success import AttackSuccessRates
 from fedsiege.services.simulator.conclusion import conclude
 from fedsiege.services.simulator.conversion import confusion, history_row, participant_row
+from fedsiege.services.simulator.first_round import hardly_moved, norm_of_model
 from fedsiege.services.simulator.intervention import Intervention
 from fedsiege.services.simulator.open_assignment import OpenAssignment
 from fedsiege.services.simulator.remote_federation import RemoteFederation
@@ -111,6 +112,7 @@ class Experiment:
         self._budget = budget_of(resolved.spec)
         #: The privacy budget spent up to each round; None without a mechanism.
         self._epsilons: list[float | None] = [None if self._budget.delta is None else 0.0]
+        self._initial_norm = 0.0
         self._changed = asyncio.Event()
         self._version = 0
         self._task: asyncio.Task[None] | None = None
@@ -276,6 +278,7 @@ class Experiment:
                 initial_weights_sha256=federation.described.init_sha256,
             )
             await rates.measure(0, federation)
+            self._initial_norm = await norm_of_model(federation)
             follower = asyncio.create_task(federation.follow())
             recorder = asyncio.create_task(self._record(folder, federation, rates))
             try:
@@ -410,6 +413,8 @@ class Experiment:
             self.history.append(entry)  # only now that it will be written, too
             found = detections(rows, self.resolved.spec.rule)
             folder.add_round(row, rows, confusion(entry), found)
+            if number == 1 and (said := hardly_moved(rows, self._initial_norm)):
+                self.note(said)
             if number:
                 self.intervention.recorded(number, rows)
             self._notify_watchers()

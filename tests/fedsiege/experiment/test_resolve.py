@@ -53,7 +53,8 @@ def test_a_model_that_the_engine_cannot_run_takes_the_loop_and_says_why(
     assert resolved(model="own")["trainer"] == resolved(model="own", trainer="loop")["trainer"]
     said = r"TRAINER=auto is loop with MODEL=own: .*2 \(PReLU\)"
     assert re.search(said, notes(model="own", attack=0))
-    assert notes(model="own", attack=0, trainer="loop") == ""
+    recipe = {"lr": 0.1, "batch": 4, "epochs": 1}
+    assert notes(model="own", attack=0, trainer="loop", **recipe) == ""
     with pytest.raises(InvalidValue, match=r"TRAINER='cohort'.* MODEL=own: .*2 \(PReLU\)"):
         resolved(model="own", trainer="cohort")
 
