@@ -369,6 +369,8 @@ def _check_attack(
     indices = frozenset(hostile_indices(spec.clients, spec.attack)) if spec.clients else None
     first: UnfitRound | None = None
     described, works = "", False
+    if not spec.attack and attack.targeted:  # what its success is without an attack is measured
+        attack.check(Setting(max(1, scheduled), 1, inputs=inputs))
     for benign, hostile in _possible_rounds(spec, scheduled):
         n = benign + hostile
         setting = Setting(

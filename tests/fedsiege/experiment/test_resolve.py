@@ -217,6 +217,28 @@ def test_not_all_participants_can_stay_away() -> None:
             "INTRUSIONS='sybils' is not possible: ",
         ),
         ({"samples": 0}, "SAMPLES=0 is not possible: partition sample needs 1 or more"),
+        (
+            {"dataset": "digits", "attack_name": "badnets:target=10"},
+            "ATTACK_NAME='badnets:target=10' is not possible: at badnets:target, a class of the "
+            "data set, 0 to 9",
+        ),
+        (
+            {"dataset": "digits", "attack_name": "badnets:target=10", "attack": 0},
+            "ATTACK_NAME='badnets:target=10' is not possible: at badnets:target, a class of the ",
+        ),
+        (
+            {"dataset": "digits", "attack_name": "dba:target=10", "clients": 0},
+            "ATTACK_NAME='dba:target=10' is not possible: at dba:target, a class of the data set",
+        ),
+        (
+            {"dataset": "digits", "attack_name": "label-flip:kind=pair,source=10"},
+            "ATTACK_NAME='label-flip:kind=pair,source=10' is not possible: at label-flip:source, a ",
+        ),
+        (
+            {"dataset": "digits", "attack_name": "badnets:size=27"},
+            "ATTACK_NAME='badnets:size=27' is not possible: badnets needs pictures of 29x29 or more; "
+            "the data set has grey pictures of 28x28",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_under_its_variable(
