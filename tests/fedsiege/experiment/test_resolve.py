@@ -232,12 +232,12 @@ def test_not_all_participants_can_stay_away() -> None:
         ),
         (
             {"dataset": "digits", "attack_name": "label-flip:kind=pair,source=10"},
-            "ATTACK_NAME='label-flip:kind=pair,source=10' is not possible: at label-flip:source, a ",
+            "ATTACK_NAME='label-flip:kind=pair,source=10' is not possible: at label-flip:source, ",
         ),
         (
             {"dataset": "digits", "attack_name": "badnets:size=27"},
-            "ATTACK_NAME='badnets:size=27' is not possible: badnets needs pictures of 29x29 or more; "
-            "the data set has grey pictures of 28x28",
+            "ATTACK_NAME='badnets:size=27' is not possible: badnets needs pictures of 29x29 or "
+            "more; the data set has grey pictures of 28x28",
         ),
     ],
 )

@@ -29,7 +29,9 @@ def test_net_is_the_seed_projects_layer_by_layer() -> None:
 
 
 def test_unknown_name_says_which_are_near_and_which_there_are() -> None:
-    with pytest.raises(InvalidValue, match=r"model='lenet'.*did you mean lenet5.*cnn, .*lenet5, .*net"):
+    with pytest.raises(
+        InvalidValue, match=r"model='lenet'.*did you mean lenet5.*cnn, .*lenet5, .*net"
+    ):
         models.create("lenet")
 
 

@@ -42,7 +42,8 @@ def test_the_layers_of_a_model_are_all_of_its_weights_once(of: models.Classifier
     layers = layers_of(models.layout(of), models.size(of))
     places = [layer.weight for layer in layers] + [layer.bias for layer in layers if layer.bias]
     covered = sorted((place.start, place.stop) for place in places)
-    assert [0, *(stop for _, stop in covered)] == [*(start for start, _ in covered), models.size(of)]
+    stops, starts = [stop for _, stop in covered], [start for start, _ in covered]
+    assert [0, *stops] == [*starts, models.size(of)]
 
 
 def test_a_layout_of_another_model_is_refused() -> None:
