@@ -79,7 +79,7 @@ class Csv(OwnData):
             if belongs.isna().any():
                 row = int(np.flatnonzero(belongs.isna())[0])
                 raise self.refuse(
-                    f"a value in the column {self.group!r} of each row, as in row {row}"
+                    f"a value in the column {self.group!r} of each row; row {row} has none"
                 )
             groups = belongs.astype(str).to_numpy(dtype=str)
         write_parts(self, folder, Part(features.to_numpy(np.float32), given), None, groups)

@@ -1,5 +1,6 @@
 """One's own arrays: a ``.npz`` of numpy."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -58,15 +59,16 @@ class Npz(OwnData, PictureSource):
         if layout is None:
             known = ", or ".join(" ".join(one) for one in _LAYOUTS)
             raise self.refuse(f"arrays {known}; it has {' '.join(there) or 'none'}")
-        unpack(path, folder, layout)
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in layout}
+        unpacked = folder / "unpacked"
+        unpacked.mkdir()
+        unpack(path, unpacked, layout)
+        arrays = {name: np.load(unpacked / f"{name}.npy", mmap_mode="r") for name in layout}
         read = [
             Part(self._samples(arrays[samples]), self._labels(arrays[labels]))
             for samples, labels in zip(layout[::2], layout[1::2], strict=True)
         ]
         write_parts(self, folder, read[0], read[1] if len(read) == 2 else None)
-        for name in layout:
-            (folder / f"{name}.npy").unlink()
+        shutil.rmtree(unpacked)
 
     def _samples(self, samples: Array) -> Array:
         """Return samples as they are stored; raise InvalidValue if they are of no known kind."""

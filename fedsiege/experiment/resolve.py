@@ -190,8 +190,7 @@ def _known_inputs(spec: ExperimentSpec) -> Inputs | None:
         return _with_preprocessing(spec, "digits").inputs
     sets = [datasets.AUTO, *(name for name in datasets.names() if name != datasets.AUTO)]
     _check_name("DATASET", dataset, "data set", sets)
-    with _about("DATASET", dataset, "dataset"):
-        return _with_preprocessing(spec, dataset).inputs
+    return _with_preprocessing(spec, dataset).inputs
 
 
 def _trained_by_recipe(spec: ExperimentSpec) -> tuple[ExperimentSpec, list[str]]:
@@ -285,7 +284,8 @@ def _with_preprocessing(spec: ExperimentSpec, text: str) -> "DatasetSource":
 
     given = {name: getattr(spec, name) for name in _PREPROCESSING}
     given = {name: value for name, value in given.items() if value is not None}
-    source = datasets.parse(text, **given)
+    with _about("DATASET", text, "dataset"):
+        source = datasets.parse(text, **given)
     for name, value in given.items():
         if not hasattr(source, name):
             allowed = f"unset with DATASET={text}, which has no pictures"
