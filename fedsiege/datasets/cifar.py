@@ -130,9 +130,8 @@ class Cifar10(Cifar):
     grey level :math:`p` as :math:`(p / 255 - 0.5) / 0.5`, unless ``normalise`` says otherwise.
 
     Source:
-        Alex Krizhevsky, `Learning Multiple Layers of Features from Tiny Images
-        <https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf>`_, University of Toronto,
-        2009. See `its page <https://doi.org/10.24432/C5889J>`_.
+        Alex Krizhevsky, Learning Multiple Layers of Features from Tiny Images, University of
+        Toronto, 2009; the data set `CIFAR-10 <https://doi.org/10.24432/C5889J>`_.
     """
 
     name = "cifar10"
@@ -165,9 +164,8 @@ class Cifar100(Cifar):
     :math:`(p / 255 - 0.5) / 0.5`, unless ``normalise`` says otherwise.
 
     Source:
-        Alex Krizhevsky, `Learning Multiple Layers of Features from Tiny Images
-        <https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf>`_, University of Toronto,
-        2009. See `its page <https://doi.org/10.24432/C5889J>`_.
+        Alex Krizhevsky, Learning Multiple Layers of Features from Tiny Images, University of
+        Toronto, 2009; the data set `CIFAR-10 <https://doi.org/10.24432/C5889J>`_.
     """
 
     name = "cifar100"

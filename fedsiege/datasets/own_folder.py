@@ -34,8 +34,7 @@ class Folder(OwnData, PictureSource):
     otherwise.
 
     Source:
-        The layout of `torchvision's ImageFolder
-        <https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html>`_.
+        The layout of ``torchvision.datasets.ImageFolder``.
     """
 
     name = "folder"

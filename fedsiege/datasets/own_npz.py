@@ -37,7 +37,7 @@ class Npz(OwnData, PictureSource):
     otherwise; a feature as :math:`(x - \mu) / \sigma`, by mean and deviation of the training part.
 
     Source:
-        The format of `numpy.savez <https://numpy.org/doc/stable/reference/generated/numpy.savez.html>`_.
+        The format of ``numpy.savez``; the names are those of MedMNIST and Keras.
     """
 
     name = "npz"

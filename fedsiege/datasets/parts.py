@@ -61,9 +61,8 @@ class Cifar10Part(NpzPictures):
     level :math:`p` as :math:`(p / 255 - 0.5) / 0.5`, unless ``normalise`` says otherwise.
 
     Source:
-        Alex Krizhevsky, `Learning Multiple Layers of Features from Tiny Images
-        <https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf>`_, University of Toronto,
-        2009: the original. See `its page <https://doi.org/10.24432/C5889J>`_.
+        Alex Krizhevsky, Learning Multiple Layers of Features from Tiny Images, University of
+        Toronto, 2009; the data set `CIFAR-10 <https://doi.org/10.24432/C5889J>`_.
     """
 
     name = "cifar10-part"

@@ -29,10 +29,9 @@ class Svhn(PictureSource):
     :math:`(p / 255 - 0.5) / 0.5`, unless ``normalise`` says otherwise.
 
     Source:
-        Yuval Netzer, Tao Wang, Adam Coates, Alessandro Bissacco, Bo Wu and Andrew Ng, `Reading
-        Digits in Natural Images with Unsupervised Feature Learning
-        <http://ufldl.stanford.edu/housenumbers/nips2011_housenumbers.pdf>`_, NIPS Workshop on Deep
-        Learning and Unsupervised Feature Learning 2011.
+        Yuval Netzer, Tao Wang, Adam Coates, Alessandro Bissacco, Bo Wu and Andrew Ng, Reading
+        Digits in Natural Images with Unsupervised Feature Learning, NIPS Workshop on Deep Learning
+        and Unsupervised Feature Learning 2011.
     """
 
     name = "svhn"
