@@ -13,6 +13,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,9 @@ Arrays = dict[str, npt.NDArray[Any]]
 #: Changes whenever the arrays that are made of the same file change.
 _VERSION = 1
 _FOLDER = ".fedsiege-cache"
+#: Versions of the arrays of a file that are kept, the latest: callers of a served federation choose
+#: how a file is divided, and must not fill the disk.
+_KEPT = 8
 
 
 def mapped(files: Sequence[Path], made: str, write: Callable[[Path], None]) -> Arrays:
@@ -52,7 +57,8 @@ def mapped(files: Sequence[Path], made: str, write: Callable[[Path], None]) -> A
         with _locked(folder.parent):
             if not folder.is_dir():
                 _write(folder, files[0], write)
-        return _read(folder)
+                _remove_oldest(folder.parent, files[0].stem)
+            return _read(folder)
     log.warning("%s is unpacked for this process alone: no folder can be written", files[0])
     with tempfile.TemporaryDirectory(prefix="fedsiege-") as alone:
         _write(Path(alone, name), files[0], write)
@@ -112,6 +118,14 @@ def _write(folder: Path, file: Path, write: Callable[[Path], None]) -> None:
         raise MissingData(f"{file} cannot be unpacked into {folder.parent}: {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _remove_oldest(place: Path, stem: str) -> None:
+    """Keep the latest arrays of a file; what a process has mapped stays until it ends."""
+    digits = "-" + "[0-9a-f]" * 16
+    made = [path for path in place.iterdir() if fnmatchcase(path.name, f"{escape(stem)}{digits}*")]
+    for old in sorted(made, key=lambda path: path.stat().st_mtime_ns)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _read(folder: Path) -> Arrays:

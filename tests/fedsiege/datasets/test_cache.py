@@ -51,6 +51,19 @@ def test_a_changed_file_and_another_purpose_are_written_anew(file: Path) -> None
     assert write.calls == 3
 
 
+def test_the_latest_versions_are_kept(file: Path) -> None:
+    other = file.with_name("some-other.bin")
+    other.write_bytes(b"abc")
+    cache.mapped([other], "made", Writer())
+    first = cache.mapped([file], "0", Writer())["numbers"]
+    for number in range(1, 12):
+        cache.mapped([file], str(number), Writer())
+    there = [path.name for path in (file.parent / ".fedsiege-cache").glob("some-*")]
+    assert len([name for name in there if not name.startswith("some-other")]) == cache._KEPT
+    assert len(there) == cache._KEPT + 1
+    assert first.sum() == 499_500  # what is mapped stays
+
+
 def test_many_at_once_write_once(file: Path) -> None:
     write = Writer()
     threads = [
