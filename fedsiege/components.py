@@ -179,12 +179,12 @@ def read_settings(
         return {}
     known = {parameter.name: parameter for parameter in parameters(cls)}
     positional = getattr(cls, "positional", None)
-    if positional and text and "=" not in text:
-        return {positional: known[positional].read(name, text)}
-    found = {}
+    found: dict[str, Any] = {}
     lone, comma, rest = text.partition(",")
-    if positional and lone.strip() and "=" not in lone and comma:
+    if positional and lone.strip() and "=" not in lone:
         found[positional] = known[positional].read(name, lone.strip())
+        if not comma:
+            return found
         text = rest
     # Nothing behind the colon is not the same as no colon: a value may have got lost.
     for key, value in grammar.pairs(name, text or ",", "="):
