@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr  # type: ignore[import-untyped]
 
 from fedsiege.errors import InvalidValue
 

@@ -23,6 +23,7 @@ def summary(report: RunReport) -> dict[str, str]:
         "lowest": f"{lowest.accuracy_text}, in round {lowest.round}",
         "destroyed": _destroyed(report),
         "attack success": _success(report),
+        "privacy budget": _budget(report),
         "attack cost": _cost(report),
         "incomplete": _incomplete(report),
         "went wrong": _trouble(report),
@@ -73,6 +74,14 @@ def _success(report: RunReport) -> str:
     if not report.run.spec.attack:
         return f"{success:.1%} without an attack: the base rate"
     return f"{success:.1%}" + ("" if base is None else f"; {base:.1%} without the attack")
+
+
+def _budget(report: RunReport) -> str:
+    """Return what was spent of the privacy budget."""
+    spent = report.run.history[-1].epsilon
+    return (
+        "" if spent is None else f"epsilon {spent:.4g} after {report.run.history[-1].round} rounds"
+    )
 
 
 def _cost(report: RunReport) -> str:
