@@ -157,7 +157,7 @@ PRESETS: Mapping[str, Preset] = {
             "model": "lenet5",
             "init": "random",
             "samples": 60,
-            "lr": 0.05,
+            "lr": 0.02,
             "momentum": 0.9,
             "epochs": 5,
             "batch": 8,

@@ -1,4 +1,4 @@
-"""Recipes: what is unset is filled in, what is set stays, and committed grids keep their meaning."""
+"""Recipes: what is unset is filled in, what is set stays, committed grids keep their meaning."""
 
 from pathlib import Path
 
