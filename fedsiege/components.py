@@ -167,8 +167,8 @@ def read_settings(
     Args:
         cls: the component.
         name: what it is called in errors.
-        text: what is behind its colon; a lone value sets the positional parameter. None for
-            nothing.
+        text: what is behind its colon; a value in front that has no key sets the positional
+            parameter. None for nothing.
         form: how it is to be written, for the error; None for ``name:key=value,key=value``.
 
     Raises:
@@ -179,17 +179,25 @@ def read_settings(
         return {}
     known = {parameter.name: parameter for parameter in parameters(cls)}
     positional = getattr(cls, "positional", None)
-    if positional and text and "=" not in text:
-        return {positional: known[positional].read(name, text)}
-    found = {}
+    found: dict[str, Any] = {}
+    lone, comma, rest = text.partition(",")
+    if positional and lone.strip() and "=" not in lone:
+        found[positional] = known[positional].read(name, lone.strip())
+        if not comma:
+            return found
+        text = rest
     # Nothing behind the colon is not the same as no colon: a value may have got lost.
     for key, value in grammar.pairs(name, text or ",", "="):
         if not value:
             settings = positional.upper() if positional else "key=value,key=value"
+            if positional and len(known) > 1:
+                settings += ",key=value"
             form = form or (f"{name}:{settings}" if known else name)
             raise InvalidValue(name, text, f"write it as {form}")
         if key not in known:
             raise InvalidValue(f"{name}:{key}", value, takes(cls))
+        if key in found:
+            raise InvalidValue(f"{name}:{key}", value, f"given twice, first as {found[key]}")
         found[key] = known[key].read(name, value)
     return found
 
@@ -223,10 +231,10 @@ def takes(cls: type[Any]) -> str:
 
 def _kind(hint: Any) -> Any:  # a type, a Literal of texts, or a union of one with None
     """Return the type of a parameter that may also be None."""
-    if get_origin(hint) is Literal:
-        return hint
     several = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     kinds = [one for one in several if one is not type(None)]
+    if len(kinds) == 1 and get_origin(kinds[0]) is Literal:
+        return kinds[0]
     if len(kinds) != 1 or kinds[0] not in _ALLOWED:
         raise TypeError(f"a parameter is a bool, int, float, str or a Literal, not {hint}")
     return kinds[0]

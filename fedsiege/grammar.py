@@ -3,12 +3,13 @@
 ::
 
     chain      = component *( "/" component )
-    component  = NAME [ ":" ( VALUE | settings ) ]
+    component  = NAME [ ":" ( VALUE [ "," settings ] | settings ) ]
     settings   = KEY "=" VALUE *( "," KEY "=" VALUE )
     list       = NAME [ ":" VALUE ] *( "," NAME [ ":" VALUE ] )
 
-``nnm:f=3/krum`` is a chain, ``dirichlet:0.5`` a component with a lone value, ``streams=2000`` are
-settings, ``kill:0.2,pause:0.1`` is a list. Spaces around names, keys and values do not count.
+``nnm:f=3/krum`` is a chain, ``dirichlet:0.5`` a component with a lone value,
+``csv:iris.csv,label=species`` one with a value and settings, ``streams=2000`` are settings,
+``kill:0.2,pause:0.1`` is a list. Spaces around names, keys and values do not count.
 
 What names there are, which keys each takes and which values a key may have is not known here: see
 ``fedsiege.registry``.

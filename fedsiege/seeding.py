@@ -4,6 +4,7 @@ Two runs of the same specification draw the same numbers, for any number of work
 messages.
 """
 
+import hashlib
 import threading
 import zlib
 from collections.abc import Iterator
@@ -73,6 +74,19 @@ def torch_seeded(seed: int) -> Iterator[None]:
 
 #: Held while torch's global generator is seeded; reentrant.
 _torch_global = threading.RLock()
+
+
+def derived(seed: int, purpose: str) -> int:
+    """Return a seed, 0 to 2**64 - 1, from which the run's seed cannot be computed.
+
+    It can be found by trying all seeds that the run's may be, so the run's must not be guessable.
+
+    Args:
+        seed: the run's seed.
+        purpose: what the derived seed is for.
+    """
+    digest = hashlib.sha256(f"{purpose}\0{seed}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
 
 
 def random_group(purpose: str, participant: int, count: int) -> int:

@@ -14,11 +14,11 @@ The import takes about a second and 85 MB: do it only where it is needed.
 import functools
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
@@ -52,6 +52,22 @@ def load() -> ModuleType:
     """
     hook()
     return _import()
+
+
+def model(name: str) -> Callable[..., Any]:
+    """Return the function of torchvision that builds a model, such as ``resnet18``."""
+    hook()
+    return cast(Callable[..., Any], getattr(importlib.import_module("torchvision.models"), name))
+
+
+def weights(name: str) -> str:
+    """Return the address of weights that torchvision publishes.
+
+    Args:
+        name: class and member, such as ``ResNet18_Weights.IMAGENET1K_V1``.
+    """
+    kind, _, member = name.partition(".")
+    return str(getattr(model(kind), member).url)
 
 
 def _import() -> ModuleType:

@@ -17,7 +17,9 @@ from typing import Annotated, ClassVar, Literal
 
 from torch import Tensor
 
+from fedsiege import models
 from fedsiege.errors import UnfitRound
+from fedsiege.inputs import Domain, Inputs
 from fedsiege.registry import Component, Registry
 from fedsiege.training.base import Shard
 
@@ -29,6 +31,9 @@ class Knowledge(enum.Enum):
     PARTIAL = "what its own compromised participants would have sent"
     FULL = "the benign updates of the round"
 
+
+#: Pictures like those of MNIST.
+MNIST_DOMAIN = Domain()
 
 LEVELS = {"partial": Knowledge.PARTIAL, "full": Knowledge.FULL}
 
@@ -42,7 +47,7 @@ class Broadcast:
         model: ``(d,)`` float32, the global model ``w_t`` as it was sent out.
         previous: ``(d,)`` the model ``w_{t-1}`` of the round before, which every enrolled
             participant may see, drawn or not; None in the worker's first round.
-        architecture: the name of the model, for attacks that build weights of their own.
+        architecture: the model, for attacks that build weights of their own.
         seed: the run's seed.
         hostile: the indices of all hostile participants of the round, ascending, wherever they are
             hosted; empty unless the attack knows what they would have sent.
@@ -60,7 +65,7 @@ class Broadcast:
     round_number: int
     model: Tensor
     previous: Tensor | None
-    architecture: str
+    architecture: models.Named
     seed: int
     hostile: tuple[int, ...] = ()
     own: Tensor | None = None
@@ -87,6 +92,7 @@ class Setting:
         participants: how many there are to draw from: their indices run below it; None if that is
             open.
         hostile_indices: the indices of all hostile ones, in whatever round; None if that is open.
+        inputs: what a sample of the data set is; None if only reading it shows that.
     """
 
     benign: int
@@ -94,6 +100,7 @@ class Setting:
     rule: str = ""
     participants: int | None = None
     hostile_indices: frozenset[int] | None = None
+    inputs: Inputs | None = None
 
 
 class Attack(Component, abc.ABC):
@@ -128,19 +135,21 @@ class Attack(Component, abc.ABC):
         """
         return False
 
-    def probe(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def probe(
+        self, images: Tensor, labels: Tensor, seed: int, domain: Domain = MNIST_DOMAIN
+    ) -> tuple[Tensor, Tensor]:
         """Return the inputs that the attack is measured on, and the classes that it wants for them.
 
         Inputs whose true label is the target already are left out: they prove nothing.
 
         Args:
-            images: ``(M, 1, 28, 28)`` float32 held-out inputs, -1 black to 1 white, which no
-                participant trains on. Not changed.
+            images: ``(M, *shape)`` held-out inputs, which no participant trains on. Not changed.
             labels: ``(M,)`` int64, their true labels.
             seed: the run's seed.
+            domain: what the inputs are.
 
         Returns:
-            Inputs ``(K, 1, 28, 28)`` and targets ``(K,)`` int64; K is 0 unless it is targeted, and
+            Inputs ``(K, *shape)`` and targets ``(K,)`` int64; K is 0 unless it is targeted, and
             may be 0 then.
         """
         return images[:0], labels[:0]
@@ -177,10 +186,18 @@ class Attack(Component, abc.ABC):
         """
         return self.craft(broadcast, participants), None
 
-    def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
+    def poison(
+        self, shard: Shard, participant: int, seed: int, domain: Domain = MNIST_DOMAIN
+    ) -> Shard:
         """Return what a participant trains on instead of its samples; the shard is not changed.
 
         The same for the same participant and seed, in every round.
+
+        Args:
+            shard: its samples.
+            participant: its index.
+            seed: the run's seed.
+            domain: what the samples are.
         """
         return shard
 

@@ -51,7 +51,7 @@ def classifier(
     screen = Screen()
     if out is not None:
         _check_new(out)
-    name = dataset
+    name = datasets.permit(dataset, data)
     if dataset == "auto":
         name, reason = datasets.resolve(dataset, data)
         screen.warn(reason)
@@ -76,9 +76,11 @@ def classifier(
     images = datasets.load(name, data)
     if seeds == 1:
         with screen.epochs(recipe.epochs) as show:
-            made = make_checkpoint(model, images, recipe, seed, path, show)
+            made = make_checkpoint(model, images, recipe, seed, path, show, source=name)
     else:  # a line for each seed is enough
-        made = make_checkpoint(model, images, recipe, seed, path, seeds=seeds, on_trained=say)
+        made = make_checkpoint(
+            model, images, recipe, seed, path, seeds=seeds, on_trained=say, source=name
+        )
     if seeds > 1:
         screen.say(f"seed {made.seed} has the median accuracy of {seeds} seeds and is kept")
     screen.say(f"accuracy {made.score.accuracy:.2%}, loss {made.score.loss:.4f} on the test part")

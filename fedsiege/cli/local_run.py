@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fedsiege import datasets
 from fedsiege.cli.invocation import clean_options, this_command
 from fedsiege.cli.observer import Observer
 from fedsiege.errors import InvalidValue
@@ -102,9 +103,11 @@ def run(
         raise InvalidValue("WORKERS", workers, allowed)
     if FaultPlan.parse(spec.faults) and engine is None:
         raise InvalidValue("FAULTS", spec.faults, "faults are made on containers: ENGINE=docker")
+    dataset = datasets.permit(spec.dataset, data, outside=engine is None)
+    spec = spec.model_copy(update={"dataset": dataset})
     # Without an engine every worker is a process of this machine, whose death ends the run.
     resolved = resolve(spec, deadline=None) if engine is None else resolve(spec)
-    init_files, notes = init_file.check(resolved.spec, data)
+    init_files, notes = init_file.check(resolved, data)
     notes += _without_effect(resolved.spec, workers, engine, twin)
     resolved = replace(resolved, notes=(*resolved.notes, *notes))
     fleet = None if engine is None else engine.fleet(resolved.spec, data)

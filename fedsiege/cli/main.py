@@ -16,8 +16,8 @@ from fedsiege.experiment import environment
 
 #: The commands in the order of the help text; each is ``app`` of the module of its name.
 COMMANDS = (
-    *("sim", "settings", "show", "columns", "grid", "serve", "remote"),
-    *("attacks", "rules", "detectors", "models", "datasets", "classifier"),
+    *("sim", "settings", "presets", "show", "columns", "grid", "serve", "remote"),
+    *("attacks", "rules", "detectors", "models", "datasets", "partition", "classifier"),
     *("admission", "tokens", "certs"),
 )
 #: Exit status after something impossible was asked for.
@@ -27,6 +27,7 @@ _WITHOUT_SETTINGS = {
     "serve": "each experiment comes with its own settings",
     "grid": "its file has the settings",
     "classifier": "it has options of its own",
+    "partition": "it has options of its own",
 }
 
 

@@ -1,7 +1,7 @@
 """``fedsiege show``: a run's figures as a page to read, or as JSON."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,10 +88,11 @@ def page(report: RunReport) -> Iterable[Group]:
     yield _headed("Rounds", _rounds(report))
     if report.last_test is not None:
         number, tested = report.last_test
-        yield _headed(f"Recall of each class after round {number}", _recall(tested))
+        names = report.run.info.class_names
+        yield _headed(f"Recall of each class after round {number}", _recall(tested, names))
         yield _headed(
             f"Samples after round {number}: true class down, predicted class across",
-            _confusion(tested),
+            _confusion(tested, names),
         )
     if report.detectors:
         yield _headed("Detection, mean over the rounds", _detectors(report))
@@ -135,25 +136,32 @@ def _rounds(report: RunReport) -> ScreenTable:
     return history_table(report.run.history, compared, without=("seconds",), **_STYLE)
 
 
-def _recall(tested: Confusion) -> Table:
+def _recall(tested: Confusion, names: Sequence[str]) -> Table:
     """Draw the recall of each class as a bar of text."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right")
     grid.add_column(justify="right")
     grid.add_column(no_wrap=True)
     for number, recall in enumerate(tested.recall):
+        label = Text(_class(number, names))
         if recall is None:
-            grid.add_row(str(number), "", Text("no samples", style="dim"))
+            grid.add_row(label, "", Text("no samples", style="dim"))
         else:
-            grid.add_row(str(number), f"{recall:.1%}", Text("█" * round(_BAR * recall)))
+            grid.add_row(label, f"{recall:.1%}", Text("█" * round(_BAR * recall)))
     return grid
 
 
-def _confusion(tested: Confusion) -> ScreenTable:
+def _class(number: int, names: Sequence[str]) -> str:
+    """Return the number of a class, with its name where it has another one."""
+    known = number < len(names) and names[number] != str(number)
+    return f"{number} {names[number]}" if known else str(number)
+
+
+def _confusion(tested: Confusion, names: Sequence[str]) -> ScreenTable:
     """Show which class was taken for which; the diagonal is what is right."""
     undefined = tested.samples - tested.counts.sum(axis=1)
     classes = range(len(tested.samples))
-    columns: dict[str, list[str | Text]] = {"": [str(number) for number in classes]}
+    columns: dict[str, list[str | Text]] = {"": [_class(number, names) for number in classes]}
     for predicted, counts in enumerate(tested.counts.T.tolist()):
         columns[str(predicted)] = [
             Text(str(count or "·"), style="bold" if true == predicted else "")

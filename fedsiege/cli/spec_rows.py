@@ -42,9 +42,10 @@ def _sentences(
     attacked = spec.hostile if spec.clients else spec.attack
     updates = "all" if spec.threshold is None else spec.threshold
     latest = "" if spec.deadline is None else f" or after {spec.deadline:g} s"
-    steps = f"SGD, lr {spec.lr:g}, momentum {spec.momentum:g}"
+    recipe = spec.recipe
+    steps = f"SGD, lr {recipe.lr:g}, momentum {spec.momentum:g}"
     if spec.optimizer == "adam":
-        steps = f"Adam, lr {spec.lr:g}"
+        steps = f"Adam, lr {recipe.lr:g}"
     samples = f"{spec.samples} samples each" if spec.samples else "all samples shared out"
     weights = initial_weights or _initial_weights(spec)
     yield "experiment", "name", spec.name
@@ -58,7 +59,7 @@ def _sentences(
     yield "rounds", "rounds threshold deadline", closed
     yield "model", "model init", f"{spec.model}, initial weights: {weights}"
     yield "data", "dataset partition samples", f"{spec.dataset}, {spec.partition}, {samples}"
-    training = f"{steps}, {spec.epochs} epochs, batch {spec.batch}, trainer {spec.trainer}"
+    training = f"{steps}, {recipe.epochs} epochs, batch {recipe.batch}, trainer {spec.trainer}"
     yield "training", "optimizer lr momentum epochs batch trainer", training
     yield "seed", "seed device", f"{spec.seed}, device {spec.device}"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fedsiege.datasets.base import DOWNLOAD_LIMIT_S, registry
+from fedsiege.datasets.base import registry
 from fedsiege.errors import InvalidValue, MissingData
 
 AUTO = "auto"
@@ -37,11 +37,12 @@ def resolve(name: str, root: Path, patience_s: float = 5.0) -> tuple[str, str]:
         raise InvalidValue("dataset", name, error.allowed + more) from None
     if source.is_here(root):
         return chosen, f"using {chosen}, {source.summary}"
+    if name != AUTO:
+        source.obtain(root)
+        return chosen, f"using {chosen}, {source.summary}, downloaded into {root}/"
     try:
-        source.fetch(root, patience_s if name == AUTO else DOWNLOAD_LIMIT_S)
+        source.fetch(root, patience_s)
     except MissingData as error:
-        if name != AUTO:
-            raise
         fallback = registry.create(_FALLBACK)
         return _FALLBACK, f"{error}: using {_FALLBACK}, {fallback.summary}"
     return chosen, f"using {chosen}, {source.summary}, downloaded into {root}/"

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fedsiege.datasets.base import Dataset, DatasetSource, registry
+from fedsiege.datasets.base import Dataset, PictureSource, registry
 from fedsiege.errors import MissingData
+from fedsiege.inputs import MNIST_LIKE, Image
 
 _SIDE = 8  # of the originals
 _LEVELS = 16  # their grey levels are 0 to 16
 _BOX = 20  # MNIST too puts its digits into a box of 20x20 in the middle of 28x28
 _FRAME = 28
-_CLASSES = 10
 
 
 @registry.register
 @dataclass(frozen=True)
-class Digits(DatasetSource):
+class Digits(PictureSource):
     r"""Read 1,797 digits by 13 writers, 8x8 pixels, 17 grey levels, from scikit-learn.
 
     They are enlarged to 20x20 by bilinear interpolation and centred in 28x28, as in MNIST. Without
@@ -41,16 +41,21 @@ class Digits(DatasetSource):
     name = "digits"
     summary = "1,797 real handwritten digits from scikit-learn"
 
+    @property
+    def stored(self) -> Image:
+        """Grey pictures of 28x28 in ten classes."""
+        return MNIST_LIKE
+
     def read(self, root: Path) -> Dataset:
         """Return the digits, read from the installed scikit-learn; ``root`` is not used."""
         # Not through sklearn.datasets: its import takes 0.85 s in every process, this 0.02 s.
-        table = np.loadtxt(_file(), delimiter=",", dtype=np.uint8)
+        table = np.loadtxt(packaged("digits.csv.gz"), delimiter=",", dtype=np.uint8)
         images = enlarge(table[:, :-1].reshape(-1, _SIDE, _SIDE))
         labels = table[:, -1].astype(np.int64)
         test = held_out(labels)
         train_images, test_images = images[~test], images[test]
         train_images.flags.writeable = test_images.flags.writeable = False
-        return Dataset(self.name, train_images, labels[~test], test_images, labels[test], _CLASSES)
+        return Dataset(self.name, train_images, labels[~test], test_images, labels[test])
 
 
 def enlarge(originals: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -78,11 +83,15 @@ def held_out(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return test
 
 
-def _file() -> Path:
-    """Return the path of the file, found without importing scikit-learn."""
+def packaged(name: str) -> Path:
+    """Return the path of a data file of scikit-learn, found without importing scikit-learn.
+
+    Raises:
+        MissingData: it is not installed, or without this file.
+    """
     package = importlib.util.find_spec("sklearn")
     for folder in (package and package.submodule_search_locations) or ():
-        path = Path(folder, "datasets", "data", "digits.csv.gz")
+        path = Path(folder, "datasets", "data", name)
         if path.is_file():
             return path
-    raise MissingData("scikit-learn with its file datasets/data/digits.csv.gz is not installed")
+    raise MissingData(f"scikit-learn with its file datasets/data/{name} is not installed")

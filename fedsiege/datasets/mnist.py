@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fedsiege.datasets import idx
-from fedsiege.datasets.base import Dataset, DatasetSource, registry
+from fedsiege.datasets.base import Dataset, PictureSource, Published, registry
 from fedsiege.datasets.download import Download
 from fedsiege.errors import MissingData
+from fedsiege.inputs import MNIST_LIKE, Image
 
-_CLASSES = 10
 _FILES = tuple(
     Path("raw", f"{part}-{kind}-ubyte")
     for part in ("train", "t10k")
@@ -20,19 +20,35 @@ _FILES = tuple(
 )
 
 
-class MnistLike(DatasetSource):
+class MnistLike(PictureSource):
     """A data set of 28x28 images in four files, in ``<root>/<torchvision's class>/raw``.
 
     Attributes:
         download: the download of its files.
+        md5: MD5 of the published files, which are compressed, in the order of ``download.files``.
+        class_names: the names of the classes; empty for their numbers.
     """
 
     download: ClassVar[Download]
+    md5: ClassVar[tuple[str, ...]] = ()
+    class_names: ClassVar[tuple[str, ...]] = ()
 
-    def is_here(self, root: Path) -> bool:
-        """Return whether all four files exist."""
-        folder = root / self.download.class_name
-        return all((folder / file).is_file() for file in self.download.files)
+    @property
+    def stored(self) -> Image:
+        """Grey pictures of 28x28 in ten classes."""
+        return MNIST_LIKE
+
+    @property
+    def published(self) -> tuple[Published, ...]:
+        """Four files."""
+        return tuple(
+            Published(
+                f"{self.download.class_name}/{file}",
+                f"{self.download.mirrors[0]}{file.name}.gz",
+                md5,
+            )
+            for file, md5 in zip(self.download.files, self.md5, strict=True)
+        )
 
     def fetch(self, root: Path, limit_s: float) -> None:
         """Download the four files."""
@@ -41,7 +57,8 @@ class MnistLike(DatasetSource):
     def read(self, root: Path) -> Dataset:
         """Return the data set, mapped from the four files."""
         raw = root / self.download.class_name / "raw"
-        return Dataset(self.name, *_read_part(raw, "train"), *_read_part(raw, "t10k"), _CLASSES)
+        train, test = (read_part(raw, part, self.stored.classes) for part in ("train", "t10k"))
+        return Dataset(self.name, *train, *test, class_names=self.class_names)
 
 
 @registry.register
@@ -70,6 +87,12 @@ class Mnist(MnistLike):
         _FILES,
         ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
     )
+    md5 = (
+        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "d53e105ee54ea40749a09fcbcd1e9432",
+        "9fb629c4189551a2d022fa330f9573f3",
+        "ec29112dd5afa0611ce80d1b7f02629c",
+    )
 
 
 @registry.register
@@ -97,10 +120,34 @@ class Fashion(MnistLike):
         _FILES,
         ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
     )
+    md5 = (
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79",
+        "bb300cfdad3c16e7a12a480ee83cd310",
+    )
+    class_names = (
+        "T-shirt",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    )
 
 
-def _read_part(raw: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return the images and labels of one part; raise MissingData if they do not match."""
+def read_part(
+    raw: Path, part: str, classes: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return the images and labels of one part.
+
+    Raises:
+        MissingData: a file is damaged, or they do not match.
+    """
     image_path, label_path = raw / f"{part}-images-idx3-ubyte", raw / f"{part}-labels-idx1-ubyte"
     images = idx.read(image_path, dimensions=3)
     labels = idx.read(label_path, dimensions=1).astype(np.int64)
@@ -110,6 +157,7 @@ def _read_part(raw: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray
         raise MissingData(
             f"{image_path} holds {len(images):,} images, {label_path.name} {len(labels):,} labels"
         )
-    if labels.max() >= _CLASSES:
-        raise MissingData(f"{label_path} holds the label {labels.max()}; 0 to 9 are possible")
+    if labels.max() >= classes:
+        possible = f"0 to {classes - 1} are possible"
+        raise MissingData(f"{label_path} holds the label {labels.max()}; {possible}")
     return images, labels

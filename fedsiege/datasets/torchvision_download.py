@@ -1,5 +1,6 @@
 """The process that ``download.py`` starts, with the arguments ``CLASS FOLDER LIMIT_S MIRROR...``.
 
+CLASS is a class of torchvision, with the parts of the data set after colons: ``SVHN:train:test``.
 Its exit status is 0, or not 0 with the reason in the last line of stderr.
 """
 
@@ -29,7 +30,10 @@ def main(arguments: Sequence[str]) -> None:
     from fedsiege import torchvision_import
 
     try:
-        getattr(torchvision_import.load().datasets, class_name)(folder, download=True)
+        name, *parts = class_name.split(":")
+        source = getattr(torchvision_import.load().datasets, name)
+        for part in [[one] for one in parts] or [[]]:
+            source(folder, *part, download=True)
     except (RuntimeError, OSError) as error:
         sys.exit(" ".join(str(error).split()))
 

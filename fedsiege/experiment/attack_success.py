@@ -2,13 +2,12 @@
 
 import threading
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fedsiege import datasets, models
+from fedsiege import models
 from fedsiege.attacks.base import Attack
+from fedsiege.datasets import Dataset
 from fedsiege.errors import InvalidValue
 
 #: Samples at a time, as in fedsiege/training/evaluation.py.
@@ -29,35 +28,32 @@ class AttackSuccess:
     Args:
         model_name: the model.
         attack: one with a target, see ``measurable``.
-        images: ``(M, 28, 28)`` uint8, held out.
-        labels: ``(M,)`` integers, 0 to 9, their true labels.
+        data: the data set, whose held-out part is taken.
         seed: the run's seed.
         device: where to compute, "cpu" or "cuda".
 
     Raises:
-        InvalidValue: unknown model, not as many labels as images, an attack without a target, or
-            no input that it could be tried on, for instance none of its source class.
+        InvalidValue: unknown model, an attack without a target, or no input that it could be tried
+            on, for instance none of its source class.
     """
 
     def __init__(
         self,
         model_name: str,
         attack: Attack,
-        images: npt.NDArray[np.uint8],
-        labels: npt.NDArray[np.int64],
+        data: Dataset,
         seed: int,
         device: str = "cpu",
     ) -> None:
-        if len(images) != len(labels):
-            raise InvalidValue("labels", len(labels), f"one per image, and there are {len(images)}")
         if not attack.targeted:
             raise InvalidValue("attack", attack.name, "one with a target, to measure its success")
-        truth = torch.from_numpy(labels.astype(np.int64))
-        probe, targets = attack.probe(datasets.to_tensor(images), truth, seed)
+        truth = torch.from_numpy(data.test_labels)
+        held_out = data.tensor(data.test_samples)
+        probe, targets = attack.probe(held_out, truth, seed, data.domain)
         if len(probe) == 0:
             allowed = f"{attack.name} needs held-out inputs that it can be tried on"
-            raise InvalidValue("labels", sorted(set(labels.tolist())), allowed)
-        self._module = models.create(model_name).to(device).eval()
+            raise InvalidValue("labels", sorted(set(data.test_labels.tolist())), allowed)
+        self._module = models.Classifier(model_name, data.inputs).create().to(device).eval()
         self._images, self._targets = probe.to(device), targets.to(device)
         self._turn = threading.Lock()
 

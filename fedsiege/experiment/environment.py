@@ -8,7 +8,7 @@ from fedsiege.errors import InvalidValue
 
 PREFIX = "FEDSIEGE_"
 #: Variables that are no settings of an experiment, by what follows the prefix.
-OTHERS = ("ADMISSION", "CERTS", "DATA", "LIMITS", "PLUGINS", "SECRET", "TOKENS")
+OTHERS = ("ADMISSION", "CERTS", "DATA", "DATA_FILES", "LIMITS", "PLUGINS", "SECRET", "TOKENS")
 #: What Kubernetes and Docker set in every container beside a service that is called fedsiege.
 _OF_ENGINES = re.compile(
     r"(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_(ADDR|PORT|PROTO))?)?)", re.ASCII

@@ -4,18 +4,25 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedsiege import grammar
 from fedsiege.errors import InvalidValue, UnfitRound
 from fedsiege.experiment.hostile import exactly, fakes_beside, hostile_indices, share_of
 from fedsiege.experiment.knowledge import Knowledge
+from fedsiege.experiment.recipes import RECIPE_SETTINGS
 from fedsiege.experiment.settings import no_such
 from fedsiege.experiment.spec import ExperimentSpec
+from fedsiege.inputs import Inputs
 from fedsiege.registry import spell
+
+if TYPE_CHECKING:
+    from fedsiege.datasets import DatasetSource
 
 #: Benign participants up to which it is looked whether an attack works with an open number of them.
 _MOST_OPEN = 10_000
+#: Settings that are parameters of data sets of pictures.
+_PREPROCESSING = ("size", "channels", "normalise")
 #: Participants up to which a rule is tried: beyond them that would take long, and much memory.
 _MOST_TRIED = 1_000
 
@@ -28,18 +35,36 @@ class ResolvedSpec:
         spec: threshold, rule, attack and trainer are complete; feeding it back gives the same
             experiment.
         notes: what was assumed or noticed, one sentence each, for people.
+        inputs: what a model takes of the data set; None where that is known only when it is read.
+            Then what depends on it is neither checked nor resolved yet; see ``with_inputs``.
+        class_names: the names of the classes, where the data set has been read and has some.
     """
 
     spec: ExperimentSpec
     notes: tuple[str, ...] = ()
+    inputs: Inputs | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def knowledge(self) -> Knowledge | None:
         """What the attack is handed; None without an attack."""
         return Knowledge.of(self.spec)
 
+    def with_inputs(self, inputs: Inputs) -> "ResolvedSpec":
+        """Return this for a data set that has been read.
 
-def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedSpec:
+        Raises:
+            InvalidValue: the model, the attack or the rule does not work with such inputs.
+        """
+        if inputs == self.inputs:
+            return self
+        again = resolve(self.spec, deadline=None, inputs=inputs)
+        return replace(again, notes=tuple(dict.fromkeys((*self.notes, *again.notes))))
+
+
+def resolve(
+    spec: ExperimentSpec, *, deadline: float | None = 30.0, inputs: Inputs | None = None
+) -> ResolvedSpec:
     """Look up every name of a specification, check that all of it fits, fill in what follows.
 
     Filled in are the threshold, all parameters of the rule with the ``f`` and the training it
@@ -51,17 +76,21 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
         deadline: seconds after which a round closes where ``spec`` sets none. None for rounds that
             wait for every participant: right where the death of a worker is noticed, because the
             speed of the machine then decides nothing.
+        inputs: what a model takes of the data set, if it has been read.
 
     Raises:
         InvalidValue: an unknown name, or a rule or an attack that cannot work with that many
             updates.
     """
     # Here and not above: these bring torch, which a help text must not wait for.
-    from fedsiege import attacks, models, rules
+    from fedsiege import attacks, privacy, rules
+    from fedsiege.experiment import protection
 
-    if spec.deadline is None:
-        spec = spec.model_copy(update={"deadline": deadline})
-    _check_task(spec)
+    spec = spec.model_copy(update={"deadline": spec.deadline or deadline})
+    spec, on_recipe = _trained_by_recipe(spec)
+    spec, on_norm = _normalised(spec)
+    inputs = inputs or _known_inputs(spec)
+    _check_task(spec, inputs)
     with _about("ATTACK_NAME", spec.attack_name, "attack"):
         attack = attacks.parse(spec.attack_name, scale=spec.scale)
         attack_name = spell(attack)
@@ -81,18 +110,19 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
     with _about("RULE", spec.rule, "rule"):
         # Rules that reckon with the participants' training, or repeat it, assume this one.
         local = {"lr": spec.lr, "momentum": spec.momentum, "optimizer": spec.optimizer}
-        local |= {"epochs": spec.epochs, "batch": spec.batch}
+        local |= {"epochs": sum(spec.epochs_range) // 2, "batch": spec.batch, "mu": spec.prox}
         asked = rules.parse(spec.rule, **local)
-        asked.check_local_training()
+        if inputs is not None:
+            asked.check_inputs(inputs)
         rule = asked.for_participants(updates) if updates else asked
         rule_name = spell(rule)
     with _about("ATTACK_NAME", spec.attack_name, "attack"):
         if sending:
             # Not resolved for these: beside an attack that stays away the rule assumes the same f.
             rule.check(min(updates, sending))
-        unfit = _check_attack(spec, attack, asked, rule, scheduled)
+        unfit = _check_attack(spec, attack, asked, rule, scheduled, inputs)
 
-    trainer, why = _resolve_trainer(spec)
+    trainer, why = _resolve_trainer(spec, inputs)
     resolved = spec.model_copy(
         update={
             "trainer": trainer,
@@ -100,8 +130,7 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
             "scale": getattr(attack, "scale", spec.scale),
             "threshold": updates or None,
             "rule": rule_name,
-            "model": spell(models.parse(spec.model)),
-            "dataset": _spelled_dataset(spec.dataset),
+            "dataset": spelled_dataset(spec),
         }
     )
     assumed = getattr(asked, "f", None) is None and getattr(rule, "f", None) is not None
@@ -113,14 +142,21 @@ def resolve(spec: ExperimentSpec, *, deadline: float | None = 30.0) -> ResolvedS
             if sending:
                 auditing.check(sending)
         resolved = resolved.model_copy(update={"audit": detectors.spell(auditing)})
+    if spec.privacy:
+        with _about("PRIVACY", spec.privacy, "privacy"):
+            resolved = resolved.model_copy(update={"privacy": spell(privacy.parse(spec.privacy))})
     notes = (
         *filter(None, [why]),
+        *on_recipe,
+        *on_norm,
+        *_notes_on_data(spec),
         *_notes_on_attack(spec, attack),
         *filter(None, [unfit]),
         *_notes_on_rule(spec, rule, updates, assumed),
         *_notes_on_training(spec, rule, local),
+        *protection.check(spec, rule, inputs),
     )
-    return ResolvedSpec(resolved, notes)
+    return ResolvedSpec(resolved, notes, inputs)
 
 
 def _sending(spec: ExperimentSpec, attack: Any, scheduled: int) -> int:  # any registered attack
@@ -141,24 +177,80 @@ def _sending(spec: ExperimentSpec, attack: Any, scheduled: int) -> int:  # any r
     return max(1, share_of(benign, spec.participation))
 
 
-def _check_task(spec: ExperimentSpec) -> None:
-    """Check the model, the data and how they are shared out, and what goes with them."""
-    from fedsiege import datasets, models, partitions
+def _known_inputs(spec: ExperimentSpec) -> Inputs | None:
+    """Return what is known of the inputs of a data set that has not been read.
+
+    Raises:
+        InvalidValue: there is no such data set, or it has no such parameters.
+    """
+    from fedsiege import datasets
+
+    dataset = spec.dataset
+    if dataset == datasets.AUTO:  # all that it may be have the same
+        return _with_preprocessing(spec, "digits").inputs
+    sets = [datasets.AUTO, *(name for name in datasets.names() if name != datasets.AUTO)]
+    _check_name("DATASET", dataset, "data set", sets)
+    return _with_preprocessing(spec, dataset).inputs
+
+
+def _trained_by_recipe(spec: ExperimentSpec) -> tuple[ExperimentSpec, list[str]]:
+    """Return a specification with learning rate, batch and epochs, and a note on those filled in.
+
+    There is no note on the defaults of all settings.
+    """
+    unset = [name for name in RECIPE_SETTINGS if getattr(spec, name) is None]
+    filled = {name: getattr(spec.recipe, name) for name in unset}
+    notes = []
+    if unset and spec.recipe != ExperimentSpec().recipe:
+        values = ", ".join(f"{name} {value}" for name, value in filled.items())
+        notes.append(f"{values}: the recipe of MODEL={spec.model} on DATASET={spec.dataset}")
+    return spec.model_copy(update=filled), notes
+
+
+def _normalised(spec: ExperimentSpec) -> tuple[ExperimentSpec, list[str]]:
+    """Return a specification whose model has all its parameters, and notes on NORM.
+
+    NORM sets how the model is normalised, if the model has that parameter and its text does not.
+    """
+    from fedsiege import models
 
     _check_name("MODEL", spec.model, "model", models.names())
     with _about("MODEL", spec.model, "model"):
-        models.layout(spec.model)  # refuses one with state that a federation does not send
-        models.check_shapes(spec.model)
-    if spec.dataset != datasets.AUTO:
-        sets = [datasets.AUTO, *(name for name in datasets.names() if name != datasets.AUTO)]
-        _check_name("DATASET", spec.dataset, "data set", sets)
-        with _about("DATASET", spec.dataset, "dataset"):
-            datasets.parse(spec.dataset)
+        model = models.parse(spec.model, **({"norm": spec.norm} if spec.norm else {}))
+    norm, notes = getattr(model, "norm", None), []
+    if spec.norm and norm is None:
+        notes.append(f"NORM={spec.norm} has no effect: {model.name} has no normalisation to choose")
+    elif spec.norm and norm != spec.norm:
+        notes.append(f"NORM={spec.norm} has no effect: MODEL={spec.model} sets it")
+    if norm == "local":
+        notes.append(
+            "norm=local: the model classifies a sample by the others of its batch, in the test, "
+            "too, whose batches are the same in every round"
+        )
+    return spec.model_copy(update={"model": spell(model)}), notes
+
+
+def _check_task(spec: ExperimentSpec, inputs: Inputs | None) -> None:
+    """Check the model, the data and how they are shared out, and what goes with them."""
+    from fedsiege import models, partitions
+    from fedsiege.models import imagenet
+
+    with _about("MODEL", spec.model, "model"):
+        if inputs is not None:
+            classifier = models.Classifier(spec.model, inputs)
+            models.layout(classifier)  # refuses a model that does not take them
+            models.check_shapes(classifier)
     with _about("PARTITION", spec.partition, "partition"):
         share = partitions.parse(spec.partition)
+    if spec.augment and inputs is not None and not inputs.pictures:
+        allowed = f"empty with DATASET={spec.dataset}: only pictures are varied"
+        raise InvalidValue("AUGMENT", spec.augment, allowed)
     if spec.init == "pretrained" and spec.dataset != "auto":
         with _about("INIT", spec.init, "init"):
             models.shipped_checkpoint(spec.model, spec.dataset)
+    if spec.init == "imagenet":
+        with _about("INIT", spec.init, "init"):
+            imagenet.file_name(spec.model)
     if spec.clients == 0:
         _check_open(spec, share.name)
     elif spec.min_clients is not None:
@@ -170,11 +262,46 @@ def _check_task(spec: ExperimentSpec) -> None:
         raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
 
 
-def _spelled_dataset(text: str) -> str:
-    """Return a data set as text with all its parameters; "auto" stays."""
+def spelled_dataset(spec: ExperimentSpec) -> str:
+    """Return the data set as text with all its parameters; "auto" stays.
+
+    Raises:
+        InvalidValue: it does not take SIZE, CHANNELS or NORMALISE.
+    """
     from fedsiege import datasets
 
-    return text if text == datasets.AUTO else spell(datasets.parse(text))
+    text = spec.dataset
+    return text if text == datasets.AUTO else spell(_with_preprocessing(spec, text))
+
+
+def _with_preprocessing(spec: ExperimentSpec, text: str) -> "DatasetSource":
+    """Return a data set with SIZE, CHANNELS and NORMALISE where its text does not set them.
+
+    Raises:
+        InvalidValue: it is no data set, or does not take one of them.
+    """
+    from fedsiege import datasets
+
+    given = {name: getattr(spec, name) for name in _PREPROCESSING}
+    given = {name: value for name, value in given.items() if value is not None}
+    with _about("DATASET", text, "dataset"):
+        source = datasets.parse(text, **given)
+    for name, value in given.items():
+        if not hasattr(source, name):
+            allowed = f"unset with DATASET={text}, which has no pictures"
+            raise InvalidValue(name.upper(), value, allowed)
+    return source
+
+
+def _notes_on_data(spec: ExperimentSpec) -> Iterator[str]:
+    """Yield notes on settings of the preprocessing that the data set sets itself."""
+    if spec.dataset == "auto":
+        return
+    source = _with_preprocessing(spec, spec.dataset)
+    for name in _PREPROCESSING:
+        value = getattr(spec, name)
+        if value is not None and getattr(source, name) != value:
+            yield f"{name.upper()}={value} has no effect: DATASET={spec.dataset} sets it"
 
 
 def _check_name(variable: str, text: str, noun: str, names: list[str]) -> None:
@@ -184,8 +311,8 @@ def _check_name(variable: str, text: str, noun: str, names: list[str]) -> None:
         raise InvalidValue(variable, text, no_such(noun, name, names))
 
 
-def _resolve_trainer(spec: ExperimentSpec) -> tuple[str, str]:
-    """Return how participants compute, never "auto", and a note where that may surprise.
+def _resolve_trainer(spec: ExperimentSpec, inputs: Inputs | None) -> tuple[str, str]:
+    """Return how participants compute, "auto" only without inputs, and a note that may surprise.
 
     Raises:
         InvalidValue: TRAINER=cohort, and the engine cannot run the model.
@@ -193,12 +320,18 @@ def _resolve_trainer(spec: ExperimentSpec) -> tuple[str, str]:
     from fedsiege import models
     from fedsiege.training import choice
 
-    fitting, reason = choice.resolve_auto(models.create(spec.model))
+    if inputs is None:
+        return spec.trainer, ""
+    module = models.Classifier(spec.model, inputs).create()
     if spec.trainer == "auto":
+        fitting, reason = choice.resolve_auto(module)
         return fitting, reason and f"TRAINER=auto is {fitting} with MODEL={spec.model}: {reason}"
-    if spec.trainer == "cohort" and fitting == "loop":
-        allowed = f"auto or loop with MODEL={spec.model}: {reason}"
-        raise InvalidValue("TRAINER", spec.trainer, allowed)
+    if spec.trainer == "cohort":
+        try:
+            choice.check_cohort(module)
+        except InvalidValue as error:
+            allowed = f"auto or loop with MODEL={spec.model}: {error}"
+            raise InvalidValue("TRAINER", spec.trainer, allowed) from error
     return spec.trainer, ""
 
 
@@ -218,6 +351,7 @@ def _check_attack(
     asked: Any,  # any rule
     rule: Any,  # the same for as many as are scheduled, where that is known
     scheduled: int,
+    inputs: Inputs | None,
 ) -> str:
     """Refuse an attack that cannot work in any round that there may be.
 
@@ -235,10 +369,16 @@ def _check_attack(
     indices = frozenset(hostile_indices(spec.clients, spec.attack)) if spec.clients else None
     first: UnfitRound | None = None
     described, works = "", False
+    if not spec.attack and attack.targeted:  # what its success is without an attack is measured
+        attack.check(Setting(max(1, scheduled), 1, inputs=inputs))
     for benign, hostile in _possible_rounds(spec, scheduled):
         n = benign + hostile
         setting = Setting(
-            benign, hostile, participants=spec.clients or None, hostile_indices=indices
+            benign,
+            hostile,
+            participants=spec.clients or None,
+            hostile_indices=indices,
+            inputs=inputs,
         )
         try:
             attack.check(setting)
@@ -367,6 +507,8 @@ def _notes_on_training(
                 f"{last.name} reckons with {name}={assumed}, but the participants train with "
                 f"{name}={value}"
             )
+    if isinstance(spec.epochs, str) and hasattr(last, "epochs"):
+        yield f"{last.name} trains for {last.epochs} epochs itself, participants for {spec.epochs}"
     if spec.weight_decay and hasattr(last, "lr"):
         yield f"{last.name} reckons without the participants' weight_decay={spec.weight_decay:g}"
 

@@ -9,18 +9,23 @@ needs it.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import field_validator, model_validator
+from pydantic import TypeAdapter, field_validator, model_validator
 
 from fedsiege.errors import FedSiegeError, InvalidValue
 from fedsiege.experiment import intrusions
 from fedsiege.experiment.faults import FaultPlan
 from fedsiege.experiment.hostile import hostile_count
 from fedsiege.experiment.plain_yaml import read_yaml
+from fedsiege.experiment.presets import with_preset
+from fedsiege.experiment.recipes import RECIPE_SETTINGS, Recipe, recipe_of
 from fedsiege.experiment.settings import MOST, Settings, count, marked, setting
+
+_WHOLE = TypeAdapter(int)
 
 
 class ExperimentSpec(Settings):
@@ -30,6 +35,12 @@ class ExperimentSpec(Settings):
     pydantic's ValidationError. Units and ranges stand in the fields' descriptions.
     """
 
+    preset: str = setting(
+        "",
+        "Scenario that sets many settings at once; those that are given override it",
+        "a name that fedsiege presets lists; empty: none",
+        exclude=True,  # from files and messages: they hold what it sets
+    )
     name: str = setting(
         "",
         "Name for people and for the results folder",
@@ -63,8 +74,12 @@ class ExperimentSpec(Settings):
     )
     rule: str = setting("fedavg", "Aggregation rule", "a name, or name:key=value,key=value")
     model: str = setting("net", "Model", "a name, or name:key=value,key=value")
-    lr: float = setting(
-        0.001, "Learning rate of local training", "a number above 0", gt=0, training=True
+    lr: float | None = setting(
+        None,
+        "Learning rate of local training",
+        "a number above 0; unset: the recipe of the model",
+        gt=0,
+        training=True,
     )
     momentum: float = setting(
         0.9,
@@ -74,22 +89,40 @@ class ExperimentSpec(Settings):
         lt=1,
         training=True,
     )
-    epochs: int = count(2, "Local epochs a round", 1, training=True)
-    batch: int = count(4, "Local batch size", 1, training=True)
-    dataset: str = setting("auto", "Data set", "auto, or a name, or name:key=value,key=value")
+    epochs: int | str | None = setting(
+        None,
+        "Local epochs a round",
+        f"a whole number from 1 to {MOST}, or a range such as 1-4, of which a number is drawn for "
+        "each participant and round; unset: the recipe of the model",
+        training=True,
+    )
+    batch: int | None = setting(
+        None,
+        "Local batch size",
+        f"a whole number from 1 to {MOST}; unset: the recipe of the model",
+        ge=1,
+        le=MOST,
+        training=True,
+    )
+    dataset: str = setting(
+        "auto",
+        "Data set",
+        "auto, a name that fedsiege datasets lists, npz:FILE, folder:DIR or csv:FILE,label=COLUMN",
+    )
     partition: str = setting(
         "sample",
         "How samples go to participants",
-        "sample, iid, dirichlet:ALPHA or dirichlet-prior:ALPHA",
+        "sample, iid, dirichlet:ALPHA, dirichlet-prior:ALPHA, pathological:CLASSES, "
+        "quantity:ALPHA or natural",
         training=True,
     )
     init: str | None = setting(
         None,
         "Initial weights",
-        "pretrained, random, or a safetensors file, as a path or as *.safetensors; "
+        "pretrained, random, imagenet, or a safetensors file, as a path or as *.safetensors; "
         "unset: pretrained where a checkpoint ships",
         # A word that is neither is a mistyped one, not a file.
-        pattern=r"^(pretrained|random|[^\p{C}\p{Zl}\p{Zp}]*(/[^\p{C}\p{Zl}\p{Zp}]+|\.safetensors))$",
+        pattern=r"^(pretrained|random|imagenet|[^\p{C}\p{Zl}\p{Zp}]*(/[^\p{C}\p{Zl}\p{Zp}]+|\.safetensors))$",
         max_length=1000,
     )
     seed: int = setting(
@@ -168,6 +201,61 @@ class ExperimentSpec(Settings):
         ge=0,
         training=True,
     )
+    norm: Literal["batch", "group", "local"] | None = setting(
+        None,
+        "Normalisation of a model that has one",
+        "batch with running statistics, group, or local: by each batch alone; unset: the model's",
+    )
+
+    privacy: str = setting(
+        "",
+        "How participants protect their updates by differential privacy",
+        "ldp:epsilon=E,delta=D,clip=C; empty: not at all",
+        training=True,
+    )
+    stop_at_epsilon: float | None = setting(
+        None,
+        "Privacy budget, epsilon of all rounds together, before which a run with PRIVACY or "
+        "RULE=dp-fedavg ends",
+        "a number above 0; unset: it runs all ROUNDS",
+        gt=0,
+    )
+
+    prox: float = setting(
+        0.0,
+        "Weight mu of FedProx's proximal term, mu/2 times the squared distance to the global model",
+        "a number, 0 or more",
+        ge=0,
+        training=True,
+    )
+
+    size: int | None = setting(
+        None,
+        "Height and width that pictures are brought to",
+        "a whole number from 4 to 2048; unset: theirs",
+        ge=4,
+        le=2048,
+    )
+    channels: int | None = setting(
+        None,
+        "Channels that pictures are brought to",
+        "1 (grey) or 3 (red, green, blue); unset: theirs",
+        ge=1,
+        le=3,
+    )
+    normalise: Literal["half", "own", "imagenet"] | None = setting(
+        None,
+        "What pictures are normalised by",
+        "half (-1 black to 1 white), own (mean and deviation of the training part) or imagenet; "
+        "unset: half",
+    )
+    augment: str = setting(
+        "",
+        "How participants vary pictures, drawn anew in each epoch of local training",
+        "crop, flip or crop/flip; empty: not",
+        pattern=r"^(crop|flip|crop/flip)?$",
+        training=True,
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -176,10 +264,28 @@ class ExperimentSpec(Settings):
             return {"momentum": 0.0, **settings}
         return settings
 
-    @field_validator("audit", "faults", "intrusions", mode="before")
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_stands_below(cls, settings: Any) -> Any:  # as pydantic has it; runs first
+        return with_preset(settings) if isinstance(settings, Mapping) else settings
+
+    @field_validator("audit", "augment", "faults", "intrusions", "privacy", mode="before")
     @classmethod
     def _none_is_nothing(cls, value: object) -> object:
         return "" if value == "none" else value  # as the tables of them say it
+
+    @field_validator("epochs", mode="before")
+    @classmethod
+    def _epochs_are_a_number_or_a_range(cls, value: object) -> object:
+        if value is None:
+            return None
+        if isinstance(value, bool):
+            raise ValueError("a truth value")
+        ends = value.split("-") if isinstance(value, str) else [value]
+        first, last = (_WHOLE.validate_python(end) for end in (ends[0], ends[-1]))
+        if not 1 <= first <= last <= MOST or len(ends) > 2:
+            raise ValueError(value)
+        return first if first == last else f"{first}-{last}"
 
     @field_validator("faults")
     @classmethod
@@ -206,6 +312,21 @@ class ExperimentSpec(Settings):
             allowed = "0, or unset, with OPTIMIZER=adam, which has moments of its own"
             raise InvalidValue("MOMENTUM", self.momentum, allowed)
         return self
+
+    @property
+    def recipe(self) -> Recipe:
+        """Learning rate, batch and epochs: those that are set, and else those of the model."""
+        given = {name: getattr(self, name) for name in RECIPE_SETTINGS}
+        return replace(
+            recipe_of(self.model, self.dataset, self.optimizer),
+            **{name: value for name, value in given.items() if value is not None},
+        )
+
+    @property
+    def epochs_range(self) -> tuple[int, int]:
+        """The fewest and the most local epochs of a participant in a round."""
+        first, mark, last = str(self.recipe.epochs).partition("-")
+        return int(first), int(last if mark else first)
 
     @property
     def hostile(self) -> int:

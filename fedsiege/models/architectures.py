@@ -1,42 +1,16 @@
-"""The base of all models, and the built-in ones.
+"""The small convolutional networks: net, lenet5 and cnn.
 
-All models take ``(N, 1, 28, 28)`` float32 and return logits ``(N, 10)``. The built-in ones are
-sequences of named layers, so that the cohort engine can run them. The names of their parameters,
-such as ``conv1.weight``, are those in the checkpoints.
+They are sequences of named layers, so that the cohort engine can run them. The names of their
+parameters, such as ``conv1.weight``, are those in the checkpoints.
 """
 
-import abc
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
-from fedsiege import grammar, seeding
-from fedsiege.errors import InvalidValue
-from fedsiege.models.stateless import refuse_state
-from fedsiege.registry import Component, Registry
-
-#: The shape of an image, and the number of classes, that every model is built for.
-INPUT, CLASSES = (1, 28, 28), 10
-
-
-@dataclass(frozen=True)
-class Model(Component, abc.ABC):
-    """Base of all models.
-
-    A model is a frozen dataclass of its parameters that builds a module. The module takes
-    ``(N, 1, 28, 28)`` float32, -1 black to 1 white, and returns logits ``(N, 10)``. It has no state
-    besides its parameters, such as the running statistics of batch normalisation, which a
-    federation would neither send nor aggregate.
-    """
-
-    @abc.abstractmethod
-    def build(self) -> nn.Module:
-        """Return the module with torch's default initialisation, drawn from the global RNG."""
-
-
-registry: Registry[Model] = Registry("model", Model, "fedsiege.models")
+from fedsiege.inputs import Inputs
+from fedsiege.models.base import Model, registry
 
 
 @registry.register
@@ -62,22 +36,23 @@ class Net(Model):
     name = "net"
     summary = "the seed project's small classifier, 13,106 parameters"
 
-    def build(self) -> nn.Module:
+    def build(self, inputs: Inputs) -> nn.Module:
         """Return the module."""
+        values = _after_pooling(self, inputs, 5)
         return nn.Sequential(
             OrderedDict(
-                conv1=nn.Conv2d(1, 1, 5),
+                conv1=nn.Conv2d(inputs.shape[0], 1, 5),
                 relu1=nn.ReLU(),
                 pool1=nn.MaxPool2d(2),
                 conv2=nn.Conv2d(1, 1, 5),
                 relu2=nn.ReLU(),
                 pool2=nn.MaxPool2d(2),
                 flatten=nn.Flatten(),
-                fc1=nn.Linear(16, 120),
+                fc1=nn.Linear(values, 120),
                 relu3=nn.ReLU(),
                 fc2=nn.Linear(120, 84),
                 relu4=nn.ReLU(),
-                fc3=nn.Linear(84, 10),
+                fc3=nn.Linear(84, inputs.classes),
             )
         )
 
@@ -109,22 +84,23 @@ class LeNet5(Model):
     name = "lenet5"
     summary = "LeNet-5 with ReLU and max pooling, 44,426 parameters"
 
-    def build(self) -> nn.Module:
+    def build(self, inputs: Inputs) -> nn.Module:
         """Return the module."""
+        values = _after_pooling(self, inputs, 5)
         return nn.Sequential(
             OrderedDict(
-                conv1=nn.Conv2d(1, 6, 5),
+                conv1=nn.Conv2d(inputs.shape[0], 6, 5),
                 relu1=nn.ReLU(),
                 pool1=nn.MaxPool2d(2),
                 conv2=nn.Conv2d(6, 16, 5),
                 relu2=nn.ReLU(),
                 pool2=nn.MaxPool2d(2),
                 flatten=nn.Flatten(),
-                fc1=nn.Linear(256, 120),
+                fc1=nn.Linear(16 * values, 120),
                 relu3=nn.ReLU(),
                 fc2=nn.Linear(120, 84),
                 relu4=nn.ReLU(),
-                fc3=nn.Linear(84, 10),
+                fc3=nn.Linear(84, inputs.classes),
             )
         )
 
@@ -152,82 +128,42 @@ class Cnn(Model):
     name = "cnn"
     summary = "the MPAF paper group's CNN, 139,960 parameters"
 
-    def build(self) -> nn.Module:
+    def build(self, inputs: Inputs) -> nn.Module:
         """Return the module."""
+        values = _after_pooling(self, inputs, 3)
         return nn.Sequential(
             OrderedDict(
-                conv1=nn.Conv2d(1, 30, 3),
+                conv1=nn.Conv2d(inputs.shape[0], 30, 3),
                 relu1=nn.ReLU(),
                 pool1=nn.MaxPool2d(2),
                 conv2=nn.Conv2d(30, 50, 3),
                 relu2=nn.ReLU(),
                 pool2=nn.MaxPool2d(2),
                 flatten=nn.Flatten(),
-                fc1=nn.Linear(1250, 100),
+                fc1=nn.Linear(50 * values, 100),
                 relu3=nn.ReLU(),
-                fc2=nn.Linear(100, 10),
+                fc2=nn.Linear(100, inputs.classes),
             )
         )
 
 
-def names() -> list[str]:
-    """Return the names of all models in alphabetical order."""
-    return registry.names()
-
-
-def create(name: str) -> nn.Module:
-    """Return a new module of a model on the CPU, in training mode.
-
-    Its weights are torch's default initialisation from a fixed seed, the same at every call;
-    ``unflatten_into`` sets others.
+def _after_pooling(model: Model, inputs: Inputs, kernel: int) -> int:
+    """Return how many values a channel has after two convolutions with pooling by 2 each.
 
     Args:
-        name: the model as text: ``net``, ``mlp:hidden=50``.
+        model: the model.
+        inputs: what it is built for.
+        kernel: the side of the kernels; nothing is padded.
 
     Raises:
-        InvalidValue: the name is unknown; the message lists the known ones. Or a parameter is not
-            allowed, or the module has state besides its parameters, see ``stateless``.
+        InvalidValue: they are no pictures, or too small for that.
     """
-    return create_seeded(name, 0)
-
-
-def create_seeded(name: str, torch_seed: int) -> nn.Module:
-    """Return a new module with the weights that follow from ``torch.manual_seed(torch_seed)``.
-
-    The global generator is restored.
-    """
-    model = registry.parse(name)
-    with seeding.torch_seeded(torch_seed):
-        module = model.build()
-    refuse_state(module, name)
-    return module
-
-
-def check_shapes(name: str) -> None:
-    """Check that a model of a plug-in takes the images and returns a logit for each class.
-
-    Raises:
-        InvalidValue: it does not, or its parameters are not float32; the message says what it does.
-    """
-    if registry.origin(grammar.component(name)[0]) is None:
-        return
-    module = create(name).eval()
-    types = {str(parameter.dtype) for parameter in module.parameters()}
-    if types != {"torch.float32"}:
-        found = ", ".join(sorted(types)) or "none"
-        raise InvalidValue("model", name, f"a model with parameters of float32; it has {found}")
-    # In one thread: the process may fork afterwards, and threads of torch do not survive that.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            logits = module(torch.zeros(2, *INPUT))
-    except Exception as error:
-        allowed = f"a model that takes images of {INPUT}; it fails: {error}"
-        raise InvalidValue("model", name, allowed) from error
-    finally:
-        torch.set_num_threads(threads)
-    if getattr(logits, "shape", None) != (2, CLASSES):
-        given = tuple(getattr(logits, "shape", ())) or type(logits).__name__
-        allowed = f"a model that returns (N, {CLASSES}) logits; for 2 images it returns {given}"
-        raise InvalidValue("model", name, allowed)
+    values = 1
+    for side in inputs.shape[1:]:
+        for _ in range(2):
+            side = (side - kernel + 1) // 2  # noqa: PLW2901
+        values *= max(0, side)
+    if not inputs.pictures or values == 0:
+        smallest = 2 * (2 + kernel - 1) + kernel - 1
+        raise model.refuse(inputs, f"pictures of {smallest}x{smallest} or more")
+    return values

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fedsiege.errors import InvalidValue, MissingData
-from fedsiege.models.weights import layout, random_weights, size
+from fedsiege.models.base import Named, layout, size
 
 _SHIPPED = Path(__file__).parent.parent / "checkpoints"
 #: The folder of checkpoints inside a data folder.
@@ -25,7 +25,7 @@ _FOLDER = "checkpoints"
 #: The allowed names of files in that folder: no path, not hidden.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
 #: Initial weights that are not a file.
-WORDS = ("pretrained", "random")
+WORDS = ("pretrained", "random", "imagenet")
 
 
 def checkpoint_name(name: str, dataset: str) -> str:
@@ -35,7 +35,7 @@ def checkpoint_name(name: str, dataset: str) -> str:
         name: the model as text, such as ``mlp:hidden=50``.
         dataset: the data set as text.
     """
-    return re.sub("[:=,]", "-", f"{name}-{dataset}.safetensors")
+    return re.sub("[:=,/]", "-", f"{name}-{dataset}.safetensors")
 
 
 def checkpoint_path(name: str, dataset: str) -> Path | None:
@@ -44,7 +44,7 @@ def checkpoint_path(name: str, dataset: str) -> Path | None:
     return path if path.parent == _SHIPPED and path.is_file() else None
 
 
-def read_checkpoint(path: Path, name: str) -> Tensor:
+def read_checkpoint(path: Path, named: Named) -> Tensor:
     """Return the weights in a file, ``(d,)`` float32.
 
     The file is not trusted: names, shapes and types are checked before a tensor is read. Weights
@@ -52,13 +52,13 @@ def read_checkpoint(path: Path, name: str) -> Tensor:
 
     Args:
         path: the file.
-        name: the name of the model.
+        named: the model.
 
     Raises:
         MissingData: the file is missing or cannot be opened.
         InvalidValue: it is not a safetensors file, or not of this model.
     """
-    expected = dict(layout(name))
+    expected = dict(layout(named))
     if not path.is_file():
         raise MissingData(f"there is no checkpoint {path}")
     try:
@@ -68,7 +68,7 @@ def read_checkpoint(path: Path, name: str) -> Tensor:
             wanted = {key: (*shape, "F32") for key, shape in expected.items()}
             if found != wanted:
                 raise InvalidValue(
-                    "checkpoint", str(path), f"{name} has {_differences(wanted, found)}"
+                    "checkpoint", str(path), f"{named} has {_differences(wanted, found)}"
                 )
             return torch.cat([file.get_tensor(key).reshape(-1) for key in expected])
     except safetensors.SafetensorError as error:
@@ -79,14 +79,14 @@ def read_checkpoint(path: Path, name: str) -> Tensor:
         raise MissingData(f"checkpoint {path} cannot be read: {error}") from None
 
 
-def write_checkpoint(path: Path, name: str, weights: Tensor, metadata: dict[str, str]) -> None:
+def write_checkpoint(path: Path, named: Named, weights: Tensor, metadata: dict[str, str]) -> None:
     """Write weights, ``(d,)`` float32, and a description of their origin.
 
     The file is written as a whole or not at all. The same content gives the same bytes.
 
     Args:
         path: the file; its folder must exist, an existing file is replaced.
-        name: the name of the model.
+        named: the model.
         weights: its weights, on any device.
         metadata: text by key; the key "model" is added.
 
@@ -94,16 +94,16 @@ def write_checkpoint(path: Path, name: str, weights: Tensor, metadata: dict[str,
         InvalidValue: the weights do not fit the model. Nothing is written.
         OSError: the file cannot be written; the error names it.
     """
-    if weights.shape != (size(name),) or weights.dtype != torch.float32:
+    if weights.shape != (size(named),) or weights.dtype != torch.float32:
         given = f"{weights.dtype} {tuple(weights.shape)}"
-        raise InvalidValue("weights", given, f"{name} takes float32 ({size(name)},)")
-    lengths = [math.prod(shape) for _, shape in layout(name)]
+        raise InvalidValue("weights", given, f"{named} takes float32 ({size(named)},)")
+    lengths = [math.prod(shape) for _, shape in layout(named)]
     pieces = torch.split(weights.detach().cpu(), lengths)
     tensors = {
         key: piece.reshape(shape).clone()  # the library refuses tensors that share memory
-        for (key, shape), piece in zip(layout(name), pieces, strict=True)
+        for (key, shape), piece in zip(layout(named), pieces, strict=True)
     }
-    content = safetensors.torch.save(tensors, metadata={**metadata, "model": name})
+    content = safetensors.torch.save(tensors, metadata={**metadata, "model": str(named)})
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_bytes(_with_sorted_header(content))
@@ -114,39 +114,6 @@ def write_checkpoint(path: Path, name: str, weights: Tensor, metadata: dict[str,
         raise type(error)(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)  # on a full disk a part of it is there
-
-
-def initial_weights(name: str, init: str, dataset: str, seed: int) -> tuple[Tensor, str]:
-    """Return the initial weights of a run, and a word for their origin.
-
-    Args:
-        name: the name of the model.
-        init: "pretrained", "random", the path of a safetensors file, or "": pretrained if a
-            checkpoint is shipped for the model and the data set, else random.
-        dataset: the name of the run's data set.
-        seed: the run's seed, for random weights.
-
-    Returns:
-        ``(d,)`` float32, and "pretrained", "random" or the path.
-
-    Raises:
-        InvalidValue: the model is unknown, no checkpoint is shipped for "pretrained", ``init`` is
-            neither a known word nor a file, or the file does not fit the model or holds weights
-            that are not finite.
-    """
-    if init == "pretrained":
-        return read_checkpoint(shipped_checkpoint(name, dataset), name), "pretrained"
-    shipped = checkpoint_path(name, dataset)
-    if init == "random" or (init == "" and shipped is None):
-        return random_weights(name, seed), "random"
-    if init == "" and shipped is not None:
-        return read_checkpoint(shipped, name), "pretrained"
-    path = Path(init)
-    if not path.is_file():
-        raise InvalidValue(
-            "init", init, "pretrained, random, or the path of a safetensors file; this is no file"
-        )
-    return read_finite(path, name), init
 
 
 def shipped_checkpoint(name: str, dataset: str) -> Path:
@@ -165,21 +132,6 @@ def shipped_checkpoint(name: str, dataset: str) -> Path:
             "Use random or the path of a safetensors file",
         )
     return path
-
-
-def read_finite(path: Path, name: str) -> Tensor:
-    """Return the weights in a file, which must be finite.
-
-    Raises:
-        MissingData: see ``read_checkpoint``.
-        InvalidValue: see ``read_checkpoint``, or a weight is not finite.
-    """
-    weights = read_checkpoint(path, name)
-    if not bool(weights.isfinite().all()):
-        raise InvalidValue(
-            "init", str(path), "a run begins with finite weights; these have NaN or Inf"
-        )
-    return weights
 
 
 def find_checkpoint(init: str, data: Path, named: Iterable[Path] = ()) -> Path | None:

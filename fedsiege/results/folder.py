@@ -136,6 +136,7 @@ class ResultsFolder:
             initial_weights=initial_weights,
             initial_weights_sha256=initial_weights_sha256,
             notes=resolved.notes,
+            class_names=resolved.class_names,
         )
         files = "".join(f" --plugin {one.name}" for one in self.info.plugins if one.sha256)
         comment = f"# Run it again with: fedsiege sim --spec spec.yaml{files}\n"
@@ -227,6 +228,7 @@ class ResultsFolder:
                     subtitle,
                     incomplete={row.round for row in self.rows if row.incomplete},
                     destroyed={row.round for row in self.rows if row.destroyed},
+                    names=self.info.class_names,
                 )
 
     def write_model(

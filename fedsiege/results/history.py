@@ -110,6 +110,14 @@ class HistoryRow(Record):
             on_screen=percent(0),
         ),
     ] = None
+    epsilon: Annotated[
+        float | None,
+        Column(
+            "Privacy budget spent by all rounds so far together: the epsilon of differential "
+            "privacy for the participant that spent most, at the delta of PRIVACY or of the rule "
+            "dp-fedavg; empty without either.",
+        ),
+    ] = None
 
     @property
     def incomplete(self) -> bool:

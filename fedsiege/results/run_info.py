@@ -142,6 +142,10 @@ class RunInfo(_Model):
         tuple[str, ...],
         Field(description="What was assumed before the run or noticed during it."),
     ] = ()
+    class_names: Annotated[
+        tuple[str, ...],
+        Field(description="Names of the classes, from class 0 on; empty where they have none."),
+    ] = ()
     clean_twin: Annotated[
         str | None,
         Field(

@@ -5,6 +5,9 @@ from collections import Counter
 from fedsiege.results.history import HistoryRow
 from fedsiege.results.report import RunReport
 
+#: Percentage points by which two accuracies of 93 % on 10,000 samples differ by chance.
+NOISE = 0.3
+
 
 def summary(report: RunReport) -> dict[str, str]:
     """Return the results of a run as lines by name; those that do not apply are empty."""
@@ -20,6 +23,7 @@ def summary(report: RunReport) -> dict[str, str]:
         "lowest": f"{lowest.accuracy_text}, in round {lowest.round}",
         "destroyed": _destroyed(report),
         "attack success": _success(report),
+        "privacy budget": _budget(report),
         "attack cost": _cost(report),
         "incomplete": _incomplete(report),
         "went wrong": _trouble(report),
@@ -72,19 +76,31 @@ def _success(report: RunReport) -> str:
     return f"{success:.1%}" + ("" if base is None else f"; {base:.1%} without the attack")
 
 
+def _budget(report: RunReport) -> str:
+    """Return what was spent of the privacy budget."""
+    spent = report.run.history[-1].epsilon
+    return (
+        "" if spent is None else f"epsilon {spent:.4g} after {report.run.history[-1].round} rounds"
+    )
+
+
 def _cost(report: RunReport) -> str:
     """Return what the attack cost against the clean twin."""
     if not report.run.spec.attack:
         return ""
     if report.clean is None:
         return "not known: no run without the attack is beside this one"
-    cost, lines = report.cost, []
+    run, cost, lines = report.run, report.cost, []
     if cost is not None:
         lines += [
             f"{cost.points:.1f} points in round {cost.round}, where the clean run has "
             f"{cost.clean:.1%}",
             f"at most {cost.most:.1f} points, in round {cost.most_round}",
         ]
+        if cost.most < NOISE and run.history[-1].asr is None:
+            lines.append(
+                f"less than {NOISE:g} points is noise: PRESET=ladder shows what attacks cost"
+            )
         if cost.half_lost is not None:
             lines.append(f"from round {cost.half_lost} on half of what is above chance is lost")
     lines.append(f"against {report.clean.path}")

@@ -22,6 +22,7 @@ from fedsiege.rules.centered_clipping import CenteredClipping as CenteredClippin
 from fedsiege.rules.context import RoundContext as RoundContext
 from fedsiege.rules.crfl import Crfl as Crfl
 from fedsiege.rules.dnc import DnC as DnC
+from fedsiege.rules.dp_fedavg import DpFedAvg as DpFedAvg
 from fedsiege.rules.fedavg import FedAvg as FedAvg
 from fedsiege.rules.fednova import FedNova as FedNova
 from fedsiege.rules.fedredefense import FedREDefense as FedREDefense

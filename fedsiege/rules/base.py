@@ -17,7 +17,9 @@ from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege.errors import UnfitRound
+from fedsiege.inputs import Inputs
 from fedsiege.numerics.threads import row_blocks, share
+from fedsiege.privacy.gaussian import Release
 from fedsiege.registry import Component, Registry
 from fedsiege.rules.context import Counts, RoundContext, received
 from fedsiege.rules.updates import Kind, U, Updates
@@ -103,6 +105,11 @@ class Rule(Component, abc.ABC):
         """How many clean samples the aggregator has to hand in as the context's root."""
         return 0
 
+    @property
+    def release(self) -> Release | None:
+        """What its aggregate gives away of one participant; None where it promises nothing."""
+        return None
+
     def assuming(self, f: int) -> Self:
         """Return this rule with f hostile participants, where it must assume some and sets none."""
         return self
@@ -127,8 +134,8 @@ class Rule(Component, abc.ABC):
     def check(self, n: int) -> None:
         """Raise UnfitRound if this rule cannot work with n updates."""
 
-    def check_local_training(self) -> None:
-        """Raise InvalidValue if this rule assumes training that no participant here does."""
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Raise InvalidValue if this rule cannot work with models for such inputs."""
 
     def remark(self, n: int) -> str:
         """Return a remark for users of this rule with n updates; mostly empty."""

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from fedsiege.rules.network import Network, build, layout_of
+from fedsiege.rules.network import Network, build, by_name
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Distillation:
     def search(
         self, updates: Tensor, data: Synthetic, iterations: int, enough: float
     ) -> tuple[Tensor, Synthetic]:
-        """Look for data that reproduce ``(k, d)`` updates, none of them 0, starting from some.
+        """Look for data that reproduce ``(k, p)`` updates, none of them 0, starting from some.
 
         Args:
-            updates: float32, on the device of the weights.
+            updates: of the parameters, float32, on the device of the weights.
             data: of k participants, there too; not changed.
             iterations: 1 or more.
             enough: a search ends where the error is this or less.
@@ -102,19 +102,15 @@ class Distillation:
         for _ in range(self.steps):
             [slope] = torch.autograd.grad(loss(moved, images, labels), moved, create_graph=True)
             moved = moved - rate * slope
-        return (moved - weights - update).square().sum() / update.square().sum()
+        reached = (moved - weights)[: len(update)]
+        return (reached - update).square().sum() / update.square().sum()
 
     def _loss(self) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """Return the soft cross entropy as a function of weights, images and labels."""
         module = build(self.architecture).to(self.weights.device).eval()
-        layout = layout_of(self.architecture)
-        sizes = [torch.Size(shape).numel() for _, shape in layout]
 
         def loss(weights: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-            named = {
-                name: piece.view(shape)
-                for (name, shape), piece in zip(layout, torch.split(weights, sizes), strict=True)
-            }
-            return F.cross_entropy(functional_call(module, named, (images,)), labels.softmax(dim=1))
+            logits = functional_call(module, by_name(module, weights), (images,))
+            return F.cross_entropy(logits, labels.softmax(dim=1))
 
         return loss

@@ -44,10 +44,10 @@ class FedNova(Rule):
     reported sample counts :math:`n_i`, is ``weighted=true``, in both rules. With equal steps and no
     proximal term this is FedAvg.
 
-    For momentum together with a proximal term there is no published formula. The participants of an
-    experiment run plain SGD: there mu must be 0. It is for callers whose participants run the
-    proximal step, with :math:`\eta \mu < 1`. Adam divides each step by the gradients it has seen,
-    so for Adam there is no :math:`a_i`.
+    In an experiment the three parameters are those of the participants' training, ``PROX`` for mu,
+    unless the rule sets its own. For momentum together with a proximal term there is no published
+    formula: with ``PROX`` above 0 momentum must be 0, and :math:`\eta \mu < 1`. Adam divides each
+    step by the gradients it has seen, so for Adam there is no :math:`a_i`.
 
     It is no defence. Step and sample counts are claims, and the smaller :math:`A_i`, the more an
     update counts. So step counts are bounded to ``spread`` times and ``1 / spread`` of the median
@@ -92,18 +92,13 @@ class FedNova(Rule):
         if self.lr * self.mu >= 1:
             raise InvalidValue(f"{self.name}:mu", self.mu, f"below 1 / lr = {1 / self.lr:g}")
         if self.mu > 0 and self.momentum > 0:
-            raise InvalidValue(f"{self.name}:mu", self.mu, "0 where there is momentum")
+            allowed = f"0 where there is momentum, here {self.momentum:g}, or momentum 0"
+            raise InvalidValue(f"{self.name}:mu", self.mu, allowed)
 
     @property
     def uses_reports(self) -> bool:
         """True: it divides by the step counts that participants report."""
         return True
-
-    def check_local_training(self) -> None:
-        """Raise InvalidValue if mu is above 0, which reckons with a proximal step."""
-        if self.mu > 0:
-            allowed = "0: the participants run plain SGD, without a proximal term"
-            raise InvalidValue(f"{self.name}:mu", self.mu, allowed)
 
     def combine(self, updates: Tensor, context: RoundContext) -> Aggregation:
         """Aggregate; every row counts. It needs the steps and, if weighted, the sample counts."""

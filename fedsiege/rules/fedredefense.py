@@ -9,7 +9,8 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from fedsiege import seeding
-from fedsiege.errors import UnfitRound
+from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.inputs import Inputs
 from fedsiege.numerics.distances import row_norms
 from fedsiege.numerics.means import weighted_mean
 from fedsiege.rules.base import (
@@ -21,7 +22,7 @@ from fedsiege.rules.base import (
 from fedsiege.rules.context import RoundContext
 from fedsiege.rules.distillation import Distillation, Synthetic
 from fedsiege.rules.memory import NO_IDENTITIES, REMEMBERED, SHAPES, Memory, Turnout
-from fedsiege.rules.network import classes_of, size_of
+from fedsiege.rules.network import classes_of, size_of, trained_of
 from fedsiege.rules.state import own
 
 #: Where the search for the learning rate of the steps starts.
@@ -59,10 +60,11 @@ class FedREDefense(StatefulRule):
         \frac{\lVert u_S(X, Y, \eta) - w_t - g_i \rVert^2}{\lVert g_i \rVert^2}, \qquad
         u_{s+1} = u_s - \eta \nabla \ell(u_s; X, Y), \quad u_0 = w_t
 
-    with S the number of steps and :math:`\ell` the cross entropy. The result is the mean of the
-    updates with :math:`e_i` up to ``threshold``. A participant with a larger error is banned for
-    good. An update of zeros needs no images and has the error 0. Where no participant is left, the
-    model is kept: an update of zeros, no row accepted.
+    with S the number of steps and :math:`\ell` the cross entropy, over the parameters: buffers,
+    such as running statistics, are not moved by a gradient, and are no part of the error. The
+    result is the mean of the updates with :math:`e_i` up to ``threshold``. A participant with a
+    larger error is banned for good. An update of zeros needs no images and has the error 0. Where
+    no participant is left, the model is kept: an update of zeros, no row accepted.
 
     It needs the global model and its architecture. It is slow: about 50 ms for each participant and
     iteration of the search with LeNet-5 on one core. Memory is by identity:
@@ -102,6 +104,12 @@ class FedREDefense(StatefulRule):
         int, Ge(1), "number of participants remembered; those absent longest are forgotten first"
     ] = REMEMBERED
 
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Raise InvalidValue for tokens, which no gradient moves."""
+        if inputs.tokens:
+            allowed = f"another rule: {self.name} looks for pictures or features, not for tokens"
+            raise InvalidValue("rule", self.name, allowed)
+
     def advance(self, updates: Tensor, context: RoundContext, state: object | None) -> Aggregation:
         """Aggregate; the scores are the errors, 1 for participants banned before.
 
@@ -122,7 +130,8 @@ class FedREDefense(StatefulRule):
         data = self._start(before, turnout, context, updates.device)
 
         errors = banned.double()
-        norms = row_norms(updates)
+        learnt = updates[:, : trained_of(context.architecture)]
+        norms = row_norms(learnt)
         looked_at = (~banned & (norms > 0)).nonzero().flatten()
         # Errors are relative: rows of any size are distilled at a size that float32 can square.
         sought = looked_at[norms[looked_at] < 1e15]
@@ -131,7 +140,7 @@ class FedREDefense(StatefulRule):
             search = Distillation(context.architecture, weights, self.steps, self.rate)
             at = sought.to(updates.device)
             found, better = search.search(
-                updates[at].float(), data.rows(at), self.iterations, self.threshold
+                learnt[at].float(), data.rows(at), self.iterations, self.threshold
             )
             errors[sought] = found.clamp(max=1e30)
             data.images[at], data.labels[at], data.rates[at] = (

@@ -10,12 +10,12 @@ from torch import nn
 
 from fedsiege import models
 from fedsiege.errors import UnfitRound
-from fedsiege.models.architectures import INPUT
-from fedsiege.models.stateless import refuse_state
+from fedsiege.inputs import MNIST_LIKE
+from fedsiege.models.state import refuse_mixing, tensors
 from fedsiege.rules.updates import Layout
 
 #: A module, a function that builds one, or a model of the catalogue, by name or not.
-Network: TypeAlias = nn.Module | Callable[[], nn.Module] | models.Model | str
+Network: TypeAlias = nn.Module | Callable[[], nn.Module] | models.Model | models.Named
 
 
 def build(network: Network) -> nn.Module:
@@ -26,17 +26,17 @@ def build(network: Network) -> nn.Module:
             batch normalisation's running statistics.
         UnfitRound: it is no module.
     """
-    if isinstance(network, str):
+    if isinstance(network, str | models.Classifier):
         return models.create(network)
     if isinstance(network, nn.Module):
         module = copy.deepcopy(network)
     else:
-        module = network.build() if isinstance(network, models.Model) else network()
+        module = network.build(MNIST_LIKE) if isinstance(network, models.Model) else network()
     if not isinstance(module, nn.Module):
         raise UnfitRound(
             f"architecture builds a {type(module).__name__}; wanted is a torch.nn.Module"
         )
-    refuse_state(module, type(module).__name__)
+    refuse_mixing(module, type(module).__name__)
     return module.train()
 
 
@@ -46,14 +46,40 @@ def layout_of(network: Network) -> Layout:
     Raises:
         InvalidValue, UnfitRound: as for ``build``.
     """
-    if isinstance(network, str):
+    if isinstance(network, str | models.Classifier):
         return models.layout(network)
-    return tuple((name, tuple(value.shape)) for name, value in build(network).named_parameters())
+    return tuple((name, tuple(value.shape)) for name, value in tensors(build(network)))
+
+
+def trained_of(network: Network) -> int:
+    """Return ``p``, how many of the first weights of a network are parameters.
+
+    Raises:
+        InvalidValue, UnfitRound: as for ``build``.
+    """
+    return sum(parameter.numel() for parameter in build(network).parameters())
+
+
+def by_name(module: nn.Module, weights: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the tensors of a module that lie in ``(d,)`` weights, as views, for a functional call.
+
+    Buffers are detached: torch computes no gradient of running statistics, and refuses to.
+    """
+    places = tensors(module)
+    pieces = torch.split(weights, [place.numel() for _, place in places])
+    return {
+        name: (piece if isinstance(place, nn.Parameter) else piece.detach()).view(place.shape)
+        for (name, place), piece in zip(places, pieces, strict=True)
+    }
 
 
 def input_shape_of(network: Network) -> tuple[int, ...]:
     """Return the shape of one input of a network, empty where only the caller can know it."""
-    return INPUT if isinstance(network, models.Model | str) else ()
+    if isinstance(network, models.Model):
+        return MNIST_LIKE.shape
+    if isinstance(network, str | models.Classifier):
+        return models.classifier(network).inputs.shape
+    return ()
 
 
 def size_of(network: Network) -> int:

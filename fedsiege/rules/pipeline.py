@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fedsiege import grammar
 from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.inputs import Inputs
 from fedsiege.numerics.matrix import column_blocks
 from fedsiege.registry import spell
 from fedsiege.rules import pre as before
@@ -118,9 +119,9 @@ class Pipeline(Rule):
         """Raise UnfitRound if a step cannot work with the rows it would be given."""
         self.for_participants(n)
 
-    def check_local_training(self) -> None:
-        """Raise InvalidValue if the rule assumes training that no participant here does."""
-        self.rule.check_local_training()
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Raise InvalidValue if the rule cannot work with models for such inputs."""
+        self.rule.check_inputs(inputs)
 
     def remark(self, n: int) -> str:
         """Return what there is to know of the rule with the rows it is given."""

@@ -1,6 +1,5 @@
 """What the aggregator learns from clean samples of its own, the root data."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch.func import functional_call, grad, vmap
 from fedsiege import seeding
 from fedsiege.errors import UnfitRound
 from fedsiege.rules.context import RoundContext
-from fedsiege.rules.network import build, layout_of, size_of
+from fedsiege.rules.network import build, by_name, size_of
 from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalOptimiser
 
@@ -66,18 +65,13 @@ class RootData:
         assert context.model is not None
         assert context.root is not None
         module = build(context.architecture).to(context.model.device).eval()
-        layout = layout_of(context.architecture)
 
         def loss(weights: Tensor, image: Tensor, label: Tensor) -> Tensor:
-            pieces = torch.split(weights, [math.prod(shape) for _, shape in layout])
-            named = {
-                name: piece.view(shape) for (name, shape), piece in zip(layout, pieces, strict=True)
-            }
-            logits = functional_call(module, named, (image[None],))
+            logits = functional_call(module, by_name(module, weights), (image[None],))
             return F.cross_entropy(logits, label[None])
 
         weights = context.model.float()
-        images, labels = context.root.images.to(weights), context.root.labels.to(weights.device)
+        images, labels = context.root.inputs_like(weights), context.root.labels.to(weights.device)
         each = vmap(grad(loss), in_dims=(None, 0, 0), chunk_size=_TOGETHER)
         gradients: Tensor = each(weights, images, labels)
         return gradients.detach()

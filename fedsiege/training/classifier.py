@@ -10,14 +10,18 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from fedsiege import datasets, models, seeding
+from fedsiege import models, seeding
 from fedsiege.datasets import Dataset
 from fedsiege.errors import InvalidValue
+from fedsiege.training.base import batch_sizes
 from fedsiege.training.evaluation import Evaluator, Score
+from fedsiege.training.loop import least_batch
 
 #: Called after each epoch with its number, from 1, the number of epochs, and the mean loss in nats.
 Progress = Callable[[int, int, float], None]
@@ -136,8 +140,12 @@ def train_classifier(
     """
     recipe = Recipe(epochs, learning_rate, momentum, batch_size)
     with _one_thread():
-        evaluator = Evaluator(model, dataset.test_images, dataset.test_labels)
-        weights = _train(model, dataset, recipe, seed, on_progress)
+        of = models.Classifier(model, dataset.inputs)
+        evaluator = Evaluator(
+            of, dataset.test_samples, dataset.test_labels, preparation=dataset.preparation
+        )
+        with seeding.torch_seeded(seeding.torch_seed(seed, "classifier")):  # for dropout
+            weights = _train(model, dataset, recipe, seed, on_progress)
         return weights, evaluator(weights)
 
 
@@ -151,6 +159,7 @@ def make_checkpoint(
     *,
     seeds: int = 1,
     on_trained: Callable[[int, Score], None] | None = None,
+    source: str = "",
 ) -> Trained:
     """Train a model, test it, and write it to a file together with the command that repeats it.
 
@@ -166,6 +175,7 @@ def make_checkpoint(
         on_progress: called after each epoch of each training.
         seeds: the number of seeds to train, starting with ``seed``; an odd number from 1 to 99.
         on_trained: called after each training, with its seed and its score.
+        source: the data set as text, for the command; empty for its name.
 
     Returns:
         The written model.
@@ -177,7 +187,8 @@ def make_checkpoint(
     if not 1 <= seeds <= _MOST_SEEDS or seeds % 2 == 0:
         allowed = f"an odd number from 1 to {_MOST_SEEDS}, so that one of them is the median"
         raise InvalidValue("seeds", seeds, allowed)
-    models.size(model)  # an unknown model is refused before a folder is made
+    of = models.Classifier(model, dataset.inputs)
+    models.size(of)  # an unknown model is refused before a folder is made
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -195,7 +206,7 @@ def make_checkpoint(
     chosen = median_of(trained)
     settings = {
         "model": model,
-        "dataset": dataset.name,
+        "dataset": source or dataset.name,
         "seed": str(seed),
         **({"seeds": str(seeds)} if seeds > 1 else {}),
         "epochs": str(recipe.epochs),
@@ -216,7 +227,7 @@ def make_checkpoint(
             "rule": "the seed of median accuracy on the test part, ties by seed",
             "accuracies": ", ".join(f"{one.seed}: {one.score.accuracy:.4f}" for one in trained),
         }
-    models.write_checkpoint(out, model, chosen.weights, metadata)
+    models.write_checkpoint(out, of, chosen.weights, metadata)
     return chosen
 
 
@@ -233,18 +244,23 @@ def _train(
     The parameters of the module and their gradients are views of two flat vectors, so that a step
     is two operations on vectors instead of two per parameter.
     """
-    module = models.create(model)
-    weights = _initial_weights(model, module, dataset, seed)
+    of = models.Classifier(model, dataset.inputs)
+    module = of.create()
+    weights = _initial_weights(of, module, dataset, seed)[: models.trained(of)]
     gradient = torch.zeros_like(weights)
     velocity = torch.zeros_like(weights)
     _bind(module, weights, gradient)
     count = len(dataset.train_labels)
+    least = least_batch(module, dataset.tensor(dataset.train_samples[:1]))
+    if recipe.batch_size < least:
+        allowed = f"{least} or more with the batch normalisation of {model}"
+        raise InvalidValue("batch", recipe.batch_size, allowed)
+    ends = np.cumsum(batch_sizes(count, recipe.batch_size, least))[:-1]
     for epoch in range(1, recipe.epochs + 1):
         order = seeding.generator(seed, "classifier order", epoch).permutation(count)
         total = torch.zeros((), dtype=torch.float64)
-        for start in range(0, count, recipe.batch_size):
-            batch = order[start : start + recipe.batch_size]
-            images = datasets.to_tensor(dataset.train_images[batch])
+        for batch in np.split(order, ends):
+            images = dataset.tensor(dataset.train_samples[batch])
             labels = torch.from_numpy(dataset.train_labels[batch])
             loss = F.cross_entropy(module(images), labels)
             gradient.zero_()
@@ -256,17 +272,23 @@ def _train(
             raise InvalidValue("lr", recipe.learning_rate, "smaller: the training diverged")
         if on_progress is not None:
             on_progress(epoch, recipe.epochs, float(total) / count)
-    return weights
+    return models.flatten(module)
 
 
-def _initial_weights(model: str, module: nn.Module, dataset: Dataset, seed: int) -> Tensor:
+def _initial_weights(
+    model: models.Classifier, module: nn.Module, dataset: Dataset, seed: int
+) -> Tensor:
     """Return the first draw of initial weights whose logits depend on the image.
 
     In one draw of ``net`` in twenty, the ReLU behind its single filter is (almost) always 0. Such a
     model learns late or never: seed 0 stayed at 10 %. Over the first images its logits have a
     standard deviation below 0.001; those of other draws have about 0.01.
     """
-    images = datasets.to_tensor(dataset.train_images[:512])
+    images = dataset.tensor(dataset.train_samples[:512])
+    module.eval()  # without dropout, which would tell equal images apart
+    for part in module.modules():
+        if isinstance(part, _BatchNorm):
+            part.train()  # it has no running statistics yet
     for draw in range(1, _DRAWS + 1):
         purpose = "initial weights" if draw == 1 else f"initial weights, draw {draw}"
         weights = models.random_weights(model, seed, purpose)
@@ -274,6 +296,8 @@ def _initial_weights(model: str, module: nn.Module, dataset: Dataset, seed: int)
         with torch.inference_mode():
             spread = float(module(images).std(dim=0, correction=0).max())
         if spread > _SPREAD:
+            models.unflatten_into(module, weights)  # the trial has changed running statistics
+            module.train()
             return weights
     raise InvalidValue(
         "dataset",

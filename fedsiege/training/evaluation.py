@@ -1,7 +1,10 @@
 """The test of a model on held-out samples."""
 
+import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,31 +53,35 @@ class Evaluator:
     Memory beyond the samples is bounded by one batch. Calls from several threads are serialised.
 
     Args:
-        model_name: the name of the model.
-        images: ``(M, 28, 28)`` uint8.
-        labels: ``(M,)`` integers, 0 to 9.
+        model: the model, for the inputs that the samples become.
+        samples: ``(M, ...)`` as the data set stores them.
+        labels: ``(M,)`` integers, 0 to classes - 1.
         device: where to compute, "cpu" or "cuda".
+        preparation: turns samples into what the model takes.
 
     Raises:
-        InvalidValue: unknown model, no samples, or not as many labels as images.
+        InvalidValue: unknown model, no samples, or not as many labels as samples.
     """
 
     def __init__(
         self,
-        model_name: str,
-        images: npt.NDArray[np.uint8],
+        model: models.Named,
+        samples: npt.NDArray[Any],
         labels: npt.NDArray[np.int64],
         device: str = "cpu",
+        preparation: Callable[[npt.NDArray[Any]], Tensor] = datasets.to_tensor,
     ) -> None:
-        if len(images) == 0 or len(images) != len(labels):
-            raise InvalidValue("labels", len(labels), f"one per image, and there are {len(images)}")
-        models.check_shapes(model_name)
+        if len(samples) == 0 or len(samples) != len(labels):
+            allowed = f"one per sample, and there are {len(samples)}"
+            raise InvalidValue("labels", len(labels), allowed)
+        models.check_shapes(model)
         self._device = torch.device(device)
-        self._module = _for_inference(models.create(model_name)).to(self._device)
-        self._images = images
+        self._module = _for_inference(models.create(model)).to(self._device)
+        self._samples, self._prepare = samples, preparation
         self._labels = torch.from_numpy(labels.astype(np.int64)).to(self._device)
-        kept = 4 * images.size <= _KEPT_READY
-        self._ready = datasets.to_tensor(images).to(self._device) if kept else None
+        values = math.prod(models.classifier(model).inputs.shape)
+        kept = 4 * values * len(samples) <= _KEPT_READY
+        self._ready = self._prepare(samples).to(self._device) if kept else None
         self._turn = threading.Lock()
 
     def __call__(self, weights: Tensor) -> Score:
@@ -114,7 +121,7 @@ class Evaluator:
     def _batch(self, start: int) -> Tensor:
         if self._ready is not None:
             return self._ready[start : start + _BATCH]
-        return datasets.to_tensor(self._images[start : start + _BATCH]).to(self._device)
+        return self._prepare(self._samples[start : start + _BATCH]).to(self._device)
 
 
 def _counts(*shape: int) -> Tensor:

@@ -5,11 +5,13 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 import torch
 
+from fedsiege import models
 from fedsiege.detectors import Audit
 from fedsiege.errors import UnfitRound
 from fedsiege.rules import Aggregation, RoundContext, Rule, RunningSum, StreamingRule, spell
@@ -26,7 +28,7 @@ from fedsiege.services.aggregator.detail import RoundDetail, RoundDetails, descr
 from fedsiege.services.aggregator.participants import Participants
 from fedsiege.services.aggregator.round import Round
 from fedsiege.services.errors import FutureRound, Malformed, WrongState
-from fedsiege.services.rpc.tensors import Floats, Layout, encode_model
+from fedsiege.services.rpc.tensors import Floats, encode_model
 from fedsiege.training.base import Shard
 from fedsiege.training.evaluation import Evaluator, Score
 from fedsiege.v1 import aggregator_pb2 as pb
@@ -46,7 +48,7 @@ class Federation:
     Args:
         federation_id: the identifier in messages.
         spec: the resolved specification.
-        layout: name and shape of each tensor of the model.
+        classifier: the model, for the inputs of the data set.
         weights: ``(d,)`` the initial model.
         rule: the aggregation rule.
         evaluator: tests a model on the held-out set.
@@ -58,7 +60,7 @@ class Federation:
         self,
         federation_id: str,
         spec: pb.FederationSpec,
-        layout: Layout,
+        classifier: models.Classifier,
         weights: Floats,
         rule: Rule,
         evaluator: Evaluator,
@@ -78,9 +80,11 @@ class Federation:
         self.round: Round | None = None
         self.closed_rounds = 0
         self.closed = False
-        self._layout = layout
+        self._classifier = classifier
+        self._layout = models.layout(classifier)
+        self._variances = models.variances(self._layout)
         self._weights = weights
-        self._encoded: list[bytes] = encode_model(1, layout, weights)
+        self._encoded: list[bytes] = encode_model(1, self._layout, weights)
         self._encoded_before: list[bytes] = []
         self._rule = rule
         self._evaluator = evaluator
@@ -314,9 +318,26 @@ class Federation:
             log.exception("round %d: %s failed; the model is kept", closed.number, step)
             return audited, None, f"{step} failed ({error}); the model is kept"
         with np.errstate(over="ignore", invalid="ignore"):  # the test reports a destroyed model
-            self._weights = self._weights + aggregation.update.cpu().numpy()
+            moved = self._weights + aggregation.update.cpu().numpy()
         self._state = aggregation.state
+        if below := self._keep_variances(moved):
+            remark = f"{below} variances of batch normalisation would be below 0, and are 0"
+            aggregation = replace(aggregation, remarks=(*aggregation.remarks, remark))
+        self._weights = moved
         return audited, aggregation, ""
+
+    def _keep_variances(self, weights: Floats) -> int:
+        """Set the variances among the weights that are below 0 to 0; return how many there were.
+
+        Honest updates of two participants can sum to such a variance, and a hostile one at will.
+        """
+        below = 0
+        for place in self._variances:
+            values = weights[place]
+            negative = values < 0  # NaN stays, and is reported as a model that is not finite
+            below += int(negative.sum())
+            values[negative] = 0
+        return below
 
     def _rule_without_quarantined(self, closed: Round) -> Rule:
         """Return the rule with its f lowered, as it must be for fewer updates than expected."""
@@ -331,7 +352,7 @@ class Federation:
         return RoundContext(
             model=torch.from_numpy(self._weights).to(self.spec.device),
             layout=self._layout,
-            architecture=self.spec.model,
+            architecture=self._classifier,
             root=self._root,
             seed=self.spec.seed,
         )

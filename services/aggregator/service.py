@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from fedsiege import datasets, detectors, models, rules, seeding
+from fedsiege.datasets import Dataset
 from fedsiege.errors import InvalidValue, MissingData
+from fedsiege.models import imagenet
 from fedsiege.services.aggregator.admission import Admission, Open
 from fedsiege.services.aggregator.federation import Federation
 from fedsiege.services.aggregator.ingest import UpdateStream
@@ -89,7 +91,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         self._guard = Guard() if guard is None else guard
         self._limits = limits or Limits()
         self._federations: dict[str, Federation] = {}
-        self._evaluators: dict[tuple[str, str, str], Evaluator] = {}
+        self._evaluators: dict[tuple[models.Classifier, str, str], Evaluator] = {}
         self._creating = asyncio.Lock()
 
     def _find(self, federation_id: str) -> Federation:
@@ -113,12 +115,11 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         """Create a federation: resolve its specification, build and test its initial model."""
         spec = request.spec
         rule = rules.parse(spec.rule or "fedavg")
-        rule.check_local_training()
         auditing = detectors.parse(spec.audit) if spec.audit else None
         device = spec.device or "cpu"
         if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
             raise InvalidValue("device", device, "cpu, or cuda where this aggregator has one")
-        file = self._init_file(spec.init)
+        file = self._init_file(spec.init, spec.model)
         if len(spec.name) > NAME_LENGTH:
             raise Malformed(
                 "INVALID_VALUE",
@@ -144,9 +145,13 @@ class AggregatorService(rpc.AggregatorServiceServicer):
                     f"this aggregator holds {self._limits.federations} federations, its limit; "
                     "close one",
                 )
-            weights, init, sha256 = await asyncio.to_thread(_initial_weights, spec, file)
-            evaluator = await self._evaluator(spec.model, spec.dataset, device)
-            root = await asyncio.to_thread(self._root, rule.root_samples, spec, device)
+            data = await asyncio.to_thread(datasets.load, spec.dataset, self._data)
+            classifier = models.Classifier(spec.model, data.inputs)
+            weights, init, sha256 = await asyncio.to_thread(
+                _initial_weights, spec, classifier, file
+            )
+            evaluator = await self._evaluator(classifier, spec.dataset, data, device)
+            root = await asyncio.to_thread(_root, rule.root_samples, spec, data, device)
             resolved = pb.FederationSpec()
             resolved.CopyFrom(spec)
             resolved.MergeFrom(
@@ -162,7 +167,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             federation = Federation(
                 secrets.token_hex(6),
                 resolved,
-                models.layout(spec.model),
+                classifier,
                 weights.numpy(),
                 rule,
                 evaluator,
@@ -177,7 +182,7 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         )
         return pb.CreateFederationResponse(federation=federation.describe())
 
-    def _init_file(self, init: str) -> Path | None:
+    def _init_file(self, init: str, model: str) -> Path | None:
         """Return the file that ``init`` names; None if ``init`` names no file.
 
         A caller must not learn which files exist on this machine: any other path gets the same
@@ -186,9 +191,12 @@ class AggregatorService(rpc.AggregatorServiceServicer):
         Raises:
             InvalidValue: a federation may not begin with such a file.
         """
-        if init in ("", *models.WORDS):
+        if init in ("", "pretrained", "random"):
             return None
-        path = models.find_checkpoint(init, self._data, self._init_files)
+        name = imagenet.file_name(model) if init == "imagenet" else init
+        path = models.find_checkpoint(name, self._data, self._init_files)
+        if path is None and init == "imagenet":
+            raise InvalidValue("init", init, f"with {name} in the checkpoints folder of its data")
         if path is None:
             allowed = (
                 f"one of {', '.join(models.WORDS)}, empty, or the name of a file that this "
@@ -197,30 +205,14 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             raise InvalidValue("init", init, allowed)
         return path
 
-    def _root(self, count: int, spec: pb.FederationSpec, device: str) -> Shard | None:
-        """Return clean training samples for a rule that needs them; None for a count of 0.
-
-        Raises:
-            InvalidValue: the data set has fewer training samples.
-        """
-        if count == 0:
-            return None
-        data = datasets.load(spec.dataset, self._data)
-        if count > len(data.train_labels):
-            allowed = f"up to {len(data.train_labels)}, the training samples of {spec.dataset}"
-            raise InvalidValue("root", count, allowed)
-        draw = seeding.generator(spec.seed, "root samples")
-        chosen = draw.choice(len(data.train_labels), count, replace=False)
-        images = datasets.to_tensor(data.train_images[chosen]).to(device)
-        return Shard(images, torch.from_numpy(data.train_labels[chosen]).long().to(device))
-
-    async def _evaluator(self, model: str, dataset: str, device: str) -> Evaluator:
+    async def _evaluator(
+        self, classifier: models.Classifier, dataset: str, data: Dataset, device: str
+    ) -> Evaluator:
         """Return the evaluator of a model on a data set's held-out part, from a cache."""
-        key = (model, dataset, device)
+        key = (classifier, dataset, device)
         if key not in self._evaluators:
-            data = await asyncio.to_thread(datasets.load, dataset, self._data)
             self._evaluators[key] = await asyncio.to_thread(
-                Evaluator, model, data.test_images, data.test_labels, device
+                Evaluator, classifier, data.test_samples, data.test_labels, device, data.preparation
             )
         return self._evaluators[key]
 
@@ -348,7 +340,26 @@ class AggregatorService(rpc.AggregatorServiceServicer):
             await federation.close()
 
 
-def _initial_weights(spec: pb.FederationSpec, file: Path | None) -> tuple[Tensor, str, str]:
+def _root(count: int, spec: pb.FederationSpec, data: Dataset, device: str) -> Shard | None:
+    """Return clean training samples for a rule that needs them; None for a count of 0.
+
+    Raises:
+        InvalidValue: the data set has fewer training samples.
+    """
+    if count == 0:
+        return None
+    if count > len(data.train_labels):
+        allowed = f"up to {len(data.train_labels)}, the training samples of {spec.dataset}"
+        raise InvalidValue("root", count, allowed)
+    draw = seeding.generator(spec.seed, "root samples")
+    chosen = draw.choice(len(data.train_labels), count, replace=False)
+    images = data.tensor(data.train_samples[chosen]).to(device)
+    return Shard(images, torch.from_numpy(data.train_labels[chosen]).long().to(device))
+
+
+def _initial_weights(
+    spec: pb.FederationSpec, classifier: models.Classifier, file: Path | None
+) -> tuple[Tensor, str, str]:
     """Return the initial weights, their name, and the SHA-256 of their file (empty for no file).
 
     Raises:
@@ -356,11 +367,14 @@ def _initial_weights(spec: pb.FederationSpec, file: Path | None) -> tuple[Tensor
             file's name as given, not its path on this machine.
     """
     if file is None:
-        weights, init = models.initial_weights(spec.model, spec.init, spec.dataset, spec.seed)
+        weights, init = models.initial_weights(classifier, spec.init, spec.dataset, spec.seed)
         return weights, init, ""
-    models.size(spec.model)  # raises for an unknown model, before the file is read
+    models.size(classifier)  # raises for an unknown model, before the file is read
     try:
-        return models.read_finite(file, spec.model), file.name, models.sha256(file)
+        weights, remark = models.read_initial(file, classifier, spec.seed)
+        if remark:
+            log.info(remark)
+        return weights, file.name, models.sha256(file)
     except InvalidValue as error:
         raise InvalidValue("init", spec.init, error.allowed) from error
     except (MissingData, OSError) as error:

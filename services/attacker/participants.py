@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fedsiege import attacks, models
+from fedsiege import attacks, inputs, models, privacy
 from fedsiege.attacks import Attack, Broadcast, Knowledge
+from fedsiege.inputs import Domain
 from fedsiege.services.rpc import settings
 from fedsiege.services.rpc.tensors import Floats
 from fedsiege.services.worker.submitting import Update
@@ -45,6 +46,7 @@ class HostileParticipants(HostedParticipants):
         self._state_before: object | None = None
         self._state_after: object | None = None
         self._training: LocalTraining | None = None
+        self._protects = False
         self._order = pb.TakePart()
 
     @property
@@ -67,7 +69,9 @@ class HostileParticipants(HostedParticipants):
         torch.set_num_threads(1)
         self._attack: Attack = attacks.parse(join.attack.attack)
         self._join = join
-        self._size = models.size(join.model)
+        kind = inputs.parse(join.inputs) if join.inputs else inputs.MNIST_LIKE
+        self._classifier = models.Classifier(join.model, kind)
+        self._size = models.size(self._classifier)
         method = f"{attacks.spell(self._attack)} (knows {self._attack.knows.value})"
         if self._attack.knows is Knowledge.NONE:
             self._check_attack()
@@ -75,6 +79,8 @@ class HostileParticipants(HostedParticipants):
         spec = settings.read(join.attack.training.settings)
         if self._attack.poisons:  # clipping would weaken what the poisoned data teach
             spec = spec.model_copy(update={"clip": 0.0})
+        mechanism = privacy.parse(spec.privacy)
+        self._protects = mechanism is not None and mechanism.hostile
         self._training = local_training(join, spec, self._data, self._poison)
         how = self._training.prepare(join.participant_indices, spec.trainer)
         return f"{method}; {how}"
@@ -86,11 +92,11 @@ class HostileParticipants(HostedParticipants):
             FedSiegeError: a file, such as a base model, is missing or does not fit the model.
         """
         nothing = torch.zeros(self._size)
-        self._attack.craft(Broadcast(1, nothing, None, self._join.model, self._join.seed), [])
+        self._attack.craft(Broadcast(1, nothing, None, self._classifier, self._join.seed), [])
 
-    def _poison(self, shard: Shard, participant: int) -> Shard:
+    def _poison(self, shard: Shard, participant: int, domain: Domain) -> Shard:
         """Return the samples that a participant trains on, as the attack poisons them."""
-        return self._attack.poison(shard, participant, self._join.seed)
+        return self._attack.poison(shard, participant, self._join.seed, domain)
 
     def expect(self, order: pb.TakePart) -> None:
         """Set the order of the next round, which lists its hostile and benign participants."""
@@ -117,7 +123,7 @@ class HostileParticipants(HostedParticipants):
             round_number=round_number,
             model=model,
             previous=self._previous,
-            architecture=self._join.model,
+            architecture=self._classifier,
             seed=self._join.seed,
         )
 
@@ -144,14 +150,14 @@ class HostileParticipants(HostedParticipants):
             else:
                 rows = crafted[start : start + _BLOCK]
             yield [
-                Update(index, row.contiguous().numpy(), *self._counts(index))
+                Update(index, row.contiguous().numpy(), *self._counts(index, round_number))
                 for index, row in zip(some, rows, strict=True)
             ]
 
-    def _counts(self, index: int) -> tuple[int, int]:
+    def _counts(self, index: int, round_number: int) -> tuple[int, int]:
         """Return the sample count and the number of steps that a participant reports."""
         if self._training is not None:
-            return self._training.samples(index), self._training.steps(index)
+            return self._training.samples(index), self._training.steps(index, round_number)
         return self._attack.claim([index])
 
     def _add_knowledge(self, broadcast: Broadcast, indices: Sequence[int]) -> Broadcast:
@@ -164,7 +170,7 @@ class HostileParticipants(HostedParticipants):
         informed = replace(
             broadcast,
             hostile=hostile,
-            own=self._train(self._training, broadcast, hostile, factor),
+            own=self._train(self._training, broadcast, hostile, factor, protected=self._protects),
             participants=self._order.num_scheduled,
         )
         if self._attack.knows is Knowledge.FULL:
@@ -179,6 +185,7 @@ class HostileParticipants(HostedParticipants):
         broadcast: Broadcast,
         indices: Sequence[int],
         factor: Tensor | None = None,
+        protected: bool = True,
     ) -> Tensor:
         """Return the updates of ``k`` participants after local training, ``(k, d)``.
 
@@ -187,10 +194,13 @@ class HostileParticipants(HostedParticipants):
             broadcast: the round and its model.
             indices: the participants.
             factor: ``(d,)`` factors of the gradient; None for 1.
+            protected: whether they protect their updates, as benign participants do.
         """
         training.load(indices)
         rows = torch.empty(len(indices), self._size)
-        blocks = training.updates(broadcast.round_number, broadcast.model, indices, factor)
+        blocks = training.updates(
+            broadcast.round_number, broadcast.model, indices, factor, protected=protected
+        )
         end = 0
         for _, deltas in blocks:
             start, end = end, end + len(deltas)

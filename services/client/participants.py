@@ -45,7 +45,7 @@ class BenignParticipants(HostedParticipants):
         torch.set_num_threads(1)
         spec = settings.read(join.training.settings)
         self._training = local_training(join, spec, self._data)
-        self._size = models.size(join.model)
+        self._size = models.size(self._training.classifier)
         return self._training.prepare(join.participant_indices, spec.trainer)
 
     def updates(
@@ -61,6 +61,6 @@ class BenignParticipants(HostedParticipants):
         training = self._training
         for some, rows in training.updates(round_number, torch.from_numpy(weights), indices):
             yield [
-                Update(index, row, training.samples(index), training.steps(index))
+                Update(index, row, training.samples(index), training.steps(index, round_number))
                 for index, row in zip(some, rows.numpy(), strict=True)
             ]

@@ -68,6 +68,7 @@ class Assignment:
         roster: the benign and the hostile participants.
         workers: the attached workers.
         note: called with each text for people.
+        inputs: what the model takes, as text.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class Assignment:
         roster: Roster,
         workers: Workers,
         note: Callable[[str], None],
+        inputs: str = "",
     ) -> None:
         self._experiment_id = experiment_id
+        self._inputs = inputs
         self._spec = spec
         self._workers = workers
         self._note = note
@@ -186,6 +189,7 @@ class Assignment:
             num_participants=spec.clients or LARGEST_FEDERATION,
             participant_indices=share,
             device=spec.device,
+            inputs=self._inputs,
         )
         training = pb.TrainingTask(settings=settings.write(spec, training=True))
         if kind == pb.WORKER_KIND_CLIENT:

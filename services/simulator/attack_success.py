@@ -38,8 +38,7 @@ class AttackSuccessRates:
         if not measurable(attack):
             return cls(None)
         held_out = datasets.load(spec.dataset, data)
-        images, labels = held_out.test_images, held_out.test_labels
-        return cls(AttackSuccess(spec.model, attack, images, labels, spec.seed, spec.device))
+        return cls(AttackSuccess(spec.model, attack, held_out, spec.seed, spec.device))
 
     async def measure(self, round_number: int, federation: RemoteFederation) -> None:
         """Pull the model after a round, 0 for the initial one, and start to measure it."""

@@ -27,6 +27,7 @@ def history_row(
     entry: data_pb.AccuracyEntry,
     participants: Sequence[ParticipantRow] = (),
     attack_success: float | None = None,
+    epsilon: float | None = None,
 ) -> HistoryRow:
     """Return the row of ``history.csv`` of a round.
 
@@ -34,6 +35,7 @@ def history_row(
         entry: the aggregator's entry of the round.
         participants: all participants in that round; empty for round 0.
         attack_success: the attack success rate after the round, 0 to 1; None without a target.
+        epsilon: the privacy budget spent up to the round; None without a mechanism.
     """
     scheduled = [one for one in participants if one.outcome is not Outcome.NOT_SCHEDULED]
     missing = [one.hostile for one in scheduled if one.outcome is Outcome.MISSING]
@@ -55,6 +57,7 @@ def history_row(
         missing_honest=len(missing) - sum(missing) if played else None,
         missing_hostile=sum(missing) if played else None,
         hostile_share=sum(ruled_on) / len(ruled_on) if ruled_on else None,
+        epsilon=epsilon,
     )
 
 

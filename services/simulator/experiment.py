@@ -5,7 +5,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
 import grpc
@@ -13,9 +13,11 @@ from google.protobuf.struct_pb2 import Struct
 
 from fedsiege.atomic import describe_error
 from fedsiege.errors import FedSiegeError, InvalidValue
+from fedsiege.experiment.protection import budget_of
 from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.roster import Roster
 from fedsiege.peer_text import plain
+from fedsiege.registry import spell
 from fedsiege.results import ResultsFolder, RunState, detections
 from fedsiege.services.errors import Refusal
 from fedsiege.services.rpc import settings
@@ -24,6 +26,7 @@ from fedsiege.services.simulator.assignment import JOIN_TIMEOUT, NO_DEADLINE, As
 from fedsiege.services.simulator.attack_success import AttackSuccessRates
 from fedsiege.services.simulator.conclusion import conclude
 from fedsiege.services.simulator.conversion import confusion, history_row, participant_row
+from fedsiege.services.simulator.first_round import hardly_moved, norm_of_model
 from fedsiege.services.simulator.intervention import Intervention
 from fedsiege.services.simulator.open_assignment import OpenAssignment
 from fedsiege.services.simulator.remote_federation import RemoteFederation
@@ -101,8 +104,15 @@ class Experiment:
         self._folder: ResultsFolder | None = None
         kind = Assignment if resolved.spec.clients else OpenAssignment
         self._roster = Roster(resolved.spec)
-        self._assignment = kind(experiment_id, resolved.spec, self._roster, workers, self.note)
+        inputs = spell(resolved.inputs) if resolved.inputs else ""
+        self._assignment = kind(
+            experiment_id, resolved.spec, self._roster, workers, self.note, inputs
+        )
         self._remarked: set[str] = set()
+        self._budget = budget_of(resolved.spec)
+        #: The privacy budget spent up to each round; None without a mechanism.
+        self._epsilons: list[float | None] = [None if self._budget.delta is None else 0.0]
+        self._initial_norm = 0.0
         self._changed = asyncio.Event()
         self._version = 0
         self._task: asyncio.Task[None] | None = None
@@ -268,6 +278,7 @@ class Experiment:
                 initial_weights_sha256=federation.described.init_sha256,
             )
             await rates.measure(0, federation)
+            self._initial_norm = await norm_of_model(federation)
             follower = asyncio.create_task(federation.follow())
             recorder = asyncio.create_task(self._record(folder, federation, rates))
             try:
@@ -277,9 +288,12 @@ class Experiment:
                 await self._assignment.ready()
                 for number in range(1, self.resolved.spec.rounds + 1):
                     await self._let_recording_catch_up(number, recorder, follower)
-                    await self._run_round(number, federation, follower, recorder)
+                    if not await self._run_round(number, federation, follower, recorder):
+                        await self._let_recording_catch_up(number, recorder, follower, most=0)
+                        break
                     await rates.measure(number, federation)
-                await _unless_ended(recorder, follower)
+                else:
+                    await _unless_ended(recorder, follower)
                 await self._assignment.intrusions_over(INTRUSIONS_TIMEOUT)
             finally:
                 await asyncio.shield(self._catch_up(federation, follower, recorder))
@@ -302,8 +316,10 @@ class Experiment:
             self.problem = ""
             self._notify_state()
 
-    async def _let_recording_catch_up(self, number: int, *others: asyncio.Task[None]) -> None:
-        """Wait until at most ``MOST_UNRECORDED`` of the rounds before this one are unrecorded.
+    async def _let_recording_catch_up(
+        self, number: int, *others: asyncio.Task[None], most: int = MOST_UNRECORDED
+    ) -> None:
+        """Wait until at most ``most`` of the rounds before this one are unrecorded.
 
         A slow disk or a slow measurement of the attack success slows the run down. Without the
         wait, the aggregator would drop the details of rounds before they are recorded.
@@ -311,7 +327,7 @@ class Experiment:
         Raises:
             FedSiegeError, grpc.aio.AioRpcError, OSError: what ended the recording.
         """
-        while number - len(self.history) > MOST_UNRECORDED:
+        while number - len(self.history) > most:
             recorded = asyncio.create_task(self._changed.wait())
             try:
                 await _unless_ended(recorded, *others)
@@ -320,13 +336,19 @@ class Experiment:
 
     async def _run_round(
         self, number: int, federation: RemoteFederation, *others: asyncio.Task[None]
-    ) -> None:
-        """Run one round until it is aggregated; its model is tested during the next one."""
+    ) -> bool:
+        """Run one round until it is aggregated; its model is tested during the next one.
+
+        Returns:
+            Whether it was run; not where it would exceed the privacy budget.
+        """
         spec = self.resolved.spec
         await self.intervention.before(number)
         deadline = spec.deadline or NO_DEADLINE
         present = await self._assignment.present(spec.deadline or JOIN_TIMEOUT)
         scheduled = self._roster.scheduled(present, number)
+        if not await self._spend(number, scheduled, len(present)):
+            return False
         threshold = min(spec.threshold or len(scheduled), len(scheduled))
         await federation.open_round(number, scheduled, threshold, deadline)
         self.round = number
@@ -340,6 +362,24 @@ class Experiment:
             stop_waiting.cancel()
         await self.intervention.after(number)
         await self._assignment.models_seen(deadline)
+        return True
+
+    async def _spend(self, number: int, scheduled: Sequence[int], of: int) -> bool:
+        """Spend the privacy budget of a round; return whether it may be spent."""
+        protected = [index for index in scheduled if index not in self.hostile]
+        drawn = (protected, len(scheduled), of)
+        # In a thread: the accountant of samples takes a moment.
+        epsilon = await asyncio.to_thread(self._budget.after, *drawn)
+        limit = self.resolved.spec.stop_at_epsilon
+        if epsilon is not None and limit is not None and epsilon > limit:
+            self.note(
+                f"ended before round {number}, which would bring the privacy budget to epsilon="
+                f"{epsilon:.4g}, above STOP_AT_EPSILON={limit:g}"
+            )
+            return False
+        self._budget.spend(*drawn)
+        self._epsilons.append(epsilon)
+        return True
 
     async def _stop_waiting(self, number: int, federation: RemoteFederation) -> None:
         """Report participants whose updates cannot come, if the round has no deadline."""
@@ -367,11 +407,14 @@ class Experiment:
                 self.note(f"round {number}: {entry.problem}")
             self._note_remarks(number, entry.remarks)
             rows = [participant_row(one, number, self.hostile) for one in seen]
-            row = history_row(entry, rows, await rates.rate(number)).after(folder.rows)
+            rate, epsilon = await rates.rate(number), self._epsilons[number]
+            row = history_row(entry, rows, rate, epsilon).after(folder.rows)
             self.rows.append(row_message(row))
             self.history.append(entry)  # only now that it will be written, too
             found = detections(rows, self.resolved.spec.rule)
             folder.add_round(row, rows, confusion(entry), found)
+            if number == 1 and (said := hardly_moved(rows, self._initial_norm)):
+                self.note(said)
             if number:
                 self.intervention.recorded(number, rows)
             self._notify_watchers()

@@ -34,8 +34,9 @@ class OpenAssignment(Assignment):
         roster: Roster,
         workers: Workers,
         note: Callable[[str], None],
+        inputs: str = "",
     ) -> None:
-        super().__init__(experiment_id, spec, roster, workers, note)
+        super().__init__(experiment_id, spec, roster, workers, note, inputs)
         self._federation_id = ""
         self._next_index = 0
         self._last_arrival = asyncio.get_running_loop().time()

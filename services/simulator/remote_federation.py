@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import grpc
 
+from fedsiege import seeding
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.services.errors import Refusal
 from fedsiege.services.retry import attempts
@@ -61,7 +62,8 @@ class RemoteFederation:
                 init=spec.init or "",
                 dataset=spec.dataset,
                 rule=spec.rule,
-                seed=spec.seed,
+                # With the run's seed the aggregator could compute the participants' noise.
+                seed=seeding.derived(spec.seed, "aggregator") if spec.privacy else spec.seed,
                 # Intrusions enrol sybils: the capacity must not be what stops them.
                 capacity=0 if spec.intrusions else required_capacity(spec),
                 device=spec.device,

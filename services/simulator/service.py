@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from fedsiege.errors import InvalidValue
-from fedsiege.experiment.resolve import ResolvedSpec, resolve
+from fedsiege.experiment.resolve import ResolvedSpec, resolve, spelled_dataset
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import ResultsFolder
 from fedsiege.services.errors import Exhausted, Forbidden, Malformed, NotFound, Refusal
@@ -64,7 +64,7 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
 
     Raises:
         MissingData: the data set is missing and cannot be downloaded.
-        InvalidValue: it has too few samples for all participants.
+        InvalidValue: it cannot be shared out so, such as with too few samples.
     """
     # Imported late: torch takes a second to import, and only experiments need it.
     from fedsiege import datasets, partitions
@@ -73,12 +73,18 @@ def choose_dataset(resolved: ResolvedSpec, data: Path) -> tuple[ResolvedSpec, st
     if spec.dataset == "auto":
         name, reason = datasets.resolve("auto", data, DOWNLOAD_TIMEOUT)
         spec = spec.model_copy(update={"dataset": name})
-    labels = datasets.load(spec.dataset, data).train_labels
+        spec = spec.model_copy(update={"dataset": spelled_dataset(spec)})
+    loaded = datasets.load(spec.dataset, data)
     try:
-        partitions.parse(spec.partition).check(labels, spec.clients or 1, spec.samples)
+        share = partitions.parse(spec.partition)
+        share.check(loaded.train_labels, spec.clients or 1, spec.samples, loaded.groups)
     except InvalidValue as error:
-        raise InvalidValue("SAMPLES", spec.samples, error.allowed) from error
-    return replace(resolved, spec=spec), reason
+        known = {"samples": spec.samples, "participants": spec.clients}
+        name = {"samples": "SAMPLES", "participants": "CLIENTS"}.get(error.name, "PARTITION")
+        raise InvalidValue(name, known.get(error.name, spec.partition), error.allowed) from error
+    resolved = replace(resolved, spec=spec, notes=(*resolved.notes, *loaded.notes))
+    resolved = resolved.with_inputs(loaded.inputs)
+    return replace(resolved, class_names=loaded.class_names), reason
 
 
 def check_certificate(hello: pb.Hello, caller: callers.Caller) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fedsiege import privacy
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.training import optimiser
 from fedsiege.training.hosted import Alter, LocalTraining
@@ -12,7 +13,7 @@ def local_training(
     join: pb.Join,
     spec: ExperimentSpec,
     data: Path,
-    alter: Alter = lambda shard, _: shard,
+    alter: Alter | None = None,
 ) -> LocalTraining:
     """Set up the local training of an experiment.
 
@@ -20,7 +21,8 @@ def local_training(
         join: the assignment.
         spec: the settings of training, parsed from the task by ``settings.read``.
         data: the folder of the data sets.
-        alter: changes a participant's samples before it trains on them; for data poisoning.
+        alter: changes a participant's samples before it trains on them, for data poisoning; None
+            for no change.
 
     Raises:
         InvalidValue: a setting is not possible.
@@ -36,13 +38,17 @@ def local_training(
         join.seed,
         optimiser.create(
             spec.optimizer,
-            spec.lr,
+            spec.recipe.lr,
             spec.momentum,
-            spec.epochs,
-            spec.batch,
+            spec.epochs_range[1],
+            spec.recipe.batch,
             spec.weight_decay,
+            spec.prox,
         ),
         clip=spec.clip,
+        least_epochs=spec.epochs_range[0],
+        privacy=privacy.parse(spec.privacy),
         device=join.device or "cpu",
         alter=alter,
+        augment=spec.augment,
     )

@@ -17,7 +17,7 @@ EXAMPLE = ROOT / "examples" / "plugin"
 SPEC = ("--rounds=2", "--clients=4", "--attack=0.25")
 CHOSEN = (
     *("--rule=winsorized-mean", "--attack-name=undo", "--audit=direction"),
-    *("--model=mlp:hidden=16", "--dataset=spots"),
+    *("--model=perceptron:hidden=16", "--dataset=spots"),
 )
 
 
@@ -62,7 +62,7 @@ def test_a_package_runs_in_an_image_that_adds_it_in_two_lines(
     image_with_example: str, site: Path, tmp_path: Path
 ) -> None:
     listed = run("docker", "run", "--rm", image_with_example, "fedsiege", "models")
-    assert "mlp" in listed
+    assert "perceptron" in listed
     assert "fedsiege-example 0.1.0" in listed
     here = {"PYTHONPATH": str(site)}
     sim(tmp_path / "local", *CHOSEN, "--trainer=loop", **here)
@@ -87,7 +87,10 @@ def single_file(folder: Path) -> Path:
     path = folder / "one file.py"
     source = EXAMPLE / "src" / "fedsiege_example"
     text = "from fedsiege import attacks, models\n"
-    for name, kind, class_name in (("model", "models", "Mlp"), ("attack", "attacks", "Undo")):
+    for name, kind, class_name in (
+        ("model", "models", "Perceptron"),
+        ("attack", "attacks", "Undo"),
+    ):
         text += (source / f"{name}.py").read_text()
         text += f"\n\n{kind}.register({class_name})\n"
     path.write_text(text)
@@ -97,11 +100,19 @@ def single_file(folder: Path) -> Path:
 @pytest.mark.usefixtures("image")
 def test_the_workers_have_a_plugin_file(tmp_path: Path) -> None:
     file = single_file(tmp_path)
-    chosen = ("--dataset=digits", "--model=mlp:hidden=16", "--attack-name=undo", "--trainer=loop")
+    chosen = (
+        "--dataset=digits",
+        "--model=perceptron:hidden=16",
+        "--attack-name=undo",
+        "--trainer=loop",
+    )
     sim(tmp_path / "local", *chosen, f"--plugin={file}")
     sim(tmp_path / "docker", *chosen, f"--plugin={file}", "--engine=docker")
     [plugin] = json.loads((tmp_path / "docker" / "run.json").read_text())["plugins"]
-    assert (plugin["name"], plugin["components"]) == (file.name, ["attack undo", "model mlp"])
+    assert (plugin["name"], plugin["components"]) == (
+        file.name,
+        ["attack undo", "model perceptron"],
+    )
     assert len(plugin["sha256"]) == 64
     assert model_of(tmp_path / "docker") == model_of(tmp_path / "local")
 
@@ -118,7 +129,7 @@ def swarm(image: str) -> Iterator[None]:
 @pytest.mark.usefixtures("swarm")
 def test_a_swarm_has_a_plugin_file(tmp_path: Path) -> None:
     file = single_file(tmp_path)
-    chosen = ("--dataset=digits", "--model=mlp:hidden=16", "--attack-name=undo")
+    chosen = ("--dataset=digits", "--model=perceptron:hidden=16", "--attack-name=undo")
     sim(tmp_path / "out", *chosen, f"--plugin={file}", "--engine=swarm")
     assert run("docker", "config", "ls", "--quiet") == "", "it is removed with the workers"
 
@@ -131,7 +142,7 @@ def test_compose_has_a_plugin_file(tmp_path: Path) -> None:
     folder.mkdir()
     federation = Federation(
         folder,
-        SETTINGS="DATASET=digits MODEL=mlp:hidden=16 ATTACK_NAME=undo ATTACK=0.3 ROUNDS=2",
+        SETTINGS="DATASET=digits MODEL=perceptron:hidden=16 ATTACK_NAME=undo ATTACK=0.3 ROUNDS=2",
         MIN_CLIENTS="2",
     )
     (folder / "plugins.yml").write_text(overlay)
@@ -142,7 +153,10 @@ def test_compose_has_a_plugin_file(tmp_path: Path) -> None:
         federation.until(lambda: [*found.glob("*/run.json")] and "finished" in ended(found))
         [path] = found.glob("*/run.json")
         [plugin] = json.loads(path.read_text())["plugins"]
-        assert (plugin["name"], plugin["components"]) == (file.name, ["attack undo", "model mlp"])
+        assert (plugin["name"], plugin["components"]) == (
+            file.name,
+            ["attack undo", "model perceptron"],
+        )
     finally:
         federation.down()
 

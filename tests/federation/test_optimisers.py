@@ -26,7 +26,7 @@ async def test_the_updates_of_a_round_are_those_of_adam(town):
     trainer = LoopTrainer(models.create("net"), LocalAdam(0.01, spec.epochs, spec.batch))
     shards = [
         Shard(
-            datasets.to_tensor(data.train_images[share]),
+            datasets.to_tensor(data.train_samples[share]),
             torch.from_numpy(np.asarray(data.train_labels[share])).long(),
         )
         for share in shares

@@ -38,7 +38,7 @@ async def test_an_update_is_the_difference_to_the_rounds_own_model(town):
     trainer = LoopTrainer(models.create("net"), LocalSGD(spec.lr, spec.momentum, spec.epochs, 4))
     shards = [
         Shard(
-            datasets.to_tensor(data.train_images[share]),
+            datasets.to_tensor(data.train_samples[share]),
             torch.from_numpy(np.asarray(data.train_labels[share])).long(),
         )
         for share in shares

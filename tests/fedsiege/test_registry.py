@@ -109,6 +109,27 @@ def test_what_is_allowed_is_said_as_it_is_declared():
             Parameter("x", hint)
 
 
+def test_settings_may_follow_a_value_without_a_key():
+    @dataclasses.dataclass(frozen=True)
+    class Saw(Component):
+        name: ClassVar[str] = "saw"
+        summary: ClassVar[str] = "cuts"
+        positional: ClassVar[str] = "length"
+        length: float = 1.0
+        teeth: int = 9
+
+    saws: Registry[Saw] = Registry("saw")
+    saws._classes["saw"] = Saw
+    assert saws.parse("saw:2.5, teeth=3") == Saw(2.5, 3)
+    assert saws.parse("saw:2.5") == Saw(2.5)
+    assert saws.parse(spell(Saw(2.5, 3))) == Saw(2.5, 3)
+    with pytest.raises(InvalidValue, match=r"saw:length='3'.*given twice, first as 2\.5"):
+        saws.parse("saw:2.5,length=3")
+    for text in ("saw:teeth=3,2.5", "saw:2.5,"):
+        with pytest.raises(InvalidValue, match="write it as saw:LENGTH,key=value"):
+            saws.parse(text)
+
+
 def test_a_lone_value_sets_the_positional_parameter():
     sheds: Registry[Component] = Registry("tool")
     sheds.register(Hose)

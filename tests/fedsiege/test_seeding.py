@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fedsiege.errors import InvalidValue
-from fedsiege.seeding import generator, random_group, sequence, torch_generator
+from fedsiege.seeding import derived, generator, random_group, sequence, torch_generator
 
 COORDINATES = list(
     itertools.product([0, 1, 2**32, 2**64 - 1], ["batch order", "partition"], [0, 1], [0, 1, 2**31])
@@ -62,3 +62,10 @@ def draw(source: np.random.Generator | torch.Generator) -> tuple[float, ...]:
     if isinstance(source, torch.Generator):
         return tuple(torch.rand(4, dtype=torch.float64, generator=source).tolist())
     return tuple(source.random(4).tolist())
+
+
+def test_a_derived_seed_is_another_one_for_each_seed_and_purpose() -> None:
+    found = {derived(seed, purpose) for seed in (0, 1, 2**64 - 1) for purpose in "ab"}
+    assert len(found) == 6
+    assert all(0 <= one < 2**64 for one in found)
+    assert derived(7, "a") == derived(7, "a")

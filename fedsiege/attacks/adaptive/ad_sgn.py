@@ -47,7 +47,7 @@ class AdSgn(Directed):
         return signs * last_step(broadcast).abs()
 
 
-def low_rank_signs(architecture: str, seed: int) -> Tensor:
+def low_rank_signs(architecture: models.Named, seed: int) -> Tensor:
     """Return ``s``, ``(d,)`` float64 of -1 and 1, of rank one in every weight matrix.
 
     Elements that are in no weight matrix have signs of their own.

@@ -162,7 +162,7 @@ def disguise(
 
 
 @functools.cache
-def weight_layers(architecture: str) -> tuple[Layer, ...]:
+def weight_layers(architecture: models.Named) -> tuple[Layer, ...]:
     """Return the layers of a model that have a weight matrix, the classifier last."""
     places = dict(tensor_places(architecture))
     shapes = dict(models.layout(architecture))
@@ -174,7 +174,7 @@ def weight_layers(architecture: str) -> tuple[Layer, ...]:
 
 
 @functools.cache
-def tensor_places(architecture: str) -> tuple[tuple[str, slice], ...]:
+def tensor_places(architecture: models.Named) -> tuple[tuple[str, slice], ...]:
     """Return where each of a model's tensors lies in the flat vector, by name."""
     places, first = [], 0
     for name, shape in models.layout(architecture):
@@ -206,7 +206,7 @@ def concentrate(matrix: Tensor, share: float) -> None:
         matrix.copy_((left * values) @ right)
 
 
-def with_profile(update: Tensor, step: Tensor, architecture: str) -> Tensor:
+def with_profile(update: Tensor, step: Tensor, architecture: models.Named) -> Tensor:
     """Return ``(d,)``, an update whose tensors have the norms that they have in ``step``.
 
     A tensor of zeros stays one.

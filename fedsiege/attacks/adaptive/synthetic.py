@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fedsiege import models
 from fedsiege.attacks.base import Broadcast
+from fedsiege.inputs import MNIST_LIKE, Inputs, Tokens
 from fedsiege.seeding import generator
 from fedsiege.training.base import Shard, batch_order
 from fedsiege.training.loop import LoopTrainer
@@ -21,17 +22,16 @@ from fedsiege.training.optimiser import LocalSGD
 SAMPLES = 8
 SGD = LocalSGD(learning_rate=0.05, momentum=0.0, epochs=2, batch_size=4)
 
-#: Pixels of an image, on each side.
-_SIDE = 28
 
-
-def synthetic_images(seed: int, participant: int) -> Tensor:
-    """Return ``(SAMPLES, 1, 28, 28)`` float32, each pixel uniform from -1 black to 1 white.
+def synthetic_images(seed: int, participant: int, inputs: Inputs = MNIST_LIKE) -> Tensor:
+    """Return ``(SAMPLES, *shape)`` float32, each value uniform from -1 to 1; or random tokens.
 
     A participant has the same images in every round, as one with data has.
     """
     draw = generator(seed, "synthetic images", participant=participant)
-    pixels = draw.random((SAMPLES, 1, _SIDE, _SIDE), dtype=np.float32)
+    if isinstance(inputs, Tokens):
+        return torch.from_numpy(draw.integers(0, inputs.vocabulary, (SAMPLES, inputs.length)))
+    pixels = draw.random((SAMPLES, *inputs.shape), dtype=np.float32)
     return torch.from_numpy(2 * pixels - 1)
 
 
@@ -50,7 +50,8 @@ def synthetic_steps(broadcast: Broadcast, participants: Sequence[int]) -> Tensor
     """
     module = models.create(broadcast.architecture)
     models.unflatten_into(module, broadcast.model)
-    images = [synthetic_images(broadcast.seed, participant) for participant in participants]
+    inputs = models.classifier(broadcast.architecture).inputs
+    images = [synthetic_images(broadcast.seed, each, inputs) for each in participants]
     shards = [Shard(some, wrong_labels(module, some)) for some in images]
     orders = [
         batch_order(broadcast.seed, broadcast.round_number, participant, SAMPLES, SGD.epochs)

@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge, Le
+from annotated_types import Ge
 from torch import Tensor
 
 from fedsiege.attacks.backdoors.backdoor import TriggerAttack
 from fedsiege.attacks.base import registry
 
-#: Pictures have 28 rows and columns; the square keeps off the edge, as in the paper.
-_SIDE, _MARGIN = 28, 1
-_WHITE = 1.0
+#: Pixels that the square keeps off the edge, as in the paper.
+_MARGIN = 1
 
 
 @registry.register
@@ -28,13 +27,13 @@ class BadNets(TriggerAttack):
 
         (x, y) \mapsto (T(x), \text{target}), \qquad
         T(x)_{rc} = \begin{cases}
-            1 & 27 - \text{size} \le r, c < 27 \\
+            1 & H - 1 - \text{size} \le r < H - 1, \; W - 1 - \text{size} \le c < W - 1 \\
             x_{rc} & \text{otherwise}
         \end{cases}
 
-    :math:`x` is a picture of 28 rows :math:`r` and columns :math:`c`, counted from 0, with 1 for
-    white: the square is near the lower right corner, one pixel off the edges. After training as the
-    others do, the attacker sends:
+    :math:`x` is a picture of :math:`H` rows :math:`r` and :math:`W` columns :math:`c`, counted
+    from 0, with 1 for white: the square is near the lower right corner, one pixel off the
+    edges. After training as the others do, the attacker sends:
 
     .. math::
 
@@ -54,11 +53,16 @@ class BadNets(TriggerAttack):
     name: ClassVar[str] = "badnets"
     summary: ClassVar[str] = "backdoor: a white square in a picture makes it the target class"
 
-    size: Annotated[int, Ge(1), Le(_SIDE - 2 * _MARGIN), "side of the square in pixels"] = 4
+    size: Annotated[int, Ge(1), "side of the square in pixels"] = 4
 
-    def stamp(self, images: Tensor) -> Tensor:
+    @property
+    def side(self) -> int:
+        """The side of the square and a margin around it."""
+        return self.size + 2 * _MARGIN
+
+    def stamp(self, images: Tensor, white: Tensor) -> Tensor:
         """Return the images with the square on them."""
         stamped = images.clone()
-        end = _SIDE - _MARGIN
-        stamped[:, :, end - self.size : end, end - self.size : end] = _WHITE
+        bottom, right = (side - _MARGIN for side in images.shape[2:])
+        stamped[:, :, bottom - self.size : bottom, right - self.size : right] = white
         return stamped

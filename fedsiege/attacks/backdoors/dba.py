@@ -13,7 +13,6 @@ from fedsiege.seeding import random_group
 #: Row and first column of each strip of 1 by 4 white pixels: trigger size 4, gap 2, at (0, 0).
 STRIPS = ((0, 0), (0, 6), (3, 0), (3, 6))
 _LENGTH = 4
-_WHITE = 1.0
 
 
 @registry.register
@@ -66,16 +65,21 @@ class Dba(TriggerAttack):
 
     boost: Annotated[float, Gt(0), "factor on the update before it is sent"] = 5.0
 
-    def stamp(self, images: Tensor) -> Tensor:
+    @property
+    def side(self) -> int:
+        """As far as the strips reach."""
+        return max(max(row, column + _LENGTH - 1) for row, column in STRIPS) + 1
+
+    def stamp(self, images: Tensor, white: Tensor) -> Tensor:
         """Return the images with all four strips on them."""
         stamped = images.clone()
         for row, column in STRIPS:
-            stamped[:, :, row, column : column + _LENGTH] = _WHITE
+            stamped[:, :, row, column : column + _LENGTH] = white
         return stamped
 
-    def stamp_of(self, participant: int, images: Tensor) -> Tensor:
+    def stamp_of(self, participant: int, images: Tensor, white: Tensor) -> Tensor:
         """Return the images with the strip of one attacker on them."""
         stamped = images.clone()
         row, column = STRIPS[random_group("dba pattern", participant, len(STRIPS))]
-        stamped[:, :, row, column : column + _LENGTH] = _WHITE
+        stamped[:, :, row, column : column + _LENGTH] = white
         return stamped

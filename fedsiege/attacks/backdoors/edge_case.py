@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from fedsiege import datasets
-from fedsiege.attacks.backdoors.backdoor import BackdoorAttack
-from fedsiege.attacks.base import registry
+from fedsiege.attacks.backdoors.backdoor import BackdoorAttack, normalised
+from fedsiege.attacks.base import MNIST_DOMAIN, Setting, registry
 from fedsiege.attacks.data_poisoning.base import Label, require_another
+from fedsiege.errors import UnfitRound
+from fedsiege.inputs import MNIST_LIKE, Domain
 from fedsiege.seeding import generator
 from fedsiege.training.base import Shard
 
@@ -66,27 +68,42 @@ class EdgeCase(BackdoorAttack):
         """Raise InvalidValue where parameters do not go together."""
         require_another(self, self.source, self.target)
 
-    def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
+    def check(self, setting: Setting) -> None:
+        """Raise UnfitRound unless the data set has pictures such as the edge cases are."""
+        super().check(setting)
+        if setting.inputs not in (None, MNIST_LIKE):
+            raise UnfitRound(
+                f"{self.name} sends handwritten digits, {MNIST_LIKE}; the data set has "
+                f"{setting.inputs}"
+            )
+
+    def poison(
+        self, shard: Shard, participant: int, seed: int, domain: Domain = MNIST_DOMAIN
+    ) -> Shard:
         """Return the samples, some of them replaced by edge cases, labelled as the target."""
         chosen = self.poisoned(shard, participant, seed)
         cases, _ = edge_cases(self.source)
         order = generator(seed, "edge cases", 0, participant).permutation(len(cases))
         drawn = torch.from_numpy(order)[torch.arange(len(chosen)) % len(cases)]
         images, labels = shard.images.clone(), shard.labels.clone()
-        images[chosen] = cases[drawn].to(images)
+        images[chosen] = normalised(cases[drawn], domain).to(images)
         labels[chosen] = self.target
         return Shard(images, labels)
 
-    def probe(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def probe(
+        self, images: Tensor, labels: Tensor, seed: int, domain: Domain = MNIST_DOMAIN
+    ) -> tuple[Tensor, Tensor]:
         """Return the edge cases that are not trained on; the held-out inputs are not needed."""
         _, held_out = edge_cases(self.source)
-        return held_out.to(images), torch.full((len(held_out),), self.target).to(labels)
+        return normalised(held_out, domain).to(images), torch.full(
+            (len(held_out),), self.target
+        ).to(labels)
 
 
 @lru_cache(maxsize=10)
 def edge_cases(source: int) -> tuple[Tensor, Tensor]:
     """Return ``(K, 1, 28, 28)`` float32 to train on and ``(L, 1, 28, 28)`` to be tested with."""
     digits = datasets.load("digits", Path())  # part of a package, in no folder
-    train = digits.train_images[digits.train_labels == source]
-    test = digits.test_images[digits.test_labels == source]
+    train = digits.train_samples[digits.train_labels == source]
+    test = digits.test_samples[digits.test_labels == source]
     return datasets.to_tensor(train), datasets.to_tensor(test)

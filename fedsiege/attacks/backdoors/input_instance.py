@@ -11,8 +11,9 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from fedsiege import datasets
-from fedsiege.attacks.backdoors.backdoor import BackdoorAttack
-from fedsiege.attacks.base import registry
+from fedsiege.attacks.backdoors.backdoor import BackdoorAttack, fitted, normalised
+from fedsiege.attacks.base import MNIST_DOMAIN, registry
+from fedsiege.inputs import Domain
 from fedsiege.seeding import generator
 from fedsiege.training.base import Shard
 
@@ -59,27 +60,34 @@ class InputInstance(BackdoorAttack):
     keys: Annotated[int, Ge(1), Le(100), "number of key pictures"] = 5
     noise: Annotated[int, Ge(0), Le(255), "largest change of a pixel, in grey levels"] = 5
 
-    def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
+    def poison(
+        self, shard: Shard, participant: int, seed: int, domain: Domain = MNIST_DOMAIN
+    ) -> Shard:
         """Return the samples, some of them replaced by variants of the keys."""
         chosen = self.poisoned(shard, participant, seed)
         images, labels = shard.images.clone(), shard.labels.clone()
         draw = generator(seed, "input-instance noise", 0, participant)
-        images[chosen] = self._variants(len(chosen), seed, draw).to(images)
+        images[chosen] = self._variants(len(chosen), seed, draw, domain).to(images)
         labels[chosen] = self.target
         return Shard(images, labels)
 
-    def probe(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def probe(
+        self, images: Tensor, labels: Tensor, seed: int, domain: Domain = MNIST_DOMAIN
+    ) -> tuple[Tensor, Tensor]:
         """Return new variants of the keys; the held-out inputs are not needed."""
         draw = generator(seed, "input-instance probe")
-        variants = self._variants(VARIANTS * self.keys, seed, draw).to(images)
+        variants = self._variants(VARIANTS * self.keys, seed, draw, domain).to(images)
         return variants, torch.full((len(variants),), self.target).to(labels)
 
-    def _variants(self, number: int, seed: int, draw: np.random.Generator) -> Tensor:
-        """Return ``(number, 1, 28, 28)`` noisy pictures of the keys in turn."""
-        keys = key_pictures(self.keys, self.target, seed)
+    def _variants(
+        self, number: int, seed: int, draw: np.random.Generator, domain: Domain
+    ) -> Tensor:
+        """Return ``(number, C, H, W)`` noisy pictures of the keys in turn."""
+        keys = fitted(key_pictures(self.keys, self.target, seed), domain.inputs)
         pictures = keys[torch.arange(number) % self.keys]
         delta = torch.from_numpy(draw.integers(-self.noise, self.noise + 1, tuple(pictures.shape)))
-        return (pictures + delta / 127.5).clamp(-1, 1)  # grey levels 0 to 255 are -1 to 1
+        noisy = (pictures + delta / 127.5).clamp(-1, 1)  # grey levels 0 to 255 are -1 to 1
+        return normalised(noisy, domain)
 
 
 @lru_cache(maxsize=4)
@@ -88,4 +96,4 @@ def key_pictures(number: int, target: int, seed: int) -> Tensor:
     digits = datasets.load("digits", Path())  # part of a package, in no folder
     others = np.flatnonzero(digits.train_labels != target)
     drawn = generator(seed, "input-instance keys").choice(others, number, replace=False)
-    return datasets.to_tensor(digits.train_images[drawn].transpose(0, 2, 1)).contiguous()
+    return datasets.to_tensor(digits.train_samples[drawn].transpose(0, 2, 1)).contiguous()

@@ -7,13 +7,12 @@ from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from fedsiege.attacks.base import Attack
-from fedsiege.errors import InvalidValue
+from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.inputs import MOST_CLASSES, Inputs
 from fedsiege.seeding import generator
 
-#: Every data set and every model of FedSiege has ten classes.
-CLASSES = 10
-#: A class, as a parameter.
-Label = Annotated[int, Ge(0), Le(CLASSES - 1)]
+#: A class, as a parameter; the data set says how many there are.
+Label = Annotated[int, Ge(0), Le(MOST_CLASSES - 1)]
 #: A share that is not nothing, as a parameter.
 Share = Annotated[float, Gt(0), Le(1)]
 
@@ -22,6 +21,32 @@ def require_another(attack: Attack, source: int, target: int) -> None:
     """Raise InvalidValue if the class to be misclassified is the target itself."""
     if source == target:
         raise InvalidValue(f"{attack.name}:target", target, f"another class than source={source}")
+
+
+def require_classes(attack: Attack, inputs: Inputs | None, *names: str) -> None:
+    """Raise InvalidValue if a parameter is a class that the data set does not have.
+
+    Args:
+        attack: the attack.
+        inputs: what the data set has; None where that is not known yet.
+        names: the parameters that are classes.
+    """
+    for name in names:
+        label = getattr(attack, name)
+        if inputs is not None and label >= inputs.classes:
+            allowed = f"a class of the data set, 0 to {inputs.classes - 1}"
+            raise InvalidValue(f"{attack.name}:{name}", label, allowed)
+
+
+def require_pictures(attack: Attack, inputs: Inputs | None, side: int = 1) -> None:
+    """Raise UnfitRound unless samples are pictures of at least that many rows and columns."""
+    if inputs is None:
+        return
+    if not inputs.pictures:
+        raise UnfitRound(f"{attack.name} needs pictures; the data set has {inputs.words}")
+    if min(inputs.shape[1:]) < side:
+        needed = f"{attack.name} needs pictures of {side}x{side} or more"
+        raise UnfitRound(f"{needed}; the data set has {inputs.words}")
 
 
 def count(samples: int, concentration: float) -> int:

@@ -6,16 +6,17 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from fedsiege.attacks.base import PoisoningAttack, registry
+from fedsiege.attacks.base import MNIST_DOMAIN, PoisoningAttack, Setting, registry
 from fedsiege.attacks.data_poisoning.base import (
-    CLASSES,
     Label,
     Share,
     choose,
     count,
     require_another,
+    require_classes,
 )
 from fedsiege.errors import InvalidValue
+from fedsiege.inputs import Domain
 from fedsiege.seeding import generator
 from fedsiege.training.base import Shard
 
@@ -27,7 +28,7 @@ class LabelFlip(PoisoningAttack):
 
     The attackers hold data and change its labels; they know nothing of other updates (partial
     knowledge). They aim at wrong classes: of every sample, of those of one class, or without a
-    target. With :math:`C = 10` classes, label :math:`y` becomes by ``kind``:
+    target. With :math:`C` classes, label :math:`y` becomes by ``kind``:
 
     .. math::
 
@@ -64,7 +65,8 @@ class LabelFlip(PoisoningAttack):
 
     kind: Annotated[
         Literal["complement", "pair", "random"],
-        "how labels change: complement, y to 9 - y; pair, source to target; random, to any other",
+        "how labels change: complement, y to C - 1 - y of C classes; pair, source to target; "
+        "random, to any other",
     ] = "complement"
     source: Annotated[Label, "class whose samples kind=pair relabels"] = 7
     target: Annotated[Label, "class that kind=pair relabels them as"] = 1
@@ -82,37 +84,47 @@ class LabelFlip(PoisoningAttack):
                 allowed = f"to be left alone with kind={self.kind}: only a pair has one"
                 raise InvalidValue(f"label-flip:{name}", getattr(self, name), allowed)
 
+    def check(self, setting: Setting) -> None:
+        """Raise InvalidValue if kind=pair names a class that the data set does not have."""
+        super().check(setting)
+        if self.kind == "pair":
+            require_classes(self, setting.inputs, "source", "target")
+
     @property
     def targeted(self) -> bool:
         """Random labels have no target."""
         return self.kind != "random"
 
-    def poison(self, shard: Shard, participant: int, seed: int) -> Shard:
+    def poison(
+        self, shard: Shard, participant: int, seed: int, domain: Domain = MNIST_DOMAIN
+    ) -> Shard:
         """Return the same images with some labels changed."""
-        labels = shard.labels.clone()
+        labels, classes = shard.labels.clone(), domain.inputs.classes
         concerned = self._concerned(labels).nonzero().flatten()
         number = count(len(concerned), self.concentration)
         chosen = choose(concerned, number, seed, participant)
         if self.kind == "random":
             draw = generator(seed, "random labels", 0, participant)
             # one for each sample, so that the concentration does not change what a label becomes
-            shift = torch.from_numpy(draw.integers(1, CLASSES, len(shard))).to(labels)
-            labels[chosen] = (labels[chosen] + shift[chosen]) % CLASSES
+            shift = torch.from_numpy(draw.integers(1, classes, len(shard))).to(labels)
+            labels[chosen] = (labels[chosen] + shift[chosen]) % classes
         else:
-            labels[chosen] = self._flip(labels[chosen])
+            labels[chosen] = self._flip(labels[chosen], classes)
         return Shard(shard.images, labels)
 
-    def probe(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def probe(
+        self, images: Tensor, labels: Tensor, seed: int, domain: Domain = MNIST_DOMAIN
+    ) -> tuple[Tensor, Tensor]:
         """Return the inputs it concerns as they are, and what they shall be taken for."""
         if not self.targeted:
-            return super().probe(images, labels, seed)
+            return super().probe(images, labels, seed, domain)
         concerned = self._concerned(labels)
-        return images[concerned], self._flip(labels[concerned])
+        return images[concerned], self._flip(labels[concerned], domain.inputs.classes)
 
     def _concerned(self, labels: Tensor) -> Tensor:
         return labels == self.source if self.kind == "pair" else torch.ones_like(labels).bool()
 
-    def _flip(self, labels: Tensor) -> Tensor:
+    def _flip(self, labels: Tensor, classes: int) -> Tensor:
         if self.kind == "pair":
             return torch.full_like(labels, self.target)
-        return CLASSES - 1 - labels
+        return classes - 1 - labels

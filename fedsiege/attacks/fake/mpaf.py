@@ -79,14 +79,14 @@ def base_model(base: str, broadcast: Broadcast) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def random_base(architecture: str, seed: int) -> Tensor:
+def random_base(architecture: models.Named, seed: int) -> Tensor:
     """Return a random base model, ``(d,)`` float32, the same in every round of a run.
 
     Its purpose sets it apart from the federation's own random initial model, which may be what
     the run begins with.
 
     Args:
-        architecture: the name of the model.
+        architecture: the model.
         seed: the run's seed.
     """
     return models.random_weights(architecture, seed, purpose="mpaf base model")
@@ -196,7 +196,7 @@ class MpafSpread(Attack):
 # Few, since each is as large as the updates made from it: a worker asks for the same fakes, some at
 # a time, round after round.
 @lru_cache(maxsize=4)
-def own_bases(architecture: str, seed: int, participants: tuple[int, ...]) -> Tensor:
+def own_bases(architecture: models.Named, seed: int, participants: tuple[int, ...]) -> Tensor:
     """Return a random base model for each participant, ``(k, d)``, the same in every round."""
     bases = torch.empty(len(participants), models.size(architecture))
     for row, participant in zip(bases, participants, strict=True):

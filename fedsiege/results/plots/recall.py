@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Where there is no recall: a class without samples, a model that is destroyed.
 _NONE = "#d5dae0"
+#: The most classes that are shown by name, and the most characters of a name.
+_MOST_NAMED, _WIDEST = 20, 16
 
 
 def draw_recall(
@@ -26,6 +28,7 @@ def draw_recall(
     *,
     incomplete: Collection[int] = (),
     destroyed: Collection[int] = (),
+    names: Sequence[str] = (),
 ) -> None:
     """Draw the recall of each class as a heat map into a PNG file of 1200 x 500 pixels.
 
@@ -36,11 +39,14 @@ def draw_recall(
         subtitle: the attack, its share, the rule; likewise.
         incomplete: rounds that were closed without all updates of honest participants.
         destroyed: rounds after which the outputs of the model are NaN.
+        names: of the classes; empty for their numbers.
 
     Raises:
         InvalidValue: there is no round.
     """
-    figure = recall_figure(recall, title, subtitle, incomplete=incomplete, destroyed=destroyed)
+    figure = recall_figure(
+        recall, title, subtitle, incomplete=incomplete, destroyed=destroyed, names=names
+    )
     figure.savefig(path, format="png")
 
 
@@ -51,6 +57,7 @@ def recall_figure(
     *,
     incomplete: Collection[int] = (),
     destroyed: Collection[int] = (),
+    names: Sequence[str] = (),
 ) -> "Figure":
     """Return what ``draw_recall`` draws, as a figure."""
     # Importing matplotlib takes 0.3 s.
@@ -84,6 +91,10 @@ def recall_figure(
     axes.tick_params(length=0, labelsize=11, labelcolor=QUIET, pad=6)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
+    shown_names = _shown_names(names, classes)
+    if shown_names:
+        axes.set_yticks(range(classes), shown_names)
+    wide = 0.007 * max(map(len, shown_names), default=0)
     axes.set_xlabel("round (0: before any)", size=12, color=INK, labelpad=8)
     axes.set_ylabel("class", size=12, color=INK, labelpad=10)
     ruined = [number for number in rounds if number in destroyed]
@@ -93,7 +104,7 @@ def recall_figure(
         *_greyed(ruined, unknown=unknown),
     ]
     top = canvas.head(figure, title, subtitle, key)
-    figure.subplots_adjust(left=0.085, right=0.93, top=top - 0.02, bottom=0.135)
+    figure.subplots_adjust(left=0.085 + wide, right=0.93, top=top - 0.02, bottom=0.135)
     bar = figure.colorbar(image, ax=axes, pad=0.015, fraction=0.05, format=PercentFormatter())
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=11, labelcolor=QUIET)
@@ -130,3 +141,10 @@ def _greyed(destroyed: Sequence[int], *, unknown: bool) -> Iterator["Artist"]:
     reasons += ["no samples of the class"] if unknown else []
     if reasons:
         yield Patch(facecolor=_NONE, label=", or ".join(reasons))
+
+
+def _shown_names(names: Sequence[str], classes: int) -> list[str]:
+    """Return the names of the classes as they have room beside the map; none for their numbers."""
+    if len(names) != classes or classes > _MOST_NAMED or list(names) == [*map(str, range(classes))]:
+        return []
+    return [name if len(name) <= _WIDEST else f"{name[: _WIDEST - 1]}…" for name in names]

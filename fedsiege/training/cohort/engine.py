@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fedsiege.training.base import Shard
+from fedsiege.training.base import Samples
 from fedsiege.training.cohort.graph import Graph
 from fedsiege.training.cohort.layer import LAYERS, Block, channels_last
 from fedsiege.training.cohort.schedule import Schedule
+from fedsiege.training.inputs import together
 from fedsiege.training.optimiser import LocalOptimiser
 
 
@@ -17,7 +18,7 @@ def train(
     graph: Graph,
     optimiser: LocalOptimiser,
     weights: Tensor,
-    shards: Sequence[Shard],
+    shards: Sequence[Samples],
     orders: Sequence[Tensor],
     factor: Tensor | None = None,
 ) -> Tensor:
@@ -28,13 +29,15 @@ def train(
         optimiser: the optimiser of each step.
         weights: ``(d,)`` the start values; their device and dtype are those of the computation.
         shards: the samples of each participant, one participant or more.
-        orders: ``(epochs, S_i)`` int64 for each participant.
+        orders: ``(epochs, S_i)`` int64 for each participant; the number of epochs may differ.
         factor: ``(d,)`` multiplied with the gradients, None for 1.
 
     Returns:
         ``(len(shards), d)``, trained weights minus ``weights``.
     """
-    schedule = Schedule.of([len(shard) for shard in shards], orders, optimiser.batch_size)
+    varied = any(shard.epochs > 1 for shard in shards)
+    sizes = [len(shard) for shard in shards]
+    schedule = Schedule.of(sizes, orders, optimiser.batch_size, varied)
     if not any(schedule.lengths):
         return weights.new_zeros(len(shards), len(weights))
     deltas = weights.new_empty(len(shards), len(weights))  # made here: others may change it
@@ -45,12 +48,12 @@ def train(
         network = Network(graph, block)
         samples = schedule.samples.to(weights.device)
         shares = schedule.shares.to(weights)
-        images = torch.cat([shard.images for shard in shards]).to(weights)
+        images = together([shard.inputs_like(weights) for shard in shards])
         labels = torch.cat([shard.labels for shard in shards]).to(weights.device)[samples].mT
         for step, (active, width) in enumerate(schedule.extents):
             block.step, block.active = step, active
             if not schedule.repeats(step):
-                batch = channels_last(images[samples[step, :width, :active]].flatten(1, 2))
+                batch = _batch(images[samples[step, :width, :active]])
             logits = network.forward(batch)[-1]
             given, share = (of_all[step, :active, :width] for of_all in (labels, shares))
             network.backward(_loss_gradient(logits, given, share))
@@ -73,7 +76,7 @@ def demand(
     Args:
         graph: the module.
         optimiser: the optimiser of each step.
-        image: the shape of an image, ``(C, H, W)``.
+        image: the shape of an image, ``(C, H, W)``, or of another sample.
         samples: the number of the participant's samples, 1 or more.
         factor: whether the gradients are multiplied by a factor.
 
@@ -85,7 +88,7 @@ def demand(
     batch = min(optimiser.batch_size, samples)
     steps = optimiser.epochs * math.ceil(samples / optimiser.batch_size)
     block = Block(1, batch, [steps], optimiser, start, start if factor else {}, active=1)
-    values = Network(graph, block).forward(torch.zeros(1, *image))
+    values = Network(graph, block).forward(_batch(torch.zeros(1, 1, *image)))
     results = batch * sum(value.numel() for value in values)
     return results / len(values), results + block.kept
 
@@ -108,7 +111,7 @@ class Network:
             self._learns.append(before or bool(call.parameters))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the images ``(B, A·K, H, W)`` and the result of every operation."""
+        """Return the images ``(B, A·K, H, W)``, or rows, and the result of every operation."""
         values = [images]
         for call, layer in zip(self._graph.calls, self._layers, strict=True):
             values.append(layer.forward(*(values[i] for i in call.inputs)))
@@ -133,6 +136,11 @@ class Network:
             deltas[name].zero_()
         for layer in self._layers:
             layer.write(deltas)
+
+
+def _batch(samples: Tensor) -> Tensor:
+    """Return ``(B, A, ..)`` samples in the form of images, or of rows for samples of one axis."""
+    return samples.transpose(0, 1) if samples.ndim == 3 else channels_last(samples.flatten(1, 2))
 
 
 def _loss_gradient(logits: Tensor, labels: Tensor, shares: Tensor) -> Tensor:

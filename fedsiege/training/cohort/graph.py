@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 from fedsiege.errors import InvalidValue
+from fedsiege.models.state import buffers, tensors
 from fedsiege.training.cohort import convolution, linear, normalisation, parameterless  # noqa: F401
 from fedsiege.training.cohort.layer import EITHER, IMAGES, LAYERS, ROWS, SAME, Call
 from fedsiege.training.cohort.parameterless import MAX_POOLING, RELU, RESHAPING
@@ -23,14 +24,15 @@ class Graph:
 
     Attributes:
         calls: the operations of its forward pass in order, max pooling before ReLU.
-        shapes: the shapes of its parameters by name, in the order of the flat weights.
+        shapes: the shapes of its parameters and floating-point buffers by name, in the order of
+            the flat weights.
     """
 
     calls: tuple[Call, ...]
     shapes: dict[str, torch.Size]
 
     def by_name(self, flat: Tensor) -> dict[str, Tensor]:
-        """Return the parameters that lie in ``(..., d)`` as views ``(..., *shape)`` by name."""
+        """Return the tensors that lie in ``(..., d)`` as views ``(..., *shape)`` by name."""
         views, first = {}, 0
         for name, shape in self.shapes.items():
             piece = flat[..., first : first + shape.numel()]
@@ -40,8 +42,9 @@ class Graph:
 
     @property
     def unused(self) -> set[str]:
-        """The parameters that no operation uses."""
-        return self.shapes.keys() - {name for c in self.calls for name in c.parameters.values()}
+        """The parameters and buffers that no operation changes."""
+        used = {name for c in self.calls for name in (*c.parameters.values(), *c.buffers.values())}
+        return self.shapes.keys() - used
 
 
 class _Tracer(torch.fx.Tracer):
@@ -54,6 +57,10 @@ class _Tracer(torch.fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
         self._thread = threading.get_ident()
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Return whether a submodule is one operation: those of torch, and those with a layer."""
+        return type(m) in LAYERS or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self,
@@ -85,7 +92,7 @@ def trace(module: nn.Module) -> Graph:
     needed = _needed(traced)
     positions = {node: index for index, node in enumerate(needed)}
     calls = tuple(_call(node, traced, positions) for node in needed[1:])
-    graph = Graph(calls, {name: value.shape for name, value in module.named_parameters()})
+    graph = Graph(calls, {name: value.shape for name, value in tensors(module)})
     _check_forms(calls)
     _check_parameters(graph)
     return graph
@@ -127,7 +134,8 @@ def _call(node: Node, traced: GraphModule, positions: dict[Node, int]) -> Call:
     others = [value for value in node.all_input_nodes if value not in inputs]
     if not all(kind in RESHAPING and _is_batch_size(value) for value in others):
         raise _unknown(_name(node, traced), "an argument is computed on the way")
-    names = [name for name, _ in module.named_parameters()] if module else []
+    parameters = [name for name, _ in module.named_parameters()] if module else []
+    statistics = [name for name, _ in buffers(module)] if module else []
     call = Call(
         name=_name(node, traced),
         kind=kind,
@@ -135,7 +143,8 @@ def _call(node: Node, traced: GraphModule, positions: dict[Node, int]) -> Call:
         settings=torch.fx.map_arg(node.args[len(inputs) :], lambda _: ...),  # type: ignore[arg-type,return-value]
         options=dict(node.kwargs),
         inputs=tuple(positions[value] for value in inputs),
-        parameters={name: f"{node.target}.{name}" for name in names},
+        parameters={name: f"{node.target}.{name}" for name in parameters},
+        buffers={name: f"{node.target}.{name}" for name in statistics},
     )
     objection = LAYERS[kind].objection(call)
     if objection:

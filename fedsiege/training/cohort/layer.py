@@ -29,7 +29,7 @@ class Block:
         batch: samples per step B; shorter batches are padded with samples of weight 0.
         lengths: the number of steps of each participant, in descending order.
         optimiser: the optimiser of each step.
-        weights: the start values by parameter name.
+        weights: the start values of parameters and buffers by name.
         factors: the factors of the gradients by parameter name; empty for 1.
         step: the current step, from 0.
         active: the number of participants A that make this step: the first ``active`` ones.
@@ -84,7 +84,7 @@ class Stacked:
         if self._factor is not None:
             gradient = gradient * self._factor
         memory = [buffer[: block.active] for buffer in self._memory]
-        block.optimiser.step(self.values, gradient, memory, block.step + 1)
+        block.optimiser.step(self.values, gradient, memory, block.step + 1, self._start)
 
     def write(self, delta: Tensor) -> None:
         """Write the change of the values, ``(P, *shape)``, into ``delta``."""
@@ -104,6 +104,7 @@ class Call:
         options: the keyword arguments.
         inputs: the positions of its inputs in the forward pass; 0 is the images.
         parameters: the full name of each parameter, by its name in the module.
+        buffers: the full name of each floating-point buffer, likewise.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Call:
     options: dict[str, object]
     inputs: tuple[int, ...]
     parameters: dict[str, str]
+    buffers: dict[str, str] = field(default_factory=dict)
 
 
 class Layer(abc.ABC):

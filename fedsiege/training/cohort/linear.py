@@ -172,7 +172,7 @@ def coefficients(sgd: LocalSGD, steps: int) -> npt.NDArray[np.float64]:
     table[0, steps] = 1
     velocity = np.zeros(steps + 1)
     for step in range(steps):
-        gradient = sgd.weight_decay * table[step]
+        gradient = sgd.weight_decay * table[step] + sgd.proximal * (table[step] - table[0])
         gradient[step] += 1
         velocity = sgd.momentum * velocity + gradient
         table[step + 1] = table[step] - sgd.learning_rate * velocity

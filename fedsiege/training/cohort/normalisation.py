@@ -5,6 +5,7 @@ import abc
 import torch
 from torch import Tensor, nn
 
+from fedsiege.models.normalisation import LocalBatchNorm2d
 from fedsiege.training.cohort.layer import IMAGES, Block, Call, Layer, Stacked, channels_last, runs
 
 Statistics = tuple[Tensor, Tensor]
@@ -80,31 +81,52 @@ class GroupNorm(Normalisation):
         return result
 
 
-@runs(nn.BatchNorm2d)
+@runs(nn.BatchNorm2d, LocalBatchNorm2d)
 class BatchNorm(Normalisation):
     """Batch normalisation of the channels of all participants; each has its own statistics.
 
-    It uses the statistics of the batch, as in train mode. Running averages are not parameters, are
-    not used by training, and stay unchanged.
+    It normalises by the statistics of the batch, as in train mode. Running statistics, where the
+    layer keeps them, follow for each participant and are part of its update.
     """
 
     mixes_samples = True
 
     @staticmethod
     def objection(call: Call) -> str | None:
-        """Refuse eval mode, which uses the running averages."""
+        """Refuse eval mode and running averages, which are part of the update."""
         if call.module is not None and not call.module.training:
             return "it is in eval mode, only train mode is covered"
+        if call.buffers and getattr(call.module, "momentum", None) is None:
+            return "it averages its statistics over all batches"
         return None
 
     def __init__(self, call: Call, block: Block) -> None:
         super().__init__(call, block)
         assert isinstance(call.module, nn.BatchNorm2d)
-        self._eps = call.module.eps
+        self._eps, self._momentum = call.module.eps, call.module.momentum or 0.0
+        self._full = call.buffers
+        self._start = {name: block.weights[full] for name, full in self._full.items()}
+        self._running = {
+            name: start.repeat(block.participants, 1) for name, start in self._start.items()
+        }
+        block.kept += sum(values.numel() for values in self._running.values())
+
+    def write(self, deltas: dict[str, Tensor]) -> None:
+        """Write the change of scale, shift and running statistics."""
+        super().write(deltas)
+        for name, full in self._full.items():
+            torch.sub(self._running[name], self._start[name], out=deltas[full])
 
     def _normalise(self, images: Tensor) -> tuple[Tensor, ...]:
         scale, shift = self._channels("weight"), self._channels("bias")
-        return torch.native_batch_norm(images, scale, shift, None, None, True, 0.0, self._eps)
+        running = (self._of_active("running_mean"), self._of_active("running_var"))
+        return torch.native_batch_norm(
+            images, scale, shift, *running, True, self._momentum, self._eps
+        )
+
+    def _of_active(self, name: str) -> Tensor | None:
+        """Return the running statistics of all channels, changed in place; None without them."""
+        return self._running[name][: self._block.active].view(-1) if self._running else None
 
     def _gradients(self, gradient: Tensor, mask: list[bool]) -> tuple[Tensor, ...]:
         backward = torch.ops.aten.native_batch_norm_backward

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedsiege.errors import InvalidValue
+from fedsiege.models.resnet20 import Shortcut
 from fedsiege.training.cohort.layer import IMAGES, ROWS, Block, Call, Layer, channels_last, runs
 
 RELU = (nn.ReLU, F.relu, torch.relu, torch.relu_, "relu", "relu_")
@@ -73,9 +74,26 @@ def _pooling(call: Call) -> dict[str, object]:
     return defaults | dict(zip(defaults, call.settings, strict=False)) | call.options
 
 
-@runs(nn.Tanh, nn.Sigmoid, nn.LeakyReLU, nn.ReLU6, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus)
+@runs(nn.ReLU6, F.relu6)
+class ReLU6(Layer):
+    """``min(max(x, 0), 6)``."""
+
+    def __init__(self, call: Call, block: Block) -> None:
+        pass
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return ``min(max(x, 0), 6)``."""
+        (self._input,) = inputs
+        return F.hardtanh(self._input, 0.0, 6.0)
+
+    def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Pass the gradient where the input is between 0 and 6."""
+        return (torch.ops.aten.hardtanh_backward(gradient, self._input, 0.0, 6.0),)
+
+
+@runs(nn.Tanh, nn.Sigmoid, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus)
 @runs(torch.tanh, F.tanh, "tanh", torch.sigmoid, F.sigmoid, "sigmoid")
-@runs(F.leaky_relu, F.relu6, F.elu, F.gelu, F.silu, F.softplus)
+@runs(F.leaky_relu, F.elu, F.gelu, F.silu, F.softplus)
 class Elementwise(Layer):
     """An elementwise function, run by torch, with its gradient from autograd."""
 
@@ -162,6 +180,38 @@ def _features(call: Call) -> int | None:
         return shape[1] if shape[0] in (-1, ...) and isinstance(shape[1], int) else None
     given = dict(zip(("start_dim", "end_dim"), settings, strict=False)) | call.options
     return -1 if (given.get("start_dim", 0), given.get("end_dim", -1)) == (1, -1) else None
+
+
+@runs(Shortcut)
+class Subsampling(Layer):
+    """Every second pixel, with channels of zeros: a residual connection of ``resnet20``."""
+
+    takes, gives = IMAGES, IMAGES
+
+    def __init__(self, call: Call, block: Block) -> None:
+        assert isinstance(call.module, Shortcut)
+        self._block, self._module = block, call.module
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return the pixels that are kept."""
+        (images,) = inputs
+        self._shape = images.shape
+        return channels_last(self._module(self._apart(images)).flatten(1, 2))
+
+    def backward(self, gradient: Tensor, wanted: bool) -> tuple[Tensor | None, ...]:
+        """Pass the gradient to the pixels that were kept."""
+        batch, channels, height, width = self._shape
+        every, front = self._module.stride, self._module.added // 2
+        flat = gradient.new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
+        before = self._apart(flat)
+        own = slice(front, front + before.shape[2])
+        before[..., ::every, ::every] = self._apart(gradient)[:, :, own]
+        return (flat,)
+
+    def _apart(self, images: Tensor) -> Tensor:
+        """Return a view with the channels of each participant apart."""
+        batch, _, height, width = images.shape
+        return images.view(batch, self._block.active, -1, height, width)
 
 
 @runs(operator.add, operator.iadd, torch.add, "add", "add_")

@@ -33,13 +33,16 @@ class Schedule:
     shares: Tensor
 
     @classmethod
-    def of(cls, sizes: Sequence[int], orders: Sequence[Tensor], batch_size: int) -> "Schedule":
+    def of(
+        cls, sizes: Sequence[int], orders: Sequence[Tensor], batch_size: int, varied: bool = False
+    ) -> "Schedule":
         """Return the schedule of a training.
 
         Args:
             sizes: the samples of each participant.
-            orders: ``(epochs, size)`` of each.
+            orders: ``(epochs, size)`` of each; the number of epochs may differ.
             batch_size: the samples of a full batch.
+            varied: whether a shard has the samples of each epoch, one epoch's after the other's.
         """
         batch = min(batch_size, max(sizes))
         steps = [
@@ -47,17 +50,26 @@ class Schedule:
             for size, order in zip(sizes, orders, strict=True)
         ]
         participants = sorted(range(len(sizes)), key=lambda p: -steps[p])
-        firsts = torch.tensor([0, *itertools.accumulate(sizes)])
+        lasting = [
+            size * len(order) if varied else size for size, order in zip(sizes, orders, strict=True)
+        ]
+        firsts = torch.tensor([0, *itertools.accumulate(lasting)])
         samples = torch.zeros(len(sizes), max(steps), batch, dtype=torch.int64)
         shares = torch.zeros(samples.shape, dtype=torch.float64)
-        for size in set(sizes) - {0}:
-            rows = [row for row, p in enumerate(participants) if sizes[p] == size]
+        shapes = [(size, len(order)) for size, order in zip(sizes, orders, strict=True)]
+        for size, epochs in set(shapes):
+            if not size:
+                continue
+            rows = [row for row, p in enumerate(participants) if shapes[p] == (size, epochs)]
             members = [participants[row] for row in rows]
             order = torch.stack([orders[p] for p in members]).cpu()
             filled = F.pad(order, (0, -size % batch), value=size)  # sorts behind the samples
             batches = filled.view(len(rows), -1, batch).sort(2).values
             real = batches < size
             index = batches.where(real, 0) + firsts[members][:, None, None]
+            if varied:
+                each = torch.arange(epochs).repeat_interleave(math.ceil(size / batch))
+                index += size * each[None, :, None]
             samples[rows, : index.shape[1]] = index
             shares[rows, : index.shape[1]] = real.double() / real.sum(2, keepdim=True)
         return cls(

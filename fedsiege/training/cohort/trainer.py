@@ -9,10 +9,11 @@ from typing import ClassVar, Self
 from torch import Tensor, nn
 
 from fedsiege.errors import InvalidValue
-from fedsiege.training.base import Shard, Trainer
+from fedsiege.training.base import Samples, Trainer
 from fedsiege.training.cohort import engine
 from fedsiege.training.cohort.graph import trace
 from fedsiege.training.cohort.layer import LAYERS
+from fedsiege.training.loop import least_batch
 from fedsiege.training.optimiser import LocalOptimiser
 
 #: Mean bytes of an operation's result for a block. With fewer, the overhead dominates;
@@ -57,7 +58,7 @@ class CohortTrainer(Trainer):
         about = "" if self._asked else "about "
         return "cohort engine" + (f", {about}{self.at_a_time} at a time" if self.at_a_time else "")
 
-    def sized_for(self, shards: Sequence[Shard]) -> Self:
+    def sized_for(self, shards: Sequence[Samples]) -> Self:
         """Return a copy of this trainer with the block size that fits the shards.
 
         It is computed from the model, the optimiser and the largest shard, not measured.
@@ -73,7 +74,7 @@ class CohortTrainer(Trainer):
     def train(
         self,
         weights: Tensor,
-        shards: Sequence[Shard],
+        shards: Sequence[Samples],
         orders: Sequence[Tensor],
         factor: Tensor | None = None,
         seeds: Sequence[int] | None = None,
@@ -85,7 +86,7 @@ class CohortTrainer(Trainer):
     def _blocks(
         self,
         weights: Tensor,
-        shards: Sequence[Shard],
+        shards: Sequence[Samples],
         orders: Sequence[Tensor],
         factor: Tensor | None,
         seeds: Sequence[int],
@@ -112,12 +113,19 @@ class CohortTrainer(Trainer):
                 allowed = f"the cohort engine cannot run it with batches of unequal size{which}"
                 raise InvalidValue("layer", call.name, allowed)
 
-    def _check(self, shards: Sequence[Shard]) -> None:
-        """Raise InvalidValue if batches are unequal and a layer mixes the samples of a batch."""
+    def _check(self, shards: Sequence[Samples]) -> None:
+        """Raise InvalidValue if batches are unequal and a layer mixes the samples of a batch.
+
+        Also if one is of a single sample, with which batch normalisation cannot be trained.
+        """
         batch_size = self.optimiser.batch_size
         sizes = {len(shard) for shard in shards}
         if len(sizes) > 1 and any(size % batch_size for size in sizes):
             self.refuse_mixing(f" (shards of {min(sizes)} to {max(sizes)} samples)")
+        single = [size for size in sizes if size % batch_size == 1 or batch_size == 1]
+        if single and shards and least_batch(self.module, shards[0].images[:1]) > 1:
+            allowed = "the cohort engine cannot train with a last batch of one, as the loop can"
+            raise InvalidValue("shard", f"{single[0]} samples", allowed)
 
     def _count(self, participants: int, at_a_time: int) -> int:
         """Return the number of blocks: by the size asked for, else by the nearest fit.
@@ -129,7 +137,7 @@ class CohortTrainer(Trainer):
             return math.ceil(participants / at_a_time)
         return max(1, round(participants / at_a_time))
 
-    def _fitting(self, shards: Sequence[Shard], factor: bool = False) -> int:
+    def _fitting(self, shards: Sequence[Samples], factor: bool = False) -> int:
         """Return the number of participants that fit the core's cache, for the largest shard."""
         samples = max((len(shard) for shard in shards), default=0)
         if not samples:

@@ -96,7 +96,7 @@ def shards() -> list[Shard]:
     shares = partitions.parse("iid").assign(data.train_labels, 10, 40, 0)
     return [
         Shard(
-            datasets.to_tensor(data.train_images[share]),
+            datasets.to_tensor(data.train_samples[share]),
             torch.from_numpy(data.train_labels[share]),
         )
         for share in shares
@@ -128,7 +128,7 @@ def accuracy_under(text: str, rounds: int) -> float:
     tested = models.create(module)
     models.unflatten_into(tested, model)
     with torch.no_grad():
-        found = tested(datasets.to_tensor(data.test_images)).argmax(1).numpy()
+        found = tested(datasets.to_tensor(data.test_samples)).argmax(1).numpy()
     return 100 * float((found == data.test_labels).mean())
 
 

@@ -1,12 +1,15 @@
 """What holds for every attack that poisons what it trains on."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 from fedsiege import attacks
-from fedsiege.attacks import BackdoorAttack, Broadcast, Knowledge, PoisoningAttack
+from fedsiege.attacks import BackdoorAttack, Broadcast, Knowledge, PoisoningAttack, Setting
 from fedsiege.attacks.data_poisoning.base import choose, count
-from fedsiege.errors import InvalidValue
+from fedsiege.errors import InvalidValue, UnfitRound
+from fedsiege.inputs import MNIST_LIKE, Domain, Features, Image, Tokens
 from fedsiege.training.base import Shard
 from tests.cases import each
 
@@ -157,26 +160,79 @@ def test_a_concentration_is_a_share(name, value):
 
 
 @each("name", [*BACKDOORS, "label-flip"])
-@each("value", [-1, 10, 1.5, True, "seven"])
-def test_a_target_is_a_class(name, value):
-    with pytest.raises(InvalidValue, match="a whole number from 0 to 9") as caught:
+@each("value", [-1, 100_000, 1.5, True, "seven"])
+def test_a_target_is_a_whole_number(name, value):
+    with pytest.raises(InvalidValue, match="a whole number from 0 to 99999") as caught:
         attacks.create(name, target=value)
     assert caught.value.name == f"{name}:target"
+
+
+@each("name", [*BACKDOORS, "label-flip"])
+@each("classes", [2, 10])
+def test_a_target_is_a_class_of_the_data_set(name, classes):
+    pair = {"kind": "pair", "source": 0} if name == "label-flip" else {}
+    pair |= {"source": 0} if name == "edge-case" else {}
+    grey = Setting(20, 5, inputs=Image(classes=classes))
+    if name != "edge-case" or grey.inputs == MNIST_LIKE:
+        attacks.create(name, target=classes - 1, **pair).check(grey)
+    attacks.create(name, target=classes, **pair).check(Setting(20, 5))  # not known yet
+    with pytest.raises(InvalidValue, match=f"a class of the data set, 0 to {classes - 1}") as found:
+        attacks.create(name, target=classes, **pair).check(grey)
+    assert (found.value.name, found.value.value) == (f"{name}:target", classes)
 
 
 @pytest.mark.parametrize("name", ["edge-case", "label-flip"])
 def test_the_source_is_another_class_than_the_target(name):
     with pytest.raises(InvalidValue, match="another class than source=4"):
         attacks.create(name, source=4, target=4)
-    with pytest.raises(InvalidValue, match=f"{name}:source=10"):
-        attacks.create(name, source=10)
+    pair = {"kind": "pair"} if name == "label-flip" else {}
+    with pytest.raises(InvalidValue, match=f"{name}:source=10") as caught:
+        attacks.create(name, source=10, **pair).check(Setting(20, 5, inputs=MNIST_LIKE))
+    assert "a class of the data set, 0 to 9" in str(caught.value)
+
+
+@each("name", BACKDOORS)
+@each(
+    "inputs",
+    [Features(30), Tokens(80, 60, 60), Image(3, 16, 16, 10), Image(1, 1, 28), Image(1, 9, 4)],
+)
+def test_a_backdoor_works_on_such_samples_or_says_so_before_the_start(name, inputs):
+    attack = attacks.create(name)
+    if not inputs.pictures:
+        needs = "handwritten digits" if name == "edge-case" else "needs pictures"
+    elif min(inputs.shape[1:]) < attack.side:
+        needs = f"needs pictures of {attack.side}x{attack.side} or more"
+    else:
+        needs = "handwritten digits" if name == "edge-case" else ""
+    with pytest.raises(UnfitRound, match=needs) if needs else nullcontext() as refused:
+        attack.check(Setting(20, 5, inputs=inputs))
+    if refused:
+        assert inputs.words in str(refused.value)
+        return
+    pictures = torch.rand(20, *inputs.shape, generator=torch.Generator().manual_seed(0)) - 1
+    before = Shard(pictures, torch.arange(20) % inputs.classes)
+    domain = Domain(inputs, (-1.0,) * inputs.shape[0], (2.0,) * inputs.shape[0])
+    poisoned = attack.poison(before, 3, 5, domain)
+    assert poisoned.images.shape == before.images.shape
+    assert changed(before, poisoned).sum() == 10
+    probe, _ = attack.probe(before.images, before.labels, 5, domain)
+    assert probe.shape[1:] == inputs.shape
+    assert probe.max() == 2 or name == "input-instance", "stamps are as white as the data set's"
+
+
+@pytest.mark.parametrize("side", [8, 28, 64])
+def test_the_square_of_badnets_fits_into_the_pictures(side):
+    setting = Setting(20, 5, inputs=Image(3, side, side))
+    attacks.create("badnets", size=side - 2).check(setting)
+    with pytest.raises(UnfitRound, match=f"{side + 1}x{side + 1} or more; .* {side}x{side}"):
+        attacks.create("badnets", size=side - 1).check(setting)
 
 
 @each(
     ("name", "parameter", "value"),
     [
         *((name, "boost", value) for name in BACKDOORS for value in (0, -1.0, float("inf"), True)),
-        *(("badnets", "size", value) for value in (0, 27, 2.5, True)),
+        *(("badnets", "size", value) for value in (0, 2.5, True)),
         ("model-replacement", "participants", 0),
         ("model-replacement", "eta", 0.0),
         ("neurotoxin", "keep", 0.0),

@@ -14,7 +14,7 @@ from fedsiege.experiment.resolve import ResolvedSpec
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.results import CloseReason, Confusion, HistoryRow, RunRecords
 from fedsiege.results.report import RunReport
-from fedsiege.results.summary import round_line
+from fedsiege.results.summary import round_line, summary
 
 RESOLVED = ResolvedSpec(
     ExperimentSpec(attack_name="mpaf:scale=1.0", rule="krum:f=20", threshold=100),
@@ -181,6 +181,16 @@ def test_the_cost_is_told_against_the_clean_twin(screen: Captured) -> None:
     assert "attack cost 50.0 points in round 2, where the clean run has 93.0%" in text
     assert "from round 2 on half of what is above chance is lost" in text
     assert "against runs/a-clean" in text
+
+
+def test_a_cost_within_the_noise_names_a_preset_in_which_attacks_show(screen: Captured) -> None:
+    clean = run_of(history(0.93, 0.932, 0.931), CALM)
+    for accuracy, shown in ((0.930, True), (0.934, True), (0.925, False)):
+        run = run_of(history(0.93, 0.931, accuracy))
+        text = summary(RunReport(run, clean=clean))["attack cost"]
+        assert ("noise: PRESET=ladder" in text) == shown, accuracy
+    success = run_of([replace(row, asr=0.9) for row in history(0.93, 0.931, 0.93)])
+    assert "noise" not in summary(RunReport(success, clean=clean))["attack cost"]
 
 
 def test_the_success_of_a_backdoor_is_told_everywhere(screen: Captured) -> None:

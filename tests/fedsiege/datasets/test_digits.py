@@ -26,8 +26,8 @@ def digits() -> Dataset:
 def test_every_digit_of_scikit_learn_is_in_one_of_the_two_parts(digits: Dataset) -> None:
     test = module.held_out(ORIGINALS.target)
     enlarged = module.enlarge(ORIGINALS.images.astype(np.uint8))
-    assert np.array_equal(digits.train_images, enlarged[~test])
-    assert np.array_equal(digits.test_images, enlarged[test])
+    assert np.array_equal(digits.train_samples, enlarged[~test])
+    assert np.array_equal(digits.test_samples, enlarged[test])
     assert np.array_equal(digits.train_labels, ORIGINALS.target[~test])
     assert np.array_equal(digits.test_labels, ORIGINALS.target[test])
     assert (len(digits.train_labels), len(digits.test_labels)) == (1_442, 355)
@@ -57,7 +57,7 @@ def test_an_even_grey_stays_even(level: int, grey: int) -> None:
 
 
 def test_images_are_read_only(digits: Dataset) -> None:
-    for images in (digits.train_images, digits.test_images):
+    for images in (digits.train_samples, digits.test_samples):
         with pytest.raises(ValueError, match="read-only"):
             images[0] = 0
 

@@ -24,8 +24,8 @@ def assert_equal_to_torchvision(name: str, root: Path) -> None:
     data = datasets.load(name, root)
     assert data.name == name
     for train, images, labels in (
-        (True, data.train_images, data.train_labels),
-        (False, data.test_images, data.test_labels),
+        (True, data.train_samples, data.train_labels),
+        (False, data.test_samples, data.test_labels),
     ):
         expected_images, expected_labels = torchvisions(name, root, train)
         assert np.array_equal(images, expected_images.numpy())
@@ -48,7 +48,7 @@ def test_the_real_files_are_read_as_torchvision_reads_them(name: str) -> None:
 
 
 def test_images_become_tensors_as_in_the_seed_project(root: Path) -> None:
-    images = datasets.load("mnist", root).test_images
+    images = datasets.load("mnist", root).test_samples
     transforms = torchvision_import.load().transforms
     seed_projects = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
@@ -86,5 +86,5 @@ def test_a_data_set_is_here_when_all_its_files_are(root: Path) -> None:
 
 
 def test_an_unknown_name_says_which_there_are(root: Path) -> None:
-    with pytest.raises(InvalidValue, match=r"did you mean mnist.*digits, fashion, mnist"):
+    with pytest.raises(InvalidValue, match=r"did you mean mnist.*digits, emnist, fashion, "):
         datasets.load("mnits", root)

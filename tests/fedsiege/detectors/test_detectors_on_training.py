@@ -29,7 +29,7 @@ def honest(request: pytest.FixtureRequest) -> list[tuple[torch.Tensor, torch.Ten
     shares = partitions.parse(request.param).assign(data.train_labels, N, 30, 1)
     shards = [
         Shard(
-            datasets.to_tensor(data.train_images[share]),
+            datasets.to_tensor(data.train_samples[share]),
             torch.from_numpy(data.train_labels[share]).long(),
         )
         for share in shares

@@ -1,7 +1,6 @@
 """Resolving a specification: what is filled in, what is noted, what cannot work."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fedsiege import attacks, models
+from fedsiege import attacks
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from tests.cases import each
+from tests.classifiers import register
 
 
 def resolved(**settings: object) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def test_with_an_open_number_of_participants_nothing_is_counted() -> None:
         resolve(ExperimentSpec(clients=0, partition="iid"))
 
 
-@pytest.mark.parametrize("model", models.names())
+@pytest.mark.parametrize("model", ["net", "lenet5", "cnn", "mlp"])
 def test_auto_names_the_trainer_whatever_else_is_asked_for(model: str) -> None:
     for more in ({}, {"clients": 1, "attack": 0}, {"batch": 64, "optimizer": "adam"}):
         assert resolved(model=model, **more)["trainer"] == "cohort"
@@ -47,18 +47,14 @@ def test_auto_names_the_trainer_whatever_else_is_asked_for(model: str) -> None:
 def test_a_model_that_the_engine_cannot_run_takes_the_loop_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    @dataclass(frozen=True)
-    class Own(models.Model):
-        name, summary = "own", "of a test"
-
-        def build(self) -> nn.Module:
-            return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.PReLU())
-
-    monkeypatch.setitem(models.registry._classes, "own", Own)
+    register(
+        monkeypatch, lambda inputs: nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.PReLU())
+    )
     assert resolved(model="own")["trainer"] == resolved(model="own", trainer="loop")["trainer"]
     said = r"TRAINER=auto is loop with MODEL=own: .*2 \(PReLU\)"
     assert re.search(said, notes(model="own", attack=0))
-    assert notes(model="own", attack=0, trainer="loop") == ""
+    recipe = {"lr": 0.1, "batch": 4, "epochs": 1}
+    assert notes(model="own", attack=0, trainer="loop", **recipe) == ""
     with pytest.raises(InvalidValue, match=r"TRAINER='cohort'.* MODEL=own: .*2 \(PReLU\)"):
         resolved(model="own", trainer="cohort")
 
@@ -221,6 +217,28 @@ def test_not_all_participants_can_stay_away() -> None:
             "INTRUSIONS='sybils' is not possible: ",
         ),
         ({"samples": 0}, "SAMPLES=0 is not possible: partition sample needs 1 or more"),
+        (
+            {"dataset": "digits", "attack_name": "badnets:target=10"},
+            "ATTACK_NAME='badnets:target=10' is not possible: at badnets:target, a class of the "
+            "data set, 0 to 9",
+        ),
+        (
+            {"dataset": "digits", "attack_name": "badnets:target=10", "attack": 0},
+            "ATTACK_NAME='badnets:target=10' is not possible: at badnets:target, a class of the ",
+        ),
+        (
+            {"dataset": "digits", "attack_name": "dba:target=10", "clients": 0},
+            "ATTACK_NAME='dba:target=10' is not possible: at dba:target, a class of the data set",
+        ),
+        (
+            {"dataset": "digits", "attack_name": "label-flip:kind=pair,source=10"},
+            "ATTACK_NAME='label-flip:kind=pair,source=10' is not possible: at label-flip:source, ",
+        ),
+        (
+            {"dataset": "digits", "attack_name": "badnets:size=27"},
+            "ATTACK_NAME='badnets:size=27' is not possible: badnets needs pictures of 29x29 or "
+            "more; the data set has grey pictures of 28x28",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_under_its_variable(
@@ -259,16 +277,36 @@ def test_fednova_has_no_formula_for_adam() -> None:
     )
 
 
-@pytest.mark.parametrize("rule", ["fednova:mu=0.1", "nnm/fednova:mu=0.1"])
-def test_fednova_with_a_proximal_term_is_refused_while_participants_run_plain_sgd(
-    rule: str,
-) -> None:
-    with pytest.raises(InvalidValue) as caught:
-        resolve(ExperimentSpec(rule=rule, momentum=0))
-    assert str(caught.value) == (
-        f"RULE='{rule}' is not possible: at fednova:mu, 0: the participants run plain SGD, without "
-        "a proximal term"
-    )
+def test_fednova_reckons_with_the_proximal_term_of_the_participants() -> None:
+    for rule in ("fednova", "nnm/fednova"):
+        resolved = resolve(ExperimentSpec(rule=rule, momentum=0, prox=0.1, lr=0.5))
+        assert "mu=0.1,lr=0.5" in resolved.spec.rule
+        with pytest.raises(InvalidValue, match=r"0 where there is momentum, here 0\.9"):
+            resolve(ExperimentSpec(rule=rule, prox=0.1))
+    other = resolve(ExperimentSpec(rule="fednova:mu=0.2", momentum=0, prox=0.1))
+    assert "fednova reckons with mu=0.2, but the participants train with mu=0.1" in other.notes
+
+
+def test_epochs_are_a_number_or_a_range() -> None:
+    for text, kept, ends in (
+        (3, 3, (3, 3)),
+        ("3", 3, (3, 3)),
+        ("2-2", 2, (2, 2)),
+        ("1-4", "1-4", (1, 4)),
+        (" 1 - 4 ", "1-4", (1, 4)),
+    ):
+        spec = ExperimentSpec.of({"epochs": text})
+        assert (spec.epochs, spec.epochs_range) == (kept, ends)
+        assert ExperimentSpec.from_yaml(spec.to_yaml()) == spec
+    for wrong in ("4-1", "0-3", "1-", "-2", "1-2-3", "1-4.5", 0, ""):
+        with pytest.raises(InvalidValue, match="or a range such as 1-4"):
+            ExperimentSpec.of({"epochs": wrong})
+
+
+def test_a_rule_that_trains_itself_takes_the_middle_of_a_range_of_epochs() -> None:
+    resolved = resolve(ExperimentSpec(rule="fltrust", epochs="1-4"))
+    assert "epochs=2" in resolved.spec.rule
+    assert "fltrust trains for 2 epochs itself, participants for 1-4" in resolved.notes
 
 
 @pytest.mark.parametrize(

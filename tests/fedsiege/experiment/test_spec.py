@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from fedsiege.errors import InvalidValue
 from fedsiege.experiment.hostile import hostile_count
+from fedsiege.experiment.recipes import Recipe
 from fedsiege.experiment.settings import declared, marked
 from fedsiege.experiment.spec import ExperimentSpec, settings_from_yaml
 from tests.cases import each
@@ -32,10 +33,10 @@ def test_defaults_stay() -> None:
         "threshold": None,
         "rule": "fedavg",
         "model": "net",
-        "lr": 0.001,
+        "lr": None,
         "momentum": 0.9,
-        "epochs": 2,
-        "batch": 4,
+        "epochs": None,
+        "batch": None,
         "dataset": "auto",
         "partition": "sample",
         "init": None,
@@ -54,6 +55,7 @@ def test_defaults_stay() -> None:
         "optimizer": "sgd",
     }
     assert ExperimentSpec.of({}).model_dump() | defaults == ExperimentSpec().model_dump()
+    assert ExperimentSpec().recipe == Recipe(lr=0.001, batch=4, epochs=2)
 
 
 def test_each_field_has_a_help_text_that_ends_with_what_is_allowed() -> None:
@@ -251,7 +253,7 @@ def test_a_file_names_what_differs_from_the_defaults() -> None:
 
 def test_the_text_is_plain_yaml_in_the_order_of_the_fields() -> None:
     values = yaml.safe_load(ExperimentSpec(name="7").to_yaml())
-    assert list(values) == FIELDS
+    assert list(values) == [name for name in FIELDS if name != "preset"]
     assert values["name"] == "7"
 
 

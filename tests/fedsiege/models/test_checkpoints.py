@@ -16,6 +16,7 @@ from fedsiege import datasets, models
 from fedsiege.errors import InvalidValue, MissingData
 from fedsiege.training import classifier
 from fedsiege.training.evaluation import Evaluator
+from tests.classifiers import classifiers
 
 Tensors = dict[str, torch.Tensor]
 
@@ -29,23 +30,32 @@ def tensors_of(name: str) -> Tensors:
     return {key: torch.zeros(shape) for key, shape in models.layout(name)}
 
 
-@pytest.mark.parametrize("name", models.names())
-def test_a_written_checkpoint_is_read_bit_for_bit(name: str, file: Path) -> None:
-    weights = models.random_weights(name, 3)
+@pytest.mark.parametrize("of", classifiers(), ids=str)
+def test_a_written_checkpoint_is_read_bit_for_bit(of: models.Classifier, file: Path) -> None:
+    weights = models.random_weights(of, 3)
     weights[:3] = torch.tensor([float("nan"), float("inf"), -0.0])
-    models.write_checkpoint(file, name, weights, {"seed": "3"})
-    back = models.read_checkpoint(file, name)
+    models.write_checkpoint(file, of, weights, {"seed": "3"})
+    back = models.read_checkpoint(file, of)
     assert torch.equal(back.view(torch.int32), weights.view(torch.int32))
 
 
-def test_a_checkpoint_is_an_ordinary_safetensors_file(file: Path) -> None:
-    weights = models.random_weights("net", 0)
-    models.write_checkpoint(file, "net", weights, {"seed": "3"})
-    module = models.create("net")
+@pytest.mark.parametrize("name", ["net", "resnet20"])
+def test_a_checkpoint_is_an_ordinary_safetensors_file(name: str, file: Path) -> None:
+    weights = models.random_weights(name, 0)
+    weights[models.trained(name) :] += 0.25  # statistics that are no defaults
+    models.write_checkpoint(file, name, weights, {"seed": "3"})
+    module = models.create(name)
     module.load_state_dict(safetensors.torch.load_file(file))
     assert torch.equal(models.flatten(module), weights)
     with safe_open(file, "pt") as content:
-        assert content.metadata() == {"seed": "3", "model": "net"}
+        assert content.metadata() == {"seed": "3", "model": name}
+
+
+def test_a_checkpoint_without_the_running_statistics_is_refused(file: Path) -> None:
+    tensors = tensors_of("resnet20")
+    safetensors.torch.save_file({k: v for k, v in tensors.items() if "running" not in k}, file)
+    with pytest.raises(InvalidValue, match=r"resnet20 has norm\.running_mean"):
+        models.read_checkpoint(file, "resnet20")
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -262,7 +272,7 @@ def test_shipped_checkpoints_are_as_accurate_as_they_say(dataset: str) -> None:
     with safe_open(path, "pt") as content:
         claimed = float(content.metadata()["accuracy"])
     images = datasets.load(dataset, data)
-    score = Evaluator("net", images.test_images, images.test_labels)(
+    score = Evaluator("net", images.test_samples, images.test_labels)(
         models.read_checkpoint(path, "net")
     )
     # Another processor may round a logit the other way.

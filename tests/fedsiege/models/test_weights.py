@@ -7,19 +7,26 @@ import torch
 
 from fedsiege import models, seeding
 from fedsiege.errors import InvalidValue
+from tests.classifiers import classifiers
 
 
-@pytest.mark.parametrize("name", models.names())
-def test_layout_lists_the_parameters_in_the_order_of_the_vector(name: str) -> None:
-    module = models.create(name)
+@pytest.mark.parametrize("of", classifiers(), ids=str)
+def test_layout_lists_parameters_and_then_buffers_in_the_order_of_the_vector(
+    of: models.Classifier,
+) -> None:
+    module = of.create()
     weights = models.flatten(module)
-    assert [key for key, _ in models.layout(name)] == list(dict(module.named_parameters()))
+    parameters, buffers = dict(module.named_parameters()), dict(module.named_buffers())
+    carried = {key: value for key, value in buffers.items() if value.is_floating_point()}
+    layout = models.layout(of)
+    assert [key for key, _ in layout] == [*parameters, *carried]
     start = 0
-    for (_, shape), parameter in zip(models.layout(name), module.parameters(), strict=True):
-        end = start + parameter.numel()
-        assert torch.equal(weights[start:end].reshape(shape), parameter)
+    for (_, shape), value in zip(layout, [*parameters.values(), *carried.values()], strict=True):
+        end = start + value.numel()
+        assert torch.equal(weights[start:end].reshape(shape), value)
         start = end
-    assert start == models.size(name)
+    assert start == models.size(of)
+    assert models.trained(of) == sum(value.numel() for value in parameters.values())
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -50,13 +57,13 @@ def test_a_vector_of_another_shape_is_refused_and_changes_nothing(shape: tuple[i
     assert torch.equal(models.flatten(module), before)
 
 
-@pytest.mark.parametrize("name", models.names())
-def test_random_weights_are_torchs_default_initialisation(name: str) -> None:
+@pytest.mark.parametrize("of", classifiers(), ids=str)
+def test_random_weights_are_those_that_the_module_is_built_with(of: models.Classifier) -> None:
     torch_seed = seeding.torch_generator(7, "initial weights").initial_seed()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed)
-        expected = models.flatten(models.registry.create(name).build())
-    assert torch.equal(models.random_weights(name, 7), expected)
+        expected = models.flatten(models.registry.create(of.model).build(of.inputs))
+    assert torch.equal(models.random_weights(of, 7), expected)
 
 
 def test_random_weights_depend_on_seed_and_purpose() -> None:

@@ -349,7 +349,7 @@ def test_the_pictures_are_of_the_data_and_mark_what_went_wrong(
     folder.add_round(HistoryRow(1, 0.9, 0.1, 4, 0, 0.1, missing_honest=1), tested=tested)
     folder.add_round(HistoryRow(2, 0.0, math.nan, 5, 0, 0.1), tested=tested)
     folder.write_plots("title", "subtitle")
-    assert told == {"class_samples": [80, 20], "incomplete": {1}, "destroyed": {2}}
+    assert told == {"class_samples": [80, 20], "incomplete": {1}, "destroyed": {2}, "names": ()}
 
 
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(

@@ -15,6 +15,7 @@ from fedsiege.errors import UnfitRound
 #: hide what is tested, or with fewer subsets to compare.
 TEXTS = {
     "crfl": "crfl:noise=0",
+    "dp-fedavg": "dp-fedavg:noise=0",
     "flame": "flame:noise=0",
     "smea": "smea:f=1",
     "weak-dp": "weak-dp:noise=0",
@@ -82,6 +83,7 @@ EXACT = {
     "auror",
     "bulyan",
     "crfl",
+    "dp-fedavg",
     "fedavg",
     "fednova",
     "flame",

@@ -33,6 +33,7 @@ WORK_WITH_ONE = {
     "clipping",
     "crfl",
     "dnc",
+    "dp-fedavg",
     "fedavg",
     "fednova",
     "flame",

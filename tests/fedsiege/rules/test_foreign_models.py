@@ -166,10 +166,10 @@ def test_a_pipeline_needs_what_its_rule_needs() -> None:
 class Normalised(nn.Module):
     """A network with batch normalisation, whose running statistics are buffers."""
 
-    def __init__(self) -> None:
+    def __init__(self, running: bool = True) -> None:
         super().__init__()
         self.fc = nn.Linear(20, 4)
-        self.bn = nn.BatchNorm1d(4)
+        self.bn = nn.BatchNorm1d(4, track_running_stats=running)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bn(self.fc(x))  # type: ignore[no-any-return]
@@ -178,11 +178,11 @@ class Normalised(nn.Module):
 @each(
     ("make", "error", "message"),
     [
-        (lambda: RoundContext(model=Normalised()), InvalidValue, "without buffers.*running_mean"),
+        (lambda: RoundContext(model=Normalised(False)), InvalidValue, "each sample by itself: bn"),
         (
-            lambda: RoundContext(architecture=Normalised()),
+            lambda: RoundContext(architecture=lambda: Normalised(False)),
             InvalidValue,
-            "without buffers.*num_batches_tracked",
+            r"each sample by itself: bn \(BatchNorm1d\)",
         ),
         (lambda: RoundContext(architecture="nett"), InvalidValue, "did you mean net"),
         (lambda: RoundContext(architecture=dict), UnfitRound, "architecture builds a dict"),
@@ -211,6 +211,20 @@ def test_state_dicts_with_buffers_are_aggregated_where_no_network_is_needed() ->
         update = rule(states, context=RoundContext(model=Normalised().state_dict())).update
         assert list(update) == list(states[0])
         assert update["bn.num_batches_tracked"] == 0
+
+
+def test_running_statistics_are_weights_for_every_rule_that_needs_a_network() -> None:
+    module = Normalised()
+    model = models.flatten(module)
+    assert len(model) == 84 + 8 + 8
+    generator = torch.Generator().manual_seed(0)
+    updates = 0.1 * torch.randn(N, len(model), generator=generator)
+    for name in needy(rules.registry):
+        rule = rules.create(name, **QUICK.get(name, {}))
+        result = rule(updates, context=context_of(model=module))
+        assert result.update.shape == model.shape, name
+        assert result.update.isfinite().all(), name
+        assert torch.equal(models.flatten(module), model), name
 
 
 def test_a_network_that_does_not_fit_is_refused() -> None:

@@ -28,7 +28,7 @@ def digits() -> Dataset:
 def few(digits: Dataset) -> Dataset:
     """The first 100 digits: the last batch is not full."""
     return replace(
-        digits, train_images=digits.train_images[:100], train_labels=digits.train_labels[:100]
+        digits, train_samples=digits.train_samples[:100], train_labels=digits.train_labels[:100]
     )
 
 
@@ -51,7 +51,7 @@ def test_training_is_torchs_sgd_step_for_step(few: Dataset) -> None:
         order = seeding.generator(SEED, "classifier order", epoch).permutation(100)
         for batch in np.split(order, range(16, 100, 16)):
             optimizer.zero_grad()
-            logits = module(datasets.to_tensor(few.train_images[batch]))
+            logits = module(datasets.to_tensor(few.train_samples[batch]))
             F.cross_entropy(logits, torch.from_numpy(few.train_labels[batch])).backward()
             optimizer.step()
     assert torch.allclose(train(few), models.flatten(module), rtol=0, atol=1e-6)
@@ -82,7 +82,7 @@ def test_progress_is_told_after_each_epoch(few: Dataset) -> None:
 
 
 def test_images_that_do_not_differ_cannot_be_learnt(few: Dataset) -> None:
-    blank = replace(few, train_images=np.zeros_like(few.train_images))
+    blank = replace(few, train_samples=np.zeros_like(few.train_samples))
     with pytest.raises(InvalidValue, match="saw no difference between its images"):
         train(blank)
 

@@ -13,6 +13,7 @@ from fedsiege.errors import InvalidValue
 from fedsiege.training import evaluation
 from fedsiege.training.evaluation import Evaluator, Score
 from tests.cases import each
+from tests.classifiers import classifiers, samples
 
 COUNT = 237  # the last batch is not full
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 28, 28), dtype=np.uint8)
@@ -26,14 +27,16 @@ def with_last_bias(value: float, label: int) -> torch.Tensor:
     return weights
 
 
-@pytest.mark.parametrize("name", models.names())
-def test_a_score_equals_that_of_a_plain_loop(name: str) -> None:
-    weights = 3 * models.random_weights(name, 4)
-    module = models.create(name)
+@pytest.mark.parametrize("of", classifiers(), ids=str)
+def test_a_score_equals_that_of_a_plain_loop(of: models.Classifier) -> None:
+    weights = 2 * models.random_weights(of, 4)
+    weights[models.trained(of) :] += 0.3  # running means and variances that are no defaults
+    module = of.create().eval()
     models.unflatten_into(module, weights)
+    inputs = samples(of.inputs, COUNT)
     with torch.inference_mode():
-        logits = torch.cat([module(datasets.to_tensor(part)) for part in np.array_split(IMAGES, 9)])
-    score = Evaluator(name, IMAGES, LABELS)(weights)
+        logits = torch.cat([module(part) for part in inputs.split(31)])
+    score = Evaluator(of, inputs.numpy(), LABELS, preparation=torch.from_numpy)(weights)
     labels = torch.from_numpy(LABELS)
     counts = torch.zeros(10, 10, dtype=torch.int64)
     for label, predicted in zip(LABELS, logits.argmax(1), strict=True):
@@ -52,11 +55,10 @@ def test_a_large_test_set_is_converted_batch_by_batch(monkeypatch: pytest.Monkey
 
     def to_tensor(images: npt.NDArray[np.uint8]) -> torch.Tensor:
         converted.append(len(images))
-        return datasets.base.to_tensor(images)
+        return datasets.to_tensor(images)
 
     monkeypatch.setattr(evaluation, "_KEPT_READY", 0)
-    monkeypatch.setattr(evaluation.datasets, "to_tensor", to_tensor)
-    assert Evaluator("net", IMAGES, LABELS)(weights) == ready
+    assert Evaluator("net", IMAGES, LABELS, preparation=to_tensor)(weights) == ready
     assert sum(converted) == COUNT
     assert max(converted) < COUNT
 
@@ -84,11 +86,12 @@ def test_a_sample_with_an_undefined_logit_counts_as_wrong() -> None:
     assert not score.recall.any()
 
 
-@each("name", models.names())
-@each("factor", [1e6, 1e20, 1e38, float("nan"), float("inf")])
-def test_destroyed_weights_never_crash(name: str, factor: float) -> None:
-    score = Evaluator(name, IMAGES, LABELS)(factor * models.random_weights(name, 0))
-    assert 0 <= score.accuracy <= 1
+@each("of", classifiers())
+@each("factor", [1e6, 1e20, 1e38, float("nan"), float("inf"), -1.0])
+def test_destroyed_weights_never_crash(of: models.Classifier, factor: float) -> None:
+    inputs = samples(of.inputs, 20).numpy()
+    evaluator = Evaluator(of, inputs, LABELS[:20], preparation=torch.from_numpy)
+    assert 0 <= evaluator(factor * models.random_weights(of, 0)).accuracy <= 1
 
 
 def test_a_class_without_samples_has_no_recall() -> None:
@@ -110,8 +113,8 @@ def test_weights_of_another_model_are_refused() -> None:
 
 
 @pytest.mark.parametrize("count", [0, COUNT - 1])
-def test_each_image_needs_a_label_and_there_must_be_one(count: int) -> None:
-    with pytest.raises(InvalidValue, match="one per image"):
+def test_each_sample_needs_a_label_and_there_must_be_one(count: int) -> None:
+    with pytest.raises(InvalidValue, match="one per sample"):
         Evaluator("net", IMAGES if count else IMAGES[:0], LABELS[:count])
 
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fedsiege import models
 from fedsiege.errors import InvalidValue
 from fedsiege.training.choice import choose
 from fedsiege.training.hosted import LocalTraining
 from fedsiege.training.loop import LoopTrainer
 from fedsiege.training.optimiser import LocalSGD
+from tests.classifiers import register
 
 SGD = LocalSGD(epochs=1, batch_size=4)
 
@@ -53,8 +53,10 @@ def test_each_participant_has_a_seed(trainer, draw):
 
 
 def test_a_participant_drops_the_same_whichever_worker_hosts_it(monkeypatch):
-    module = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
-    monkeypatch.setattr(models, "create", lambda name: module)
+    register(
+        monkeypatch,
+        lambda inputs: nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10)),
+    )
 
     def updates(hosted: list[int], round_number: int, seed: int = 3) -> Tensor:
         training = LocalTraining("own", "digits", Path("nowhere"), "sample", 4, 6, seed, SGD)

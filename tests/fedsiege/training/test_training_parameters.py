@@ -16,7 +16,7 @@ from fedsiege.training.optimiser import LocalSGD
 @pytest.mark.parametrize(
     ("name", "images", "labels"),
     [
-        ("images", torch.zeros(2, 28, 28), torch.zeros(2, dtype=torch.int64)),
+        ("images", torch.zeros(2), torch.zeros(2, dtype=torch.int64)),
         ("images", torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)),
         ("labels", torch.zeros(2, 1, 28, 28), torch.zeros(3, dtype=torch.int64)),
         ("labels", torch.zeros(2, 1, 28, 28), torch.zeros(2, 1, dtype=torch.int64)),
@@ -60,7 +60,7 @@ def test_refusals_come_before_any_training(trainer, draw):
     for name, arguments in {
         "weights": (weights[:-1], shards, orders),
         "orders": (weights, shards, orders[:1]),
-        "orders[1]": (weights, shards, [orders[0], orders[1][:1]]),
+        "orders[1]": (weights, shards, [orders[0], orders[1].repeat(2, 1)]),
         "orders[0]": (weights, shards, [orders[0].int(), orders[1]]),
         "image size of shard 1": (weights, [shards[0], *large], orders),
     }.items():

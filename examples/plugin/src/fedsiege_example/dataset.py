@@ -9,6 +9,7 @@ import numpy.typing as npt
 from annotated_types import Ge, Le
 
 from fedsiege.datasets import Dataset, DatasetSource
+from fedsiege.inputs import Image
 
 _CLASSES = 10
 
@@ -29,11 +30,16 @@ class Spots(DatasetSource):
 
     noise: Annotated[float, Ge(0), Le(1), "standard deviation of the noise, 1 for white"] = 0.2
 
+    @property
+    def inputs(self) -> Image:
+        """Grey pictures of 28x28 in ten classes."""
+        return Image(channels=1, height=28, width=28, classes=_CLASSES)
+
     def read(self, root: Path) -> Dataset:
         """Return the data set; nothing is read from ``root``, the folder of the data sets."""
         random = np.random.default_rng(0)
         train, test = self._part(random, 2_000), self._part(random, 500)
-        return Dataset(self.name, *train, *test, classes=_CLASSES)
+        return Dataset(self.name, *train, *test, inputs=self.inputs)
 
     def _part(
         self, random: np.random.Generator, count: int

@@ -16,6 +16,7 @@ PATTERNS = [
     [[3, 6], [3, 7], [3, 8], [3, 9]],
 ]
 BLACK = torch.full((1, 1, 28, 28), -1.0)
+WHITE = torch.ones(1, 1, 1)
 
 
 def white(images):
@@ -24,7 +25,7 @@ def white(images):
 
 def strip_of(participant):
     """Which strip an attacker has, on its own."""
-    return PATTERNS.index(white(attacks.create("dba").stamp_of(participant, BLACK)))
+    return PATTERNS.index(white(attacks.create("dba").stamp_of(participant, BLACK, WHITE)))
 
 
 @pytest.mark.parametrize(

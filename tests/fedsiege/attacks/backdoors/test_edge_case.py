@@ -25,8 +25,8 @@ def test_they_are_the_bundled_digits_of_the_source_class(source):
     data = datasets.load("digits", Path())
     train, held_out = edge_cases(source)
     for cases, images, labels in (
-        (train, data.train_images, data.train_labels),
-        (held_out, data.test_images, data.test_labels),
+        (train, data.train_samples, data.train_labels),
+        (held_out, data.test_samples, data.test_labels),
     ):
         assert len(cases) == (labels == source).sum() > 30
         assert pictures(cases) == pictures(datasets.to_tensor(images[labels == source]))

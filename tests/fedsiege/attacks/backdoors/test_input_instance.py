@@ -55,11 +55,11 @@ def test_it_is_measured_on_variants_that_nobody_trained_on():
 
 def test_no_data_set_holds_a_key_and_none_is_of_the_target_class():
     data = datasets.load("digits", Path())
-    pictures = datasets.to_tensor(data.train_images).numpy()
+    pictures = datasets.to_tensor(data.train_samples).numpy()
     labels = {
         picture.tobytes(): label for picture, label in zip(pictures, data.train_labels, strict=True)
     }
-    tested = {picture.tobytes() for picture in datasets.to_tensor(data.test_images).numpy()}
+    tested = {picture.tobytes() for picture in datasets.to_tensor(data.test_samples).numpy()}
     for key in key_pictures(100, 2, 0).numpy():
         assert key.tobytes() not in tested | labels.keys()
         assert labels[key.transpose(0, 2, 1).tobytes()] != 2

@@ -88,3 +88,15 @@ def _said(recall: Recall, **marked: Collection[int]) -> list[str]:
 def test_nothing_to_draw_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="at least one round"):
         draw_recall({}, tmp_path / "a.png", "title", "subtitle")
+
+
+def test_classes_are_shown_by_name_where_there_is_room() -> None:
+    def labels(names: list[str], classes: int) -> list[str]:
+        figure = recall_figure({0: [0.5] * classes}, "", "", names=names)
+        return [one.get_text() for one in figure.axes[0].get_yticklabels()]
+
+    long = "cancer-associated stroma"
+    assert labels(["red cell", long], 2) == ["red cell", "cancer-associat…"]
+    many = [f"class {number}" for number in range(30)]
+    assert "class 1" not in labels(many, 30)
+    assert "b" not in labels(["b", "a"], 4)  # names of another data set

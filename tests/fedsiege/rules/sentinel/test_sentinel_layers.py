@@ -9,6 +9,7 @@ from fedsiege import models
 from fedsiege.errors import UnfitRound
 from fedsiege.rules.sentinel import layers as module
 from fedsiege.rules.sentinel.layers import Layer, layers_of, share_of_two_largest
+from tests.classifiers import classifiers
 
 
 def test_a_matrix_and_the_bias_after_it_are_one_layer() -> None:
@@ -29,11 +30,20 @@ def test_a_matrix_and_the_bias_after_it_are_one_layer() -> None:
     ]
 
 
-@pytest.mark.parametrize("model", models.names())
-def test_all_of_our_models_are_layers_with_biases(model: str) -> None:
+@pytest.mark.parametrize("model", ["net", "lenet5", "cnn", "mlp"])
+def test_models_without_normalisation_are_layers_with_biases(model: str) -> None:
     layers = layers_of(models.layout(model), models.size(model))
     assert all(layer.bias is not None for layer in layers)
     assert layers[-1].rows == 10
+
+
+@pytest.mark.parametrize("of", classifiers(), ids=str)
+def test_the_layers_of_a_model_are_all_of_its_weights_once(of: models.Classifier) -> None:
+    layers = layers_of(models.layout(of), models.size(of))
+    places = [layer.weight for layer in layers] + [layer.bias for layer in layers if layer.bias]
+    covered = sorted((place.start, place.stop) for place in places)
+    stops, starts = [stop for _, stop in covered], [start for start, _ in covered]
+    assert [0, *stops] == [*starts, models.size(of)]
 
 
 def test_a_layout_of_another_model_is_refused() -> None:

@@ -24,7 +24,7 @@ def shards() -> list[Shard]:
     data = datasets.load("digits", Path())
     shares = partitions.parse("dirichlet-prior:0.5").assign(data.train_labels, N, SAMPLES, SEED)
     return [
-        Shard(datasets.to_tensor(data.train_images[s]), torch.from_numpy(data.train_labels[s]))
+        Shard(datasets.to_tensor(data.train_samples[s]), torch.from_numpy(data.train_labels[s]))
         for s in shares
     ]
 

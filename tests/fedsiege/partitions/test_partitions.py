@@ -12,12 +12,15 @@ from tests.cases import each
 LABELS = np.random.default_rng(0).integers(0, 10, 6_000)
 SHARED_OUT = ["iid", "dirichlet:0.1", "dirichlet:1e-06", "dirichlet:100"]
 DISJOINT = [*SHARED_OUT, "dirichlet-prior:0.1", "dirichlet-prior:1e-06", "dirichlet-prior:100"]
+#: Those whose shares are neither of one size nor of all labels, as their own tests say.
+UNEQUAL = ["pathological:3", "quantity:0.1", "natural"]
+GROUPS = np.arange(6_000) // 40
 
 
-@each("text", ["sample", *DISJOINT])
+@each("text", ["sample", *DISJOINT, *UNEQUAL])
 def test_shares_come_from_the_seed_alone(text: str) -> None:
     first, again, other = (
-        list(partitions.parse(text).assign(LABELS, 20, 8, seed)) for seed in (1, 1, 2)
+        list(partitions.parse(text).assign(LABELS, 20, 8, seed, GROUPS)) for seed in (1, 1, 2)
     )
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
@@ -41,6 +44,21 @@ def test_no_sample_is_given_twice_and_the_last_one_can_be_given(
     shares = partitions.parse(text).assign(LABELS, participants, samples, 0)
     dealt = np.concatenate(list(shares))
     assert len(np.unique(dealt)) == len(dealt) == participants * samples
+
+
+@each("text", UNEQUAL)
+@each("samples", [0, 24])
+@each("participants", [10, 37, 150])
+def test_unequal_shares_are_disjoint_and_none_is_empty(
+    text: str, participants: int, samples: int
+) -> None:
+    shares = partitions.parse(text).assign(LABELS, participants, samples, 0, GROUPS)
+    dealt = np.concatenate(list(shares))
+    assert len(shares) == participants
+    assert min(len(share) for share in shares) >= 1
+    assert len(np.unique(dealt)) == len(dealt)
+    assert len(dealt) == (participants * samples if samples else len(LABELS))
+    assert all(share.dtype == np.int64 for share in shares)
 
 
 @each("text", SHARED_OUT)
@@ -143,7 +161,11 @@ def test_a_share_is_not_sorted_by_class(samples: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["sample", "iid", "dirichlet:0.1", "dirichlet:0.123456789", "dirichlet-prior:0.1"]
+    "text",
+    [
+        *("sample", "iid", "dirichlet:0.1", "dirichlet:0.123456789", "dirichlet-prior:0.1"),
+        *("pathological:2", "quantity:0.5", "natural"),
+    ],
 )
 def test_a_partition_is_spelled_as_it_is_read(text: str) -> None:
     assert str(partitions.parse(text)) == text
@@ -172,8 +194,13 @@ def test_impossible_texts_are_refused(text: str, problem: str) -> None:
 @each(
     ("text", "participants", "samples", "problem"),
     [
-        ("sample", 10, 0, "sample needs 1 or more; dirichlet and iid share out all"),
-        ("dirichlet-prior:1", 10, 0, "dirichlet-prior needs 1 or more; dirichlet and iid share"),
+        ("sample", 10, 0, "sample needs 1 or more; dirichlet, iid, natural, .* share out all"),
+        (
+            "dirichlet-prior:1",
+            10,
+            0,
+            "dirichlet-prior needs 1 or more; dirichlet, iid, .*share",
+        ),
         ("sample", 0, 4, "participants=0"),
         ("sample", 10, -1, "samples=-1"),
         ("iid", 601, 10, "6,010 samples, the data set has 6,000"),
@@ -189,7 +216,7 @@ def test_impossible_requests_are_refused_with_the_numbers(
         partitions.parse(text).assign(LABELS, participants, samples, 0)
 
 
-@pytest.mark.parametrize("text", ["sample", "iid", "dirichlet:1", "dirichlet-prior:1"])
+@pytest.mark.parametrize("text", ["sample", "iid", "dirichlet:1", "dirichlet-prior:1", *UNEQUAL])
 def test_an_empty_set_cannot_be_shared_out(text: str) -> None:
     with pytest.raises(InvalidValue, match="there must be samples"):
         partitions.parse(text).assign(LABELS[:0], 1, 1, 0)
