@@ -83,7 +83,8 @@ Install = Callable[..., None]
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget the plug-ins of a test."""
-    monkeypatch.delenv(plugins.VARIABLE, raising=False)
+    monkeypatch.setenv(plugins.VARIABLE, "")  # else what a test sets would stay
+    monkeypatch.delenv(plugins.VARIABLE)
     registered = [dict(one._registered) for one in REGISTRIES]
     loaded, modules = dict(plugins._files), set(sys.modules)
     yield
