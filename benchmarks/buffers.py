@@ -1,7 +1,7 @@
 """What an attacker gains through running statistics alone, with honest parameters.
 
-Fifteen participants train a small network with batch normalisation on handwritten digits; three of them
-are hostile. A hostile participant sends the mean of the honest parameters, and for the running
+Fifteen participants train a small network with batch normalisation on handwritten digits; three of
+them are hostile. A hostile participant sends the mean of the honest parameters, and for the running
 statistics the mean of the honest ones moved by some of their standard deviations: means up,
 variances down. The table has the accuracy after the last round, the mean over the seeds, and the
 lowest of them in brackets::
