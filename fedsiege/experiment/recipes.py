@@ -36,7 +36,7 @@ MODELS: Mapping[str, Recipe] = {
     "resnet20": _RESIDUAL,
     "resnet18": _RESIDUAL,
     "vgg11": Recipe(lr=0.01, batch=16, epochs=2),
-    "mobilenet-v2": _RESIDUAL,
+    "mobilenet-v2": Recipe(lr=0.01, batch=16, epochs=2),
     # LEAF's 0.8 for Shakespeare is without momentum, which multiplies it by 10.
     "char-lstm": Recipe(lr=0.08, batch=16, epochs=1),
 }

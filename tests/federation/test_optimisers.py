@@ -19,7 +19,7 @@ def spec_of(**settings: object) -> ExperimentSpec:
 
 async def test_the_updates_of_a_round_are_those_of_adam(town):
     """With moments of zero in every round."""
-    spec = spec_of(clients=3, trainer="loop", lr=0.01)
+    spec = spec_of(clients=3, trainer="loop", lr=0.01, epochs=2, batch=4)
     outcome = await town.run(spec, clients=[3])
     data = datasets.load("digits", DATA)
     shares = partitions.parse("sample").assign(data.train_labels, 3, spec.samples, spec.seed)

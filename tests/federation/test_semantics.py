@@ -16,8 +16,9 @@ from tests.federation.conftest import DATA
 def test_the_defaults_are_the_originals():
     spec = ExperimentSpec()
     assert (spec.attack, spec.clients, spec.scale, spec.samples) == (0.2, 100, 1.0, 4)
-    assert (spec.lr, spec.momentum, spec.batch, spec.epochs) == (0.001, 0.9, 4, 2)
-    assert resolve(spec).spec.threshold == 100
+    resolved = resolve(spec).spec
+    assert (resolved.lr, resolved.momentum, resolved.batch, resolved.epochs) == (0.001, 0.9, 4, 2)
+    assert resolved.threshold == 100
     assert models.size(spec.model) == 13_106
 
 
@@ -31,7 +32,8 @@ async def test_the_first_entry_is_the_accuracy_before_any_round(town):
 
 async def test_an_update_is_the_difference_to_the_rounds_own_model(town):
     """The original's clients load the model once; later, they drag it back to the start."""
-    spec = ExperimentSpec(dataset="digits", rounds=3, clients=3, attack=0, trainer="loop")
+    asked = ExperimentSpec(dataset="digits", rounds=3, clients=3, attack=0, trainer="loop")
+    spec = resolve(asked).spec
     outcome = await town.run(spec, clients=[3])
     data = datasets.load("digits", DATA)
     shares = partitions.parse("sample").assign(data.train_labels, 3, spec.samples, spec.seed)
