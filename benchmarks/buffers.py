@@ -53,12 +53,12 @@ class SmallBatchNorm(models.Model):
         )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to SEEDS - 1")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     data = datasets.load("digits", options.data)
     words = ["no attack", *(f"{shift:g} deviations" for shift in SHIFTS if shift is not None)]

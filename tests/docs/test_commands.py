@@ -138,10 +138,17 @@ def has_module(name: str) -> bool:
 
 
 @cache
+def run_as(module: str) -> str:
+    """Return the module that ``python -m`` runs."""
+    found = importlib.util.find_spec(module)
+    assert found is not None
+    return f"{module}.__main__" if found.submodule_search_locations else module
+
+
 def help_of(module: str) -> str:
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
-        importlib.import_module(f"{module}.__main__").main(["--help"])
+        importlib.import_module(run_as(module)).main(["--help"])
     return text.getvalue()
 
 

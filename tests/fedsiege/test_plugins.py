@@ -56,7 +56,7 @@ class Flat(models.Model):
     name: ClassVar[str] = "flat"
     summary: ClassVar[str] = "one layer"
     classes: Annotated[int, Ge(1), "logits"] = 10
-    def build(self):
+    def build(self, inputs):
         return nn.Sequential(nn.Flatten(), nn.Linear({inputs}, self.classes))
 '''
 DATA = '''
@@ -75,7 +75,7 @@ class Grey(datasets.DatasetSource):
     def read(self, root):
         images = np.full((40, self.side, self.side), 7, np.uint8)
         labels = np.arange(40) % self.classes
-        return datasets.Dataset("grey", images, labels, images, labels, 10)
+        return datasets.Dataset("grey", images, labels, images, labels)
 '''
 Install = Callable[..., None]
 
@@ -337,7 +337,7 @@ def test_a_model_of_another_shape_is_refused_before_a_run(install: Install) -> N
     for model, reason in {
         "flat:classes=5": r"MODEL='flat:classes=5' .*returns \(N, 10\) logits; .*\(2, 5\)",
         "flat:classes=0": "flat:classes",
-        "wide": r"MODEL='wide' .*takes images of \(1, 28, 28\); it fails: ",
+        "wide": r"MODEL='wide:.* takes grey pictures of 28x28, 10 classes, \(1, 28, 28\); it fails",
     }.items():
         with pytest.raises(InvalidValue, match=reason):
             resolve(ExperimentSpec(model=model))
@@ -348,8 +348,8 @@ def test_a_data_set_of_another_shape_is_refused(install: Install) -> None:
     assert datasets.load("grey", Path()).classes == 10
     assert resolve(ExperimentSpec(dataset="grey")).spec.dataset == "grey:side=28,classes=10"
     for text, reason in {
-        "grey:side=32": r"images \(N, 28, 28\) of uint8 .* train part has uint8 \(40, 32, 32\)",
-        "grey:classes=12": "10 classes, with labels from 0 to 9; it has 10 and labels from 0 to 11",
+        "grey:side=32": r"grey pictures of 28x28.*; its train part has uint8 \(40, 32, 32\)",
+        "grey:classes=12": "10 classes, with labels from 0 to 9; it has labels from 0 to 11",
     }.items():
         with pytest.raises(InvalidValue, match=reason):
             datasets.load(text, Path())

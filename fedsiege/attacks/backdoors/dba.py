@@ -74,12 +74,12 @@ class Dba(TriggerAttack):
         """Return the images with all four strips on them."""
         stamped = images.clone()
         for row, column in STRIPS:
-            stamped[:, :, row, column : column + _LENGTH] = white
+            stamped[:, :, row : row + 1, column : column + _LENGTH] = white
         return stamped
 
     def stamp_of(self, participant: int, images: Tensor, white: Tensor) -> Tensor:
         """Return the images with the strip of one attacker on them."""
         stamped = images.clone()
         row, column = STRIPS[random_group("dba pattern", participant, len(STRIPS))]
-        stamped[:, :, row, column : column + _LENGTH] = white
+        stamped[:, :, row : row + 1, column : column + _LENGTH] = white
         return stamped

@@ -11,7 +11,7 @@ from torch import Tensor
 from fedsiege import datasets
 from fedsiege.attacks.backdoors.backdoor import BackdoorAttack, normalised
 from fedsiege.attacks.base import MNIST_DOMAIN, Setting, registry
-from fedsiege.attacks.data_poisoning.base import Label, require_another
+from fedsiege.attacks.data_poisoning.base import Label, require_another, require_classes
 from fedsiege.errors import UnfitRound
 from fedsiege.inputs import MNIST_LIKE, Domain
 from fedsiege.seeding import generator
@@ -70,12 +70,16 @@ class EdgeCase(BackdoorAttack):
 
     def check(self, setting: Setting) -> None:
         """Raise UnfitRound unless the data set has pictures such as the edge cases are."""
+        inputs = setting.inputs
+        unfit = UnfitRound(
+            f"{self.name} sends handwritten digits, {MNIST_LIKE}; the data set has {inputs}"
+        )
+        if inputs is not None and inputs.shape != MNIST_LIKE.shape:
+            raise unfit
         super().check(setting)
-        if setting.inputs not in (None, MNIST_LIKE):
-            raise UnfitRound(
-                f"{self.name} sends handwritten digits, {MNIST_LIKE}; the data set has "
-                f"{setting.inputs}"
-            )
+        require_classes(self, inputs, "source")
+        if inputs not in (None, MNIST_LIKE):
+            raise unfit
 
     def poison(
         self, shard: Shard, participant: int, seed: int, domain: Domain = MNIST_DOMAIN

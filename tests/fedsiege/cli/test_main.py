@@ -239,9 +239,12 @@ def test_a_run_begins_with_a_checkpoint_that_the_classifier_command_made(tmp_pat
     [
         ("--init=gone.safetensors", "no file has that path, and none that name in"),
         ("--init=notes.safetensors", "it must be a safetensors file"),
-        ("--init=lenet5.safetensors", "conv1.weight [1, 1, 5, 5] F32, the file has it as [6, 1"),
+        (
+            "--init=lenet5.safetensors",
+            "of 'conv1.weight' net has [1, 1, 5, 5], the file [6",
+        ),
         ("--init=destroyed.safetensors", "finite weights; these have NaN or Inf"),
-        ("--init=pretraind", "pretrained, random, or a safetensors file"),
+        ("--init=pretraind", "pretrained, random, imagenet, or a safetensors file"),
     ],
 )
 def test_a_file_to_begin_with_is_checked_before_anything_starts(typed, tmp_path, argument, words):

@@ -17,6 +17,7 @@ from tests.fedsiege.rules.cases import NAMES, TEXTS, aggregate
 #: Rules whose result depends on the size of updates by definition.
 ABSOLUTE = {
     "crfl": "bounds the norm of the model",
+    "dp-fedavg": "clips to a given norm",
     "fedavg": "adds up multiples of 2^-50",
     "norm-clipping": "adds up multiples of 2^-50",
     "sentinel": "takes very short rows for none and rejects very long ones",

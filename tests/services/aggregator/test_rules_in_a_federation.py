@@ -34,13 +34,6 @@ async def test_more_root_samples_than_training_samples_are_refused(create) -> No
     assert "training samples of digits" in Refusal.of(caught.value).message
 
 
-async def test_a_rule_for_unsupported_local_training_is_refused(create) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await create(rule="fednova:mu=0.1")
-    refusal = Refusal.of(caught.value)
-    assert "fednova:mu=0.1 is not possible: 0: the participants run plain SGD" in refusal.message
-
-
 async def test_the_state_of_a_rule_follows_participants_across_rounds(create) -> None:
     federation = await create(rule="centered-clipping:tau=1,steps=1")
     await federation.enroll(3)

@@ -160,7 +160,7 @@ def run_round(recording) -> RunRound:
 
 def test_a_fake_client_knows_only_the_broadcast(run_round):
     seen = run_round(1, 0.5)
-    assert (seen.round_number, seen.architecture, seen.seed) == (1, "net", 3)
+    assert (seen.round_number, seen.architecture, seen.seed) == (1, models.Classifier("net"), 3)
     assert seen.model.tolist() == [0.5] * NET
     assert seen.previous is None, "the first round"
     assert (seen.own, seen.benign) == (None, None), "fake clients know no updates"
@@ -324,7 +324,7 @@ class Darkening(PoisoningAttack):
 
     name = "darkening"
 
-    def poison(self, shard, participant, seed):
+    def poison(self, shard, participant, seed, domain):
         return Shard(torch.full_like(shard.images, -1.0), shard.labels)
 
 
