@@ -48,6 +48,5 @@ def test_adam_has_a_learning_rate_of_its_own() -> None:
 
 
 def test_every_model_has_a_recipe() -> None:
-    assert set(MODELS) == {
-        one.name for one in models.registry if not models.registry.origin(one.name)
-    }
+    own = {name for name in models.names() if models.registry.origin(name) is None}
+    assert set(MODELS) == own
