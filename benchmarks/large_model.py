@@ -16,8 +16,9 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import grpc
 import numpy as np
@@ -52,20 +53,44 @@ def main() -> None:
         print(json.dumps({"seconds": seconds}))
 
 
+def _register_flat() -> None:
+    """Register a model of one parameter of any size, which is never evaluated."""
+    import torch
+    from torch import nn
+
+    from fedsiege import models
+
+    @models.register
+    @dataclass(frozen=True)
+    class Flat(models.Model):
+        """Hold one parameter."""
+
+        name: ClassVar[str] = "flat"
+        summary: ClassVar[str] = "one parameter"
+        size: int = 1
+
+        def build(self, inputs: object) -> nn.Module:
+            """Return a module of one parameter."""
+            module = nn.Module()
+            module.weights = nn.Parameter(torch.empty(self.size))
+            return module
+
+
 async def _serve(size: int) -> None:
     # These import torch, which ``pull`` does not need.
-    from fedsiege import rules
+    from fedsiege import models, rules
     from fedsiege.services.aggregator.federation import Federation
     from fedsiege.services.aggregator.service import AggregatorService
     from fedsiege.training.evaluation import Evaluator
 
+    _register_flat()
     weights = np.random.default_rng(0).standard_normal(size, np.float32)
     service = AggregatorService(Path("data"))
     # The model is never evaluated here, so the evaluator is missing.
     service._federations[_FEDERATION] = Federation(
         _FEDERATION,
         pb.FederationSpec(),
-        [("weights", (size,))],
+        models.Classifier(f"flat:size={size}"),
         weights,
         rules.create("fedavg"),
         cast("Evaluator", None),

@@ -10,6 +10,7 @@ from pages import table, write
 
 from fedsiege import attacks, datasets, detectors, models, rules
 from fedsiege.attacks import Knowledge
+from fedsiege.errors import InvalidValue
 from fedsiege.registry import parameters
 from fedsiege.rules import pre
 from fedsiege.rules.context import FACTS, needs_of
@@ -48,7 +49,15 @@ KINDS = (
 )
 
 #: What more a command must say so that it can run: the subsets that smea compares are too many.
-MORE = {"smea": " --clients=20"}
+MORE = {
+    "smea": " --clients=20",
+    "npz": ":FILE",
+    "folder": ":DIR",
+    "csv": ":FILE,label=COLUMN",
+}
+#: Data sets that models are shown with, and models that data sets are: the first is the default.
+DATA = ("digits", "cifar10", "breast-cancer", "shakespeare")
+MODELS = ("net", "lenet5", "resnet20", "mlp", "char-lstm")
 
 
 def write_components(_app: Any) -> None:
@@ -107,10 +116,36 @@ def _use(kind: Kind, component: Any) -> str:
     option = kind.setting.replace("_", "-")
     module = component.__module__
     return (
-        f"```sh\nfedsiege sim --{option}={text}{MORE.get(component.name, '')}\n```\n\n"
+        f"```sh\nfedsiege sim --{option}={text}{_beside(kind, component)}\n```\n\n"
         f"```python\nfrom {module} import {component.__qualname__}\n\n"
         f"{component.__qualname__}()\n```"
     )
+
+
+def _beside(kind: Kind, component: Any) -> str:
+    """Return the options that a component needs beside its own, such as data for a model."""
+    if component.name in MORE:
+        return MORE[component.name]
+    if kind.folder == "models":
+        fitting = (name for name in DATA if _fits(component.name, name))
+        chosen = next(fitting)
+        return "" if chosen == DATA[0] else f" --dataset={chosen}"
+    if kind.folder == "datasets":
+        chosen = next(name for name in MODELS if _fits(name, component.name))
+        return "" if chosen == MODELS[0] else f" --model={chosen}"
+    return ""
+
+
+def _fits(model: str, dataset: str) -> bool:
+    """Return whether a model takes the samples of a data set."""
+    inputs = datasets.inputs_of(dataset)
+    if inputs is None:
+        return True
+    try:
+        models.layout(models.Classifier(model, inputs))
+    except InvalidValue:
+        return False
+    return True
 
 
 def _parameters(component: Any) -> str:

@@ -9,6 +9,7 @@ import importlib.util
 import io
 import itertools
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -93,8 +94,15 @@ def check(line: str) -> None:
 def check_make(words: list[str]) -> None:
     """Run make without its commands; the experiment of `make sim` must be possible."""
     options = ["--no-print-directory", "-n", "-o", ".venv/.ready", "-o", ".venv/.ready-dev"]
+    # Without what the make that runs the tests was given, such as ARGS.
+    outside = {name: x for name, x in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
-        ["make", *options, *words], cwd=ROOT, capture_output=True, text=True, check=False
+        ["make", *options, *words],
+        cwd=ROOT,
+        env=outside,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     shown = done.stdout.replace("\\\n", " ").replace("$(nproc)", "2").strip().splitlines()
