@@ -32,7 +32,9 @@ NOT_RUN = {
     r"make (ladder|bench|bench-rules|classifier)\b|fedsiege (grid experiments/|classifier)": (
         "takes minutes"
     ),
-    r"make sim PRESET=(ladder|heterogeneity|rfout)": "takes minutes, or data that may not be here",
+    r"make sim PRESET=(ladder|heterogeneity|rfout)|.*--dataset=mnist": (
+        "takes minutes, or data that may not be here"
+    ),
     r"fedsiege serve|python -m fedsiege\.services|python3? -m http\.server": (
         "runs until it is stopped: tests/docs/test_grpc.py, tests/services"
     ),
