@@ -99,7 +99,8 @@ class Federation(Control):
 
     def service_in(self, container: str) -> int:
         """Return the process id of the service, not that of a health check."""
-        (process,) = (pid for pid, _, line in self.programs(container) if "-m fedsiege.services." in line)
+        started = "-m fedsiege.services."
+        (process,) = (pid for pid, _, line in self.programs(container) if started in line)
         return process
 
     def run(self, *command: str) -> str:
