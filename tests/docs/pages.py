@@ -1,6 +1,7 @@
 """The pages of the documentation, and what stands in them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,3 +63,10 @@ def lines(script: str) -> list[str]:
     """Return the command lines of a block, each whole, without comments of their own."""
     whole = (line.strip() for line in script.replace("\\\n", " ").splitlines())
     return [line for line in whole if line and not line.startswith("#")]
+
+
+def without_make(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what the make that runs the tests was given: its ARGS."""
+    return {
+        name: x for name, x in variables.items() if name != "ARGS" and not name.startswith("MAKE")
+    }

@@ -18,7 +18,7 @@ import yaml
 
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.grids.grid import Grid
-from tests.docs.pages import BLOCKS, ROOT, TEXTS, Block, lines
+from tests.docs.pages import BLOCKS, ROOT, TEXTS, Block, lines, without_make
 
 #: Command lines that are not run, and why; ``test_commands.py`` checks their options.
 NOT_RUN = {
@@ -149,8 +149,7 @@ def test_the_blocks_of_a_page_run(page, clone, tmp_path):
         [sys.executable, str(ROOT / "tests/docs/run_page.py"), str(tmp_path / "steps.json")],
         cwd=clone,
         env={
-            # Without what the make that runs the tests was given, such as ARGS.
-            **{name: x for name, x in os.environ.items() if not name.startswith("MAKE")},
+            **without_make(os.environ),
             "PATH": search,
             "MPLBACKEND": "Agg",
             "PYTHONPATH": str(clone),

@@ -25,7 +25,7 @@ from fedsiege.cli import main
 from fedsiege.experiment.resolve import resolve
 from fedsiege.experiment.spec import ExperimentSpec
 from fedsiege.v1 import aggregator_pb2, simulator_pb2
-from tests.docs.pages import BLOCKS, ROOT, TEXTS, lines, spans
+from tests.docs.pages import BLOCKS, ROOT, TEXTS, lines, spans, without_make
 
 COMPOSE_FILES = [ROOT / "docker-compose.yml", *(ROOT / "docker").glob("*.yml")]
 
@@ -94,12 +94,10 @@ def check(line: str) -> None:
 def check_make(words: list[str]) -> None:
     """Run make without its commands; the experiment of `make sim` must be possible."""
     options = ["--no-print-directory", "-n", "-o", ".venv/.ready", "-o", ".venv/.ready-dev"]
-    # Without what the make that runs the tests was given, such as ARGS.
-    outside = {name: x for name, x in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
         ["make", *options, *words],
         cwd=ROOT,
-        env=outside,
+        env=without_make(os.environ),
         capture_output=True,
         text=True,
         check=False,
