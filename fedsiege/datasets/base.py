@@ -1,6 +1,7 @@
 """Data sets and their sources."""
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Le
 
+from fedsiege.datasets import download
 from fedsiege.datasets.preparation import (
     HALF,
     IMAGENET,
@@ -65,6 +67,24 @@ class Dataset:
     notes: tuple[str, ...] = field(default=(), repr=False)
     statistics: Statistics | None = field(default=None, repr=False)
 
+    @classmethod
+    def of(cls, name: str, arrays: Mapping[str, npt.NDArray[Any]], **more: Any) -> "Dataset":
+        """Return a data set of four arrays that are called as the attributes are.
+
+        Args:
+            name: the name of its source.
+            arrays: train_samples, train_labels, test_samples and test_labels; others are ignored.
+            more: further attributes.
+        """
+        return cls(
+            name,
+            arrays["train_samples"],
+            arrays["train_labels"],
+            arrays["test_samples"],
+            arrays["test_labels"],
+            **more,
+        )
+
     @property
     def classes(self) -> int:
         """The number of classes."""
@@ -93,6 +113,19 @@ class Published:
     file: str
     url: str
     md5: str
+
+    def fetch(self, name: str, root: Path, limit_s: float) -> None:
+        """Download it into the data folder, and check its MD5.
+
+        Args:
+            name: of the data set, for messages.
+            root: the data folder.
+            limit_s: the time limit in seconds.
+
+        Raises:
+            MissingData: the download failed; the message says why.
+        """
+        download.fetch(name, self.url, self.md5, Path(self.file), root, limit_s)
 
 
 def _sources(root: Path, published: tuple[Published, ...]) -> str:

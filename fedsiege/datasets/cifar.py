@@ -74,12 +74,9 @@ class Cifar(PictureSource):
             raise MissingData(f"{self.name} is not in {root}/")
         arrays = cache.mapped(files, self.name, lambda folder: self._write(files, folder))
         mean, deviation = arrays["statistics"].tolist()
-        return Dataset(
+        return Dataset.of(
             self.name,
-            arrays["train_samples"],
-            arrays["train_labels"],
-            arrays["test_samples"],
-            arrays["test_labels"],
+            arrays,
             inputs=self.stored,
             class_names=self.class_names,
             statistics=(tuple(mean), tuple(deviation)),

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge, Le
 
-from fedsiege.datasets import cache, download
+from fedsiege.datasets import cache
 from fedsiege.datasets.base import Dataset, PictureSource, Published
 from fedsiege.datasets.npz import unpack
 from fedsiege.datasets.preparation import statistics_of
@@ -131,5 +131,4 @@ class MedMnist(NpzPictures):
 
     def fetch(self, root: Path, limit_s: float) -> None:
         """Download the file."""
-        (one,) = self.published
-        download.fetch(self.name, one.url, one.md5, Path(one.file), root, limit_s)
+        self.published[0].fetch(self.name, root, limit_s)

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from fedsiege.datasets import cache, download
+from fedsiege.datasets import cache
 from fedsiege.datasets.base import Dataset, DatasetSource, Published, registry
 from fedsiege.datasets.npz import unpack
 from fedsiege.datasets.preparation import Measurements
@@ -51,8 +51,7 @@ class Purchase100(DatasetSource):
 
     def fetch(self, root: Path, limit_s: float) -> None:
         """Download the file."""
-        (one,) = self.published
-        download.fetch(self.name, one.url, one.md5, Path(one.file), root, limit_s)
+        self.published[0].fetch(self.name, root, limit_s)
 
     def read(self, root: Path) -> Dataset:
         """Return the data set, mapped from the arrays of its file."""
@@ -60,12 +59,9 @@ class Purchase100(DatasetSource):
         made = f"purchase100 {self.test} {self.seed}"
         arrays = cache.mapped([file], made, lambda folder: self._write(file, folder))
         as_they_are = (np.zeros(_FEATURES, np.float32), np.ones(_FEATURES, np.float32))
-        return Dataset(
+        return Dataset.of(
             self.name,
-            arrays["train_samples"],
-            arrays["train_labels"],
-            arrays["test_samples"],
-            arrays["test_labels"],
+            arrays,
             inputs=self.inputs,
             preparation=Measurements(*as_they_are),
         )

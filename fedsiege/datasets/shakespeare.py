@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Le
 
-from fedsiege.datasets import cache, download
+from fedsiege.datasets import cache
 from fedsiege.datasets.base import Dataset, DatasetSource, Published, registry
 from fedsiege.datasets.preparation import AsTokens
 from fedsiege.errors import MissingData
@@ -66,20 +66,16 @@ class Shakespeare(DatasetSource):
 
     def fetch(self, root: Path, limit_s: float) -> None:
         """Download the file."""
-        (one,) = self.published
-        download.fetch(self.name, one.url, one.md5, Path(one.file), root, limit_s)
+        self.published[0].fetch(self.name, root, limit_s)
 
     def read(self, root: Path) -> Dataset:
         """Return the data set, mapped from the arrays that are made of the text."""
         file = root / self.published[0].file
         made = f"shakespeare {self.length} {self.stride}"
         arrays = cache.mapped([file], made, lambda folder: self._write(file, folder))
-        return Dataset(
+        return Dataset.of(
             self.name,
-            arrays["train_samples"],
-            arrays["train_labels"],
-            arrays["test_samples"],
-            arrays["test_labels"],
+            arrays,
             inputs=self.inputs,
             preparation=AsTokens(),
             class_names=tuple(repr(one)[1:-1] if one < "!" else one for one in CHARACTERS),

@@ -58,12 +58,9 @@ class Svhn(PictureSource):
         files = [root / file for file in _FILES]
         arrays = cache.mapped(files, self.name, lambda folder: _write(files, folder))
         mean, deviation = arrays["statistics"].tolist()
-        return Dataset(
+        return Dataset.of(
             self.name,
-            arrays["train_samples"],
-            arrays["train_labels"],
-            arrays["test_samples"],
-            arrays["test_labels"],
+            arrays,
             inputs=self.stored,
             class_names=tuple("0123456789"),
             statistics=(tuple(mean), tuple(deviation)),
