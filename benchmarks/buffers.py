@@ -1,4 +1,4 @@
-"""What an attacker gains through running statistics alone, with honest parameters.
+"""Measure an attack through running statistics alone, with honest parameters.
 
 Fifteen participants train a small network with batch normalisation on handwritten digits; three of
 them are hostile. A hostile participant sends the mean of the honest parameters, and for the running

@@ -1,4 +1,4 @@
-"""What is chosen by name has parameters: components, their check, their text and back.
+"""Components, which are chosen by name: their parameters, the checks of these, and their text.
 
 A component is a frozen dataclass. Its fields are its parameters, each declared once::
 

@@ -1,4 +1,4 @@
-"""What the committed grids say of a rule, an attack or a detector."""
+"""Tables of what the committed grids measured of a rule, an attack or a detector."""
 
 import statistics
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What follows a run on this machine: the screen, JSON for programs, or nothing."""
+"""Observers of a run on this machine: the screen, JSON for programs, or none."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What the sources of one's own data share: their file, their checks, and their split."""
+"""The base of sources of one's own data: the file, the checks, and the split."""
 
 import abc
 from collections.abc import Iterator
